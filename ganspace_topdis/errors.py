@@ -1,0 +1,38 @@
+"""Errors made for people: one line that names what was wrong, what is allowed, and what to do next.
+
+Everything a user can get wrong raises a subclass of `TopdisError`; the command line prints its message
+without a traceback and leaves with its `exit_code` (1 failed, 2 wrong usage). Impossible states of our own
+assert instead.
+"""
+
+__all__ = [
+    "CheckpointError",
+    "InvalidArgumentError",
+    "MissingDependencyError",
+    "RunFolderError",
+    "TopdisError",
+]
+
+
+class TopdisError(Exception):
+    """A failure that the user can understand and act on. `exit_code` is what the command leaves with."""
+
+    exit_code = 1
+
+
+class InvalidArgumentError(TopdisError, ValueError):
+    """An argument or option has a value that is not allowed. The message names all three and the next step."""
+
+    exit_code = 2
+
+
+class CheckpointError(TopdisError):
+    """A file of weights or directions is missing, damaged, hostile, or of a kind that cannot be used."""
+
+
+class RunFolderError(TopdisError):
+    """A run folder cannot be used: it belongs to another run, is in use, read-only, or the disk is full."""
+
+
+class MissingDependencyError(TopdisError, ImportError):
+    """An optional package is needed here. The message names the extra that brings it."""

@@ -1,0 +1,1 @@
+"""What every command needs around its work: run folders, atomic files, progress, signals, devices."""
