@@ -1,1 +1,7 @@
-"""Filled in by its part."""
+"""Latent codes: the Gaussian-preserving shift, spans, directions, and the gradient rule between losses."""
+
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.latent.gradients import orthogonalize_gradient
+from ganspace_topdis.latent.shift import gaussian_shift, shift_values
+
+__all__ = ["Directions", "gaussian_shift", "orthogonalize_gradient", "shift_values"]

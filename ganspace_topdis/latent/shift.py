@@ -1,0 +1,100 @@
+"""The Gaussian-preserving shift of one latent coordinate (Balabin et al. 2024, section 4.1).
+
+A coordinate z with law about N(rho, sigma^2) and distribution function F moves to z' with F(z') = F(z) + C:
+
+    z' = rho + sigma * Phi^-1(Phi((z - rho) / sigma) + C),
+
+so what stays is distributed as before. Rows whose F(z) + C leaves (0, 1) have no image and are dropped, from
+both clouds: an eighth of them at the paper's |C| = 1/8. The shifts are a partially defined action of the
+reals: amounts add up wherever both sides are defined.
+"""
+
+import torch
+from torch import Tensor
+
+from ganspace_topdis.errors import InvalidArgumentError
+
+__all__ = ["gaussian_shift", "shift_values"]
+
+_MARGIN = 1e-6
+"""Distance of F(z) + C to 0 and 1 below which a row is dropped: Phi^-1 and its slope blow up there."""
+
+
+def gaussian_shift(
+    z: Tensor,
+    index: int,
+    amount: float,
+    *,
+    mean: float | Tensor | None = None,
+    std: float | Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Shift coordinate `index` of the codes `z` by `amount` on the scale of its distribution function.
+
+    Args:
+        z: codes, (N, D).
+        index: the coordinate to shift, -D <= index < D.
+        amount: C of the formula, -1 < C < 1; the paper uses 1/8 with a random sign.
+        mean: rho; the batch's own mean, with gradient, by default.
+        std: sigma; the batch's own unbiased standard deviation, with gradient, by default.
+
+    Returns:
+        `shifted` (M, D), the rows that have an image, and `kept` (N,), a boolean mask: row k of `shifted`
+        belongs to row k of `z[kept]`. M may be 0. A constant coordinate keeps its rows and does not move.
+
+    Raises:
+        InvalidArgumentError: `z` is not (N, D), `index` or `amount` is out of range, or `std` is negative.
+
+    Example:
+        >>> z = torch.tensor([[0.0, 5.0], [3.0, 6.0]])
+        >>> shifted, kept = gaussian_shift(z, 0, 0.125, mean=0.0, std=1.0)
+        >>> kept.tolist(), shifted.shape
+        ([True, False], torch.Size([1, 2]))
+    """
+    if z.ndim != 2 or not z.is_floating_point():
+        raise InvalidArgumentError(
+            f"z must be a floating-point tensor (N, D), got {z.dtype} {tuple(z.shape)}"
+        )
+    if not -z.shape[1] <= index < z.shape[1]:
+        raise InvalidArgumentError(f"index is {index}, allowed are {-z.shape[1]} to {z.shape[1] - 1}")
+    moved, kept = shift_values(z[:, index], amount, mean=mean, std=std)
+    here = torch.arange(z.shape[1], device=z.device) == index % z.shape[1]
+    return torch.where(here, moved[:, None], z)[kept], kept
+
+
+def shift_values(
+    values: Tensor,
+    amount: float,
+    *,
+    mean: float | Tensor | None = None,
+    std: float | Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Shift one coordinate, given as its values (N,); see `gaussian_shift` for the arguments.
+
+    Returns:
+        `moved` (N,) and `kept` (N,). Where `kept` is false, `moved` is the unshifted value and carries no
+        gradient of the shift.
+    """
+    if not -1 < amount < 1:
+        raise InvalidArgumentError(f"amount is {amount}, allowed is -1 < amount < 1; the paper's is 1/8")
+    if mean is None:
+        mean = values.mean()
+    if std is None:
+        std = _std(values)
+    elif bool(torch.as_tensor(std < 0).any()):
+        raise InvalidArgumentError(f"std is {float(std)}, allowed is std >= 0")
+    scale = torch.as_tensor(std, dtype=values.dtype, device=values.device)
+    centre = torch.as_tensor(mean, dtype=values.dtype, device=values.device)
+    constant = scale <= 8 * torch.finfo(values.dtype).eps * centre.abs()
+    normal = (values - centre) / torch.where(constant, 1.0, scale)
+    probability = torch.special.ndtr(normal) + amount
+    movable = (probability > _MARGIN) & (probability < 1 - _MARGIN) & ~constant
+    inside = torch.where(movable, probability, 0.5)  # keeps infinities out of the backward pass
+    return torch.where(movable, centre + scale * torch.special.ndtri(inside), values), movable | constant
+
+
+def _std(values: Tensor) -> Tensor:
+    """The unbiased standard deviation, with a zero instead of a NaN gradient where it is zero."""
+    if len(values) < 2:
+        return values.new_zeros(())
+    variance = values.var()
+    return torch.where(variance > 0, variance, 1.0).sqrt() * (variance > 0)

@@ -1,0 +1,75 @@
+"""Tensors and their description in one safetensors file that notices a single flipped bit.
+
+safetensors itself loads a damaged file without a word, so the header carries a SHA-256 over every name,
+type, shape, byte and description in it. Reading executes nothing. Directions, checkpoints of a run,
+networks and generators are all stored this way.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ganspace_topdis.errors import CheckpointError
+from ganspace_topdis.runs.files import write_bytes
+
+__all__ = ["load_sealed", "save_sealed"]
+
+_SEAL = "sha256"
+_DESCRIPTION = "description"
+
+
+def save_sealed(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], description: Mapping[str, Any]
+) -> Path:
+    """Write `tensors` and the JSON-able `description` to `path`, atomically; return the path.
+
+    The bytes are a function of the contents alone, so equal contents give equal files.
+
+    Raises:
+        RunFolderError: the file cannot be written.
+    """
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(tensors.items())}
+    text = json.dumps(description, sort_keys=True, allow_nan=False)
+    header = {_DESCRIPTION: text, _SEAL: _digest(plain, text)}
+    return write_bytes(path, safetensors.torch.save(plain, metadata=header))
+
+
+def load_sealed(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the description that `save_sealed` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or was not written by `save_sealed`.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"no file at {path}; check the path")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is no safetensors file or is damaged ({error}); write or fetch it again"
+        ) from error
+    if _SEAL not in header or _DESCRIPTION not in header:
+        raise CheckpointError(f"{path} was not written by topdis-gan: its header carries no seal")
+    if _digest(tensors, header[_DESCRIPTION]) != header[_SEAL]:
+        raise CheckpointError(
+            f"{path} is damaged: its contents differ from their SHA-256; write or fetch it again"
+        )
+    return tensors, json.loads(header[_DESCRIPTION])
+
+
+def _digest(tensors: Mapping[str, Tensor], description: str) -> str:
+    digest = hashlib.sha256(description.encode("utf-8"))
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
