@@ -1,1 +1,1 @@
-"""Filled in by its part."""
+"""Disentanglement metrics by the literature's definitions: codes and factors in, numbers out."""

@@ -1,0 +1,46 @@
+"""A factor of variation: what it is called, how many values it takes, and how its values lie.
+
+The kind decides how two values are compared: on a line (scale, position), on a circle (hue, where the
+last value is next to the first), or as names (shape), where only "same" and "other" exist.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ganspace_topdis.errors import InvalidArgumentError
+
+__all__ = ["Factor", "FactorKind"]
+
+FactorKind = Literal["linear", "circular", "categorical"]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor of variation with `size` values, indexed 0 to size - 1.
+
+    Continuous values are given in index units too: 2.5 lies half-way between the values 2 and 3. A circular
+    factor has period `size`: the value `size` is the value 0.
+
+    Raises:
+        InvalidArgumentError: the name is empty, the size is not a positive integer, or the kind is unknown.
+
+    >>> Factor("wall hue", 10, "circular").size
+    10
+    """
+
+    name: str
+    size: int
+    kind: FactorKind = "linear"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise InvalidArgumentError(f"factor name {self.name!r} is not allowed; give a non-empty string")
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+            raise InvalidArgumentError(
+                f"factor {self.name!r}: size {self.size!r} must be an integer of 1 or more"
+            )
+        if self.kind not in get_args(FactorKind):
+            allowed = ", ".join(get_args(FactorKind))
+            raise InvalidArgumentError(
+                f"factor {self.name!r}: kind {self.kind!r} is unknown; use one of {allowed}"
+            )
