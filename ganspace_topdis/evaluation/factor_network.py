@@ -5,28 +5,23 @@ Strided 3 x 3 convolutions halve the image down to 4 x 4, one hidden layer follo
 probability mass in proportion to their nearness, so that the expected index is the value itself.
 """
 
-import json
 import math
 import os
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.evaluation.readings import Readings, change, read_logits
-from ganspace_topdis.runs.files import write_bytes
+from ganspace_topdis.runs.sealed import load_sealed, save_sealed
 
 __all__ = ["FactorNetwork", "change", "factor_loss", "soft_labels"]
 
-FORMAT = "ganspace_topdis.factor_network/1"
+FORMAT = "factor network 1"
 RESOLUTIONS = (16, 32, 64, 128, 256)
 MAX_WIDTH = 256
 MAX_FACTORS = 64
@@ -80,16 +75,13 @@ class FactorNetwork(nn.Module):
         return Readings.concatenate(parts)
 
     def save(self, path: str | os.PathLike[str], metadata: dict[str, Any] | None = None) -> Path:
-        """Write weights and configuration as safetensors, with a digest of both; `metadata` is kept as JSON.
+        """Write weights, configuration and JSON-able `metadata` as one sealed safetensors file.
 
         Raises:
             RunFolderError: the file cannot be written.
         """
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        header = {"format": FORMAT, "configuration": json.dumps(self._configuration()), "metadata": "{}"}
-        header["metadata"] = json.dumps(metadata or {})
-        header["sha256"] = _digest(header, tensors)
-        return write_bytes(path, safetensors.torch.save(tensors, metadata=header))
+        description = {"format": FORMAT, "metadata": metadata or {}, **self._configuration()}
+        return save_sealed(path, self.state_dict(), description)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str | torch.device = "cpu") -> "FactorNetwork":
@@ -98,16 +90,13 @@ class FactorNetwork(nn.Module):
         Raises:
             CheckpointError: the file is missing, damaged, or not a factor network.
         """
-        header, tensors = _read(path)
+        tensors, description = _load(path)
         try:
-            configuration = json.loads(header["configuration"])
-            factors = [Factor(**each) for each in configuration.pop("factors")]
-            network = cls(factors, **configuration)
+            factors = [Factor(**each) for each in description["factors"]]
+            network = cls(factors, description["resolution"], description["width"], description["channels"])
             network.load_state_dict(tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{path} does not describe a factor network ({error}); train it again"
-            ) from error
+            raise CheckpointError(f"{path} describes no factor network ({error}); train it again") from error
         return network.to(device).eval().requires_grad_(False)
 
     @staticmethod
@@ -117,7 +106,7 @@ class FactorNetwork(nn.Module):
         Raises:
             CheckpointError: the file is missing, damaged, or not a factor network.
         """
-        return json.loads(_read(path)[0]["metadata"])
+        return _load(path)[1]["metadata"]
 
     def _configuration(self) -> dict[str, Any]:
         factors = [{"name": each.name, "size": each.size, "kind": each.kind} for each in self.factors]
@@ -165,7 +154,7 @@ def factor_loss(factors: Sequence[Factor], logits: Sequence[Tensor], values: Ten
 def _check_configuration(factors: Sequence[Factor], resolution: int, width: int, channels: int) -> None:
     if not 1 <= len(factors) <= MAX_FACTORS or any(factor.size > MAX_SIZE for factor in factors):
         raise InvalidArgumentError(
-            f"a factor network takes 1 to {MAX_FACTORS} factors of up to {MAX_SIZE} values; got {len(factors)}"
+            f"a factor network takes 1 to {MAX_FACTORS} factors of up to {MAX_SIZE} values, not {len(factors)}"
         )
     if resolution not in RESOLUTIONS:
         raise InvalidArgumentError(f"resolution {resolution!r} is not allowed; use one of {RESOLUTIONS}")
@@ -175,31 +164,10 @@ def _check_configuration(factors: Sequence[Factor], resolution: int, width: int,
         )
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
-    try:
-        with safe_open(Path(path), framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-    except (OSError, SafetensorError) as error:
+def _load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors, description = load_sealed(path)
+    if description.get("format") != FORMAT:
         raise CheckpointError(
-            f"cannot read factor network {path}: {error}; give a file made by `save`"
-        ) from error
-    if header.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} holds no factor network (format {header.get('format')!r}, not {FORMAT!r})"
+            f"{path} holds {description.get('format')!r} and no factor network; give another"
         )
-    if header.get("sha256") != _digest(header, tensors):
-        raise CheckpointError(
-            f"{path} is damaged: its contents do not match their digest; fetch or train it again"
-        )
-    return header, tensors
-
-
-def _digest(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over configuration, metadata, and each tensor's name, type, shape and bytes, by name."""
-    digest = sha256((header.get("configuration", "") + "\0" + header.get("metadata", "")).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
-    return digest.hexdigest()
+    return tensors, description

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +9,7 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, factor_loss, soft_labels
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.evaluation.readings import read_logits
+from ganspace_topdis.runs.sealed import save_sealed
 
 FACTORS = (Factor("scale", 8), Factor("hue", 10, "circular"), Factor("shape", 4, "categorical"))
 
@@ -113,13 +113,13 @@ def test_a_flipped_bit_is_noticed(saved: Path, from_end: int) -> None:
 
 
 def test_a_missing_file_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot read"):
+    with pytest.raises(CheckpointError, match="no file"):
         FactorNetwork.load(tmp_path / "nothing.safetensors")
 
 
 def test_another_kind_of_file_is_a_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
-    path.write_bytes(safetensors.torch.save({"x": torch.zeros(2)}))
+    save_sealed(path, {"x": torch.zeros(2)}, {"format": "something else"})
     with pytest.raises(CheckpointError, match="no factor network"):
         FactorNetwork.load(path)
 
