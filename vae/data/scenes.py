@@ -1,0 +1,175 @@
+"""Scenes: a procedural look-alike of 3D Shapes, drawn on demand from six known factors.
+
+The factors, their sizes and their order are those of 3D Shapes (Burgess and Kim 2018): floor hue, wall hue and
+object hue (10 each, k / 10 of the colour circle at full saturation), scale (8, from 0.75 to 1.25), shape (4) and
+orientation (15, camera azimuth from -30 to 30 degrees); the last one varies fastest in the grid of 480,000.
+Images are composites of cached coefficient maps (see `scenes_geometry`), so a grid image costs microseconds.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.evaluation.factors import Factor
+from vae.data.scenes_geometry import SHAPES, coefficient_maps
+
+__all__ = [
+    "FACTORS",
+    "FACTOR_VALUES",
+    "ORIENTATION_RANGE_DEG",
+    "RESOLUTIONS",
+    "SCALE_RANGE",
+    "SIZES",
+    "SKY_RGB",
+    "draw",
+    "draw_values",
+    "hue_to_rgb",
+    "values_of",
+]
+
+FACTORS = (
+    Factor("floor_hue", 10, "circular"),
+    Factor("wall_hue", 10, "circular"),
+    Factor("object_hue", 10, "circular"),
+    Factor("scale", 8, "linear"),
+    Factor("shape", 4, "categorical"),
+    Factor("orientation", 15, "linear"),
+)
+SIZES = tuple(factor.size for factor in FACTORS)
+RESOLUTIONS = (32, 64, 128)
+SCALE_RANGE = (0.75, 1.25)
+ORIENTATION_RANGE_DEG = (-30.0, 30.0)
+SKY_RGB = (153, 226, 249)
+FACTOR_VALUES: tuple[npt.NDArray[np.float64], ...] = (
+    *(np.arange(10) / 10 for _ in range(3)),
+    np.linspace(*SCALE_RANGE, 8),
+    np.arange(4.0),
+    np.linspace(*ORIENTATION_RANGE_DEG, 15),
+)
+
+
+def values_of(indices: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Factor values of grid indices: (n, 6) ints -> hues in [0, 1), scale, shape index, degrees.
+
+    Raises:
+        InvalidArgumentError: `indices` has another shape, is not integer, or leaves the grid.
+
+    >>> values_of([[0, 5, 9, 7, 2, 0]]).tolist()
+    [[0.0, 0.5, 0.9, 1.25, 2.0, -30.0]]
+    """
+    rows = _checked_indices(indices)
+    return np.stack([FACTOR_VALUES[k][rows[:, k]] for k in range(len(FACTORS))], axis=1)
+
+
+def hue_to_rgb(hue: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Fully saturated colours of hues (any real, the circle has length 1): (...,) -> (..., 3) in [0, 1].
+
+    >>> hue_to_rgb([0.0, 1 / 3, 0.5]).round(3).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 1.0]]
+    """
+    sector = np.asarray(hue, np.float64)[..., None] * 6 + np.array([0.0, 4.0, 2.0])
+    return np.clip(np.abs(sector % 6 - 3) - 1, 0, 1).astype(np.float32)
+
+
+def draw(indices: npt.ArrayLike, resolution: int = 64) -> npt.NDArray[np.uint8]:
+    """Draw scenes of the grid: (n, 6) factor indices -> (n, resolution, resolution, 3) uint8.
+
+    Raises:
+        InvalidArgumentError: the indices leave the grid, or the resolution is not one of `RESOLUTIONS`.
+    """
+    rows = _checked_indices(indices)
+    _check_resolution(resolution)
+    geometries, which = np.unique(rows[:, 3:], axis=0, return_inverse=True)
+    maps = np.empty((len(geometries), 4, resolution, resolution), np.float32)
+    for k, (scale, shape, orientation) in enumerate(geometries):
+        maps[k] = _grid_maps(int(scale), int(shape), int(orientation), resolution)
+    colours = np.stack([hue_to_rgb(FACTOR_VALUES[k][rows[:, k]]) for k in range(3)], axis=1)
+    return _composite(maps, which.reshape(-1), colours, _SKY)
+
+
+def draw_values(values: npt.ArrayLike, resolution: int = 64) -> npt.NDArray[np.uint8]:
+    """Draw scenes of continuous factor values, each ray-cast anew: (n, 6) -> (n, resolution, resolution, 3) uint8.
+
+    Hues may be any real number (the circle has length 1), the shape is rounded to an index; scale and orientation
+    are in the units of `FACTOR_VALUES` and may leave their ranges a little.
+
+    Raises:
+        InvalidArgumentError: wrong shape, a value that is not finite, no such shape, or another resolution.
+    """
+    rows = np.asarray(values, np.float64)
+    if rows.ndim != 2 or rows.shape[1] != len(FACTORS) or not np.isfinite(rows).all():
+        raise InvalidArgumentError(
+            f"values has shape {rows.shape} or holds values that are not finite: "
+            f"give finite numbers of shape (n, {len(FACTORS)}), one column a factor"
+        )
+    _check_resolution(resolution)
+    shapes = np.rint(rows[:, 4]).astype(np.int64)
+    if len(rows) and (shapes.min() < 0 or shapes.max() >= len(SHAPES)):
+        raise InvalidArgumentError(
+            f"column 4 of values (shape) reaches from {rows[:, 4].min():g} to {rows[:, 4].max():g}: "
+            f"allowed are 0 to {len(SHAPES) - 1} ({', '.join(SHAPES)})"
+        )
+    maps = np.empty((len(rows), 4, resolution, resolution), np.float32)
+    for k, row in enumerate(rows):
+        maps[k] = coefficient_maps(int(shapes[k]), row[3], row[5], resolution)
+    return _composite(maps, np.arange(len(rows)), hue_to_rgb(rows[:, :3]), _SKY)
+
+
+_SKY = np.array(SKY_RGB, np.float32)
+
+
+@lru_cache(maxsize=2048)
+def _grid_maps(scale: int, shape: int, orientation: int, resolution: int) -> npt.NDArray[np.float32]:
+    return coefficient_maps(shape, FACTOR_VALUES[3][scale], FACTOR_VALUES[5][orientation], resolution)
+
+
+@njit(cache=True)
+def _composite(
+    maps: npt.NDArray[np.float32],
+    which: npt.NDArray[np.int64],
+    colours: npt.NDArray[np.float32],
+    sky: npt.NDArray[np.float32],
+) -> npt.NDArray[np.uint8]:
+    """Colour maps (g, 4, R, R), chosen by `which` (n,), with colours (n, 3, 3) of floor, wall and object."""
+    n, resolution = len(which), maps.shape[2]
+    images = np.empty((n, resolution, resolution, 3), np.uint8)
+    for i in range(n):
+        layers = maps[which[i]]
+        for row in range(resolution):
+            for column in range(resolution):
+                for c in range(3):
+                    tint = (
+                        layers[1, row, column] * colours[i, 0, c]
+                        + layers[2, row, column] * colours[i, 1, c]
+                        + layers[3, row, column] * colours[i, 2, c]
+                    )
+                    value = np.float32(255.0) * tint + layers[0, row, column] * sky[c]
+                    images[i, row, column, c] = np.uint8(min(value + np.float32(0.5), np.float32(255.0)))
+    return images
+
+
+def _checked_indices(indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    rows = np.asarray(indices)
+    if rows.ndim != 2 or rows.shape[1] != len(FACTORS) or rows.dtype.kind not in "iu":
+        raise InvalidArgumentError(
+            f"indices is {rows.dtype} of shape {rows.shape}: "
+            f"give integers of shape (n, {len(FACTORS)}), one column a factor"
+        )
+    for k, factor in enumerate(FACTORS):
+        column = rows[:, k]
+        if len(column) and (column.min() < 0 or column.max() >= factor.size):
+            raise InvalidArgumentError(
+                f"column {k} of indices ({factor.name}) reaches from {column.min()} to {column.max()}: "
+                f"allowed are 0 to {factor.size - 1}"
+            )
+    return rows.astype(np.int64)
+
+
+def _check_resolution(resolution: int) -> None:
+    if resolution not in RESOLUTIONS:
+        raise InvalidArgumentError(
+            f"resolution={resolution} is not available: choose one of {', '.join(map(str, RESOLUTIONS))}"
+        )

@@ -1,0 +1,181 @@
+"""Ray-cast one scene's geometry into the maps that its three colours multiply.
+
+A room with a floor, four walls and an open top holds one object at its centre; the camera circles the object.
+Lighting is fixed and surfaces are matt, so for a fixed geometry every pixel is linear in the three colours:
+
+    image = sky * sky_colour + floor * c_floor + wall * c_wall + object * c_object
+
+and this module computes the four maps, each the share of the pixel that the surface covers times its shading,
+averaged over a grid of sub-pixel rays. The layout follows the published description of 3D Shapes (Burgess and
+Kim 2018): the object rests on the floor, light comes from the upper left, the wall opposite the camera is
+unshaded, the floor in shadow keeps 0.43 of its colour. Textures are left out.
+
+Lengths are in scene units, y up, floor at y = 0, the camera at +z when the orientation is 0.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+__all__ = ["MAPS", "SHAPES", "coefficient_maps"]
+
+MAPS = ("sky", "floor", "wall", "object")
+SHAPES = ("cube", "cylinder", "sphere", "capsule")
+
+_CUBE, _CYLINDER, _SPHERE, _CAPSULE = range(4)
+_RADIUS = 1.1
+_CAPSULE_HEIGHT = 4.2
+_CAMERA_DISTANCE, _CAMERA_HEIGHT, _PITCH = 6.0, 3.0, math.radians(5.6)
+_FOCAL = 0.75
+_ROOM, _WALL_HEIGHT = 8.0, 5.8
+_LIGHT = np.array([-0.35, 1.0, 0.5]) / math.sqrt(0.35**2 + 1.0 + 0.5**2)
+_LIGHT_X, _LIGHT_Y, _LIGHT_Z = (float(v) for v in _LIGHT)
+_AMBIENT, _DIFFUSE, _SHADOW = 0.5, 0.55, 0.43
+_BACK_WALL, _LEFT_WALL, _RIGHT_WALL = 1.0, 0.62, 0.8
+_FAR = 1e9
+_BIAS = 1e-5
+
+
+@njit(cache=True)
+def _hit_cube(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, r: float) -> tuple:
+    """Distance and unit normal where the ray enters a cube of half side `r` resting on the floor."""
+    near, far, axis = -_FAR, _FAR, 0
+    for k in range(3):
+        o = ox if k == 0 else (oy - r if k == 1 else oz)
+        d = dx if k == 0 else (dy if k == 1 else dz)
+        if abs(d) < 1e-12:
+            if abs(o) > r:
+                return _FAR, 0.0, 0.0, 0.0
+            continue
+        a, b = (-r - o) / d, (r - o) / d
+        enter, leave = min(a, b), max(a, b)
+        if enter > near:
+            near, axis = enter, k
+        far = min(far, leave)
+    if near > far or near < _BIAS:
+        return _FAR, 0.0, 0.0, 0.0
+    return (
+        near,
+        -math.copysign(1.0, dx) if axis == 0 else 0.0,
+        -math.copysign(1.0, dy) if axis == 1 else 0.0,
+        -math.copysign(1.0, dz) if axis == 2 else 0.0,
+    )
+
+
+@njit(cache=True)
+def _hit_sphere(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, r: float, y: float) -> tuple:
+    """Distance and unit normal where the ray enters a sphere of radius `r` centred at height `y`."""
+    py = oy - y
+    b = ox * dx + py * dy + oz * dz
+    discriminant = b * b - (ox * ox + py * py + oz * oz - r * r)
+    if discriminant < 0.0:
+        return _FAR, 0.0, 0.0, 0.0
+    t = -b - math.sqrt(discriminant)
+    if t < _BIAS:
+        return _FAR, 0.0, 0.0, 0.0
+    return t, (ox + t * dx) / r, (py + t * dy) / r, (oz + t * dz) / r
+
+
+@njit(cache=True)
+def _hit_cylinder(
+    ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, r: float, low: float, high: float
+) -> tuple:
+    """Distance and unit normal where the ray enters an upright cylinder between heights `low` and `high`."""
+    best, nx, ny, nz = _FAR, 0.0, 0.0, 0.0
+    a = dx * dx + dz * dz
+    b = ox * dx + oz * dz
+    discriminant = b * b - a * (ox * ox + oz * oz - r * r)
+    if a > 1e-12 and discriminant >= 0.0:
+        t = (-b - math.sqrt(discriminant)) / a
+        y = oy + t * dy
+        if t > _BIAS and low <= y <= high:
+            best, nx, nz = t, (ox + t * dx) / r, (oz + t * dz) / r
+    if abs(dy) > 1e-12:
+        cap = high if dy < 0.0 else low
+        t = (cap - oy) / dy
+        x, z = ox + t * dx, oz + t * dz
+        if _BIAS < t < best and x * x + z * z <= r * r:
+            best, nx, ny, nz = t, 0.0, -math.copysign(1.0, dy), 0.0
+    return best, nx, ny, nz
+
+
+@njit(cache=True)
+def _hit_object(shape: int, scale: float, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> tuple:
+    """Distance and unit normal where the ray enters the object; the distance is huge when it misses."""
+    r = _RADIUS * scale
+    if shape == _CUBE:
+        return _hit_cube(ox, oy, oz, dx, dy, dz, r)
+    if shape == _CYLINDER:
+        return _hit_cylinder(ox, oy, oz, dx, dy, dz, r, 0.0, 2.0 * r)
+    if shape == _SPHERE:
+        return _hit_sphere(ox, oy, oz, dx, dy, dz, r, r)
+    top = _CAPSULE_HEIGHT * scale - r
+    body = _hit_cylinder(ox, oy, oz, dx, dy, dz, r, r, top)
+    lower = _hit_sphere(ox, oy, oz, dx, dy, dz, r, r)
+    upper = _hit_sphere(ox, oy, oz, dx, dy, dz, r, top)
+    if lower[0] <= body[0] and lower[0] <= upper[0]:
+        return lower
+    return upper if upper[0] <= body[0] else body
+
+
+@njit(cache=True)
+def _trace(shape: int, scale: float, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> tuple:
+    """Index of the surface seen along a ray (sky 0, floor 1, wall 2, object 3) and its shading."""
+    t, nx, ny, nz = _hit_object(shape, scale, ox, oy, oz, dx, dy, dz)
+    if t < _FAR:
+        lit = nx * _LIGHT_X + ny * _LIGHT_Y + nz * _LIGHT_Z
+        return 3, min(1.0, _AMBIENT + _DIFFUSE * max(0.0, lit))
+    to_back = (-_ROOM - oz) / dz if dz < 0.0 else _FAR
+    to_side = (math.copysign(_ROOM, dx) - ox) / dx if dx != 0.0 else _FAR
+    to_wall = min(to_back, to_side)
+    y = oy + to_wall * dy
+    if y > _WALL_HEIGHT:
+        return 0, 1.0
+    if y >= 0.0:
+        side = _LEFT_WALL if dx < 0.0 else _RIGHT_WALL
+        return 2, _BACK_WALL if to_back <= to_side else side
+    t = -oy / dy
+    x, z = ox + t * dx, oz + t * dz
+    shadow = _hit_object(shape, scale, x, _BIAS, z, _LIGHT_X, _LIGHT_Y, _LIGHT_Z)[0] < _FAR
+    return 1, _SHADOW if shadow else 1.0
+
+
+@njit(cache=True)
+def _render(shape: int, scale: float, azimuth: float, resolution: int, samples: int) -> npt.NDArray[np.float32]:
+    maps = np.zeros((4, resolution, resolution), np.float32)
+    sin_a, cos_a = math.sin(azimuth), math.cos(azimuth)
+    sin_p, cos_p = math.sin(_PITCH), math.cos(_PITCH)
+    ox, oy, oz = _CAMERA_DISTANCE * sin_a, _CAMERA_HEIGHT, _CAMERA_DISTANCE * cos_a
+    weight = np.float32(1.0 / (samples * samples))
+    for row in range(resolution):
+        for column in range(resolution):
+            for sample in range(samples * samples):
+                u = (column + (sample % samples + 0.5) / samples) / resolution - 0.5
+                v = 0.5 - (row + (sample // samples + 0.5) / samples) / resolution
+                forward, up = _FOCAL * cos_p + v * sin_p, v * cos_p - _FOCAL * sin_p
+                dx, dy, dz = u * cos_a - forward * sin_a, up, -u * sin_a - forward * cos_a
+                length = math.sqrt(dx * dx + dy * dy + dz * dz)
+                surface, shading = _trace(shape, scale, ox, oy, oz, dx / length, dy / length, dz / length)
+                maps[surface, row, column] += weight * np.float32(shading)
+    return maps
+
+
+def coefficient_maps(
+    shape: int, scale: float, orientation_deg: float, resolution: int, samples: int = 4
+) -> npt.NDArray[np.float32]:
+    """The four maps, in the order of `MAPS`, that a scene's colours multiply.
+
+    Args:
+        shape: index into `SHAPES`.
+        scale: size of the object, 1 is the middle of the data set's range.
+        orientation_deg: azimuth of the camera about the object, in degrees.
+        resolution: side of the square maps, in pixels.
+        samples: rays a pixel along each axis.
+
+    Returns:
+        (4, resolution, resolution) in [0, 1]. The sky map is the share of each pixel that is sky.
+    """
+    assert 0 <= shape < len(SHAPES), shape
+    return _render(int(shape), float(scale), math.radians(orientation_deg), int(resolution), int(samples))
