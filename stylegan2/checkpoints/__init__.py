@@ -1,1 +1,1 @@
-"""Filled in by its part."""
+"""Files of weights: one reader a format, none of which executes anything that a file holds."""

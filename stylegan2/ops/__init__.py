@@ -1,1 +1,1 @@
-"""Filled in by its part."""
+"""The operations of the generator, in plain torch: filters and modulated convolutions."""

@@ -1,0 +1,113 @@
+"""What a StyleGAN2 generator is made of: every size and switch, checked on construction.
+
+The number of channels at resolution r is `min(channel_base / r, channel_max)` (Table "config E/F" of Karras et
+al. 2020, arXiv:1912.04958: 16384 and 32768) unless `channels` lists them, as files with other widths need.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ganspace_topdis.errors import InvalidArgumentError
+
+__all__ = ["ARCHITECTURES", "BINOMIAL_TAPS", "GeneratorConfig"]
+
+ARCHITECTURES = ("skip", "orig", "resnet")
+BINOMIAL_TAPS = (0.125, 0.375, 0.375, 0.125)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """Sizes and switches of a generator.
+
+    Attributes:
+        z_dim: length of the input code z.
+        c_dim: number of classes of a conditional model, 0 for none.
+        w_dim: length of the style code w.
+        img_resolution: height and width of the images, a power of two, at least 4.
+        img_channels: channels of the images.
+        num_mapping_layers: fully connected layers of the mapping network.
+        mapping_features: width of its hidden layers; None: `w_dim`.
+        embed_features: width of the class embedding; None: `w_dim`.
+        joint_normalization: normalise z and the class embedding after joining them, as NVIDIA's first
+            TensorFlow release does, and not each for itself.
+        channel_base: channels at resolution r are min(channel_base / r, channel_max).
+        channel_max: see `channel_base`.
+        channels: channels at 4, 8, 16, ... px, when they follow no such rule.
+        architecture: "skip" (an image at every resolution, summed up), "orig", or "resnet".
+        conv_clamp: activations are clamped to this times the layer's gain; None: not at all.
+        use_noise: whether every convolution adds a noise image.
+        resample_taps: the four taps of the separable low-pass filter, adding up to 1.
+        num_fp16_res: how many of the highest resolutions the file's author ran in half precision. Kept as a
+            record: everything here is computed in the precision of the weights.
+
+    Raises:
+        InvalidArgumentError: a value is not allowed; the message names it.
+    """
+
+    z_dim: int = 512
+    c_dim: int = 0
+    w_dim: int = 512
+    img_resolution: int = 256
+    img_channels: int = 3
+    num_mapping_layers: int = 8
+    mapping_features: int | None = None
+    embed_features: int | None = None
+    joint_normalization: bool = False
+    channel_base: int = 32768
+    channel_max: int = 512
+    channels: tuple[int, ...] | None = None
+    architecture: str = "skip"
+    conv_clamp: float | None = None
+    use_noise: bool = True
+    resample_taps: tuple[float, ...] = BINOMIAL_TAPS
+    num_fp16_res: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("z_dim", "w_dim", "img_channels", "num_mapping_layers", "channel_base", "channel_max"):
+            _check(name, getattr(self, name), getattr(self, name) >= 1, "a whole number of at least 1")
+        for name in ("c_dim", "num_fp16_res"):
+            _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        for name in ("mapping_features", "embed_features"):
+            value = getattr(self, name)
+            _check(name, value, value is None or value >= 1, "None or a whole number of at least 1")
+        power = self.img_resolution >= 4 and self.img_resolution & (self.img_resolution - 1) == 0
+        _check("img_resolution", self.img_resolution, power, "a power of two of at least 4")
+        _check("architecture", self.architecture, self.architecture in ARCHITECTURES, "one of skip, orig, resnet")
+        _check("conv_clamp", self.conv_clamp, self.conv_clamp is None or self.conv_clamp > 0, "None or positive")
+        taps = tuple(float(tap) for tap in self.resample_taps)
+        good = len(taps) == 4 and all(map(math.isfinite, taps)) and abs(sum(taps) - 1) < 1e-3
+        _check("resample_taps", taps, good, "four numbers that add up to 1")
+        object.__setattr__(self, "resample_taps", taps)
+        if self.channels is not None:
+            widths = tuple(int(width) for width in self.channels)
+            good = len(widths) == len(self.resolutions) and min(widths, default=0) >= 1
+            _check("channels", widths, good, f"{len(self.resolutions)} positive numbers, one a resolution")
+            object.__setattr__(self, "channels", widths)
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """The resolutions of the blocks: 4, 8, ..., `img_resolution`."""
+        return tuple(2**power for power in range(2, self.img_resolution.bit_length()))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The number of channels at each of `resolutions`."""
+        if self.channels is not None:
+            return self.channels
+        return tuple(max(1, min(self.channel_base // res, self.channel_max)) for res in self.resolutions)
+
+    @property
+    def num_ws(self) -> int:
+        """How many style codes the synthesis network takes: one a convolution, and one for the last image."""
+        return 2 * len(self.resolutions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+def _check(name: str, value: object, good: bool, allowed: str) -> None:
+    if not good:
+        raise InvalidArgumentError(f"{name}={value!r} is not allowed; give {allowed}")

@@ -1,0 +1,101 @@
+"""The mapping network: a code z (and a class) to the style code w, and the truncation of w.
+
+z is scaled to a mean square of one and passed through fully connected layers with leaky ReLU; w is repeated for
+every layer of the synthesis network. Truncation draws the first `cutoff` of them towards their mean:
+w' = w_avg + psi (w - w_avg). Source: Karras et al. 2019, arXiv:1812.04948, sections 2 and B; Karras et al. 2020,
+arXiv:2006.06676 for the class embedding.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ganspace_topdis.errors import InvalidArgumentError
+from stylegan2.config import GeneratorConfig
+from stylegan2.layers import FullyConnected, normalize_second_moment
+
+__all__ = ["MappingNetwork"]
+
+MAPPING_LR_MULTIPLIER = 0.01
+
+
+class MappingNetwork(nn.Module):
+    """z (B, z_dim) and, for conditional models, c (B, c_dim) to w (B, num_ws, w_dim).
+
+    In training mode each call moves `w_avg` towards the batch's mean: w_avg <- beta w_avg + (1 - beta) mean(w)
+    with beta = `w_avg_beta`.
+    """
+
+    w_avg: Tensor
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.z_dim, self.c_dim, self.w_dim = config.z_dim, config.c_dim, config.w_dim
+        self.num_ws, self.num_layers = config.num_ws, config.num_mapping_layers
+        self.w_avg_beta = 0.995
+        embedded = 0
+        if self.c_dim > 0:
+            embedded = config.embed_features or config.w_dim
+            self.embed = FullyConnected(self.c_dim, embedded)
+        hidden = config.mapping_features or config.w_dim
+        widths = [self.z_dim + embedded, *[hidden] * (self.num_layers - 1), self.w_dim]
+        for index in range(self.num_layers):
+            layer = FullyConnected(widths[index], widths[index + 1], activate=True, lr_multiplier=MAPPING_LR_MULTIPLIER)
+            self.add_module(f"fc{index}", layer)
+        self.register_buffer("w_avg", torch.zeros(self.w_dim))
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """Map codes to styles.
+
+        Args:
+            z: codes (B, z_dim), standard normal.
+            c: class weights (B, c_dim), one-hot rows, for conditional models only.
+            truncation_psi: 1 leaves w alone, 0 gives the mean style.
+            truncation_cutoff: how many of the num_ws styles are truncated; None: all.
+
+        Returns:
+            w (B, num_ws, w_dim).
+
+        Raises:
+            InvalidArgumentError: a shape does not fit the model, or a conditional model got no class.
+        """
+        w = self._map(z, c)
+        if self.training:
+            self.w_avg.copy_(w.detach().mean(dim=0).lerp(self.w_avg, self.w_avg_beta))
+        ws = w.unsqueeze(1).repeat(1, self.num_ws, 1)
+        return self.truncate(ws, truncation_psi, truncation_cutoff)
+
+    def truncate(self, ws: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
+        """Draw the first `cutoff` styles of (B, num_ws, w_dim) towards the mean style; None: all of them."""
+        if psi == 1.0:
+            return ws
+        count = self.num_ws if cutoff is None else cutoff
+        if not 0 <= count <= self.num_ws:
+            raise InvalidArgumentError(f"truncation_cutoff={cutoff} is not allowed; give 0 to {self.num_ws} or None")
+        return torch.cat((self.w_avg.lerp(ws[:, :count], psi), ws[:, count:]), dim=1)
+
+    def _map(self, z: Tensor, c: Tensor | None) -> Tensor:
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise InvalidArgumentError(f"z has shape {tuple(z.shape)}; this generator takes (batch, {self.z_dim})")
+        x = z.to(self.w_avg)
+        x = normalize_second_moment(x) if self.c_dim == 0 else self._join(x, c)
+        for index in range(self.num_layers):
+            x = self.get_submodule(f"fc{index}")(x)
+        return x
+
+    def _join(self, x: Tensor, c: Tensor | None) -> Tensor:
+        if c is None or c.shape != (x.shape[0], self.c_dim):
+            given = "none" if c is None else str(tuple(c.shape))
+            raise InvalidArgumentError(
+                f"this generator is conditional: give classes c of shape ({x.shape[0]}, {self.c_dim}), not {given}"
+            )
+        y = self.embed(c.to(x))
+        if self.config.joint_normalization:
+            return normalize_second_moment(torch.cat((x, y), dim=1))
+        return torch.cat((normalize_second_moment(x), normalize_second_moment(y)), dim=1)

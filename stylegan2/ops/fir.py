@@ -1,0 +1,52 @@
+"""Low-pass filtering of images by a separable filter of four taps, by slicing and adding.
+
+For an image u and taps f the filtered image is v[k] = sum_j f[j] u[k + 3 - j] along each axis (a true
+convolution, no padding). Upsampling by two stuffs zeros between the pixels and filters with gain 4 and padding
+(2, 1), of which only two taps meet a pixel at a time: out[2i] = 2 (f[0] x[i-1] + f[2] x[i]), out[2i+1] =
+2 (f[1] x[i] + f[3] x[i+1]), reading the taps backwards for a filter that is not symmetric. Beyond the border lie
+zeros, so the outermost pixels differ from `interpolate`'s bilinear image. Slices and additions are several times
+faster on a CPU than a depthwise convolution, and differentiate to any order.
+Source: Zhang 2019, arXiv:1904.11486; Karras et al. 2020, arXiv:1912.04958, appendix B.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["filter_image", "outer_filter", "upsample_image"]
+
+
+def outer_filter(taps: Sequence[float]) -> Tensor:
+    """The (4, 4) kernel of which `taps` are the factor on both axes."""
+    row = torch.tensor(taps, dtype=torch.float32)
+    return torch.outer(row, row)
+
+
+def filter_image(x: Tensor, taps: Sequence[float], gain: float = 1.0) -> Tensor:
+    """Filter (B, C, H, W) along both axes without padding: (B, C, H - 3, W - 3). `gain` is for the two together."""
+    scaled = [tap * gain**0.5 for tap in taps]
+    return _filter_axis(_filter_axis(x, scaled, 3), scaled, 2)
+
+
+def upsample_image(x: Tensor, taps: Sequence[float]) -> Tensor:
+    """Double both sides of (B, C, H, W): zeros stuffed in, then the filter with gain 4."""
+    return _upsample_axis(_upsample_axis(x, taps, 2), taps, 3)
+
+
+def _filter_axis(x: Tensor, taps: Sequence[float], axis: int) -> Tensor:
+    length = x.shape[axis] - len(taps) + 1
+    out = x.narrow(axis, 0, length) * taps[-1]
+    for offset, tap in enumerate(reversed(taps[:-1]), start=1):
+        out = torch.add(out, x.narrow(axis, offset, length), alpha=tap)
+    return out
+
+
+def _upsample_axis(x: Tensor, taps: Sequence[float], axis: int) -> Tensor:
+    length = x.shape[axis]
+    padded = F.pad(x, (0, 0, 1, 1) if axis == 2 else (1, 1, 0, 0))
+    before, here, after = (padded.narrow(axis, offset, length) for offset in range(3))
+    even = torch.add(before * (2 * taps[3]), here, alpha=2 * taps[1])
+    odd = torch.add(here * (2 * taps[2]), after, alpha=2 * taps[0])
+    return torch.stack((even, odd), dim=axis + 1).flatten(axis, axis + 1)

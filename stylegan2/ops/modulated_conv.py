@@ -1,0 +1,43 @@
+"""The style-modulated convolution with one kernel for all samples.
+
+Modulation scales the kernel of sample b along its input channels, w'_oik = s_bi w_oik, and demodulation divides
+by its norm, d_bo = (sum_ik (s_bi w_oik)^2 + 1e-8)^-1/2 (Eqs. 1 and 3, Karras et al. 2020, arXiv:1912.04958).
+Both commute with the convolution, so the activations are scaled before it and after it instead, and the norm is
+a matrix product: d_b = (s_b^2 . sum_k w^2 + 1e-8)^-1/2. The kernels of the samples are never built.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stylegan2.ops.fir import filter_image
+
+__all__ = ["convolve", "convolve_up", "demodulation"]
+
+
+def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
+    """The factors (B, O) that give every output channel of every sample unit expected variance.
+
+    Args:
+        weight: kernel (O, I, k, k).
+        styles: scales of the input channels (B, I).
+    """
+    energy = weight.square().sum(dim=(2, 3))
+    return torch.rsqrt(styles.square() @ energy.t() + 1e-8)
+
+
+def convolve(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
+    """Scale the channels of x (B, I, H, W) by styles (B, I) and convolve with (O, I, k, k), same size out."""
+    return F.conv2d(x * styles[:, :, None, None], weight, padding=weight.shape[-1] // 2)
+
+
+def convolve_up(x: Tensor, weight: Tensor, styles: Tensor, taps: Sequence[float]) -> Tensor:
+    """As `convolve`, doubling height and width: a transposed convolution, then the low-pass filter with gain 4.
+
+    The border of zeros that the filter needs is put around the small input, where it costs least.
+    """
+    x = F.pad(x * styles[:, :, None, None], (1, 1, 1, 1))
+    x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2, padding=1)
+    return filter_image(x, taps, gain=4.0)

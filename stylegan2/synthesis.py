@@ -1,0 +1,210 @@
+"""The synthesis network: styles w to an image, one block a resolution from 4 px up.
+
+A layer is: modulated convolution (doubling the size in a block's first), plus noise, plus bias, leaky ReLU times
+sqrt(2), clamp. A block holds two (the 4 px block one, fed with a learned constant). The image is the sum of one
+1x1 convolution a block, each upsampled to the next ("skip"), or of the last block alone ("orig", and "resnet",
+whose blocks add a filtered 1x1 shortcut). The styles are used in order; the image layer of a block shares its
+style with the first convolution of the next. Source: Karras et al. 2020, arXiv:1912.04958, figures 2 and 7.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganspace_topdis.errors import InvalidArgumentError
+from stylegan2.config import GeneratorConfig
+from stylegan2.layers import LEAKY_GAIN, LEAKY_SLOPE, FullyConnected
+from stylegan2.ops.fir import outer_filter, upsample_image
+from stylegan2.ops.modulated_conv import convolve, convolve_up, demodulation
+
+__all__ = ["NOISE_MODES", "SynthesisBlock", "SynthesisNetwork"]
+
+NOISE_MODES = ("const", "random", "none")
+
+
+class SynthesisLayer(nn.Module):
+    """One modulated 3x3 convolution with noise, bias and leaky ReLU: (B, I, r, r) to (B, O, r', r')."""
+
+    noise_const: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, resolution: int, config: GeneratorConfig, *, up: bool):
+        super().__init__()
+        self.resolution, self.up, self.use_noise = resolution, up, config.use_noise
+        self.conv_clamp, self.taps = config.conv_clamp, config.resample_taps
+        self.affine = FullyConnected(config.w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.register_buffer("resample_filter", outer_filter(config.resample_taps))
+        if self.use_noise:
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.noise_strength = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, w: Tensor, noise_mode: str, gain: float = 1.0) -> Tensor:
+        """Apply the layer to x with styles w (B, w_dim); `gain` scales what comes out.
+
+        The leaky ReLU is homogeneous, so its gain is multiplied into its input, where it costs no pass.
+        """
+        styles = self.affine(w)
+        scale = (demodulation(self.weight, styles) * (LEAKY_GAIN * gain))[:, :, None, None]
+        x = convolve_up(x, self.weight, styles, self.taps) if self.up else convolve(x, self.weight, styles)
+        shift = self._shift(x, noise_mode) * (LEAKY_GAIN * gain)
+        x = F.leaky_relu_(torch.addcmul(shift, x, scale), LEAKY_SLOPE)
+        return x if self.conv_clamp is None else x.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)
+
+    def _shift(self, x: Tensor, noise_mode: str) -> Tensor:
+        bias = self.bias[:, None, None]
+        if not self.use_noise or noise_mode == "none":
+            return bias
+        if noise_mode == "const":
+            return bias + self.noise_const * self.noise_strength
+        noise = torch.randn(x.shape[0], 1, self.resolution, self.resolution, dtype=x.dtype, device=x.device)
+        return bias + noise * self.noise_strength
+
+
+class ToRGB(nn.Module):
+    """The modulated 1x1 convolution, without demodulation, that reads an image off the activations."""
+
+    def __init__(self, in_channels: int, config: GeneratorConfig):
+        super().__init__()
+        self.conv_clamp = config.conv_clamp
+        self.affine = FullyConnected(config.w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(config.img_channels, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(config.img_channels))
+        self.weight_gain = 1 / math.sqrt(in_channels)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Activations (B, C, r, r) and styles (B, w_dim) to an image (B, img_channels, r, r)."""
+        kernels = self.weight[None, :, :, 0, 0] * (self.affine(w) * self.weight_gain)[:, None, :]
+        image = torch.baddbmm(self.bias[:, None], kernels, x.flatten(2)).unflatten(2, x.shape[2:])
+        return image if self.conv_clamp is None else image.clamp(-self.conv_clamp, self.conv_clamp)
+
+
+class Shortcut(nn.Module):
+    """The 1x1 convolution beside a "resnet" block, upsampling by two."""
+
+    def __init__(self, in_channels: int, out_channels: int, config: GeneratorConfig):
+        super().__init__()
+        self.taps = config.resample_taps
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
+        self.weight_gain = 1 / math.sqrt(in_channels)
+        self.register_buffer("resample_filter", outer_filter(config.resample_taps))
+
+    def forward(self, x: Tensor, gain: float) -> Tensor:
+        """(B, I, r, r) to (B, O, 2r, 2r)."""
+        return upsample_image(F.conv2d(x, self.weight * (self.weight_gain * gain)), self.taps)
+
+
+class SynthesisBlock(nn.Module):
+    """All layers of one resolution.
+
+    Attributes:
+        num_conv: styles that its convolutions take, 1 at 4 px and 2 above.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, resolution: int, config: GeneratorConfig):
+        super().__init__()
+        self.resolution, self.architecture, self.taps = resolution, config.architecture, config.resample_taps
+        self.num_conv = 1 if in_channels == 0 else 2
+        self.register_buffer("resample_filter", outer_filter(config.resample_taps))
+        if in_channels == 0:
+            self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
+        else:
+            self.conv0 = SynthesisLayer(in_channels, out_channels, resolution, config, up=True)
+        self.conv1 = SynthesisLayer(out_channels, out_channels, resolution, config, up=False)
+        self.has_image = resolution == config.img_resolution or self.architecture == "skip"
+        if self.has_image:
+            self.torgb = ToRGB(out_channels, config)
+        if in_channels > 0 and self.architecture == "resnet":
+            self.skip = Shortcut(in_channels, out_channels, config)
+
+    def activations(self, x: Tensor | None, ws: Sequence[Tensor], noise_mode: str) -> Tensor:
+        """What the convolutions make of x (None at 4 px) with `num_conv` styles: (B, O, r, r)."""
+        if x is None:
+            x = self.const.expand(ws[0].shape[0], -1, -1, -1)
+            return self.conv1(x, ws[0], noise_mode)
+        if self.architecture != "resnet":
+            return self.conv1(self.conv0(x, ws[0], noise_mode), ws[1], noise_mode)
+        beside = self.skip(x, math.sqrt(0.5))
+        return beside + self.conv1(self.conv0(x, ws[0], noise_mode), ws[1], noise_mode, math.sqrt(0.5))
+
+    def image(self, x: Tensor, w: Tensor, below: Tensor | None) -> Tensor | None:
+        """The image so far: this block's, added to the upsampled image `below`; None where there is none yet."""
+        above = None if below is None else upsample_image(below, self.taps)
+        if not self.has_image:
+            return above
+        image = self.torgb(x, w)
+        return image if above is None else above + image
+
+
+class SynthesisNetwork(nn.Module):
+    """Styles w (B, num_ws, w_dim) to images (B, img_channels, R, R)."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.w_dim, self.num_ws = config.w_dim, config.num_ws
+        self.img_resolution, self.img_channels = config.img_resolution, config.img_channels
+        self.resolutions = config.resolutions
+        below = 0
+        for resolution, width in zip(config.resolutions, config.widths, strict=True):
+            self.add_module(f"b{resolution}", SynthesisBlock(below, width, resolution, config))
+            below = width
+
+    def block(self, resolution: int) -> SynthesisBlock:
+        """The block of that resolution."""
+        block = self.get_submodule(f"b{resolution}")
+        assert isinstance(block, SynthesisBlock)
+        return block
+
+    def forward(self, w: Tensor, noise_mode: str = "const") -> Tensor:
+        """Make images, nominally in [-1, 1] and not clamped.
+
+        Args:
+            w: styles (B, num_ws, w_dim).
+            noise_mode: "const" (the noise stored with the weights), "random" (fresh, from torch's global
+                generator) or "none".
+
+        Raises:
+            InvalidArgumentError: `w` or `noise_mode` does not fit.
+        """
+        styles = self._styles(w, noise_mode)
+        x: Tensor | None = None
+        image: Tensor | None = None
+        first = 0
+        for resolution in self.resolutions:
+            block = self.block(resolution)
+            x = block.activations(x, styles[first : first + block.num_conv], noise_mode)
+            first += block.num_conv
+            image = block.image(x, styles[first], image)
+        assert image is not None
+        return image
+
+    def features(self, w: Tensor, resolution: int = 16, noise_mode: str = "const") -> Tensor:
+        """The activations (B, C, resolution, resolution) after that block; nothing above it is computed.
+
+        Raises:
+            InvalidArgumentError: there is no block of that resolution, or an argument does not fit.
+        """
+        if resolution not in self.resolutions:
+            allowed = ", ".join(map(str, self.resolutions))
+            raise InvalidArgumentError(f"resolution={resolution} is no block here; give one of {allowed}")
+        styles = self._styles(w, noise_mode)
+        x: Tensor | None = None
+        first = 0
+        for current in self.resolutions[: self.resolutions.index(resolution) + 1]:
+            block = self.block(current)
+            x = block.activations(x, styles[first : first + block.num_conv], noise_mode)
+            first += block.num_conv
+        assert x is not None
+        return x
+
+    def _styles(self, w: Tensor, noise_mode: str) -> tuple[Tensor, ...]:
+        if noise_mode not in NOISE_MODES:
+            raise InvalidArgumentError(f"noise_mode={noise_mode!r} is not allowed; give const, random or none")
+        if w.ndim != 3 or w.shape[1:] != (self.num_ws, self.w_dim):
+            raise InvalidArgumentError(
+                f"w has shape {tuple(w.shape)}; this generator takes (batch, {self.num_ws}, {self.w_dim})"
+            )
+        return w.to(self.block(4).const).unbind(dim=1)
