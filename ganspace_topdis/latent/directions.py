@@ -53,9 +53,7 @@ class Directions:
         for name in ("vectors", "readouts", "span"):
             tensor = getattr(self, name)
             if tensor.ndim != 2 or tensor.shape[1] != num_codes:
-                raise InvalidArgumentError(
-                    f"{name} must be (K, {num_codes}) like mean, got {tuple(tensor.shape)}"
-                )
+                raise InvalidArgumentError(f"{name} must be (K, {num_codes}) like mean, got {tuple(tensor.shape)}")
         if self.vectors.shape != self.readouts.shape:
             raise InvalidArgumentError(
                 f"vectors {tuple(self.vectors.shape)} and readouts {tuple(self.readouts.shape)} must be alike"
@@ -75,9 +73,7 @@ class Directions:
         """The coordinates (..., K) of `codes` (..., D) along the directions, in standard deviations."""
         return (codes - self.mean.to(codes)) @ self.readouts.to(codes).T
 
-    def move(
-        self, codes: Tensor, index: int, amount: float | Tensor, *, layers: Sequence[int] | None = None
-    ) -> Tensor:
+    def move(self, codes: Tensor, index: int, amount: float | Tensor, *, layers: Sequence[int] | None = None) -> Tensor:
         """The codes moved along direction `index` by `amount` standard deviations.
 
         Args:
@@ -98,9 +94,7 @@ class Directions:
             raise InvalidArgumentError("layers need codes of shape (N, num_layers, D), one code a layer")
         outside = [layer for layer in layers if not 0 <= layer < codes.shape[1]]
         if outside:
-            raise InvalidArgumentError(
-                f"layers {outside} are out of range, allowed are 0 to {codes.shape[1] - 1}"
-            )
+            raise InvalidArgumentError(f"layers {outside} are out of range, allowed are 0 to {codes.shape[1] - 1}")
         mask = torch.zeros(codes.shape[1], 1, dtype=codes.dtype, device=codes.device)
         mask[list(layers)] = 1
         return codes + mask * step
@@ -151,14 +145,10 @@ class Directions:
         if file.is_dir():
             file = file / "directions.safetensors"
             if not file.exists():
-                raise CheckpointError(
-                    f"{path} holds no directions.safetensors; run `topdis-gan discover --out {path}`"
-                )
+                raise CheckpointError(f"{path} holds no directions.safetensors; run `topdis-gan discover --out {path}`")
         tensors, description = load_sealed(file)
         if description.get("format") != _FORMAT or set(tensors) != set(_TENSORS):
-            raise CheckpointError(
-                f"{file} holds no directions but {description.get('format', 'something else')!r}"
-            )
+            raise CheckpointError(f"{file} holds no directions but {description.get('format', 'something else')!r}")
         return cls(**tensors, metadata=description["metadata"])
 
     def _check(self, codes: Tensor, index: int) -> None:
@@ -167,6 +157,4 @@ class Directions:
                 f"codes must be (N, {self.code_dim}) or (N, num_layers, {self.code_dim}), got {tuple(codes.shape)}"
             )
         if not 0 <= index < self.num_directions:
-            raise InvalidArgumentError(
-                f"direction {index} does not exist, allowed are 0 to {self.num_directions - 1}"
-            )
+            raise InvalidArgumentError(f"direction {index} does not exist, allowed are 0 to {self.num_directions - 1}")

@@ -51,9 +51,7 @@ def gaussian_shift(
         ([True, False], torch.Size([1, 2]))
     """
     if z.ndim != 2 or not z.is_floating_point():
-        raise InvalidArgumentError(
-            f"z must be a floating-point tensor (N, D), got {z.dtype} {tuple(z.shape)}"
-        )
+        raise InvalidArgumentError(f"z must be a floating-point tensor (N, D), got {z.dtype} {tuple(z.shape)}")
     if not -z.shape[1] <= index < z.shape[1]:
         raise InvalidArgumentError(f"index is {index}, allowed are {-z.shape[1]} to {z.shape[1] - 1}")
     moved, kept = shift_values(z[:, index], amount, mean=mean, std=std)

@@ -1,0 +1,121 @@
+import dataclasses
+
+import pytest
+import torch
+
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.latent.directions import Directions
+
+
+def make_directions(num_directions: int = 3, code_dim: int = 5) -> Directions:
+    rng = torch.Generator().manual_seed(1)
+    span, _ = torch.linalg.qr(torch.randn(code_dim, num_directions, generator=rng))
+    scales = torch.arange(1.0, num_directions + 1)
+    vectors = span.T * scales[:, None]
+    return Directions(
+        vectors=vectors,
+        readouts=span.T / scales[:, None],
+        mean=torch.randn(code_dim, generator=rng),
+        span=span.T,
+        scales=scales,
+        metadata={"method": "test", "rtd_after": [0.1, 0.2, 0.3]},
+    )
+
+
+def codes(num_codes: int = 7, code_dim: int = 5) -> torch.Tensor:
+    return torch.randn(num_codes, code_dim, generator=torch.Generator().manual_seed(2))
+
+
+def test_a_move_changes_one_coordinate_by_its_amount():
+    directions = make_directions()
+    moved = directions.move(codes(), 1, 2.5)
+    change = directions.coordinates(moved) - directions.coordinates(codes())
+    assert torch.allclose(change, torch.tensor([0.0, 2.5, 0.0]).expand(7, 3), atol=1e-5)
+
+
+def test_amounts_may_differ_by_code():
+    directions = make_directions()
+    amounts = torch.linspace(-3, 3, 7)
+    moved = directions.move(codes(), 0, amounts)
+    assert torch.allclose((moved - codes()) @ directions.readouts[0], amounts, atol=1e-5)
+
+
+def test_only_the_named_layers_move():
+    directions = make_directions()
+    layered = codes()[:, None].repeat(1, 4, 1)
+    moved = directions.move(layered, 2, 1.0, layers=[1, 3])
+    assert torch.equal(moved[:, [0, 2]], layered[:, [0, 2]])
+    assert torch.allclose(moved[:, 1], directions.move(codes(), 2, 1.0))
+
+
+def test_a_shift_drops_the_same_rows_it_does_not_return():
+    directions = make_directions()
+    many = torch.randn(500, 5, generator=torch.Generator().manual_seed(3)) + directions.mean
+    shifted, kept = directions.shift(many, 1, 0.25)
+    assert 0 < len(shifted) == int(kept.sum()) < 500
+    others = directions.coordinates(shifted)[:, [0, 2]] - directions.coordinates(many[kept])[:, [0, 2]]
+    assert others.abs().max() < 1e-4
+
+
+def test_layered_codes_shift_in_all_their_layers():
+    directions = make_directions()
+    flat, kept = directions.shift(codes(), 0, 0.2)
+    layered, kept_layered = directions.shift(codes()[:, None].repeat(1, 4, 1), 0, 0.2)
+    assert torch.equal(kept, kept_layered)
+    assert torch.allclose(layered, flat[:, None].expand(-1, 4, -1))
+
+
+def test_saved_directions_come_back_bit_for_bit(tmp_path):
+    directions = make_directions()
+    loaded = Directions.load(directions.save(tmp_path / "directions.safetensors"))
+    for name in ("vectors", "readouts", "mean", "span", "scales"):
+        assert torch.equal(getattr(loaded, name), getattr(directions, name))
+    assert loaded.metadata == directions.metadata
+
+
+def test_a_run_folder_is_a_path_to_its_directions(tmp_path):
+    make_directions().save(tmp_path / "directions.safetensors")
+    assert Directions.load(tmp_path).num_directions == 3
+
+
+def test_every_flipped_byte_is_noticed(tmp_path):
+    path = make_directions().save(tmp_path / "d.safetensors")
+    data = path.read_bytes()
+    for position in range(0, len(data), 7):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :])
+        with pytest.raises(CheckpointError):
+            Directions.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a zip", b"\x89PNG"])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "directions.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="directions"):
+        Directions.load(path)
+
+
+def test_a_folder_without_directions_says_what_to_run(tmp_path):
+    with pytest.raises(CheckpointError, match="topdis-gan discover --out"):
+        Directions.load(tmp_path)
+
+
+def test_selected_directions_keep_their_order():
+    directions = make_directions()
+    chosen = directions.select([2, 0], note="best first")
+    assert torch.equal(chosen.vectors, directions.vectors[[2, 0]])
+    assert chosen.metadata["note"] == "best first"
+
+
+def test_wrong_arguments_are_named():
+    directions = make_directions()
+    with pytest.raises(InvalidArgumentError, match="direction 3 does not exist, allowed are 0 to 2"):
+        directions.move(codes(), 3, 1.0)
+    with pytest.raises(InvalidArgumentError, match="codes must be"):
+        directions.move(torch.zeros(4, 6), 0, 1.0)
+    with pytest.raises(InvalidArgumentError, match="layers \\[4\\] are out of range"):
+        directions.move(torch.zeros(2, 4, 5), 0, 1.0, layers=[4])
+    with pytest.raises(InvalidArgumentError, match="layers need codes"):
+        directions.move(codes(), 0, 1.0, layers=[0])
+    with pytest.raises(InvalidArgumentError, match="must be alike"):
+        dataclasses.replace(directions, readouts=directions.readouts[:1])
