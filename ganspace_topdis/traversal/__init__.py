@@ -1,1 +1,1 @@
-"""Filled in by its part."""
+"""Pictures of directions: walks of codes, grids, animations, and a page to explore them."""

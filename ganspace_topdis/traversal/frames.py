@@ -1,0 +1,217 @@
+"""Frames: what a generator draws while its codes walk along a direction.
+
+Frame s of a walk over `extent` standard deviations in S steps (S odd) is the image of
+
+    c + a_s v_i,    a_s = extent (2 s / (S - 1) - 1),
+
+so the middle frame is the image of the code itself. Images leave here as bytes, by StyleGAN's rule
+floor(127.5 x + 128) (Karras et al. 2020), under which every byte survives the way to [-1, 1] and back.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+
+__all__ = ["Frames", "Generate", "MovesCodes", "step_values", "to_uint8", "traverse", "traverse_all", "traverse_pair"]
+
+Generate = Callable[[Tensor], Tensor]
+"""Codes (N, D) or (N, num_ws, D) to images (N, C, H, W), nominally in [-1, 1]."""
+
+Frames = NDArray[np.uint8]
+
+
+class MovesCodes(Protocol):
+    """What a walk needs of `latent.directions.Directions`."""
+
+    @property
+    def num_directions(self) -> int:
+        """The number K of directions."""
+
+    def move(self, codes: Tensor, index: int, amount: float | Tensor, *, layers: Sequence[int] | None = None) -> Tensor:
+        """The codes moved along direction `index` by `amount` standard deviations."""
+
+
+def step_values(extent: float, num_steps: int) -> list[float]:
+    """The shifts of a walk in standard deviations: `num_steps` of them, even, exactly 0 in the middle.
+
+    Raises:
+        InvalidArgumentError: `extent` is not a positive number, or `num_steps` not an odd number from 3 on.
+
+    >>> step_values(3.0, 5)
+    [-3.0, -1.5, 0.0, 1.5, 3.0]
+    """
+    if not (math.isfinite(extent) and extent > 0):
+        raise InvalidArgumentError(f"extent is {extent}, but must be a positive number of standard deviations; try 3")
+    if num_steps < 3 or num_steps % 2 == 0:
+        raise InvalidArgumentError(
+            f"steps is {num_steps}, but must be odd and at least 3, so that the unshifted image is in the middle"
+        )
+    half = num_steps // 2
+    return [extent * step / half for step in range(-half, half + 1)]
+
+
+def to_uint8(images: Tensor) -> Frames:
+    """Images (N, C, H, W) in [-1, 1] as bytes (N, H, W, C); values outside are clamped.
+
+    Raises:
+        TopdisError: an image holds a NaN.
+
+    >>> to_uint8(torch.tensor([-1.0, 0.0, 1.0]).reshape(3, 1, 1, 1)).ravel().tolist()
+    [0, 128, 255]
+    """
+    if torch.isnan(images).any():
+        raise TopdisError("the generator drew NaN: its weights are damaged, or a shift is far too large")
+    bytes_ = (images.detach().float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(bytes_.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def traverse(
+    generate: Generate,
+    codes: Tensor,
+    directions: MovesCodes,
+    *,
+    index: int,
+    extent: float = 3.0,
+    num_steps: int = 9,
+    layers: Sequence[int] | None = None,
+    batch_size: int = 16,
+    max_size_px: int | None = None,
+) -> Frames:
+    """Walk every code along direction `index`, from -`extent` to +`extent` standard deviations.
+
+    Args:
+        generate: draws images of codes; give it constant noise, or frames differ by their noise too.
+        codes: (num_seeds, D), or (num_seeds, num_ws, D).
+        directions: the directions, K of them.
+        index: which of them, from 0.
+        extent: the largest shift, in standard deviations.
+        num_steps: frames of a walk, odd: the middle one is the unshifted image.
+        layers: which of num_ws move; all by default.
+        batch_size: images drawn at once, which bounds the memory.
+        max_size_px: larger images are reduced (antialiased) until their longer side has this size.
+
+    Returns:
+        (num_seeds, num_steps, H, W, C) bytes.
+
+    Raises:
+        InvalidArgumentError: an argument is out of range, or `generate` returned no images.
+        TopdisError: an image holds a NaN.
+    """
+    return traverse_all(
+        generate,
+        codes,
+        directions,
+        indices=[index],
+        extent=extent,
+        num_steps=num_steps,
+        layers=layers,
+        batch_size=batch_size,
+        max_size_px=max_size_px,
+    )[0]
+
+
+def traverse_all(
+    generate: Generate,
+    codes: Tensor,
+    directions: MovesCodes,
+    *,
+    indices: Sequence[int] | None = None,
+    extent: float = 3.0,
+    num_steps: int = 9,
+    layers: Sequence[int] | None = None,
+    batch_size: int = 16,
+    max_size_px: int | None = None,
+) -> Frames:
+    """Walk every code along each of `indices` (all directions by default); see `traverse`.
+
+    The unshifted images are drawn once and shared, so the middle frames of all directions are the same bytes.
+
+    Returns:
+        (K, num_seeds, num_steps, H, W, C) bytes.
+    """
+    chosen = _checked_indices(directions, range(directions.num_directions) if indices is None else indices)
+    amounts = step_values(extent, num_steps)
+    draw = _Drawer(generate, batch_size, max_size_px)
+    middle = draw(codes)
+    frames = np.empty((len(chosen), len(codes), num_steps, *middle.shape[1:]), np.uint8)
+    frames[:, :, num_steps // 2] = middle
+    shifted = [step for step in range(num_steps) if step != num_steps // 2]
+    for row, index in enumerate(chosen):
+        moved = [directions.move(codes, index, amounts[step], layers=layers) for step in shifted]
+        images = draw(torch.cat(moved)).reshape(len(shifted), len(codes), *middle.shape[1:])
+        frames[row][:, shifted] = images.swapaxes(0, 1)
+    return frames
+
+
+def traverse_pair(
+    generate: Generate,
+    codes: Tensor,
+    directions: MovesCodes,
+    *,
+    indices: tuple[int, int],
+    amounts: Sequence[float],
+    layers: Sequence[int] | None = None,
+    batch_size: int = 16,
+    max_size_px: int | None = None,
+) -> Frames:
+    """Move every code along two directions at once, by every pair of `amounts`; see `traverse`.
+
+    Returns:
+        (num_seeds, A, A, H, W, C) bytes: the first direction's amount, then the second's.
+    """
+    first, second = _checked_indices(directions, indices)
+    draw = _Drawer(generate, batch_size, max_size_px)
+    rows = [directions.move(codes, first, amount, layers=layers) for amount in amounts]
+    moved = [directions.move(row, second, amount, layers=layers) for row in rows for amount in amounts]
+    images = draw(torch.cat(moved))
+    return np.moveaxis(images.reshape(len(amounts), len(amounts), len(codes), *images.shape[1:]), 2, 0)
+
+
+class _Drawer:
+    """Codes to bytes in micro-batches, so that memory does not grow with the number of frames."""
+
+    def __init__(self, generate: Generate, batch_size: int, max_size_px: int | None) -> None:
+        if batch_size < 1:
+            raise InvalidArgumentError(f"batch size is {batch_size}, but must be at least 1")
+        if max_size_px is not None and max_size_px < 1:
+            raise InvalidArgumentError(f"the largest image size is {max_size_px} px, but must be at least 1")
+        self._generate, self._batch_size, self._max_size_px = generate, batch_size, max_size_px
+
+    @torch.no_grad()
+    def __call__(self, codes: Tensor) -> Frames:
+        if codes.ndim not in (2, 3) or len(codes) == 0:
+            raise InvalidArgumentError(
+                f"codes have shape {tuple(codes.shape)}, but must be (N, D) or (N, num_ws, D) with N from 1 on"
+            )
+        return np.concatenate([to_uint8(self._images(batch)) for batch in codes.split(self._batch_size)])
+
+    def _images(self, codes: Tensor) -> Tensor:
+        images = self._generate(codes)
+        if images.ndim != 4 or len(images) != len(codes) or images.shape[1] not in (1, 3, 4):
+            raise InvalidArgumentError(
+                f"generate returned {tuple(images.shape)} for {len(codes)} codes, "
+                f"but must return images ({len(codes)}, C, H, W) with C = 1, 3 or 4"
+            )
+        longer = max(images.shape[2:])
+        if self._max_size_px is None or longer <= self._max_size_px:
+            return images
+        size = [max(1, round(side * self._max_size_px / longer)) for side in images.shape[2:]]
+        return interpolate(images.float(), size=size, mode="bilinear", antialias=True)
+
+
+def _checked_indices(directions: MovesCodes, indices: Sequence[int]) -> list[int]:
+    allowed = range(directions.num_directions)
+    wrong = [index for index in indices if index not in allowed]
+    if wrong or len(indices) == 0:
+        raise InvalidArgumentError(
+            f"direction {wrong[0] if wrong else 'none'} was asked for, allowed are 0 to {len(allowed) - 1}"
+        )
+    return list(indices)

@@ -1,0 +1,258 @@
+"""Grids: the walks of all directions, or one direction's walks from several seeds, as one picture.
+
+Columns are shifts, named above and below; the unshifted image stands in the middle column, on a band of its
+own. Small images are enlarged by a whole factor without smoothing, so that their pixels stay what they are;
+large ones are reduced with Lanczos' filter.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.traversal.frames import Frames
+from ganspace_topdis.traversal.labels import DirectionLabel, format_shift, score_texts
+from ganspace_topdis.traversal.lettering import draw_text, shorten, text_width
+
+__all__ = ["cell_size", "draw_direction", "draw_overview", "resize_frame", "to_picture"]
+
+_PAPER, _INK, _GREY = "#fcfcfa", "#1b1f24", "#667079"
+_BAND, _BAND_EDGE = "#eaf0f6", "#c3d2e2"
+_CHECKS = (204, 235)
+
+_Scores = list[tuple[str, str]]
+_Row = tuple[str, _Scores]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """Sizes in pixels of a sheet whose cells are `cell` (width, height); text grows with the cells."""
+
+    cell: tuple[int, int]
+    label_width: int
+    title_height: int
+    num_columns: int
+    middle: int
+
+    @property
+    def text(self) -> int:
+        return max(13, min(22, round(self.cell[0] * 0.145)))
+
+    @property
+    def small(self) -> int:
+        return max(12, round(self.text * 0.8))
+
+    @property
+    def gap(self) -> int:
+        return max(4, round(self.cell[0] * 0.05))
+
+    @property
+    def margin(self) -> int:
+        return max(20, round(self.cell[0] * 0.24))
+
+    @property
+    def axis_height(self) -> int:
+        return round(self.small * 2.2)
+
+    def left(self, column: int) -> int:
+        beside_band = self.gap * ((column >= self.middle) + (column > self.middle))
+        return self.margin + self.label_width + column * (self.cell[0] + self.gap) + beside_band
+
+    def top(self, row: int) -> int:
+        return self.margin + self.title_height + self.axis_height + row * (self.cell[1] + self.gap)
+
+    def size(self, num_rows: int) -> tuple[int, int]:
+        width = self.left(self.num_columns) - self.gap + self.margin
+        return width, self.top(num_rows) - self.gap + self.axis_height + self.margin
+
+
+def draw_overview(
+    frames: Frames,
+    labels: Sequence[DirectionLabel],
+    values: Sequence[float],
+    *,
+    title: str = "",
+    subtitle: str = "",
+    cell_px: int | None = None,
+) -> Image.Image:
+    """One row a direction: its walk from one seed, its name and scores at the left.
+
+    Args:
+        frames: (K, num_steps, H, W, C) bytes.
+        labels: K names with scores.
+        values: num_steps shifts, in standard deviations.
+        title: a heading; none by default.
+        subtitle: a second, smaller line.
+        cell_px: the longer side of an image on the sheet; chosen by `cell_size` by default.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        InvalidArgumentError: the shapes do not fit each other.
+    """
+    rows = [(label.name, score_texts(label)) for label in labels]
+    return _draw_sheet(frames, rows, values, title, subtitle, cell_px)
+
+
+def draw_direction(
+    frames: Frames,
+    label: DirectionLabel,
+    values: Sequence[float],
+    seeds: Sequence[str],
+    *,
+    subtitle: str = "",
+    cell_px: int | None = None,
+) -> Image.Image:
+    """One row a seed: its walk along one direction; the direction's name and scores are the heading.
+
+    Args:
+        frames: (num_seeds, num_steps, H, W, C) bytes.
+        label: the direction's name and scores.
+        values: num_steps shifts, in standard deviations.
+        seeds: num_seeds names of the rows.
+        subtitle: a line before the scores.
+        cell_px: the longer side of an image on the sheet; chosen by `cell_size` by default.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        InvalidArgumentError: the shapes do not fit each other.
+    """
+    scores = [f"{key} {number}" for key, number in score_texts(label)]
+    line = "  ·  ".join(part for part in (subtitle, *scores) if part)
+    rows: list[_Row] = [(seed, []) for seed in seeds]
+    return _draw_sheet(frames, rows, values, label.name, line, cell_px)
+
+
+def cell_size(height: int, width: int, longer_px: int | None = None, *, target_px: int = 128) -> tuple[int, int]:
+    """The (width, height) that an image is shown at, its longer side being `longer_px`.
+
+    Without it, the longer side comes near `target_px`: small images are enlarged by a whole factor, large ones
+    reduced to 5/4 of it.
+
+    >>> cell_size(32, 32), cell_size(64, 64), cell_size(1024, 512)
+    ((128, 128), (128, 128), (80, 160))
+    """
+    longer = max(height, width)
+    if longer_px is None:
+        limit = target_px * 5 // 4
+        longer_px = longer * max(1, round(target_px / longer)) if longer < limit else limit
+    return max(1, round(width * longer_px / longer)), max(1, round(height * longer_px / longer))
+
+
+def to_picture(frame: NDArray[np.uint8]) -> Image.Image:
+    """A frame (H, W, C) as an RGB picture; transparent parts show a chequered ground."""
+    if frame.shape[2] == 1:
+        return Image.fromarray(frame[..., 0]).convert("RGB")
+    if frame.shape[2] == 3:
+        return Image.fromarray(frame)
+    rows, columns = np.indices(frame.shape[:2]) // max(1, frame.shape[0] // 16)
+    ground = np.where((rows + columns) % 2 == 0, *_CHECKS)[..., None]
+    opacity = frame[..., 3:].astype(np.float32) / 255
+    return Image.fromarray(np.round(frame[..., :3] * opacity + ground * (1 - opacity)).astype(np.uint8))
+
+
+def resize_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
+    """A frame (H, W, C) as an RGB picture of `size` (width, height), unsmoothed where it grows."""
+    picture = to_picture(frame)
+    if picture.size == size:
+        return picture
+    grows = size[0] >= picture.width
+    return picture.resize(size, Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS)
+
+
+def _draw_sheet(
+    frames: Frames,
+    rows: Sequence[_Row],
+    values: Sequence[float],
+    title: str,
+    subtitle: str,
+    cell_px: int | None,
+) -> Image.Image:
+    if frames.ndim != 5 or frames.shape[:2] != (len(rows), len(values)) or not len(rows):
+        raise InvalidArgumentError(
+            f"frames have shape {frames.shape}, but must be (rows, steps, H, W, C) "
+            f"with {len(rows)} rows and {len(values)} steps, at least one of each"
+        )
+    middle = list(values).index(0) if 0 in values else len(values)
+    layout = _layout_for(frames, rows, middle, title, subtitle, cell_px)
+    sheet = Image.new("RGB", layout.size(len(rows)), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    if middle < len(values):
+        _draw_band(draw, layout, len(rows))
+    _draw_heading(draw, layout, title, subtitle, sheet.width)
+    _draw_axes(draw, layout, values, len(rows))
+    for row, (name, scores) in enumerate(rows):
+        _draw_row_label(draw, layout, row, name, scores)
+        for column, frame in enumerate(frames[row]):
+            sheet.paste(resize_frame(frame, layout.cell), (layout.left(column), layout.top(row)))
+    return sheet
+
+
+def _layout_for(
+    frames: Frames, rows: Sequence[_Row], middle: int, title: str, subtitle: str, cell_px: int | None
+) -> _Layout:
+    layout = _Layout(
+        cell=cell_size(frames.shape[2], frames.shape[3], cell_px),
+        label_width=0,
+        title_height=0,
+        num_columns=frames.shape[1],
+        middle=middle,
+    )
+    names = max(text_width(name, layout.text) for name, _ in rows)
+    lines = ["   ".join(score) for _, scores in rows for score in scores]
+    scores = max((text_width(line, layout.small) for line in lines), default=0.0)
+    widest = min(max(names, scores), 15 * layout.text)
+    heading = bool(title) * round(layout.text * 2.1) + bool(subtitle) * round(layout.small * 1.9)
+    return dataclasses.replace(
+        layout, label_width=round(widest) + layout.margin, title_height=heading + bool(heading) * layout.text // 2
+    )
+
+
+def _draw_band(draw: ImageDraw.ImageDraw, layout: _Layout, num_rows: int) -> None:
+    """The ground of the unshifted column, from the upper axis to the lower."""
+    left, top = layout.left(layout.middle) - layout.gap, layout.top(0) - layout.axis_height
+    right = layout.left(layout.middle) + layout.cell[0] + layout.gap - 1
+    bottom = layout.top(num_rows) - layout.gap + layout.axis_height
+    draw.rounded_rectangle((left, top, right, bottom), radius=layout.gap, fill=_BAND, outline=_BAND_EDGE)
+
+
+def _draw_heading(draw: ImageDraw.ImageDraw, layout: _Layout, title: str, subtitle: str, width: int) -> None:
+    room = width - 2 * layout.margin
+    baseline = layout.margin + round(layout.text * 1.1)
+    if title:
+        size = round(layout.text * 1.5)
+        draw_text(draw, layout.margin, baseline, shorten(title, size, room), size, _INK)
+        baseline += round(layout.small * 1.9)
+    if subtitle:
+        draw_text(draw, layout.margin, baseline, shorten(subtitle, layout.small, room), layout.small, _GREY)
+
+
+def _draw_axes(draw: ImageDraw.ImageDraw, layout: _Layout, values: Sequence[float], num_rows: int) -> None:
+    above = layout.top(0) - round(layout.small * 0.75)
+    below = layout.top(num_rows) - layout.gap + round(layout.small * 1.45)
+    for column, value in enumerate(values):
+        centre = layout.left(column) + layout.cell[0] / 2
+        for baseline in (above, below):
+            ink = _INK if value == 0 else _GREY
+            draw_text(draw, centre, baseline, format_shift(value), layout.small, ink, "m")
+
+
+def _draw_row_label(draw: ImageDraw.ImageDraw, layout: _Layout, row: int, name: str, scores: _Scores) -> None:
+    """The name and as many scores as the row is high, centred on the row, numbers aligned at the right."""
+    left, right = layout.margin, layout.label_width
+    pitch = round(layout.small * 1.45)
+    fitting = scores[: max(0, (layout.cell[1] - round(1.3 * layout.text)) // pitch)]
+    height = layout.text + len(fitting) * pitch
+    baseline = layout.top(row) + (layout.cell[1] - height) / 2 + layout.text * 0.85
+    draw_text(draw, left, baseline, shorten(name, layout.text, right - left), layout.text, _INK)
+    for key, number in fitting:
+        baseline += pitch
+        room = right - left - text_width(number, layout.small) - layout.small
+        draw_text(draw, left, baseline, shorten(key, layout.small, room), layout.small, _GREY)
+        draw_text(draw, right, baseline, number, layout.small, _INK, "r")
