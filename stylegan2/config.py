@@ -66,25 +66,33 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         for name in ("z_dim", "w_dim", "img_channels", "num_mapping_layers", "channel_base", "channel_max"):
-            _check(name, getattr(self, name), getattr(self, name) >= 1, "a whole number of at least 1")
+            _check(name, getattr(self, name), _whole(getattr(self, name), 1), "a whole number of at least 1")
         for name in ("c_dim", "num_fp16_res"):
-            _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+            _check(name, getattr(self, name), _whole(getattr(self, name), 0), "a whole number of at least 0")
         for name in ("mapping_features", "embed_features"):
             value = getattr(self, name)
-            _check(name, value, value is None or value >= 1, "None or a whole number of at least 1")
-        power = self.img_resolution >= 4 and self.img_resolution & (self.img_resolution - 1) == 0
-        _check("img_resolution", self.img_resolution, power, "a power of two of at least 4")
-        _check("architecture", self.architecture, self.architecture in ARCHITECTURES, "one of skip, orig, resnet")
-        _check("conv_clamp", self.conv_clamp, self.conv_clamp is None or self.conv_clamp > 0, "None or positive")
-        taps = tuple(float(tap) for tap in self.resample_taps)
-        good = len(taps) == 4 and all(map(math.isfinite, taps)) and abs(sum(taps) - 1) < 1e-3
-        _check("resample_taps", taps, good, "four numbers that add up to 1")
-        object.__setattr__(self, "resample_taps", taps)
+            _check(name, value, value is None or _whole(value, 1), "None or a whole number of at least 1")
+        side = self.img_resolution
+        power = _whole(side, 4) and side & (side - 1) == 0
+        _check("img_resolution", side, power, "a power of two of at least 4")
+        _check("architecture", self.architecture, self.architecture in ARCHITECTURES, "skip, orig or resnet")
+        clamp = self.conv_clamp
+        _check("conv_clamp", clamp, clamp is None or (_finite(clamp) and clamp > 0), "None or a positive number")
+        for name in ("use_noise", "joint_normalization"):
+            _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "True or False")
+        self._check_sequences()
+
+    def _check_sequences(self) -> None:
+        """Check and normalise the fields that hold several numbers; JSON turns their tuples into lists."""
+        taps = self.resample_taps
+        good = isinstance(taps, list | tuple) and len(taps) == 4 and all(map(_finite, taps))
+        _check("resample_taps", taps, good and abs(sum(taps) - 1) < 1e-3, "four numbers that add up to 1")
+        object.__setattr__(self, "resample_taps", tuple(map(float, taps)))
         if self.channels is not None:
-            widths = tuple(int(width) for width in self.channels)
-            good = len(widths) == len(self.resolutions) and min(widths, default=0) >= 1
-            _check("channels", widths, good, f"{len(self.resolutions)} positive numbers, one a resolution")
-            object.__setattr__(self, "channels", widths)
+            widths, count = self.channels, len(self.resolutions)
+            good = isinstance(widths, list | tuple) and len(widths) == count and all(_whole(n, 1) for n in widths)
+            _check("channels", widths, good, f"{count} positive numbers, one a resolution")
+            object.__setattr__(self, "channels", tuple(widths))
 
     @property
     def resolutions(self) -> tuple[int, ...]:
@@ -110,4 +118,12 @@ class GeneratorConfig:
 
 def _check(name: str, value: object, good: bool, allowed: str) -> None:
     if not good:
-        raise InvalidArgumentError(f"{name}={value!r} is not allowed; give {allowed}")
+        raise InvalidArgumentError(f"{name}={str(value)[:60]!r} is not allowed; give {allowed}")
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**31
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

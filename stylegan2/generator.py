@@ -17,6 +17,7 @@ Source: Karras et al. 2020, arXiv:1912.04958 (StyleGAN2) and arXiv:2006.06676 (c
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from stylegan2.config import GeneratorConfig
@@ -67,7 +68,13 @@ class Generator(nn.Module):
         Raises:
             CheckpointError: the tensors are not those of one StyleGAN2 generator; the message names which.
         """
+        return cls.adopt({name: tensor.detach().clone() for name, tensor in state_dict.items()}, **overrides)
+
+    @classmethod
+    def adopt(cls, state_dict: Mapping[str, Tensor], **overrides: Any) -> "Generator":
+        """As `from_state_dict`, but the generator uses the given tensors themselves, which saves a copy of them."""
         config = infer_config(state_dict, **overrides)
-        generator = cls(**config.to_dict())
-        generator.load_state_dict(complete(state_dict, generator.state_dict()))
+        with torch.device("meta"):  # shapes only, so that no file can ask for more memory than it holds
+            generator = cls(**config.to_dict())
+        generator.load_state_dict(complete(state_dict, generator.state_dict(), config), assign=True)
         return generator.eval()

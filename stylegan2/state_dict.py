@@ -14,9 +14,11 @@ from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from stylegan2.config import BINOMIAL_TAPS, GeneratorConfig
+from stylegan2.ops.fir import outer_filter
 
 __all__ = ["complete", "infer_config"]
 
+_FILTER = "resample_filter"
 _BLOCK = re.compile(r"synthesis\.b(\d{1,5})\.")
 _LAYER = re.compile(r"mapping\.fc(\d{1,3})\.weight")
 
@@ -60,25 +62,29 @@ def infer_config(state_dict: Mapping[str, Tensor], **overrides: Any) -> Generato
         raise CheckpointError(f"the tensors do not describe a StyleGAN2 generator: {error}") from error
 
 
-def complete(state_dict: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def complete(
+    state_dict: Mapping[str, Tensor], expected: Mapping[str, Tensor], config: GeneratorConfig
+) -> dict[str, Tensor]:
     """The tensors of `expected`'s names out of `state_dict`, every shape checked.
 
-    Filters, which every tensor of that kind repeats, may be missing and are then filled in.
+    Filters, of which all layers repeat the same, may be missing and are then filled in.
 
     Raises:
         CheckpointError: a tensor is missing, unknown, or of another shape.
     """
     unknown = sorted(set(state_dict) - set(expected))
-    missing = sorted(name for name in expected if name not in state_dict and not name.endswith("resample_filter"))
+    absent = {name for name in expected if name not in state_dict}
+    filters = {name for name in absent if name.endswith(_FILTER)}
+    missing = sorted(absent - filters)
     if unknown or missing:
         kind, names = ("unknown", unknown) if unknown else ("missing", missing)
-        raise CheckpointError(f"{len(names)} tensors are {kind} for this architecture, among them {names[0]!r}")
+        raise CheckpointError(f"{len(names)} tensors are {kind} for this architecture, among them {names[0][:80]!r}")
     for name, tensor in state_dict.items():
         if tensor.shape != expected[name].shape:
             raise CheckpointError(
                 f"{name} has shape {tuple(tensor.shape)}; the other tensors ask for {tuple(expected[name].shape)}"
             )
-    return {**{name: tensor for name, tensor in expected.items() if name not in state_dict}, **state_dict}
+    return {**{name: outer_filter(config.resample_taps) for name in filters}, **state_dict}
 
 
 def _refuse_relatives(state_dict: Mapping[str, Tensor]) -> None:
@@ -105,7 +111,7 @@ def _architecture(state_dict: Mapping[str, Tensor], resolutions: list[int]) -> s
 
 def _taps(state_dict: Mapping[str, Tensor]) -> tuple[float, ...]:
     """The factor of the filters, all of which must be the outer product of four taps with themselves."""
-    filters = [tensor for name, tensor in state_dict.items() if name.endswith("resample_filter")]
+    filters = [tensor for name, tensor in state_dict.items() if name.endswith(_FILTER)]
     if not filters:
         return BINOMIAL_TAPS
     kernel = filters[0].float()

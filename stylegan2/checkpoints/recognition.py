@@ -1,0 +1,102 @@
+"""Which kind of file this is, told by its content and never by its name; and its generator.
+
+A zip archive or torch's magic number is a `torch.save` file, a length and a brace is safetensors, any other
+pickle is NVIDIA's: a dictionary with `G_ema` (PyTorch) or a triple of networks (TensorFlow 1).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ganspace_topdis.errors import CheckpointError
+from stylegan2.checkpoints.budget import Budget
+from stylegan2.checkpoints.checkpoint import Checkpoint
+from stylegan2.checkpoints.inert import numpy_globals, plain_globals, tensor_globals
+from stylegan2.checkpoints.native import read_native
+from stylegan2.checkpoints.nvidia_torch import nvidia_torch_globals, read_nvidia_torch
+from stylegan2.checkpoints.pickle_machine import PickleMachine, Record
+from stylegan2.checkpoints.torch_container import LEGACY_MAGIC, read_legacy, read_zip, torch_file_globals
+
+__all__ = ["read_checkpoint"]
+
+MAX_FILE_BYTES = 8 << 30
+LEGACY_HEAD = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
+SIGNATURES = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"RIFF": "a WebP image or another RIFF file",
+    b"BM": "a BMP image",
+    b"\x1f\x8b": "a gzip archive; unpack it first",
+    b"BZh": "a bzip2 archive; unpack it first",
+    b"7z\xbc\xaf": "a 7z archive; unpack it first",
+    b"\x89HDF": "an HDF5 file",
+    b"\x7fELF": "a program",
+    b"%PDF": "a PDF document",
+    b"version https://git-lfs": "a Git LFS pointer; fetch the file itself with `git lfs pull`",
+    b"<": "a web page; the download had failed",
+    b"{": "a JSON document",
+}
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """The generator in the file at `path`. Nothing in the file is executed.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, hostile, or of a kind that cannot be used.
+    """
+    data = _bytes_of(path)
+    if _is_safetensors(data):
+        return read_native(path)
+    return _read(memoryview(data), Budget(len(data)))
+
+
+def _bytes_of(path: Path) -> bytes:
+    if path.is_dir():
+        raise CheckpointError("this is a folder; give a file in it")
+    if not path.exists():
+        raise CheckpointError("there is no such file; check the path")
+    if not path.is_file():
+        raise CheckpointError("this is no plain file")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise CheckpointError(f"the file is larger than {MAX_FILE_BYTES >> 30} GiB, which no checkpoint is")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"the file cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise CheckpointError("the file is empty; fetch it again")
+    return data
+
+
+def _is_safetensors(data: bytes) -> bool:
+    return len(data) > 8 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") < len(data)
+
+
+def _read(data: memoryview, budget: Budget) -> Checkpoint:
+    if data[:2] == b"PK":
+        return _read_torch(read_zip(data, budget), budget)
+    if data[: len(LEGACY_HEAD)] == LEGACY_HEAD:
+        return _read_torch(read_legacy(data, budget, torch_file_globals(budget)), budget)
+    if data[0] == 0x80:
+        return _read_nvidia(data, budget)
+    for signature, kind in SIGNATURES.items():
+        if data[: len(signature)] == signature:
+            raise CheckpointError(f"this is no checkpoint but {kind}")
+    raise CheckpointError("this is none of the known kinds of checkpoint, or its start is damaged; fetch it again")
+
+
+def _read_nvidia(data: memoryview, budget: Budget) -> Checkpoint:
+    allowed = {
+        **plain_globals(budget),
+        **tensor_globals(),
+        **numpy_globals(),
+        **nvidia_torch_globals(budget),
+    }
+    content = PickleMachine(data, allowed, budget).run()
+    if isinstance(content, Record) and "G_ema" in content:
+        return read_nvidia_torch(content, budget)
+    raise CheckpointError("this pickle holds no generator: neither a G_ema nor three networks are in it")
+
+
+def _read_torch(content: Any, budget: Budget) -> Checkpoint:
+    raise CheckpointError("this torch.save file has no layout that is known here")

@@ -1,0 +1,93 @@
+import io
+import os
+import pickle
+import zipfile
+
+import pytest
+from PIL import Image
+
+import stylegan2
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from stylegan2 import Generator
+from tests.stylegan2.nvidia_files import snapshot_bytes
+
+SMALL = {"z_dim": 4, "w_dim": 4, "img_resolution": 8, "num_mapping_layers": 1, "channel_base": 16}
+
+
+def refusal(path):
+    """The one line that loading `path` ends with."""
+    with pytest.raises(CheckpointError) as caught:
+        stylegan2.load(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    assert "no such file" in refusal(tmp_path / "absent.pkl")
+
+
+def test_a_folder_is_refused(tmp_path):
+    assert "folder" in refusal(tmp_path)
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    (tmp_path / "empty.pkl").write_bytes(b"")
+    assert "empty" in refusal(tmp_path / "empty.pkl")
+
+
+def test_every_truncation_is_refused(tmp_path):
+    data = snapshot_bytes(Generator(**SMALL))
+    path = tmp_path / "cut.pkl"
+    for length in range(1, len(data), len(data) // 60):
+        path.write_bytes(data[:length])
+        refusal(path)
+
+
+def test_a_damaged_structure_is_refused(tmp_path):
+    data = snapshot_bytes(Generator(**SMALL))
+    path = tmp_path / "damaged.pkl"
+    path.write_bytes(data[:40] + b"\x00" * 40 + data[80:])
+    assert "damaged" in refusal(path)
+
+
+def test_a_pickle_that_names_os_system_is_refused_by_that_name_and_runs_nothing(tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    path = tmp_path / "attack.pkl"
+    path.write_bytes(pickle.dumps({"G_ema": Attack()}))
+    assert f"{os.system.__module__}.system" in refusal(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_source_text_in_a_snapshot_is_not_run(tmp_path):
+    path = tmp_path / "g.pkl"
+    path.write_bytes(snapshot_bytes(Generator(**SMALL)))  # its text would raise SystemExit
+    stylegan2.load(path)
+
+
+@pytest.mark.parametrize(("kind", "word"), [("PNG", "PNG image"), ("JPEG", "JPEG image"), ("WEBP", "WebP")])
+def test_an_image_renamed_to_pkl_is_recognised(tmp_path, kind, word):
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.pkl", format=kind)
+    assert word in refusal(tmp_path / "image.pkl")
+
+
+def test_a_zip_archive_renamed_to_pkl_is_recognised(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("photo.txt", "hello")
+    (tmp_path / "archive.pkl").write_bytes(buffer.getvalue())
+    assert "zip archive" in refusal(tmp_path / "archive.pkl")
+
+
+def test_a_web_page_in_place_of_the_download_is_recognised(tmp_path):
+    (tmp_path / "page.pkl").write_bytes(b"<!DOCTYPE html><html></html>")
+    assert "web page" in refusal(tmp_path / "page.pkl")
+
+
+def test_an_unknown_device_is_the_users_mistake(tmp_path):
+    path = stylegan2.save(Generator(**SMALL), tmp_path / "g.safetensors")
+    with pytest.raises(InvalidArgumentError, match="toaster"):
+        stylegan2.load(path, device="toaster")
