@@ -1,0 +1,105 @@
+"""Discovery in one call, for any generator that can be called and differentiated.
+
+    directions = discover_directions(generate, sample_codes)
+
+runs the search of `discovery.loop` to its end, judges start and result on codes that the search has not seen,
+and orders the directions by their score, effect / RTD: how much a direction changes for the topology it breaks.
+"""
+
+from typing import Any, Protocol
+
+import torch
+
+from ganspace_topdis.discovery.held_out import HeldOut
+from ganspace_topdis.discovery.loop import Discovery, SampleCodes
+from ganspace_topdis.discovery.objective import Generate
+from ganspace_topdis.discovery.settings import DiscoverySettings
+from ganspace_topdis.discovery.span import SpanKind
+from ganspace_topdis.latent.directions import Directions
+
+__all__ = ["Progress", "conclude", "discover_directions", "judged"]
+
+
+class Progress(Protocol):
+    """Called after every step: `progress(step, num_steps, loss=...)`."""
+
+    def __call__(self, step: int, num_steps: int, **values: float) -> None:
+        """`step` of `num_steps` steps are done; `values` are the last step's."""
+
+
+def discover_directions(
+    generate: Generate,
+    sample_codes: SampleCodes,
+    *,
+    num_directions: int | None = None,
+    span: SpanKind = "effect",
+    steps: int = DiscoverySettings.steps,
+    batch_size: int = 64,
+    shift: float = DiscoverySettings.shift,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Directions:
+    """Find orthonormal directions whose shifts keep the topology of what `generate` gives.
+
+    Args:
+        generate: codes (N, D) -> images or features (N, ...), differentiable.
+        sample_codes: (n, rng) -> codes (n, D), drawn with the `torch.Generator` rng.
+        num_directions: K; as many as the span's spectrum shows by default.
+        span: "effect" | "pca" | "identity", where to look (see `discovery.span`).
+        steps: optimisation steps.
+        batch_size: codes a step.
+        shift: how far a step shifts (see `DiscoverySettings.shift`).
+        seed: equal seeds give equal directions on one machine.
+        device: where the codes go; wherever `sample_codes` puts them by default.
+        progress: called after every step.
+        settings: further fields of `DiscoverySettings`.
+
+    Returns:
+        K directions, best first; `metadata` holds the settings, and for each direction its score, held-out RTD
+        before (of the random start) and after, and effect.
+
+    Raises:
+        InvalidArgumentError: a setting is out of range, or more directions are asked for than the span has.
+        TopdisError: the generator gave values that are not finite.
+
+    Example:
+        >>> from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
+        >>> generator = HandBuiltGenerator(seed=0)
+        >>> directions = discover_directions(generator, generator.sample_codes, span="identity", steps=2)
+        >>> directions.vectors.shape
+        torch.Size([6, 6])
+    """
+    chosen = DiscoverySettings(
+        num_directions=num_directions,
+        span=span,
+        steps=steps,
+        batch_size=batch_size,
+        shift=shift,
+        seed=seed,
+        **settings,
+    )
+    search = Discovery(generate, sample_codes, chosen, device=device)
+    while not search.finished:
+        values = search.step()
+        if progress is not None:
+            progress(search.step_index, steps, **values)
+    return conclude(search)
+
+
+def conclude(search: Discovery) -> Directions:
+    """The directions of a search, judged on held-out codes before and after it, best first."""
+    before = search.judge(search.directions(search.start))
+    directions = search.directions(spectrum=[round(share, 6) for share in search.span.spectrum.tolist()])
+    return judged(directions, search.judge(directions), rtd_before=before.rtd)
+
+
+def judged(directions: Directions, result: HeldOut, *, rtd_before: list[float] | None = None) -> Directions:
+    """`directions` in the order of their score, with `result` in their metadata, a list of K numbers each."""
+    scores = [effect / max(rtd, 1e-12) for effect, rtd in zip(result.effect, result.rtd, strict=True)]
+    order = sorted(range(len(scores)), key=lambda index: -scores[index])
+    columns = {"score": scores, "rtd_after": result.rtd, "effect": result.effect}
+    if rtd_before is not None:
+        columns["rtd_before"] = rtd_before
+    return directions.select(order, **{name: [column[index] for index in order] for name, column in columns.items()})

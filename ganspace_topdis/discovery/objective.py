@@ -1,0 +1,76 @@
+"""The objective: shift a batch along a direction and ask that its features keep their topology.
+
+    L(V) = mean over directions i of TopDis(f(c), f(c shifted along v_i)),
+
+with c a batch of codes, f the generator's features and TopDis the loss of `topology.RTDLoss`. Only the
+shifted codes depend on V, so the features before the shift need no graph; those after it are made in
+micro-batches that are computed again in the backward pass, so memory is one micro-batch's whatever N is.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ganspace_topdis.discovery.span import Span
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.latent.shift import shift_values
+
+__all__ = ["Generate", "ShiftLaw", "Shifted", "features_of", "shift_codes", "to_directions"]
+
+Generate = Callable[[Tensor], Tensor]
+ShiftLaw = Literal["gaussian", "sigma"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shifted:
+    """Codes after a shift, (M, D), and the mask (N,) of the rows of the batch that they came from."""
+
+    codes: Tensor
+    kept: Tensor
+
+
+def shift_codes(span: Span, direction: Tensor, codes: Tensor, amount: float, law: ShiftLaw) -> Shifted:
+    """Move `codes` (N, D) along the unit vector `direction` (M,) of `span`.
+
+    Args:
+        span: where the direction lives.
+        direction: unit vector in the span's whitened coordinates; the gradient flows to it.
+        codes: (N, D).
+        amount: C of the Gaussian-preserving shift, or a number of standard deviations; its sign counts.
+        law: "gaussian" or "sigma".
+    """
+    vector = direction @ span.axes
+    if law == "sigma":
+        return Shifted(codes + amount * vector, torch.ones(len(codes), dtype=torch.bool, device=codes.device))
+    values = (codes - span.mean) @ (direction @ span.projection)
+    moved, kept = shift_values(values, amount)
+    return Shifted((codes + (moved - values)[:, None] * vector)[kept], kept)
+
+
+def features_of(generate: Generate, codes: Tensor, micro_batch: int) -> Tensor:
+    """Features of `codes` as (N, F), with one micro-batch's graph alive at a time.
+
+    More than one micro-batch costs a second forward pass in the backward pass.
+    """
+    if len(codes) <= micro_batch or not torch.is_grad_enabled():
+        return torch.cat([generate(chunk).flatten(1) for chunk in codes.split(micro_batch)])
+    return torch.cat(
+        [checkpoint(generate, chunk, use_reentrant=False).flatten(1) for chunk in codes.split(micro_batch)]
+    )
+
+
+def to_directions(span: Span, rotation: Tensor, **metadata: object) -> Directions:
+    """Directions for the orthonormal rows of `rotation` (K, M) in the whitened coordinates of `span`."""
+    scales = span.axes.norm(dim=1)
+    return Directions(
+        vectors=(rotation @ span.axes).detach().float().cpu(),
+        readouts=(rotation @ span.projection).detach().float().cpu(),
+        mean=span.mean.detach().float().cpu(),
+        span=(span.axes / scales[:, None]).detach().float().cpu(),
+        scales=scales.detach().float().cpu(),
+        metadata=dict(metadata),
+    )

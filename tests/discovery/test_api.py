@@ -1,0 +1,51 @@
+import pytest
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from ganspace_topdis.discovery.api import discover_directions
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
+
+
+def matched_cosines(generator: HandBuiltGenerator, vectors: torch.Tensor) -> torch.Tensor:
+    cosines = (torch.nn.functional.normalize(vectors, dim=1) @ generator.true_directions.T).abs()
+    rows, columns = linear_sum_assignment(-cosines.numpy())
+    return cosines[rows, columns]
+
+
+def test_the_true_axes_of_a_hand_built_generator_are_found():
+    generator = HandBuiltGenerator(seed=0)
+    directions = discover_directions(
+        generator, generator.sample_codes, span="identity", steps=80, shift=1.0, shift_law="sigma", learning_rate=0.1
+    )
+    assert matched_cosines(generator, directions.vectors).mean() > 0.95
+
+
+def test_directions_come_best_first_with_their_scores():
+    generator = HandBuiltGenerator(seed=1, resolution=16)
+    directions = discover_directions(generator, generator.sample_codes, span="identity", steps=3, batch_size=32)
+    facts = directions.metadata
+    assert facts["score"] == sorted(facts["score"], reverse=True)
+    for name in ("rtd_before", "rtd_after", "effect"):
+        assert len(facts[name]) == 6
+        assert min(facts[name]) > 0
+
+
+def test_progress_hears_of_every_step():
+    generator = HandBuiltGenerator(seed=1, resolution=16)
+    heard = []
+    discover_directions(
+        generator,
+        generator.sample_codes,
+        span="identity",
+        steps=3,
+        batch_size=16,
+        progress=lambda step, num_steps, **values: heard.append((step, num_steps, set(values))),
+    )
+    assert heard == [(1, 3, {"loss"}), (2, 3, {"loss"}), (3, 3, {"loss"})]
+
+
+def test_more_directions_than_the_span_has_are_refused():
+    generator = HandBuiltGenerator(seed=1, resolution=16)
+    with pytest.raises(InvalidArgumentError, match="7 directions were asked for, the span has 1 to 6"):
+        discover_directions(generator, generator.sample_codes, num_directions=7, steps=1)

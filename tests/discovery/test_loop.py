@@ -1,0 +1,85 @@
+import dataclasses
+
+import pytest
+import torch
+
+from ganspace_topdis.discovery.loop import Discovery
+from ganspace_topdis.discovery.settings import DiscoverySettings
+from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
+
+SETTINGS = DiscoverySettings(span="identity", steps=8, batch_size=24, num_span_codes=256)
+
+
+def start(settings: DiscoverySettings = SETTINGS) -> Discovery:
+    generator = HandBuiltGenerator(seed=3, resolution=16)
+    return Discovery(generator, generator.sample_codes, settings)
+
+
+def finish(search: Discovery) -> Discovery:
+    while not search.finished:
+        search.step()
+    return search
+
+
+def test_the_rotation_stays_orthonormal():
+    search = finish(start())
+    assert torch.allclose(search.rotation() @ search.rotation().T, torch.eye(6), atol=1e-5)
+    assert not torch.allclose(search.rotation(), search.start, atol=1e-3)
+
+
+def test_two_searches_with_one_seed_are_identical():
+    first, second = finish(start()), finish(start())
+    assert torch.equal(first.directions().vectors, second.directions().vectors)
+
+
+def test_another_seed_gives_another_search():
+    other = finish(start(dataclasses.replace(SETTINGS, seed=1)))
+    assert not torch.allclose(finish(start()).rotation(), other.rotation(), atol=1e-2)
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 5])
+@pytest.mark.parametrize("directions_per_step", [None, 2])
+def test_a_resumed_search_takes_the_very_same_steps(stop_at, directions_per_step):
+    settings = dataclasses.replace(SETTINGS, directions_per_step=directions_per_step)
+    uninterrupted = finish(start(settings))
+    stopped = start(settings)
+    for _ in range(stop_at):
+        stopped.step()
+    generator = HandBuiltGenerator(seed=3, resolution=16)
+    resumed = Discovery.resume(generator, generator.sample_codes, settings, stopped.state())
+    assert torch.equal(resumed.start, uninterrupted.start)
+    assert torch.equal(finish(resumed).rotation(), uninterrupted.rotation())
+
+
+def test_features_that_are_not_finite_stop_the_search_before_a_step():
+    generator = HandBuiltGenerator(seed=0, resolution=16)
+    search = Discovery(lambda c: generator(c) * float("nan"), generator.sample_codes, SETTINGS)
+    with pytest.raises(TopdisError):
+        search.step()
+    assert torch.equal(search.rotation(), search.start)
+
+
+@pytest.mark.parametrize("divergence", ["rtd", "rtd-lite"])
+@pytest.mark.parametrize("shift_law", ["gaussian", "sigma"])
+def test_every_variant_reports_a_positive_loss(divergence, shift_law):
+    search = start(dataclasses.replace(SETTINGS, divergence=divergence, shift_law=shift_law, steps=1))
+    assert search.step()["loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("span", "ica"),
+        ("shift", 0.0),
+        ("shift", 1.0),
+        ("batch_size", 3),
+        ("steps", -1),
+        ("p", 0.5),
+        ("num_directions", 0),
+        ("divergence", "mmd"),
+    ],
+)
+def test_a_setting_out_of_range_is_named(name, value):
+    with pytest.raises(InvalidArgumentError, match=f"{name} is"):
+        dataclasses.replace(SETTINGS, shift_law="gaussian", **{name: value})
