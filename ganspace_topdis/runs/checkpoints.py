@@ -1,0 +1,105 @@
+"""Checkpoints of a run: one sealed file a step, the last two kept.
+
+`CheckpointStore.save(step, tensors, rest)` writes `step_000000120.safetensors` whole or not at all, then removes
+what is older than the one before. `load_newest()` gives back a `Checkpoint(step, tensors, rest)`; a damaged
+newest file is passed over with a warning and the previous one used. Where all are damaged it says so and
+starts nothing anew by itself.
+
+Nested states (optimisers, random generators) become `tensors, rest` by `runs.trees.flatten` and are themselves
+again by `unflatten`:
+
+    store.save(step, *flatten({"model": model.state_dict(), "adam": adam.state_dict(), "random": random_states()}))
+    state = unflatten(checkpoint.tensors, checkpoint.rest)
+"""
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ganspace_topdis.errors import CheckpointError, RunFolderError
+from ganspace_topdis.runs.sealed import load_sealed, save_sealed
+
+__all__ = ["Checkpoint", "CheckpointStore"]
+
+_NAME = re.compile(r"step_(\d{9,})\.safetensors")
+_NUM_KEPT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The state of a run after `step` steps: tensors, and a JSON-able rest."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    rest: Any
+
+
+class CheckpointStore:
+    """The checkpoints in one folder, which is made when the first is saved."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def steps(self) -> list[int]:
+        """The steps that have a file here, damaged or not, in rising order."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(match[1]) for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name)))
+
+    def path(self, step: int) -> Path:
+        """The file of the checkpoint after `step` steps."""
+        return self.folder / f"step_{step:09d}.safetensors"
+
+    def save(self, step: int, tensors: Mapping[str, Tensor], rest: Any) -> Path:
+        """Write the state after `step` steps; return its path.
+
+        Files of later steps are removed too: a run that writes this step passed them over as damaged.
+
+        Raises:
+            RunFolderError: the folder is read-only or the disk is full. Earlier checkpoints are untouched.
+        """
+        try:
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"cannot make {self.folder}: {error.strerror or error}") from error
+        path = save_sealed(self.path(step), tensors, {"step": step, "rest": rest})
+        earlier = [other for other in self.steps() if other < step]
+        kept = {step, *earlier[len(earlier) - (_NUM_KEPT - 1) :]}
+        for other in self.steps():
+            if other not in kept:
+                self.path(other).unlink(missing_ok=True)
+        return path
+
+    def load_newest(self) -> Checkpoint | None:
+        """The newest checkpoint that is whole; None when none was ever saved.
+
+        Raises:
+            CheckpointError: there are checkpoints and all are damaged.
+        """
+        damaged: list[str] = []
+        for step in reversed(self.steps()):
+            try:
+                checkpoint = _load(self.path(step), step)
+            except CheckpointError as error:
+                damaged.append(str(error))
+                continue
+            if damaged:
+                warnings.warn(f"{damaged[0]}; going on from step {step} before it", stacklevel=2)
+            return checkpoint
+        if damaged:
+            raise CheckpointError(
+                f"no usable checkpoint in {self.folder}: {damaged[0]}; remove that folder to start from the beginning"
+            )
+        return None
+
+
+def _load(path: Path, step: int) -> Checkpoint:
+    tensors, description = load_sealed(path)
+    if description.get("step") != step:
+        raise CheckpointError(f"{path} holds step {description.get('step')}, not the step of its name")
+    return Checkpoint(step=step, tensors=tensors, rest=description["rest"])
