@@ -19,6 +19,7 @@ import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,7 @@ def settings_layers(*, presets: Presets | None = None) -> Callable[[click.Comman
             if option.envvar is None:
                 option.envvar = f"TOPDIS_{str(option.name).upper()}"
         command.params += _own_options(presets or {})
-        parse = command.parse_args
-        command.parse_args = lambda context, args: _parse(parse, context, args)  # type: ignore[method-assign]
+        command.parse_args = partial(_parse, command.parse_args)  # type: ignore[method-assign]
         return command
 
     return decorate
@@ -118,14 +118,15 @@ def _own_options(presets: Presets) -> list[click.Option]:
 def _parse(
     parse: Callable[[click.Context, list[str]], list[str]], context: click.Context, args: list[str]
 ) -> list[str]:
-    """Parse, and have a complaint about a value that was not typed say where it came from."""
+    """Parse, and have a complaint about a value that was not typed say where the value came from."""
     try:
         return parse(context, args)
     except click.BadParameter as error:
         source = "default" if error.param is None else _source(context, error.param)
-        if source not in ("command line", "default"):
-            error.message = f"{error.message.removesuffix('.')} (from {source})."
-        raise
+        if source in ("command line", "default"):
+            raise
+        message = f"{error.message.removesuffix('.')} (from {source})."
+        raise click.BadParameter(message, ctx=error.ctx, param=error.param) from error
 
 
 def _read_config(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
