@@ -100,6 +100,8 @@ class CheckpointStore:
 
 def _load(path: Path, step: int) -> Checkpoint:
     tensors, description = load_sealed(path)
-    if description.get("step") != step:
-        raise CheckpointError(f"{path} holds step {description.get('step')}, not the step of its name")
+    if description.keys() != {"step", "rest"}:
+        raise CheckpointError(f"{path} is no checkpoint of a run")
+    if description["step"] != step:
+        raise CheckpointError(f"{path} holds step {description['step']}, not the step of its name")
     return Checkpoint(step=step, tensors=tensors, rest=description["rest"])

@@ -40,9 +40,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
         temporary = None
         _sync_folder(target.parent)
     except OSError as error:
-        raise RunFolderError(
-            f"cannot write {target}: {error.strerror or error}; nothing there was changed"
-        ) from error
+        raise RunFolderError(f"cannot write {target}: {error.strerror or error}; nothing there was changed") from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
@@ -62,11 +60,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> Path:
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's bytes, as lower-case hexadecimal digits."""
     with Path(path).open("rb") as file:
-        return (
-            hashlib.file_digest(file, "sha256").hexdigest()
-            if hasattr(hashlib, "file_digest")
-            else _digest(file)
-        )
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
 
 
 def _digest(file: Any) -> str:

@@ -26,9 +26,7 @@ _SEAL = "sha256"
 _DESCRIPTION = "description"
 
 
-def save_sealed(
-    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], description: Mapping[str, Any]
-) -> Path:
+def save_sealed(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> Path:
     """Write `tensors` and the JSON-able `description` to `path`, atomically; return the path.
 
     The bytes are a function of the contents alone, so equal contents give equal files.
@@ -39,7 +37,7 @@ def save_sealed(
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(tensors.items())}
     text = json.dumps(description, sort_keys=True, allow_nan=False)
     header = {_DESCRIPTION: text, _SEAL: _digest(plain, text)}
-    return write_bytes(path, safetensors.torch.save(plain, metadata=header))
+    return write_bytes(path, _in_order(safetensors.torch.save(plain, metadata=header)))
 
 
 def load_sealed(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -61,10 +59,18 @@ def load_sealed(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
     if _SEAL not in header or _DESCRIPTION not in header:
         raise CheckpointError(f"{path} was not written by topdis-gan: its header carries no seal")
     if _digest(tensors, header[_DESCRIPTION]) != header[_SEAL]:
-        raise CheckpointError(
-            f"{path} is damaged: its contents differ from their SHA-256; write or fetch it again"
-        )
+        raise CheckpointError(f"{path} is damaged: its contents differ from their SHA-256; write or fetch it again")
     return tensors, json.loads(header[_DESCRIPTION])
+
+
+def _in_order(data: bytes) -> bytes:
+    """`data` of a safetensors file with its metadata sorted: safetensors writes them in an order of chance."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)  # the tensors stay aligned
+    return b"".join([len(text).to_bytes(8, "little"), text, memoryview(data)[end:]])
 
 
 def _digest(tensors: Mapping[str, Tensor], description: str) -> str:

@@ -1,0 +1,99 @@
+import pytest
+import torch
+
+from ganspace_topdis.errors import CheckpointError, RunFolderError
+from ganspace_topdis.runs.checkpoints import CheckpointStore
+from ganspace_topdis.runs.sealed import save_sealed
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(tmp_path / "checkpoints")
+
+
+def save(store, *steps):
+    for step in steps:
+        store.save(step, {"x": torch.full((100,), float(step))}, {"step": step})
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 4
+    path.write_bytes(data)
+
+
+def test_no_checkpoint_is_none(store):
+    assert store.load_newest() is None
+    assert not store.folder.exists()
+
+
+def test_the_newest_comes_back(store):
+    save(store, 1, 20, 3)
+    store.save(100, {"x": torch.arange(3)}, ["anything", {"in": "json"}])
+    checkpoint = store.load_newest()
+    assert checkpoint.step == 100
+    assert checkpoint.tensors["x"].tolist() == [0, 1, 2]
+    assert checkpoint.rest == ["anything", {"in": "json"}]
+
+
+def test_the_last_two_are_kept(store):
+    save(store, 1, 2, 3, 4)
+    assert store.steps() == [3, 4]
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, lambda path: path.write_bytes(path.read_bytes()[:-1])])
+def test_a_damaged_newest_falls_back_to_the_one_before_with_a_warning(store, damage):
+    save(store, 1, 2)
+    damage(store.path(2))
+    with pytest.warns(UserWarning, match="step_000000002.*going on from step 1"):
+        assert store.load_newest().step == 1
+
+
+def test_a_damaged_file_of_a_later_step_does_not_outlive_the_next_save(store):
+    save(store, 1, 20)
+    flip_a_bit(store.path(20))
+    save(store, 10)
+    assert store.steps() == [1, 10]
+
+
+def test_when_all_are_damaged_nothing_starts_anew_by_itself(store):
+    save(store, 1, 2)
+    flip_a_bit(store.path(1))
+    flip_a_bit(store.path(2))
+    with pytest.raises(CheckpointError, match="no usable checkpoint"):
+        store.load_newest()
+
+
+def test_a_renamed_checkpoint_is_not_taken_for_a_later_one(store):
+    save(store, 1, 2)
+    store.path(1).rename(store.path(9))
+    with pytest.warns(UserWarning, match="not the step of its name"):
+        assert store.load_newest().step == 2
+
+
+def test_a_sealed_file_of_another_kind_is_not_taken_for_a_checkpoint(store):
+    save(store, 1)
+    save_sealed(store.path(2), {"x": torch.zeros(1)}, {"step": 2})
+    with pytest.warns(UserWarning, match="no checkpoint of a run"):
+        assert store.load_newest().step == 1
+
+
+def test_other_files_in_the_folder_are_left_alone(store):
+    save(store, 1)
+    (store.folder / "notes.txt").write_text("mine")
+    save(store, 2, 3)
+    assert (store.folder / "notes.txt").exists()
+    assert store.steps() == [2, 3]
+
+
+def test_a_full_disk_keeps_both_earlier_checkpoints(store, full_disk):
+    save(store, 1, 2)
+    with full_disk(300), pytest.raises(RunFolderError, match="step_000000003"):
+        save(store, 3)
+    assert store.steps() == [1, 2]
+    assert store.load_newest().step == 2
+
+
+def test_a_read_only_run_folder_is_one_clear_error(read_only):
+    with read_only() as folder, pytest.raises(RunFolderError, match="checkpoints"):
+        save(CheckpointStore(folder / "checkpoints"), 1)

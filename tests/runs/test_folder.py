@@ -1,0 +1,268 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ganspace_topdis.errors import CheckpointError, RunFolderError, TopdisError
+from ganspace_topdis.runs.folder import RunFolder, read_run
+from ganspace_topdis.runs.signals import StopRequestedError
+from ganspace_topdis.runs.status import write_status
+
+CONFIG = {"steps": 8, "model": {"width": 3, "rates": [0.1, 0.2]}}
+
+
+def open_run(path, config=CONFIG, command="search", **options):
+    return RunFolder.open(path, config, command=command, **options)
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def work(folder, num_steps=8):
+    """A small search: adds random numbers up, in a way that any lost or repeated draw would change."""
+    rng, total, first = torch.Generator().manual_seed(0), torch.zeros(3), 0
+    if checkpoint := folder.resume():
+        rng.set_state(checkpoint.tensors["rng"])
+        total, first = checkpoint.tensors["total"], checkpoint.rest["step"]
+    for step in range(first + 1, num_steps + 1):
+        total = 0.9 * total + torch.randn(3, generator=rng)
+        folder.append_metrics({"step": step, "total": total.sum()})
+        if step % 2 == 0:
+            folder.save(step, {"rng": rng.get_state(), "total": total}, {"step": step})
+        yield step
+
+
+def finish(path):
+    with open_run(path) as folder:
+        list(work(folder))
+
+
+def contents(path):
+    return {name: (path / name).read_bytes() for name in ("metrics.jsonl", "checkpoints/step_000000008.safetensors")}
+
+
+def test_a_new_run_writes_its_records(tmp_path):
+    with open_run(tmp_path / "deep" / "run") as folder:
+        assert folder.previous is None
+        assert not folder.finished
+        assert folder.resume() is None
+        assert read(folder.path / "config.json") == {"command": "search", "config": CONFIG}
+        assert read(folder.path / "environment.json")["packages"]["torch"] == torch.__version__
+        assert read(folder.path / "status.json")["state"] == "running"
+
+
+def fail(path, error):
+    with open_run(path):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        (StopRequestedError("saved after step 3"), "interrupted", "saved after step 3"),
+        (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt"),
+        (SystemExit(143), "interrupted", "SystemExit: 143"),
+        (TopdisError("the loss is nan"), "failed", "the loss is nan"),
+        (ZeroDivisionError("by zero"), "failed", "ZeroDivisionError: by zero"),
+    ],
+)
+def test_leaving_marks_how_and_why(tmp_path, error, state, reason):
+    with pytest.raises(type(error)):
+        fail(tmp_path / "run", error)
+    status = read_run(tmp_path / "run").status
+    assert (status.state, status.reason) == (state, reason)
+
+
+def test_the_same_command_again_finds_the_run_finished_and_changes_nothing(tmp_path):
+    finish(tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").glob("*.json*")}
+    with open_run(tmp_path / "run") as folder:
+        assert folder.finished
+    assert {path: path.read_bytes() for path in (tmp_path / "run").glob("*.json*")} == before
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 5])
+def test_a_run_that_is_stopped_and_gone_on_with_equals_one_that_never_stopped(tmp_path, stop_after):
+    finish(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt), open_run(tmp_path / "stopped") as folder:  # noqa: PT012
+        for step in work(folder):
+            if step == stop_after:
+                raise KeyboardInterrupt
+    finish(tmp_path / "stopped")
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_folder import open_run, work
+with open_run(Path(sys.argv[1])) as folder:
+    for step in work(folder):
+        if step == 5:
+            print("at 5", flush=True)
+            time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_run_is_recognised_and_goes_on_to_the_same_end(tmp_path):
+    arguments = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), os.path.dirname(__file__)]  # noqa: PTH120
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        assert read_run(tmp_path / "killed").status.state == "running"
+        with pytest.raises(RunFolderError, match=f"in use by process {process.pid}"):
+            open_run(tmp_path / "killed")
+        process.send_signal(signal.SIGKILL)
+    assert read_run(tmp_path / "killed").status.state == "killed"
+    with open_run(tmp_path / "killed") as folder:
+        assert folder.previous.state == "killed"
+        list(work(folder))
+    finish(tmp_path / "whole")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_a_run_of_another_configuration_is_refused_naming_old_and_new(tmp_path):
+    finish(tmp_path / "run")
+    other = {"steps": 9, "model": {"width": 3, "rates": [0.1]}, "extra": None}
+    with pytest.raises(RunFolderError) as caught:
+        open_run(tmp_path / "run", other)
+    message = str(caught.value)
+    assert "extra was not there, is now null" in message
+    assert "model.rates was [0.1, 0.2], is now [0.1]" in message
+    assert "steps was 8, is now 9" in message
+    assert "width" not in message
+    assert "--out" in message
+
+
+def test_a_run_of_another_command_is_refused(tmp_path):
+    finish(tmp_path / "run")
+    with pytest.raises(RunFolderError, match="holds a run of `search`, not of `train-vae`"):
+        open_run(tmp_path / "run", command="train-vae")
+
+
+def test_free_keys_may_change_and_the_latest_value_is_kept(tmp_path):
+    open_run(tmp_path / "run", {"steps": 8, "workers": 1}).close()
+    with open_run(tmp_path / "run", {"steps": 8, "workers": 4}, free_keys=["workers"]):
+        assert read_run(tmp_path / "run").config["workers"] == 4
+
+
+def test_a_configuration_that_json_writes_otherwise_is_still_the_same(tmp_path):
+    finish(tmp_path / "run")
+    open_run(tmp_path / "run", {"steps": 8, "model": {"width": 3, "rates": (0.1, 0.2)}}).close()
+
+
+def test_a_folder_of_other_things_is_refused_and_untouched(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(RunFolderError, match=r"not empty and holds no run of ours \(thesis.tex\)"):
+        open_run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    open_run(tmp_path).close()
+    assert read_run(tmp_path).command == "search"
+
+
+def test_a_file_in_the_folder_s_place_is_refused(tmp_path):
+    (tmp_path / "run").write_text("x")
+    with pytest.raises(RunFolderError, match="is a file, not a folder"):
+        open_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 3}'])
+def test_a_damaged_configuration_is_one_clear_error(tmp_path, text):
+    finish(tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text(text)
+    with pytest.raises(RunFolderError, match=r"config.json cannot be read"):
+        open_run(tmp_path / "run")
+
+
+def test_reading_a_folder_without_a_run_is_one_clear_error(tmp_path):
+    with pytest.raises(RunFolderError, match="is no run folder"):
+        read_run(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such lock")
+def test_the_same_process_cannot_open_a_run_twice(tmp_path):
+    with open_run(tmp_path / "run"), pytest.raises(RunFolderError, match=f"in use by process {os.getpid()}"):
+        open_run(tmp_path / "run")
+
+
+def test_temporary_files_of_a_killed_process_are_removed(tmp_path):
+    finish(tmp_path / "run")
+    leftovers = [tmp_path / "run" / ".x.json.abc.tmp", tmp_path / "run" / "checkpoints" / ".y.abc.tmp"]
+    for path in leftovers:
+        path.write_text("half")
+    open_run(tmp_path / "run").close()
+    assert not any(path.exists() for path in leftovers)
+
+
+def test_a_read_only_place_is_one_clear_error(read_only):
+    with read_only() as folder:
+        with pytest.raises(RunFolderError, match=r"cannot make .*Permission denied"):
+            open_run(folder / "run")
+        with pytest.raises(RunFolderError, match=r"cannot write in .*Permission denied"):
+            open_run(folder)
+
+
+def fill_the_disk(path, full_disk):
+    with open_run(path) as folder:
+        for step in work(folder):
+            if step == 5:
+                with full_disk(100):
+                    folder.append_metrics({"step": 6, "note": "x" * 1000})
+
+
+def test_a_disk_that_fills_up_stops_the_run_and_it_goes_on_to_the_same_end(tmp_path, full_disk):
+    with pytest.raises(RunFolderError, match="free some space"):
+        fill_the_disk(tmp_path / "run", full_disk)
+    assert read_run(tmp_path / "run").status.state == "failed"
+    finish(tmp_path / "run")
+    finish(tmp_path / "whole")
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_full_disk_does_not_hide_the_error_that_ended_the_run(tmp_path, full_disk):
+    def run():
+        with open_run(tmp_path / "run"), full_disk(10):
+            write_status(tmp_path / "run", "running")
+
+    with pytest.raises(RunFolderError, match=r"cannot write .*status.json"):
+        run()
+
+
+def test_damaged_checkpoints_fall_back_and_metrics_follow(tmp_path):
+    finish(tmp_path / "whole")
+    finish(tmp_path / "run")
+    write_status(tmp_path / "run", "running")
+    (tmp_path / "run" / "checkpoints" / "step_000000008.safetensors").write_bytes(b"")
+    with open_run(tmp_path / "run") as folder, pytest.warns(UserWarning, match="going on from step 6"):
+        list(work(folder))
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_when_all_checkpoints_are_damaged_the_metrics_stay(tmp_path):
+    finish(tmp_path / "run")
+    write_status(tmp_path / "run", "running")
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    folder = open_run(tmp_path / "run")
+    with pytest.raises(CheckpointError):
+        folder.resume()
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 8
+    folder.close()
+
+
+def test_other_versions_than_at_the_beginning_are_warned_of(tmp_path):
+    open_run(tmp_path / "run").close()
+    environment = read(tmp_path / "run" / "environment.json")
+    environment["packages"]["torch"] = "1.0"
+    (tmp_path / "run" / "environment.json").write_text(json.dumps(environment))
+    with pytest.warns(UserWarning, match="begun on other packages"):
+        open_run(tmp_path / "run").close()
