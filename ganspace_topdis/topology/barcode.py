@@ -1,7 +1,7 @@
 """The R-Cross-Barcode of two distance matrices, computed exactly.
 
 For distances V (inner) <= U (outer) on the same N points it is the barcode of the relative homology
-H1(VR(V), VR(U)), equal to that of H1 of the Vietoris-Rips filtration of [[0, U], [U, V]] on 2N points
+H1(VR(V), VR(U)), equal to that of H1 of the Vietoris-Rips filtration of [[0, U^T], [U, V]] on 2N points
 (Barannikov et al. 2022). docs/rtd.md proves it and describes the algorithm.
 """
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.topology.engine import MAX_POINTS, bars_of_pairs, is_valid_pair
 
-__all__ = ["CrossBarcode", "cross_barcode"]
+__all__ = ["CrossBarcode", "checked_pair", "cross_barcode"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,60 +42,96 @@ class CrossBarcode:
 def cross_barcode(outer: ArrayLike, inner: ArrayLike) -> CrossBarcode:
     """The R-Cross-Barcode of two (N, N) distance matrices with inner <= outer and zero diagonals.
 
-    Ties are settled by index, so the edges are deterministic; the bars' values do not depend on it.
+    float32 and float64 are compared as they are, never rounded. Among equal distances the edges follow a fixed
+    order of the points (most central first, then by number), so the result is deterministic; the bars' values do
+    not depend on it. Fewer than two points have no bars.
 
     Raises:
-        InvalidArgumentError: a matrix is not a distance matrix, or inner exceeds outer somewhere.
+        InvalidArgumentError: a matrix is not a distance matrix of float32 or float64, or inner exceeds outer.
 
     >>> import numpy as np
     >>> outer = np.array([[0, 3, 4], [3, 0, 5], [4, 5, 0]], float)
     >>> inner = np.array([[0, 1, 4], [1, 0, 4], [4, 4, 0]], float)
     >>> bars = cross_barcode(outer, inner)
-    >>> bars.births, bars.deaths
-    (array([1.]), array([3.]))
+    >>> bars.births, bars.deaths, bars.birth_edges
+    (array([1.]), array([3.]), array([[0, 1]]))
     """
-    U, V = _matrix("outer", outer), _matrix("inner", inner)
-    if U.shape != V.shape:
-        raise InvalidArgumentError(
-            f"inner is {V.shape[0]} x {V.shape[0]} but outer is {U.shape[0]} x {U.shape[0]}: "
-            "both must be distances of the same points"
-        )
-    if (V > U).any():
-        raise InvalidArgumentError(
-            "inner exceeds outer somewhere: every inner distance must be at most the outer one; "
-            "pass minimum(outer, inner) as inner, or maximum(outer, inner) as outer"
-        )
-    dtype = np.result_type(U, V)
-    return barcode_of(U.astype(dtype, copy=False), V.astype(dtype, copy=False))
+    U, V = checked_pair(outer, inner)
+    if len(U) < 2:
+        none = np.empty((0, 5), np.int64)
+        return _read(U, V, none)
+    return _read(U, V, bars_of_pairs([(U, V)])[0])
 
 
-def barcode_of(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> CrossBarcode:
-    """`cross_barcode` of matrices known to be valid, contiguous and of one dtype."""
-    from ganspace_topdis.topology.kernels import barcode_pairs
-
-    bits = inner.view(np.uint32 if inner.dtype == np.float32 else np.uint64)
-    pairs = barcode_pairs(inner, outer, bits).astype(np.int64)
-    birth_edges = np.stack([pairs[:, 0] >> 16, pairs[:, 0] & 0xFFFF], axis=1)
-    death_edges = np.stack([pairs[:, 1] >> 16, pairs[:, 1] & 0xFFFF], axis=1)
-    in_outer = pairs[:, 2] == 1
-    i, j = death_edges.T
+def _read(U: NDArray[np.floating], V: NDArray[np.floating], bars: NDArray[np.int64]) -> CrossBarcode:
+    births, deaths = bars[:, 0:2], bars[:, 2:4]
+    in_outer = bars[:, 4] == 1
+    i, j = deaths[:, 0], deaths[:, 1]
     return CrossBarcode(
-        births=inner[birth_edges[:, 0], birth_edges[:, 1]],
-        deaths=np.where(in_outer, outer[i, j], inner[i, j]),
-        birth_edges=birth_edges,
-        death_edges=death_edges,
+        births=V[births[:, 0], births[:, 1]],
+        deaths=np.where(in_outer, U[i, j], V[i, j]),
+        birth_edges=births,
+        death_edges=deaths,
         death_in_outer=in_outer,
     )
 
 
-def _matrix(name: str, value: ArrayLike) -> NDArray[np.floating]:
+def _square(name: str, value: ArrayLike) -> NDArray[np.floating]:
+    """A contiguous square matrix of float32 or float64."""
     matrix = np.ascontiguousarray(value)
     if matrix.dtype not in (np.float32, np.float64):
-        raise InvalidArgumentError(f"{name} has dtype {matrix.dtype}: convert it to float32 or float64")
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise InvalidArgumentError(f"{name} has shape {matrix.shape}: it must be a square (N, N) matrix")
-    if not np.isfinite(matrix).all() or (matrix < 0).any():
-        raise InvalidArgumentError(f"{name} holds NaN, infinite or negative values: distances are finite and >= 0")
-    if (matrix != matrix.T).any() or matrix.diagonal().any():
-        raise InvalidArgumentError(f"{name} must be symmetric with a zero diagonal")
-    return matrix + 0.0
+        raise InvalidArgumentError(
+            f"{name} has dtype {matrix.dtype}, but distances must be float32 or float64: convert it with .astype"
+        )
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) > MAX_POINTS:
+        raise InvalidArgumentError(
+            f"{name} has shape {matrix.shape}, but must be a square (N, N) matrix with N up to {MAX_POINTS}"
+        )
+    return matrix
+
+
+def checked_pair(outer: ArrayLike, inner: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Both matrices contiguous and in one dtype, or an error that says what is wrong with which and where."""
+    U, V = _square("outer", outer), _square("inner", inner)
+    if U.shape != V.shape:
+        raise InvalidArgumentError(
+            f"outer is {len(U)} x {len(U)} but inner is {len(V)} x {len(V)}: "
+            "both must hold the distances of the same points"
+        )
+    dtype = np.result_type(U, V)
+    U, V = U.astype(dtype, copy=False), V.astype(dtype, copy=False)
+    if not is_valid_pair(U, V):
+        _explain_matrix("outer", U)
+        _explain_matrix("inner", V)
+        _explain_order(U, V)
+        U, V = U + 0.0, V + 0.0  # all that is left is a negative zero
+    return U, V
+
+
+def _explain_matrix(name: str, M: NDArray[np.floating]) -> None:
+    """Raise the error of a matrix that holds no distances."""
+    wrong = ~(np.isfinite(M) & (M >= 0))
+    if wrong.any():
+        i, j = np.argwhere(wrong)[0].tolist()
+        raise InvalidArgumentError(f"{name} holds {M[i, j]} at ({i}, {j}), but distances are finite and >= 0")
+    if M.diagonal().any():
+        i = int(M.diagonal().nonzero()[0][0])
+        raise InvalidArgumentError(
+            f"{name} holds {M[i, i]} at ({i}, {i}), but a point's distance to itself is 0: clear the diagonal"
+        )
+    if (M != M.T).any():
+        i, j = np.argwhere(M != M.T)[0].tolist()
+        raise InvalidArgumentError(
+            f"{name} holds {M[i, j]} at ({i}, {j}) but {M[j, i]} at ({j}, {i}): "
+            "distances must be symmetric; pass (M + M.T) / 2"
+        )
+
+
+def _explain_order(U: NDArray[np.floating], V: NDArray[np.floating]) -> None:
+    """Raise the error of an inner matrix that exceeds the outer one."""
+    if (V > U).any():
+        i, j = np.argwhere(V > U)[0].tolist()
+        raise InvalidArgumentError(
+            f"inner exceeds outer at ({i}, {j}): {V[i, j]} > {U[i, j]}; every inner distance must be at most the "
+            "outer one, so pass minimum(outer, inner) as inner or maximum(outer, inner) as outer"
+        )

@@ -1,8 +1,9 @@
 """Euclidean distances of a cloud's points, in units of their own 0.9 quantile.
 
-Squared distances come from the Gram matrix of the centred cloud in double precision, |a|^2 + |b|^2 - 2 a.b,
-which costs one matrix product however long the rows are. Pairs so close that this formula would lose digits
-are measured again from their difference, so that coincident points are exactly at distance zero.
+On a CPU, squared distances come from the Gram matrix of the centred cloud in double precision,
+|a|^2 + |b|^2 - 2 a.b: one matrix product however long the rows are. Pairs so close that this would lose digits
+are measured again from their difference, so coincident points are exactly at distance zero. On other devices
+every pair is measured from its difference, which needs no synchronisation.
 The gradient of a distance is the unit vector between its points, and zero where they coincide.
 """
 
@@ -11,8 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganspace_topdis.errors import InvalidArgumentError
-
 __all__ = ["normalized_distances", "pairwise_distances"]
 
 _CLOSE = 1e-6
@@ -20,23 +19,21 @@ _CHUNK = 1 << 24
 
 
 def normalized_distances(cloud: Tensor, *, quantile: float = 0.9) -> Tensor:
-    """(..., N, N) distances of `cloud`'s points (..., N, D), divided by their quantile over all N * N entries.
+    """(..., N, N) distances of points (..., N, D), divided by their quantile over all N * N entries.
 
     No gradient flows through the quantile; a quantile of zero counts as 1e-5.
+
+    >>> normalized_distances(torch.tensor([[0.0], [2.0]]))
+    tensor([[0., 1.],
+            [1., 0.]])
     """
     distances = pairwise_distances(cloud)
     scale = _quantile(distances.detach().flatten(-2), quantile)[..., None, None]
-    return distances / torch.where(scale > 0, scale, torch.full_like(scale, 1e-5))
+    return distances / scale.masked_fill(scale == 0, 1e-5)
 
 
 def pairwise_distances(cloud: Tensor) -> Tensor:
-    """(..., N, N) Euclidean distances of points (..., N, D), float32 or float64: symmetric, differentiable once.
-
-    Raises:
-        InvalidArgumentError: a coordinate is NaN or infinite.
-    """
-    if not torch.isfinite(cloud).all():
-        raise InvalidArgumentError("a cloud holds NaN or infinite values: RTD needs finite coordinates")
+    """(..., N, N) Euclidean distances of points (..., N, D), float32 or float64: symmetric, differentiable once."""
     distances: Tensor = _PairwiseDistances.apply(cloud)
     return distances
 
@@ -46,15 +43,10 @@ class _PairwiseDistances(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, cloud: Tensor) -> Tensor:
-        points = cloud.double()
-        points = points - points.mean(dim=-2, keepdim=True)
-        gram = points @ points.mT
-        squares = gram.diagonal(dim1=-2, dim2=-1)
-        sums = squares[..., :, None] + squares[..., None, :]
-        squared = sums - (gram + gram.mT)
-        close = (squared <= _CLOSE * sums).nonzero(as_tuple=True)
-        squared[close] = _squared_differences(points, close)
-        distances = squared.sqrt_().to(cloud.dtype)
+        if cloud.device.type == "cpu":
+            distances = _distances_by_gram(cloud)
+        else:
+            distances = torch.cdist(cloud, cloud, compute_mode="donot_use_mm_for_euclid_dist")
         ctx.save_for_backward(cloud, distances)
         return distances
 
@@ -67,20 +59,28 @@ class _PairwiseDistances(torch.autograd.Function):
         return weights.sum(dim=-1, keepdim=True) * points - weights @ points
 
 
+def _distances_by_gram(cloud: Tensor) -> Tensor:
+    points = cloud.double()
+    points = points - points.mean(dim=-2, keepdim=True)
+    gram = points @ points.mT
+    squares = gram.diagonal(dim1=-2, dim2=-1)
+    sums = squares[..., :, None] + squares[..., None, :]
+    squared = sums - (gram + gram.mT)
+    close = (squared <= _CLOSE * sums).nonzero(as_tuple=True)
+    squared[close] = _squared_differences(points, close)
+    return squared.sqrt_().to(cloud.dtype)
+
+
 def _squared_differences(points: Tensor, pairs: tuple[Tensor, ...]) -> Tensor:
     """(K,) squared distances of the K pairs (batch indices..., i, j), a bounded number of them at a time."""
     *batch, first, second = pairs
     step = max(1, _CHUNK // max(1, points.shape[-1]))
-    parts = [
-        (
-            points[(*(b[s : s + step] for b in batch), first[s : s + step])]
-            - points[(*(b[s : s + step] for b in batch), second[s : s + step])]
-        )
-        .square()
-        .sum(dim=-1)
-        for s in range(0, len(first), step)
-    ]
-    return torch.cat(parts)
+    parts = []
+    for s in range(0, len(first), step):
+        chunk = [indices[s : s + step] for indices in batch]
+        difference = points[(*chunk, first[s : s + step])] - points[(*chunk, second[s : s + step])]
+        parts.append(difference.square().sum(dim=-1))
+    return torch.cat(parts) if parts else points.new_empty(0)
 
 
 def _quantile(values: Tensor, quantile: float) -> Tensor:

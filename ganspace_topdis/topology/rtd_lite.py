@@ -1,41 +1,134 @@
 """RTD-Lite: the part of RTD that minimum spanning trees see (Tulchinskii et al., AISTATS 2025).
 
-RTD-Lite(A, B) = (MST(A) + MST(B)) / 2 - MST(min(A, B)),   MST: total weight of a minimum spanning tree
+With MST the total weight of a minimum spanning tree of the complete graph,
+
+    min variant  (MST(A) + MST(B)) / 2 - MST(min(A, B))     max variant  MST(max(A, B)) - (MST(A) + MST(B)) / 2
+
+and minmax their sum. It costs O(N^2), is the H0 part only, and its min variant lies below RTD.
+Kruskal's algorithm gives it a barcode: an edge of the inner tree joins two clusters at its own weight, and the
+outer tree joins the same two at a later weight, so the lengths of these bars add up to the difference of trees.
 """
+
+from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.topology.barcode import checked_pair
+from ganspace_topdis.topology.clouds import as_point_pairs
 from ganspace_topdis.topology.distances import normalized_distances
+from ganspace_topdis.topology.engine import spanning_tree
+from ganspace_topdis.topology.rtd import Variant
 
-__all__ = ["rtd_lite"]
-
-
-def rtd_lite(x: Tensor, y: Tensor) -> Tensor:
-    """RTD-Lite of two corresponding clouds (N, ...), a differentiable scalar; never above their RTD."""
-    if len(x) != len(y) or len(x) < 2:
-        raise InvalidArgumentError(f"x has {len(x)} points and y has {len(y)}: both need the same number, at least 2")
-    with torch.autocast(x.device.type, enabled=False):
-        A, B = normalized_distances(x.flatten(1)), normalized_distances(y.flatten(1))
-        return (_tree_weight(A) + _tree_weight(B)) / 2 - _tree_weight(torch.minimum(A, B))
+__all__ = ["LiteBarcode", "lite_barcode", "rtd_lite"]
 
 
-def _tree_weight(M: Tensor) -> Tensor:
-    """Total weight of a minimum spanning tree of the complete graph with weights M (N, N): Prim, O(N^2)."""
-    weights = M.detach().cpu().numpy()
-    n = len(weights)
-    nearest = np.zeros(n, np.int64)
-    reach = weights[0].copy()
-    reach[0] = np.inf
-    ends = np.empty((2, n - 1), np.int64)
-    for step in range(n - 1):
-        k = int(reach.argmin())
-        ends[:, step] = nearest[k], k
-        closer = (weights[k] < reach) & np.isfinite(reach)
-        nearest[closer] = k
-        reach[closer] = weights[k][closer]
-        reach[k] = np.inf
-    i, j = torch.from_numpy(ends).to(M.device)
-    return M[i, j].sum()
+@dataclass(frozen=True, kw_only=True)
+class LiteBarcode:
+    """births, deaths: (K,) values of the bars of positive length, in order of birth."""
+
+    births: NDArray[np.floating]
+    deaths: NDArray[np.floating]
+
+    def __len__(self) -> int:
+        return len(self.births)
+
+
+def rtd_lite(x: Tensor, y: Tensor, *, variant: Variant = "min") -> Tensor:
+    """RTD-Lite of clouds x, y (N, ...), point i of x corresponding to point i of y. A differentiable scalar.
+
+    Distances are divided by their own 0.9 quantile, as in `rtd`. Each tree's gradient is one on its edges.
+
+    Raises:
+        InvalidArgumentError: an unknown variant, clouds that do not fit each other, a coordinate not finite.
+
+    >>> cloud = torch.tensor([[0.0], [1.0], [3.0]])
+    >>> float(rtd_lite(cloud, 2 * cloud))
+    0.0
+    """
+    if variant not in get_args(Variant):
+        raise InvalidArgumentError(f"variant is {variant!r}: choose 'min', 'max' or 'minmax'")
+    with torch.autocast(x.device.type if isinstance(x, Tensor) else "cpu", enabled=False):
+        A, B = (normalized_distances(points) for points in as_point_pairs(x, y))
+        combined = {"min": [torch.minimum], "max": [torch.maximum], "minmax": [torch.minimum, torch.maximum]}
+        matrices = torch.stack([A, B, *(combine(A, B) for combine in combined[variant])])
+        own_A, own_B, *others = _tree_weights(matrices)
+        mean = (own_A + own_B) / 2
+        if variant == "min":
+            return mean - others[0]
+        return others[0] - mean if variant == "max" else others[1] - others[0]
+
+
+def _tree_weights(matrices: Tensor) -> Tensor:
+    """(M,) total weights of minimum spanning trees of matrices (M, N, N), which leave the device once."""
+    weights = matrices.detach().cpu().numpy()
+    if not np.isfinite(weights).all():
+        raise InvalidArgumentError("x or y holds NaN, infinite or too large values: RTD-Lite needs finite points")
+    trees = torch.from_numpy(np.stack([spanning_tree(w) for w in weights])).to(matrices.device)
+    number = torch.arange(len(weights), device=matrices.device)[:, None]
+    return matrices[number, trees[..., 0], trees[..., 1]].sum(dim=1)
+
+
+def lite_barcode(outer: ArrayLike, inner: ArrayLike) -> LiteBarcode:
+    """RTD-Lite's barcode of two (N, N) distance matrices, inner <= outer (see `cross_barcode`).
+
+    The lengths of its bars add up to MST(outer) - MST(inner). For the two barcodes of the min variant pass A, then
+    B, as outer and min(A, B) as inner.
+
+    Raises:
+        InvalidArgumentError: a matrix is not a distance matrix of float32 or float64, or inner exceeds outer.
+
+    >>> import numpy as np
+    >>> outer = np.array([[0, 3, 4], [3, 0, 5], [4, 5, 0]], float)
+    >>> inner = np.array([[0, 1, 4], [1, 0, 4], [4, 4, 0]], float)
+    >>> bars = lite_barcode(outer, inner)
+    >>> bars.births, bars.deaths
+    (array([1.]), array([3.]))
+    """
+    U, V = checked_pair(outer, inner)
+    inner_tree = spanning_tree(V)
+    values = V[inner_tree[:, 0], inner_tree[:, 1]]
+    order = np.argsort(values, kind="stable")
+    forest = _Tree(len(V), spanning_tree(U), U)
+    births = values[order]
+    deaths = np.array([forest.exchange(*edge) for edge in inner_tree[order].tolist()], births.dtype)
+    kept = deaths > births
+    return LiteBarcode(births=births[kept], deaths=deaths[kept])
+
+
+class _Tree:
+    """A spanning tree whose edges are exchanged one by one for edges of length zero."""
+
+    def __init__(self, num_points: int, edges: NDArray[np.int64], lengths: NDArray[np.floating]) -> None:
+        self.parent = [-1] * num_points
+        self.length = [0.0] * num_points
+        for i, j in edges.tolist():
+            self._hang(j, i, float(lengths[i, j]))
+
+    def exchange(self, a: int, b: int) -> float:
+        """Put in the edge (a, b) for the longest edge on the path from a to b, whose length is returned."""
+        self._make_root(a)
+        longest, v = b, b
+        while v != a:
+            if self.length[v] > self.length[longest]:
+                longest = v
+            v = self.parent[v]
+        value = self.length[longest]
+        self.parent[longest] = -1
+        self._hang(b, a, -1.0)
+        return value
+
+    def _hang(self, child: int, parent: int, length: float) -> None:
+        self._make_root(child)
+        self.parent[child], self.length[child] = parent, length
+
+    def _make_root(self, v: int) -> None:
+        above, length = -1, 0.0
+        while v != -1:
+            parent, old = self.parent[v], self.length[v]
+            self.parent[v], self.length[v] = above, length
+            above, length, v = v, old, parent

@@ -1,0 +1,176 @@
+"""Value and gradient of sums over bars, straight from the bars' critical edges.
+
+A bar read from the birth edge e and the death edge f contributes (M(f) - V(e))^p, where V = min(A, B) or B is the
+inner matrix and M is the inner or the outer one. Its derivative is p (M(f) - V(e))^(p - 1) times +1 at M(f) and
+-1 at V(e). Through a minimum or maximum it goes to the matrix the value came from, half to each where they are
+equal (as autograd does). So the gradient is a short list of (matrix, edge, number): it is all that goes back to
+the device of the clouds.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.topology.engine import Pair, bars_of_pairs
+
+__all__ = ["BarSumOptions", "bar_sum"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BarSumOptions:
+    """Which barcodes are summed ("min", "max" or both; also with A and B exchanged) and how; see `rtd`."""
+
+    kinds: tuple[str, ...]
+    symmetric: bool
+    p: float
+    max_bars: int | None
+    immovable: bool
+
+
+@dataclass(frozen=True)
+class _Barcode:
+    """One barcode of the sum: pair (A, B) = (matrices[first], matrices[1 - first]) of one item of the batch."""
+
+    item: int
+    first: int
+    kind: str
+
+
+def bar_sum(distances: Tensor, options: BarSumOptions) -> Tensor:
+    """(B,) sums over the bars of A = distances[0] and B = distances[1], from distances (2, B, N, N).
+
+    The matrices leave the device once; sums and gradient go back.
+
+    Raises:
+        InvalidArgumentError: a distance is NaN or infinite.
+    """
+    sums: Tensor = _BarSum.apply(distances, options)
+    return sums
+
+
+class _BarSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, distances: Tensor, options: BarSumOptions) -> Tensor:
+        matrices = np.ascontiguousarray(distances.detach().cpu().numpy())
+        for name, cloud in zip("xy", matrices, strict=True):
+            if not np.isfinite(cloud).all():
+                raise InvalidArgumentError(
+                    f"{name} holds values that are NaN, infinite or too large to square: RTD needs finite points"
+                )
+        firsts = (0, 1) if options.symmetric else (0,)
+        barcodes = [
+            _Barcode(item, first, kind)
+            for item in range(matrices.shape[1])
+            for kind in options.kinds
+            for first in firsts
+        ]
+        bars = bars_of_pairs(_pairs(matrices, barcodes))
+        sums, places, slopes = _sum_and_gradient(matrices, barcodes, bars, options)
+        ctx.shape = distances.shape
+        device = distances.device
+        ctx.save_for_backward(
+            torch.from_numpy(places).to(device), torch.from_numpy(slopes).to(distances.dtype).to(device)
+        )
+        return torch.from_numpy(sums).to(distances.dtype).to(device)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        places, slopes = ctx.saved_tensors
+        _, num_items, n, _ = ctx.shape
+        result = grad.new_zeros(ctx.shape)
+        item = places // (n * n) % num_items
+        result.view(-1)[places] = slopes * grad[item]
+        return result, None
+
+
+def _pairs(matrices: NDArray[np.floating], barcodes: list[_Barcode]) -> list[Pair]:
+    """The (outer, inner) matrices of each barcode; minima and maxima are made once an item."""
+    made: dict[tuple[int, str], NDArray[np.floating]] = {}
+    pairs: list[Pair] = []
+    for barcode in barcodes:
+        item, kind = barcode.item, barcode.kind
+        if (item, kind) not in made:
+            combine = np.minimum if kind == "min" else np.maximum
+            made[item, kind] = combine(matrices[0, item], matrices[1, item])
+        if kind == "min":
+            pairs.append((matrices[barcode.first, item], made[item, kind]))
+        else:
+            pairs.append((made[item, kind], matrices[1 - barcode.first, item]))
+    return pairs
+
+
+def _sum_and_gradient(
+    matrices: NDArray[np.floating],
+    barcodes: list[_Barcode],
+    bars: list[NDArray[np.int64]],
+    options: BarSumOptions,
+) -> tuple[NDArray, NDArray, NDArray]:
+    """(B,) sums, and the gradient of their total as distinct flat places in `matrices` with its value there."""
+    _, num_items, n, _ = matrices.shape
+    flat = matrices.reshape(-1)
+    counts = [len(b) for b in bars]
+    bar = np.concatenate(bars)
+    item = np.repeat([b.item for b in barcodes], counts)
+    first = np.repeat([b.first for b in barcodes], counts)
+    is_min = np.repeat([b.kind == "min" for b in barcodes], counts)
+
+    in_outer = bar[:, 4] == 1
+    edge = np.stack([bar[:, 0] * n + bar[:, 1], bar[:, 2] * n + bar[:, 3]])
+    own = (first * num_items + item) * n * n + edge
+    other = ((1 - first) * num_items + item) * n * n + edge
+    reads_own = np.where(is_min, np.stack([np.zeros_like(in_outer), in_outer]), False)
+    reads_other = np.where(is_min, False, np.stack([np.ones_like(in_outer), ~in_outer]))
+    share = _share_of_first(flat[own], flat[other], is_min)
+    if options.immovable:
+        share = np.broadcast_to(first == 1, share.shape)
+    share = np.where(reads_own, 1.0, np.where(reads_other, 0.0, share))
+
+    values = _combined(flat[own], flat[other], reads_own, reads_other, is_min)
+    lengths = values[1] - values[0]
+    kept = _longest(lengths, counts, options.max_bars)
+    weight = 0.5 if options.symmetric else 1.0
+    sums = weight * np.bincount(item[kept], lengths[kept] ** options.p, minlength=num_items)
+
+    slope = weight * options.p * lengths[kept] ** (options.p - 1) * np.array([[-1.0], [1.0]])
+    places = np.concatenate([own[:, kept], other[:, kept]], axis=None)
+    charges = np.concatenate([slope * share[:, kept], slope * (1 - share[:, kept])], axis=None)
+    places, inverse = np.unique(places, return_inverse=True)
+    slopes = np.bincount(inverse, charges, minlength=len(places))
+    return sums, places, slopes
+
+
+def _combined(
+    own: NDArray[np.floating],
+    other: NDArray[np.floating],
+    reads_own: NDArray[np.bool_],
+    reads_other: NDArray[np.bool_],
+    is_min: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """The values the bars are read from, as float64."""
+    mixed = np.where(is_min, np.minimum(own, other), np.maximum(own, other))
+    return np.where(reads_own, own, np.where(reads_other, other, mixed)).astype(np.float64)
+
+
+def _share_of_first(
+    own: NDArray[np.floating], other: NDArray[np.floating], is_min: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """How much of the derivative of min (or max) of the two goes to the first: 1, 0, or half where equal."""
+    return np.where(own == other, 0.5, np.where((own < other) == is_min, 1.0, 0.0))
+
+
+def _longest(lengths: NDArray[np.float64], counts: list[int], max_bars: int | None) -> NDArray[np.int64]:
+    """Indices of the bars kept: all, or the `max_bars` longest of each barcode."""
+    if max_bars is None or max(counts, default=0) <= max_bars:
+        return np.arange(len(lengths))
+    ends = np.cumsum(counts)
+    kept = [
+        end - count + np.argsort(-lengths[end - count : end], kind="stable")[:max_bars]
+        for count, end in zip(counts, ends, strict=True)
+    ]
+    return np.concatenate(kept)

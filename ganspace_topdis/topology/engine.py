@@ -1,0 +1,93 @@
+"""Where bars are computed: the compiled kernels, or ripser where numba cannot run; on one core or several.
+
+The kernels are compiled at their first call and cached on disk. They release the GIL, so a pool of plain threads
+runs one pair of matrices each. Results come back in the order of the pairs, whatever the number of threads.
+"""
+
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from types import ModuleType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["MAX_POINTS", "as_bits", "bars_of_pairs", "is_valid_pair", "spanning_tree"]
+
+MAX_POINTS = 65536
+
+Pair = tuple[NDArray[np.floating], NDArray[np.floating]]
+
+
+def bars_of_pairs(pairs: Sequence[Pair]) -> list[NDArray[np.int64]]:
+    """Bars of each (outer, inner), valid contiguous matrices of one dtype: (K, 5) int64 in order of death.
+
+    A bar is (birth i, birth j, death i, death j, 1 if the death is read from outer). As many pairs run at a time
+    as torch may use threads (`torch.set_num_threads`, OMP_NUM_THREADS).
+    """
+    num_threads = min(torch.get_num_threads(), len(pairs))
+    if num_threads < 2:
+        return [_bars_of_pair(*pair) for pair in pairs]
+
+    def share(first: int) -> list[NDArray[np.int64]]:
+        return [_bars_of_pair(*pair) for pair in pairs[first::num_threads]]
+
+    others = [_pool(num_threads - 1).submit(share, first) for first in range(1, num_threads)]
+    shares = [share(0), *(other.result() for other in others)]
+    return [shares[k % num_threads][k // num_threads] for k in range(len(pairs))]
+
+
+def as_bits(matrix: NDArray[np.floating]) -> NDArray[np.unsignedinteger]:
+    """The same memory as unsigned integers, which order numbers >= 0 alike."""
+    return matrix.view(np.uint32 if matrix.dtype == np.float32 else np.uint64)
+
+
+def is_valid_pair(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> bool:
+    """Whether two matrices of one shape and dtype surely are a valid pair. False may still mean: not known."""
+    kernels = _kernels()
+    if kernels is None:
+        return False
+    infinity = as_bits(np.array([np.inf], outer.dtype))[0]
+    return bool(kernels.is_valid_pair(as_bits(outer), as_bits(inner), infinity))
+
+
+def spanning_tree(weights: NDArray[np.floating]) -> NDArray[np.int64]:
+    """(N - 1, 2) edges of a minimum spanning tree of the complete graph with finite weights (N, N) >= 0."""
+    kernels = _kernels()
+    if kernels is None:
+        from ganspace_topdis.topology.reference import tree_by_scipy
+
+        return tree_by_scipy(weights)
+    return kernels.spanning_tree(weights)
+
+
+def _bars_of_pair(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> NDArray[np.int64]:
+    kernels = _kernels()
+    if kernels is None:
+        from ganspace_topdis.topology.reference import bars_by_ripser
+
+        return bars_by_ripser(outer, inner)
+    return kernels.bars_of_pair(as_bits(outer), as_bits(inner))
+
+
+@cache
+def _kernels() -> ModuleType | None:
+    """The compiled kernels, or None, after one warning, where numba cannot be imported."""
+    try:
+        from ganspace_topdis.topology import kernels
+    except ImportError as error:
+        warnings.warn(f"numba cannot be used ({error}): barcodes fall back to the far slower ripser", stacklevel=2)
+        return None
+    return kernels
+
+
+@cache
+def _pool(num_threads: int) -> ThreadPoolExecutor:
+    """Threads that live as long as the process; a forked child makes its own."""
+    return ThreadPoolExecutor(num_threads, thread_name_prefix="topdis-barcode")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)
