@@ -2,9 +2,13 @@ import contextlib
 import os
 import shutil
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from ganspace_topdis.runs import transfer
 
 NOBODY = 65534
 
@@ -49,3 +53,43 @@ def read_only():
             shutil.rmtree(folder)
 
     return make
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.requests.append(dict(self.headers))
+        try:
+            self.server.answer(self)
+        except OSError:  # the client had enough
+            self.close_connection = True
+
+    def reply(self, status=200, body=b"", **headers):
+        """Answer with `body`; a header that is None is left out."""
+        self.send_response(status)
+        for name, value in {"Content_Length": len(body), **headers}.items():
+            if value is not None:
+                self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server on loopback, spoken to without TLS. Tests set `server.answer`, a function of the request's handler."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.requests = []
+    server.host = f"127.0.0.1:{server.server_port}"
+    server.url = f"http://{server.host}/models/net.pkl"
+    server.answer = None
+    monkeypatch.setattr(transfer, "_PLAIN_HTTP_HOSTS", {server.host})
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
