@@ -9,7 +9,8 @@
 
 `open` makes the folder, or goes on in it when command and configuration are the same; `folder.finished` says
 that there is nothing left to do. Leaving the block marks how the run ended: finished, interrupted (Ctrl-C,
-SIGTERM) or failed, with the reason. A second process is refused while the first works.
+SIGTERM) or failed, with the reason; a run that was finished before stays so. A second process is refused while
+the first works.
 
     config.json        the command and its configuration
     environment.json   versions, platform, device of the latest start
@@ -172,9 +173,10 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
+            if self.finished:
+                return
             if error is None:
-                if not self.finished:
-                    write_status(self.path, "finished")
+                write_status(self.path, "finished")
                 return
             with contextlib.suppress(RunFolderError):  # a full disk must not hide the error that ended the run
                 write_status(self.path, *_ending(error))
@@ -265,14 +267,19 @@ def _record_environment(folder: Path, device: str) -> None:
     path, now = folder / "environment.json", describe_environment(device)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [name for name in ("packages", "machine", "device_name") if before[name] != now[name]]
-        if changed:
+        if changes := _changes(before, now):
             warnings.warn(
-                f"{folder} was begun on other {' and '.join(changed)} (environment.json); "
-                "the result may differ in the last bits",
-                stacklevel=4,
+                f"{folder} was last worked on with {changes}; the result may differ in its last bits", stacklevel=4
             )
     write_json(path, now)
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What of all that the bits of a result depend on is other than before; empty where nothing is."""
+    names = ("python", "packages", "machine", "device_name")
+    old, new = (_flat({name: environment[name] for name in names}) for environment in (before, now))
+    changed = [key for key in old if old[key] != new.get(key)]
+    return ", ".join(f"{key.removeprefix('packages.')} {old[key]} (now {new.get(key)})" for key in changed)
 
 
 def _is_leftover(name: str) -> bool:

@@ -31,16 +31,16 @@ class FolderLock:
             self._descriptor: int | None = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise RunFolderError(
-                f"cannot write in {folder}: {error.strerror}; make it writable or choose another --out"
+                f"cannot write in {folder}: {error.strerror}; make it writable or choose another folder"
             ) from error
         try:
             taken = _try_lock(self._descriptor)
             if not taken:
                 raise RunFolderError(
-                    f"{folder} is in use by process {_read_pid(folder)}; wait for it, stop it, or choose another --out"
+                    f"{folder} is in use by process {_read_pid(folder)}; wait for it, stop it, or choose another folder"
                 )
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+            os.write(self._descriptor, str(os.getpid()).encode())
         except OSError as error:
             self.release()
             raise RunFolderError(f"cannot write in {folder}: {error.strerror}") from error

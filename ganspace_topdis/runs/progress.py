@@ -41,12 +41,15 @@ class TimeLeft:
     def __init__(self, window_s: float = 60.0) -> None:
         self._window_s = window_s
         self._seen: deque[tuple[float, int]] = deque()
+        self._last_step = 0
 
     def update(self, step: int, num_steps: int, now_s: float) -> float | None:
         """Seconds left after `step` of `num_steps` at the time `now_s`; None while nothing can be said."""
-        if self._seen and step < self._seen[-1][1]:
+        if step < self._last_step:
             self._seen.clear()  # other work began
-        self._seen.append((now_s, step))
+        self._last_step = step
+        if not self._seen or now_s - self._seen[-1][0] >= self._window_s / 60:  # few, however short the steps
+            self._seen.append((now_s, step))
         while len(self._seen) > 2 and self._seen[1][0] <= now_s - self._window_s:
             self._seen.popleft()
         start_s, start = self._seen[0]
@@ -132,7 +135,7 @@ class _Bar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[details]}"),
         )
-        bar = Progress(*columns, console=Console(file=self._stream), auto_refresh=False)
+        bar = Progress(*columns, console=Console(file=self._stream), auto_refresh=False, redirect_stdout=False)
         self._task = bar.add_task(self._description, details="")
         bar.start()
         return bar

@@ -219,6 +219,13 @@ def fill_the_disk(path, full_disk):
                     folder.append_metrics({"step": 6, "note": "x" * 1000})
 
 
+def test_a_finished_run_stays_finished_whatever_happens_when_it_is_opened_again(tmp_path):
+    finish(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        fail(tmp_path / "run", KeyboardInterrupt())
+    assert read_run(tmp_path / "run").status.state == "finished"
+
+
 def test_a_disk_that_fills_up_stops_the_run_and_it_goes_on_to_the_same_end(tmp_path, full_disk):
     with pytest.raises(RunFolderError, match="free some space"):
         fill_the_disk(tmp_path / "run", full_disk)
@@ -264,5 +271,5 @@ def test_other_versions_than_at_the_beginning_are_warned_of(tmp_path):
     environment = read(tmp_path / "run" / "environment.json")
     environment["packages"]["torch"] = "1.0"
     (tmp_path / "run" / "environment.json").write_text(json.dumps(environment))
-    with pytest.warns(UserWarning, match="begun on other packages"):
+    with pytest.warns(UserWarning, match=r"last worked on with torch 1\.0 \(now"):
         open_run(tmp_path / "run").close()

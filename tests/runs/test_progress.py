@@ -46,6 +46,14 @@ def test_a_slow_start_is_forgotten():
     assert estimate == pytest.approx(1000 - 39, rel=0.01)
 
 
+def test_short_steps_take_no_memory():
+    left = TimeLeft()
+    for step in range(100_000):
+        estimate = left.update(step, 200_000, 0.001 * step)
+    assert estimate == pytest.approx(100.0, rel=0.01)
+    assert len(left._seen) < 100
+
+
 def test_steps_of_an_earlier_run_do_not_make_it_optimistic():
     left = TimeLeft()
     left.update(500, 1000, 0.0)
@@ -88,6 +96,13 @@ def test_a_terminal_that_wants_no_colour_gets_plain_lines(monkeypatch, name, val
 def test_an_empty_no_color_asks_for_nothing(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "")
     assert "\x1b" in run(Terminal(), num_steps=5, step_s=1.0)
+
+
+def test_results_printed_meanwhile_go_to_stdout(capsys):
+    with ProgressReporter("search", stream=Terminal()) as progress:
+        progress(1, 3)
+        print("a result")
+    assert capsys.readouterr().out == "a result\n"
 
 
 def test_a_terminal_is_drawn_on_at_most_ten_times_a_second():

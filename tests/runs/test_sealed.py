@@ -36,7 +36,8 @@ def test_equal_contents_give_equal_files(path, tmp_path):
         assert again.read_bytes() == path.read_bytes()
 
 
-def test_every_single_flipped_bit_is_found(path):
+def test_every_single_flipped_bit_is_found(tmp_path):
+    path = save_sealed(tmp_path / "small", {"x": torch.tensor([1.0, -2.0]), "n": torch.tensor(3)}, {"seed": 3})
     data = path.read_bytes()
     for index in range(8 * len(data)):
         damaged = bytearray(data)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -119,6 +122,17 @@ def test_dry_run_prints_every_value_and_its_source(command):
     assert ["steps", "8", "command", "line"] in lines
     assert ["shift", "0.9", "preset", "quick"] in lines
     assert ["checkpoint", "not", "set", "default"] in lines
+
+
+WITHOUT_TORCH = """
+import sys
+from ganspace_topdis.runs import downloads, progress, settings, signals, transfer
+assert not {"torch", "numpy", "requests", "rich"} & sys.modules.keys()
+"""
+
+
+def test_what_every_command_needs_is_imported_without_heavy_packages():
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH], check=True)
 
 
 def test_without_presets_there_is_no_such_option():
