@@ -18,6 +18,7 @@ from stylegan2.ops.fir import outer_filter
 
 __all__ = ["complete", "infer_config"]
 
+MAX_RESOLUTION = 4096
 _FILTER = "resample_filter"
 _BLOCK = re.compile(r"synthesis\.b(\d{1,5})\.")
 _LAYER = re.compile(r"mapping\.fc(\d{1,3})\.weight")
@@ -39,6 +40,8 @@ def infer_config(state_dict: Mapping[str, Tensor], **overrides: Any) -> Generato
     if layers != list(range(len(layers))):
         raise CheckpointError(f"the mapping layers are {layers}; they must be numbered from 0 without a gap")
     top = resolutions[-1]
+    if top > MAX_RESOLUTION:
+        raise CheckpointError(f"the highest block is {top} px; {MAX_RESOLUTION} is the most that can be used")
     embedding = state_dict.get("mapping.embed.weight")
     embed_features, c_dim = (0, 0) if embedding is None else _shape(state_dict, "mapping.embed.weight", 2)
     hidden = _shape(state_dict, "mapping.fc0.weight", 2)[0]

@@ -40,9 +40,7 @@ class FactorNetwork(nn.Module):
     [(2, 8), (2, 10)]
     """
 
-    def __init__(
-        self, factors: Sequence[Factor], resolution: int = 64, width: int = 24, channels: int = 3
-    ) -> None:
+    def __init__(self, factors: Sequence[Factor], resolution: int = 64, width: int = 24, channels: int = 3) -> None:
         super().__init__()
         _check_configuration(factors, resolution, width, channels)
         self.factors = tuple(factors)
@@ -126,9 +124,7 @@ def soft_labels(factor: Factor, values: Tensor) -> Tensor:
     if factor.kind == "categorical":
         nearest = values.round().long().clamp(0, factor.size - 1)
         return nn.functional.one_hot(nearest, factor.size).to(torch.get_default_dtype())
-    position = (
-        values.remainder(factor.size) if factor.kind == "circular" else values.clamp(0, factor.size - 1)
-    )
+    position = values.remainder(factor.size) if factor.kind == "circular" else values.clamp(0, factor.size - 1)
     lower = position.floor()
     share = (position - lower).to(torch.get_default_dtype())
     labels = torch.zeros(len(values), factor.size, device=values.device)
@@ -167,7 +163,5 @@ def _check_configuration(factors: Sequence[Factor], resolution: int, width: int,
 def _load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, description = load_sealed(path)
     if description.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} holds {description.get('format')!r} and no factor network; give another"
-        )
+        raise CheckpointError(f"{path} holds {description.get('format')!r} and no factor network; give another")
     return tensors, description

@@ -36,11 +36,7 @@ class Factor:
         if not isinstance(self.name, str) or not self.name:
             raise InvalidArgumentError(f"factor name {self.name!r} is not allowed; give a non-empty string")
         if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
-            raise InvalidArgumentError(
-                f"factor {self.name!r}: size {self.size!r} must be an integer of 1 or more"
-            )
+            raise InvalidArgumentError(f"factor {self.name!r}: size {self.size!r} must be an integer of 1 or more")
         if self.kind not in get_args(FactorKind):
             allowed = ", ".join(get_args(FactorKind))
-            raise InvalidArgumentError(
-                f"factor {self.name!r}: kind {self.kind!r} is unknown; use one of {allowed}"
-            )
+            raise InvalidArgumentError(f"factor {self.name!r}: kind {self.kind!r} is unknown; use one of {allowed}")

@@ -69,9 +69,7 @@ def change(a: Readings, b: Readings) -> Tensor:
         InvalidArgumentError: the two are of different factors.
     """
     if a.factors != b.factors:
-        raise InvalidArgumentError(
-            "readings to compare are of different factors; read both with the same network"
-        )
+        raise InvalidArgumentError("readings to compare are of different factors; read both with the same network")
     return torch.stack([_distance(*each) for each in zip(a.factors, a.values, b.values, strict=True)], dim=1)
 
 

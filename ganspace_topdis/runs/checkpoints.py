@@ -5,6 +5,9 @@ what is older than the one before. `load_newest()` gives back a `Checkpoint(step
 newest file is passed over with a warning and the previous one used. Where all are damaged it says so and
 starts nothing anew by itself.
 
+A tensor comes back with the memory layout that it had. This matters: the same sum over a transposed and over a
+plain tensor is vectorised differently, and a resumed run would differ in its last bits.
+
 Nested states (optimisers, random generators) become `tensors, rest` by `runs.trees.flatten` and are themselves
 again by `unflatten`:
 
@@ -67,7 +70,8 @@ class CheckpointStore:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"cannot make {self.folder}: {error.strerror or error}") from error
-        path = save_sealed(self.path(step), tensors, {"step": step, "rest": rest})
+        layouts = {name: order for name, tensor in tensors.items() if (order := _memory_order(tensor)) is not None}
+        path = save_sealed(self.path(step), tensors, {"step": step, "rest": rest, "layouts": layouts})
         earlier = [other for other in self.steps() if other < step]
         kept = {step, *earlier[len(earlier) - (_NUM_KEPT - 1) :]}
         for other in self.steps():
@@ -100,8 +104,24 @@ class CheckpointStore:
 
 def _load(path: Path, step: int) -> Checkpoint:
     tensors, description = load_sealed(path)
-    if description.keys() != {"step", "rest"}:
+    if description.keys() != {"step", "rest", "layouts"}:
         raise CheckpointError(f"{path} is no checkpoint of a run")
     if description["step"] != step:
         raise CheckpointError(f"{path} holds step {description['step']}, not the step of its name")
+    for name, order in description["layouts"].items():
+        tensors[name] = _in_memory_order(tensors[name], order)
     return Checkpoint(step=step, tensors=tensors, rest=description["rest"])
+
+
+def _memory_order(tensor: Tensor) -> list[int] | None:
+    """The dimensions from the outermost in memory to the innermost; None where that is their own order.
+
+    None as well for tensors with gaps or repetitions in memory: those come back without.
+    """
+    order = sorted(range(tensor.dim()), key=lambda dim: -tensor.stride(dim))
+    return order if not tensor.is_contiguous() and tensor.permute(order).is_contiguous() else None
+
+
+def _in_memory_order(tensor: Tensor, order: list[int]) -> Tensor:
+    inverse = sorted(range(len(order)), key=order.__getitem__)
+    return tensor.permute(order).contiguous().permute(inverse)

@@ -3,6 +3,7 @@
 device = choose_device("auto")     # a CUDA card, else Apple's, else the CPU
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -47,6 +48,11 @@ def free_memory_bytes(device: torch.device | str = "cpu") -> int | None:
 
 def peak_memory_bytes() -> int | None:
     """The most memory that this process ever held; None on Windows."""
+    with contextlib.suppress(OSError):  # Linux: getrusage would count what the parent held before exec
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        for line in lines:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:

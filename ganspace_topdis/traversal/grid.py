@@ -6,6 +6,7 @@ large ones are reduced with Lanczos' filter.
 """
 
 import dataclasses
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ from ganspace_topdis.traversal.frames import Frames
 from ganspace_topdis.traversal.labels import DirectionLabel, format_shift, score_texts
 from ganspace_topdis.traversal.lettering import draw_text, shorten, text_width
 
-__all__ = ["cell_size", "draw_direction", "draw_overview", "resize_frame", "to_picture"]
+__all__ = ["cell_size", "draw_direction", "draw_overview", "encode_png", "resize_frame", "to_picture"]
 
 _PAPER, _INK, _GREY = "#fcfcfa", "#1b1f24", "#667079"
 _BAND, _BAND_EDGE = "#eaf0f6", "#c3d2e2"
@@ -143,6 +144,13 @@ def cell_size(height: int, width: int, longer_px: int | None = None, *, target_p
         limit = target_px * 5 // 4
         longer_px = longer * max(1, round(target_px / longer)) if longer < limit else limit
     return max(1, round(width * longer_px / longer)), max(1, round(height * longer_px / longer))
+
+
+def encode_png(picture: Image.Image) -> bytes:
+    """The picture as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def to_picture(frame: NDArray[np.uint8]) -> Image.Image:

@@ -5,16 +5,17 @@ pickle is NVIDIA's: a dictionary with `G_ema` (PyTorch) or a triple of networks 
 """
 
 from pathlib import Path
-from typing import Any
 
 from ganspace_topdis.errors import CheckpointError
 from stylegan2.checkpoints.budget import Budget
 from stylegan2.checkpoints.checkpoint import Checkpoint
 from stylegan2.checkpoints.inert import numpy_globals, plain_globals, tensor_globals
 from stylegan2.checkpoints.native import read_native
+from stylegan2.checkpoints.nvidia_tf import is_network, nvidia_tf_globals, read_nvidia_tf
 from stylegan2.checkpoints.nvidia_torch import nvidia_torch_globals, read_nvidia_torch
-from stylegan2.checkpoints.pickle_machine import PickleMachine, Record
+from stylegan2.checkpoints.pickle_machine import PickleMachine, Record, damaged
 from stylegan2.checkpoints.torch_container import LEGACY_MAGIC, read_legacy, read_zip, torch_file_globals
+from stylegan2.checkpoints.torch_layouts import read_torch_layout
 
 __all__ = ["read_checkpoint"]
 
@@ -73,12 +74,15 @@ def _is_safetensors(data: bytes) -> bool:
 
 
 def _read(data: memoryview, budget: Budget) -> Checkpoint:
-    if data[:2] == b"PK":
-        return _read_torch(read_zip(data, budget), budget)
-    if data[: len(LEGACY_HEAD)] == LEGACY_HEAD:
-        return _read_torch(read_legacy(data, budget, torch_file_globals(budget)), budget)
-    if data[0] == 0x80:
-        return _read_nvidia(data, budget)
+    try:
+        if data[:2] == b"PK":
+            return read_torch_layout(read_zip(data, budget), budget)
+        if data[: len(LEGACY_HEAD)] == LEGACY_HEAD:
+            return read_torch_layout(read_legacy(data, budget, torch_file_globals(budget)), budget)
+        if data[0] == 0x80:
+            return _read_nvidia(data, budget)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise damaged(f"its contents are not those of a checkpoint: {type(error).__name__}") from error
     for signature, kind in SIGNATURES.items():
         if data[: len(signature)] == signature:
             raise CheckpointError(f"this is no checkpoint but {kind}")
@@ -91,12 +95,11 @@ def _read_nvidia(data: memoryview, budget: Budget) -> Checkpoint:
         **tensor_globals(),
         **numpy_globals(),
         **nvidia_torch_globals(budget),
+        **nvidia_tf_globals(),
     }
     content = PickleMachine(data, allowed, budget).run()
     if isinstance(content, Record) and "G_ema" in content:
         return read_nvidia_torch(content, budget)
+    if isinstance(content, tuple) and len(content) == 3 and is_network(content[2]):
+        return read_nvidia_tf(content[2], budget)
     raise CheckpointError("this pickle holds no generator: neither a G_ema nor three networks are in it")
-
-
-def _read_torch(content: Any, budget: Budget) -> Checkpoint:
-    raise CheckpointError("this torch.save file has no layout that is known here")

@@ -17,9 +17,7 @@ FACTORS = (Factor("scale", 8), Factor("hue", 10, "circular"), Factor("shape", 4,
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    return FactorNetwork(FACTORS, resolution=32, width=8).save(
-        tmp_path / "net.safetensors", {"accuracy": 0.5}
-    )
+    return FactorNetwork(FACTORS, resolution=32, width=8).save(tmp_path / "net.safetensors", {"accuracy": 0.5})
 
 
 @pytest.mark.parametrize("resolution", [32, 64])
@@ -78,10 +76,7 @@ def test_a_network_learns_a_circular_and_a_linear_value() -> None:
     images, values = draw(200)
     readings = network.read(images, batch_size=64)
     assert (readings.values[0] * 4 - values[:, 0]).abs().mean() < 0.25
-    turn = (
-        torch.remainder(readings.values[1] - values[:, 1] * (torch.pi / 3) + torch.pi, 2 * torch.pi)
-        - torch.pi
-    )
+    turn = torch.remainder(readings.values[1] - values[:, 1] * (torch.pi / 3) + torch.pi, 2 * torch.pi) - torch.pi
     assert turn.abs().mean() < 0.25
 
 

@@ -4,9 +4,7 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.factors import Factor
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"name": ""}, {"size": 0}, {"size": True}, {"size": 2.0}, {"kind": "spiral"}]
-)
+@pytest.mark.parametrize("wrong", [{"name": ""}, {"size": 0}, {"size": True}, {"size": 2.0}, {"kind": "spiral"}])
 def test_a_wrong_factor_is_refused(wrong: dict[str, object]) -> None:
     right: dict[str, object] = {"name": "hue", "size": 10, "kind": "circular"}
     with pytest.raises(InvalidArgumentError):

@@ -37,9 +37,7 @@ def test_a_change_of_name_is_a_total_variation_of_one() -> None:
 
 
 def test_a_reading_does_not_differ_from_itself() -> None:
-    logits = [
-        torch.randn(6, factor.size, generator=torch.Generator().manual_seed(1)) for factor in (LINE, CIRCLE)
-    ]
+    logits = [torch.randn(6, factor.size, generator=torch.Generator().manual_seed(1)) for factor in (LINE, CIRCLE)]
     readings = read_logits((LINE, CIRCLE), logits)
     assert change(readings, readings).abs().max() == 0
 

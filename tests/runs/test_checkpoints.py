@@ -4,6 +4,7 @@ import torch
 from ganspace_topdis.errors import CheckpointError, RunFolderError
 from ganspace_topdis.runs.checkpoints import CheckpointStore
 from ganspace_topdis.runs.sealed import save_sealed
+from ganspace_topdis.runs.trees import flatten, unflatten
 
 
 @pytest.fixture
@@ -34,6 +35,53 @@ def test_the_newest_comes_back(store):
     assert checkpoint.step == 100
     assert checkpoint.tensors["x"].tolist() == [0, 1, 2]
     assert checkpoint.rest == ["anything", {"in": "json"}]
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.arange(6.0).reshape(2, 3).T,
+        torch.arange(48.0).reshape(2, 2, 3, 4).to(memory_format=torch.channels_last),
+        torch.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1),
+        torch.tensor(1.0),
+    ],
+)
+def test_a_tensor_comes_back_with_its_memory_layout(store, tensor):
+    store.save(1, {"x": tensor}, None)
+    again = store.load_newest().tensors["x"]
+    assert torch.equal(again, tensor)
+    assert again.stride() == tensor.stride()
+
+
+def test_views_with_gaps_or_repetitions_come_back_equal(store):
+    views = {"gap": torch.arange(6.0)[::2], "repeat": torch.ones(2, 1).expand(2, 3), "empty": torch.zeros(0, 3).T}
+    store.save(1, views, None)
+    again = store.load_newest().tensors
+    assert all(torch.equal(again[name], view) for name, view in views.items())
+
+
+def test_an_optimiser_of_a_transposed_weight_goes_on_bit_for_bit(store):
+    def build():
+        weight = torch.nn.Parameter(torch.linalg.qr(torch.arange(36.0).reshape(6, 6).cos())[0].T.contiguous().T)
+        return weight, torch.optim.Adam([weight], lr=0.03, betas=(0.9, 0.99))
+
+    def train(weight, adam, steps):
+        for step in steps:
+            adam.zero_grad()
+            (weight @ torch.randn(6, 4, generator=torch.Generator().manual_seed(step))).tanh().sum().backward()
+            adam.step()
+
+    weight, adam = build()
+    train(weight, adam, range(5))
+    store.save(5, *flatten({"weight": weight.detach(), "adam": adam.state_dict()}))
+    train(weight, adam, range(5, 40))
+    checkpoint = store.load_newest()
+    state = unflatten(checkpoint.tensors, checkpoint.rest)
+    other, other_adam = build()
+    other.data.copy_(state["weight"])
+    other_adam.load_state_dict(state["adam"])
+    train(other, other_adam, range(5, 40))
+    assert torch.equal(weight, other)
 
 
 def test_the_last_two_are_kept(store):

@@ -1,0 +1,103 @@
+"""Film strips for a page: each walk as one WebP image in a data: URI, all of them within a budget of bytes.
+
+The best of a ladder of sizes and qualities that fits is taken: lossless first where images are small, because
+there the halved colour resolution of lossy WebP shows; then lower qualities, then smaller frames.
+"""
+
+import base64
+import dataclasses
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.traversal.frames import Frames
+
+__all__ = ["Strips", "encode_strips"]
+
+_MAX_WEBP_PX = 16383
+_MAX_LOSSLESS_PX = 128
+_SCALES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125)
+_QUALITIES = (90, 80, 68)
+_NUM_PROBES = 6
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Strips:
+    """Encoded walks.
+
+    Attributes:
+        uris: one data: URI a walk.
+        width: of a frame, in pixels.
+        height: of a frame, in pixels.
+    """
+
+    uris: list[str]
+    width: int
+    height: int
+
+
+def encode_strips(walks: Sequence[Frames], *, budget_bytes: int, max_size_px: int = 512) -> Strips:
+    """Encode `walks` so that their data: URIs take `budget_bytes` at most.
+
+    Args:
+        walks: (num_frames, H, W, C) bytes each; num_frames may differ, H, W and C not.
+        budget_bytes: for all URIs together.
+        max_size_px: the longer side of a frame is at most this.
+
+    Raises:
+        InvalidArgumentError: even the smallest frames of the lowest quality do not fit.
+    """
+    probes = walks[:: max(1, len(walks) // _NUM_PROBES)]
+    for size, options in _ladder(walks, max_size_px):
+        probed = sum(len(_encode(walk, size, options)) for walk in probes)
+        if probed / len(probes) * len(walks) > budget_bytes:
+            continue
+        uris = [_encode(walk, size, options) for walk in walks]
+        if sum(map(len, uris)) <= budget_bytes:
+            return Strips(uris=uris, width=size[0], height=size[1])
+    num_frames = sum(map(len, walks))
+    raise InvalidArgumentError(
+        f"{num_frames} frames do not fit into a page of {budget_bytes / 1e6:.1f} MB; "
+        "take fewer seeds, steps or directions"
+    )
+
+
+def _ladder(walks: Sequence[Frames], max_size_px: int) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
+    height, width = walks[0].shape[1:3]
+    start = min(1.0, max_size_px / max(height, width))
+    longest = max(map(len, walks))
+    for scale in _SCALES:
+        size = max(1, round(width * start * scale)), max(1, round(height * start * scale))
+        if size[0] * longest > _MAX_WEBP_PX:
+            continue
+        if max(size) <= _MAX_LOSSLESS_PX:
+            yield size, {"lossless": True, "quality": 60, "method": 3}
+        for quality in _QUALITIES:
+            yield size, {"quality": quality, "method": 4}
+
+
+def _encode(walk: Frames, size: tuple[int, int], options: dict[str, Any]) -> str:
+    strip = _picture(np.concatenate(list(walk), axis=1))
+    if size != walk.shape[2:0:-1]:
+        strip = _resized(walk, size)
+    buffer = io.BytesIO()
+    strip.save(buffer, format="WEBP", **options)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _resized(walk: Frames, size: tuple[int, int]) -> Image.Image:
+    """Frame by frame, so that no frame bleeds into its neighbour."""
+    frames = [_picture(frame).resize(size, Image.Resampling.LANCZOS) for frame in walk]
+    strip = Image.new(frames[0].mode, (size[0] * len(frames), size[1]))
+    for place, frame in enumerate(frames):
+        strip.paste(frame, (place * size[0], 0))
+    return strip
+
+
+def _picture(frame: Frames) -> Image.Image:
+    """A frame (H, W, C) as RGB, or RGBA where it has four channels."""
+    return Image.fromarray(np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame)

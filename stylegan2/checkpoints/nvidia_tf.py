@@ -1,0 +1,177 @@
+"""NVIDIA's TensorFlow 1 pickles (stylegan2 and stylegan2-ada), configurations b to f, without TensorFlow.
+
+The file is a pickle of three networks (G, D, Gs); Gs is the averaged generator. A network is an inert record of
+its variables as NumPy arrays, its settings, and source text, which the original reader executes and this one
+ignores. Dense weights are transposed, kernels are HWIO, those of doubling convolutions are flipped, and the
+style's bias lacks the 1. Configurations b to d have an image layer a resolution, as progressive growing needs,
+of which the last is used. The first release joins classes to z before normalising both together.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ganspace_topdis.errors import CheckpointError
+from stylegan2.checkpoints.budget import Budget
+from stylegan2.checkpoints.checkpoint import Checkpoint
+from stylegan2.checkpoints.inert import array_of, record
+from stylegan2.checkpoints.naming import (
+    DROPPED,
+    Target,
+    convert,
+    fill_gaps,
+    from_hwio,
+    from_hwio_flipped,
+    label_weight,
+    layer,
+    map_only,
+    plus_one,
+    same,
+    scalar,
+    transposed,
+    vector,
+    without_first_axis,
+)
+from stylegan2.checkpoints.pickle_machine import Record, damaged, printable
+from stylegan2.mapping import MAPPING_LR_MULTIPLIER
+
+__all__ = ["is_network", "nvidia_tf_globals", "read_nvidia_tf"]
+
+FORMAT = "NVIDIA TensorFlow 1 pickle"
+NETWORK = "dnnlib.tflib.network.Network"
+FIRST_VERSION = 4
+ORDINARY_TAPS = (1, 3, 3, 1)
+
+_BLOCK = re.compile(r"synthesis/(\d{1,4})x\1/(Const|Conv|Conv0_up|Conv1|ToRGB|Skip)/(\w+)")
+_NOISE = re.compile(r"synthesis/noise(\d{1,2})")
+_DENSE = re.compile(r"mapping/Dense(\d{1,2})/(weight|bias)")
+_LAST_IMAGE = re.compile(r"synthesis/ToRGB_lod(\d{1,2})/(\w+)")
+_PLACES = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb", "Skip": "skip"}
+_PARTS: dict[str, Target] = {
+    "weight": ("weight", from_hwio),
+    "bias": ("bias", vector),
+    "mod_weight": ("affine.weight", transposed),
+    "mod_bias": ("affine.bias", plus_one),
+    "noise_strength": ("noise_strength", scalar),
+}
+
+
+def nvidia_tf_globals() -> dict[str, Callable[..., Any]]:
+    """The name that only these files use."""
+    return {NETWORK: record(NETWORK)}
+
+
+def is_network(value: Any) -> bool:
+    """Whether `value` is an inert network of such a file."""
+    return isinstance(value, Record) and value.name == NETWORK and isinstance(value.state, Record)
+
+
+def read_nvidia_tf(network: Record, budget: Budget) -> Checkpoint:
+    """The generator that `network`, the third in the file, describes.
+
+    Raises:
+        CheckpointError: it is a StyleGAN1, uses something that cannot be reproduced, or is damaged.
+    """
+    settings = _settings(network)
+    variables = list(_variables(network))
+    _refuse_other_networks(network.state, variables, settings)
+    top = max((int(match[1]) for name, _ in variables if (match := _BLOCK.fullmatch(name))), default=0)
+    state = convert(variables, lambda name: _rename(name, top), FORMAT, budget)
+    joint = "mapping.embed.weight" in state and "mapping.embed.bias" not in state
+    if joint:
+        state["mapping.embed.bias"] = state["mapping.embed.weight"].new_zeros(len(state["mapping.embed.weight"]))
+    rate = settings.get("mapping_lrmul", MAPPING_LR_MULTIPLIER)
+    for name in state:
+        if name.startswith("mapping.fc"):
+            state[name] *= float(rate) / MAPPING_LR_MULTIPLIER
+    return Checkpoint(FORMAT, state, _overrides(settings, joint=joint), fill_gaps(state))
+
+
+def _settings(network: Record) -> dict[str, Any]:
+    """The keyword arguments that the networks were built with, the parent's first."""
+    merged: dict[str, Any] = {}
+    for part in (*_components(network).values(), network):
+        merged.update(part.state.get("static_kwargs", Record()))
+    return merged
+
+
+def _components(network: Record) -> dict[str, Record]:
+    components = network.state.get("components", Record())
+    found = {name: components.get(name) for name in ("mapping", "synthesis")}
+    if not all(map(is_network, found.values())):
+        raise damaged("the generator has no mapping or no synthesis network")
+    return found
+
+
+def _variables(network: Record) -> Iterator[tuple[str, Any]]:
+    parts = {"": network, **{f"{name}/": part for name, part in _components(network).items()}}
+    for prefix, part in parts.items():
+        for entry in part.state.get("variables", ()):
+            name, value = entry
+            yield f"{prefix}{name if isinstance(name, str) else ''}", array_of(value)
+
+
+def _refuse_other_networks(state: Record, variables: list[tuple[str, Any]], settings: dict[str, Any]) -> None:
+    names = {name for name, _ in variables}
+    version = state.get("version")
+    if (type(version) is int and version < FIRST_VERSION) or any("/StyleMod/" in name for name in names):
+        raise CheckpointError(
+            "this is a StyleGAN1 network, which normalises its activations; only StyleGAN2 generators can be used"
+        )
+    for setting in ("nonlinearity", "mapping_nonlinearity"):
+        if settings.get(setting, "lrelu") != "lrelu":
+            raise CheckpointError(f"its {setting} is {printable(settings[setting])}; only leaky ReLU can be used")
+    if settings.get("normalize_latents", True) is not True:
+        raise CheckpointError("it does not normalise z, which cannot be reproduced here")
+
+
+def _rename(name: str, top: int) -> Target | None:
+    """The target of a variable in a network whose highest resolution is `top`."""
+    if name == "dlatent_avg":
+        return "mapping.w_avg", same
+    if name in ("lod", "synthesis/lod"):
+        return DROPPED
+    if match := _DENSE.fullmatch(name):
+        return f"mapping.fc{match[1]}.{match[2]}", transposed if match[2] == "weight" else vector
+    if name.startswith("mapping/Label"):
+        return _LABELS.get(name)
+    if match := _NOISE.fullmatch(name):
+        return f"{layer(int(match[1]))}.noise_const", map_only
+    if match := _LAST_IMAGE.fullmatch(name):
+        part = _PARTS.get(match[2])
+        return None if part is None else (f"synthesis.b{top}.torgb.{part[0]}", part[1]) if match[1] == "0" else DROPPED
+    if match := _BLOCK.fullmatch(name):
+        return _rename_part(int(match[1]), match[2], match[3])
+    return None
+
+
+_LABELS: dict[str, Target] = {
+    "mapping/LabelConcat/weight": ("mapping.embed.weight", label_weight),
+    "mapping/LabelEmbed/weight": ("mapping.embed.weight", transposed),
+    "mapping/LabelEmbed/bias": ("mapping.embed.bias", vector),
+}
+
+
+def _rename_part(side: int, place: str, part: str) -> Target | None:
+    if (place, part) == ("Const", "const"):
+        return f"synthesis.b{side}.const", without_first_axis
+    if place not in _PLACES or part not in _PARTS:
+        return None
+    name, change = _PARTS[part]
+    if part == "weight" and place in ("Conv0_up", "Skip"):
+        change = from_hwio_flipped
+    return f"synthesis.b{side}.{_PLACES[place]}.{name}", change
+
+
+def _overrides(settings: dict[str, Any], *, joint: bool) -> dict[str, Any]:
+    """What no shape tells: the clamp, half precision, the filter, and how classes are joined."""
+    overrides: dict[str, Any] = {"joint_normalization": joint}
+    clamp = settings.get("conv_clamp")
+    overrides["conv_clamp"] = float(clamp) if isinstance(clamp, int | float) else None
+    half = settings.get("num_fp16_res", 0)
+    overrides["num_fp16_res"] = half if type(half) is int and half > 0 else 0
+    taps = settings.get("resample_kernel", ORDINARY_TAPS)
+    if not isinstance(taps, list | tuple) or not all(isinstance(tap, int | float) for tap in taps) or not sum(taps):
+        raise CheckpointError("its images are resampled without a filter, which cannot be reproduced here")
+    overrides["resample_taps"] = tuple(tap / sum(taps) for tap in taps)
+    return overrides

@@ -1,0 +1,1 @@
+"""What the command line runs on a StyleGAN2 generator: one function a command."""

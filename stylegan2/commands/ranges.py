@@ -1,0 +1,60 @@
+"""Lists of numbers as people type them: "1-8,12" for seeds, "0-3,6" or "coarse" for layers."""
+
+from ganspace_topdis.errors import InvalidArgumentError
+
+__all__ = ["parse_layers", "parse_numbers"]
+
+_NAMED_LAYERS = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
+"""StyleGAN's names (Karras et al. 2019, section 3.1): up to 8 px, 16 to 32 px, from 64 px."""
+
+_MOST_NUMBERS = 10_000
+
+
+def parse_numbers(text: str, *, option: str) -> tuple[int, ...]:
+    """The numbers that `text` names, in its order, each once.
+
+    Raises:
+        InvalidArgumentError: `text` is not a list of numbers and ranges.
+
+    Example:
+        >>> parse_numbers("1-3,7", option="--seeds")
+        (1, 2, 3, 7)
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise InvalidArgumentError(f"{option} is {text!r}; give numbers and ranges such as 1-8,12")
+        stop = int(last) if dash else int(first)
+        if stop < int(first) or stop - int(first) >= _MOST_NUMBERS:
+            raise InvalidArgumentError(f"{option} is {text!r}; a range goes up and has at most {_MOST_NUMBERS} numbers")
+        numbers.extend(range(int(first), stop + 1))
+    return tuple(dict.fromkeys(numbers))
+
+
+def parse_layers(text: str | None, num_layers: int, *, option: str = "--layers") -> tuple[int, ...] | None:
+    """The layers that `text` names, in order; None for all.
+
+    Raises:
+        InvalidArgumentError: a layer does not exist, or `text` cannot be read.
+
+    Example:
+        >>> parse_layers("0-3,6", 10), parse_layers("middle", 10), parse_layers(None, 10)
+        ((0, 1, 2, 3, 6), (4, 5, 6, 7), None)
+    """
+    if text is None or text.strip() == "all":
+        return None
+    layers: set[int] = set()
+    for part in text.split(","):
+        name = part.strip()
+        if name in _NAMED_LAYERS:
+            layers.update(range(num_layers)[slice(*_NAMED_LAYERS[name])])
+        else:
+            layers.update(parse_numbers(name, option=option))
+    outside = sorted(layer for layer in layers if layer >= num_layers)
+    if outside or not layers:
+        what = f"layers {outside} do not exist" if outside else f"{option} {text!r} names no layer"
+        raise InvalidArgumentError(
+            f"{what}: this generator has layers 0 to {num_layers - 1}; coarse is 0-3, middle 4-7, fine 8 and up"
+        )
+    return tuple(sorted(layers))

@@ -1,0 +1,143 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.traversal.frames import step_values, to_uint8, traverse, traverse_all, traverse_pair
+
+MakePaint = Callable[..., Any]
+
+
+@pytest.fixture
+def codes() -> torch.Tensor:
+    return torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+
+
+def test_every_byte_survives_the_way_to_floats_and_back() -> None:
+    bytes_ = torch.arange(256).reshape(256, 1, 1, 1)
+    assert to_uint8(bytes_ / 127.5 - 1).ravel().tolist() == list(range(256))
+
+
+def test_values_outside_the_nominal_range_are_clamped() -> None:
+    assert to_uint8(torch.tensor([-7.0, 7.0]).reshape(1, 1, 1, 2)).ravel().tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("num_channels", [1, 3, 4])
+def test_bytes_have_their_channels_last(num_channels: int) -> None:
+    images = torch.linspace(-1, 1, num_channels).reshape(1, num_channels, 1, 1).expand(2, -1, 5, 7)
+    frames = to_uint8(images)
+    assert frames.shape == (2, 5, 7, num_channels)
+    assert frames.dtype == np.uint8
+    assert (frames == frames[:1, :1, :1]).all()
+
+
+def test_a_nan_is_an_error_and_no_black_pixel() -> None:
+    with pytest.raises(TopdisError, match="NaN"):
+        to_uint8(torch.full((1, 3, 2, 2), torch.nan))
+
+
+@given(extent=st.floats(0.01, 100), half=st.integers(1, 20))
+def test_shifts_are_even_symmetric_and_zero_in_the_middle(extent: float, half: int) -> None:
+    values = step_values(extent, 2 * half + 1)
+    assert values[half] == 0
+    assert values == [-value for value in reversed(values)]
+    np.testing.assert_allclose(np.diff(values), extent / half, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("extent", "num_steps"), [(0, 9), (-1, 9), (float("nan"), 9), (3, 8), (3, 1), (3, -3)])
+def test_walks_without_a_middle_or_an_extent_are_refused(extent: float, num_steps: int) -> None:
+    with pytest.raises(InvalidArgumentError, match="must be"):
+        step_values(extent, num_steps)
+
+
+def test_the_middle_frame_is_the_unshifted_image(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+    frames = traverse_all(paint(), codes, axes, num_steps=5)
+    assert frames.shape == (3, 4, 5, 8, 8, 3)
+    for walks in frames:
+        np.testing.assert_array_equal(walks[:, 2], to_uint8(paint()(codes)))
+
+
+def test_each_frame_is_the_image_of_its_shifted_code(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+    frames = traverse(paint(), codes, axes, index=1, extent=2.0, num_steps=9)
+    for step, value in enumerate(step_values(2.0, 9)):
+        expected = to_uint8(paint()(axes.move(codes, 1, value)))
+        np.testing.assert_array_equal(frames[:, step], expected)
+
+
+def test_a_direction_moves_only_what_it_is_about(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+    frames = traverse(paint(), codes, axes, index=2).astype(int)
+    assert (np.diff(frames[..., 2], axis=1) > 0).all()
+    assert (np.diff(frames[..., :2], axis=1) == 0).all()
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batch_size=st.integers(1, 60))
+def test_frames_do_not_depend_on_the_batch_size(
+    paint: MakePaint, axes: Any, codes: torch.Tensor, batch_size: int
+) -> None:
+    generate = paint()
+    frames = traverse_all(generate, codes, axes, num_steps=5, batch_size=batch_size)
+    assert max(generate.batches) <= batch_size
+    np.testing.assert_array_equal(frames, traverse_all(paint(), codes, axes, num_steps=5))
+
+
+def test_unshifted_images_are_drawn_once_for_all_directions(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+    generate = paint()
+    traverse_all(generate, codes, axes, num_steps=5)
+    assert sum(generate.batches) == len(codes) * (1 + 3 * 4)
+
+
+def test_only_chosen_layers_move(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+    by_layer = codes[:, None].repeat(1, 4, 1)
+    halved = traverse(paint(), by_layer, axes, index=0, layers=[0, 3], extent=2.0)
+    np.testing.assert_array_equal(halved, traverse(paint(), codes, axes, index=0, extent=1.0))
+
+
+def test_large_images_are_reduced_and_small_ones_kept(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+    assert traverse(paint(3, 64, 32), codes, axes, index=0, max_size_px=16).shape[2:4] == (16, 8)
+    assert traverse(paint(3, 8, 8), codes, axes, index=0, max_size_px=16).shape[2:4] == (8, 8)
+
+
+def test_a_pair_moves_both_directions(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+    amounts = [-1.0, 2.0, 3.0]
+    frames = traverse_pair(paint(), codes, axes, indices=(0, 2), amounts=amounts)
+    assert frames.shape == (4, 3, 3, 8, 8, 3)
+    for row, first in enumerate(amounts):
+        for column, second in enumerate(amounts):
+            moved = axes.move(axes.move(codes, 0, first), 2, second)
+            np.testing.assert_array_equal(frames[:, row, column], to_uint8(paint()(moved)))
+
+
+def test_the_projects_own_directions_fit(paint: MakePaint, codes: torch.Tensor) -> None:
+    eye = torch.eye(3)
+    directions = Directions(vectors=eye, readouts=eye, mean=torch.zeros(3), span=eye, scales=torch.ones(3))
+    frames = traverse_all(paint(), codes, directions, indices=[1], num_steps=3)
+    expected = to_uint8(paint()(codes + 3 * eye[1]))
+    np.testing.assert_array_equal(frames[0, :, -1], expected)
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_a_direction_that_does_not_exist_is_refused(
+    paint: MakePaint, axes: Any, codes: torch.Tensor, index: int
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="allowed are 0 to 2"):
+        traverse(paint(), codes, axes, index=index)
+
+
+@pytest.mark.parametrize("images", [torch.zeros(4, 2, 8, 8), torch.zeros(4, 8), torch.zeros(1, 3, 8, 8)])
+def test_what_is_no_image_is_refused(axes: Any, codes: torch.Tensor, images: torch.Tensor) -> None:
+    with pytest.raises(InvalidArgumentError, match="generate returned"):
+        traverse(lambda _: images, codes, axes, index=0)
+
+
+def test_a_batch_of_none_is_refused(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+    with pytest.raises(InvalidArgumentError, match="batch size is 0"):
+        traverse(paint(), codes, axes, index=0, batch_size=0)
+    with pytest.raises(InvalidArgumentError, match="N from 1 on"):
+        traverse(paint(), codes[:0], axes, index=0)
