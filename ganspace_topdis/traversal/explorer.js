@@ -118,7 +118,11 @@
   }
 
   function togglePlay() {
-    if (state.playing) return stop();
+    if (state.playing) {
+      stop();
+      update();
+      return;
+    }
     const steps = allowedSteps();
     let place = steps.indexOf(state.steps[state.current]);
     let change = 1;

@@ -1,0 +1,342 @@
+import json
+import re
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.traversal.explorer import PairFrames, build_explorer, mix_steps, write_explorer
+from ganspace_topdis.traversal.frames import Frames, step_values, traverse_all, traverse_pair
+from ganspace_topdis.traversal.labels import DirectionLabel
+from ganspace_topdis.traversal.names import read_names
+
+NUM_STEPS = 5
+SEEDS = ["seed 1", "seed 2", "seed 3"]
+LABELS = [
+    DirectionLabel(index=0, name="Red", scores={"rtd_before": 4.0, "rtd_after": 0.5}),
+    DirectionLabel(index=1, name="Green", scores={"rtd_before": 3.0, "rtd_after": 0.25}),
+    DirectionLabel(index=7, name="Blue", scores={"effect": 0.125}),
+]
+EVIL = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def codes() -> torch.Tensor:
+    return torch.randn(3, 3, generator=torch.Generator().manual_seed(1)) / 2
+
+
+@pytest.fixture
+def frames(paint: Any, axes: Any, codes: torch.Tensor) -> Frames:
+    return traverse_all(paint(3, 32, 32), codes, axes, num_steps=NUM_STEPS, extent=2.0)
+
+
+@pytest.fixture
+def pairs(paint: Any, axes: Any, codes: torch.Tensor) -> PairFrames:
+    amounts = [value for value in step_values(2.0, NUM_STEPS) if value]
+    drawn = {
+        pair: traverse_pair(paint(3, 32, 32), codes, axes, indices=pair, amounts=amounts)
+        for pair in combinations(range(3), 2)
+    }
+    return PairFrames(steps=mix_steps(NUM_STEPS), frames=drawn)
+
+
+@pytest.fixture
+def open_page(browser: Any, tmp_path: Path, frames: Frames) -> Open:
+    """Write the page, open it, and wait for its first image."""
+
+    def opened(labels: list[DirectionLabel] = LABELS, **options: Any) -> Any:
+        page = build_explorer(frames, labels, step_values(2.0, NUM_STEPS), SEEDS, **options)
+        browser.open(write_explorer(tmp_path / "explorer.html", page))
+        settle(browser)
+        return browser
+
+    return opened
+
+
+def settle(browser: Any) -> None:
+    browser.wait_for("document.getElementById('view').dataset.place !== undefined")
+    browser.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 60)))")
+
+
+def colour(browser: Any) -> list[int]:
+    """The colour that the page shows: every frame here has one colour."""
+    settle(browser)
+    return browser.run(
+        "(() => { const view = document.getElementById('view');"
+        " return [...view.getContext('2d').getImageData(view.width / 2, view.height / 2, 1, 1).data].slice(0, 3); })()"
+    )
+
+
+def alt_text(browser: Any) -> str:
+    return browser.run("document.getElementById('view').getAttribute('aria-label')")
+
+
+def expected(frames: Frames, direction: int, seed: int, step: int) -> list[int]:
+    return frames[direction, seed, step, 16, 16].tolist()
+
+
+# --- the file
+
+
+def test_the_page_is_one_file_that_names_no_address(frames: Frames) -> None:
+    page = build_explorer(frames, LABELS, step_values(2, NUM_STEPS), SEEDS)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[\w+/=]*", "", page))
+    assert re.findall(r'\b(?:src|href)="([^"]*)"', page) == ["data:,"]
+
+
+def test_the_policy_allows_the_pages_own_script_and_nothing_from_the_network(frames: Frames) -> None:
+    page = build_explorer(frames, LABELS, step_values(2, NUM_STEPS), SEEDS)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert "default-src 'none'" in policy[1]
+    assert "unsafe" not in policy[1]
+    assert "http" not in policy[1]
+
+
+def test_text_from_files_cannot_leave_its_place(frames: Frames) -> None:
+    labels = [DirectionLabel(index=0, name=EVIL, scores={EVIL: 1.0}), *LABELS[1:]]
+    page = build_explorer(frames, labels, step_values(2, NUM_STEPS), [EVIL, *SEEDS[1:]], title=EVIL, subtitle=EVIL)
+    assert page.lower().count("<script") == 2
+    assert page.lower().count("</script") == 2
+    assert "<img" not in page
+
+
+def test_text_that_looks_like_a_place_in_the_template_is_only_text(frames: Frames) -> None:
+    page = build_explorer(frames, LABELS, step_values(2, NUM_STEPS), SEEDS, title="{{script}} {{nothing}}")
+    assert "<h1>{{script}} {{nothing}}</h1>" in page
+
+
+def test_a_page_keeps_to_its_size() -> None:
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (3, 3, NUM_STEPS, 32, 32, 3), dtype=np.uint8)
+    frames = coarse.repeat(4, axis=3).repeat(4, axis=4)
+    sizes = []
+    for max_bytes in (10_000_000, 300_000, 100_000):
+        page = build_explorer(frames, LABELS, step_values(2, NUM_STEPS), SEEDS, max_bytes=max_bytes)
+        sizes.append(len(page.encode()))
+        assert sizes[-1] <= max_bytes
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_frames_of_another_shape_are_refused(frames: Frames) -> None:
+    with pytest.raises(InvalidArgumentError, match="frames have shape"):
+        build_explorer(frames, LABELS[:2], step_values(2, NUM_STEPS), SEEDS)
+
+
+# --- the page in a browser
+
+
+def test_the_page_opens_without_a_complaint_or_a_request(open_page: Open) -> None:
+    browser = open_page()
+    assert browser.complaints() == []
+    assert [url for url in browser.requests() if not url.startswith("file:")] == []
+    assert len(browser.requests()) == 1
+
+
+def test_the_page_opens_on_an_unshifted_image(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    assert colour(browser) == expected(frames, 0, 0, 2)
+    assert alt_text(browser) == "Unshifted image of seed 1"
+
+
+def test_moving_a_slider_with_the_mouse_changes_the_frame_and_its_text(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    browser.click(".direction:nth-child(2) input[type=range]", across=0.98)
+    assert colour(browser) == expected(frames, 1, 0, 4)
+    assert alt_text(browser) == "Image of seed 1, moved +2 standard deviations along Green"
+    output = browser.run("document.querySelector('.direction:nth-child(2) output').textContent")
+    assert output == "+2 σ"
+
+
+def test_every_step_of_every_slider_shows_its_own_frame(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    for direction in range(3):
+        for step in range(NUM_STEPS):
+            browser.run(
+                f"(() => {{ const slider = document.querySelectorAll('.direction input[type=range]')[{direction}];"
+                f" slider.value = {step}; slider.dispatchEvent(new Event('input')); }})()"
+            )
+            assert colour(browser) == expected(frames, direction, 0, step)
+
+
+def test_another_seed_keeps_the_shift(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    browser.click(".direction:nth-child(1) input[type=range]", across=0.02)
+    browser.click("#seeds label:nth-of-type(3) canvas")
+    assert colour(browser) == expected(frames, 0, 2, 0)
+    assert alt_text(browser) == "Image of seed 3, moved −2 standard deviations along Red"
+
+
+def test_arrows_shift_and_change_the_direction(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    browser.press("ArrowRight")
+    assert colour(browser) == expected(frames, 0, 0, 3)
+    browser.press("ArrowDown")
+    assert colour(browser) == expected(frames, 1, 0, 2)
+    for _ in range(4):
+        browser.press("ArrowLeft")
+    assert colour(browser) == expected(frames, 1, 0, 0)
+    browser.press("ArrowUp")
+    assert alt_text(browser) == "Unshifted image of seed 1"
+
+
+def test_number_keys_go_to_the_direction_with_that_number(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    browser.press("7")
+    browser.press("End")
+    assert colour(browser) == expected(frames, 2, 0, 4)
+    browser.press("5")
+    assert colour(browser) == expected(frames, 2, 0, 4)
+
+
+def test_letters_change_the_seed_and_reset(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    browser.press("Home")
+    browser.press("p")
+    assert colour(browser) == expected(frames, 0, 2, 0)
+    browser.press("n")
+    assert colour(browser) == expected(frames, 0, 0, 0)
+    browser.press("r")
+    assert colour(browser) == expected(frames, 0, 0, 2)
+
+
+def test_playing_moves_the_frames_until_it_is_stopped(open_page: Open) -> None:
+    browser = open_page()
+    browser.press(" ")
+    browser.wait_for("document.getElementById('view').dataset.place === '4'")
+    browser.wait_for("document.getElementById('view').dataset.place === '0'")
+    browser.press(" ")
+    assert browser.run("document.getElementById('play').getAttribute('aria-pressed')") == "false"
+
+
+def test_keys_typed_into_a_name_are_letters_there(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    browser.click(".direction:nth-child(1) .name")
+    for key in "nr7":
+        browser.press(key)
+    assert "nr7" in browser.run("document.querySelector('.name').value")
+    assert alt_text(browser) == "Unshifted image of seed 1"
+
+
+def test_two_directions_are_mixed_from_frames_of_the_pair(open_page: Open, pairs: PairFrames, frames: Frames) -> None:
+    browser = open_page(pairs=pairs)
+    browser.press("m")
+    browser.press("0")
+    browser.press("End")
+    browser.press("7")
+    browser.press("ArrowLeft")
+    assert colour(browser) == pairs.frames[0, 2][0, 3, 1, 16, 16].tolist()
+    assert alt_text(browser) == (
+        "Image of seed 1, moved +2 standard deviations along Red and −1 standard deviations along Blue"
+    )
+    browser.press("m")
+    assert colour(browser) == expected(frames, 2, 0, 2)
+
+
+def test_without_pairs_one_direction_moves_at_a_time(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    assert browser.run("document.getElementById('mix-tool').hidden")
+    browser.press("m")
+    browser.press("End")
+    browser.press("ArrowDown")
+    browser.press("End")
+    assert colour(browser) == expected(frames, 1, 0, 4)
+    assert browser.run("document.querySelector('.direction output').textContent") == "0"
+
+
+def test_scores_stand_beside_their_direction(open_page: Open) -> None:
+    browser = open_page()
+    texts = browser.run("[...document.querySelectorAll('.scores')].map((scores) => scores.textContent)")
+    assert texts == ["RTD before4.00RTD after0.500", "RTD before3.00RTD after0.250", "Effect0.125"]
+
+
+def test_renamed_and_starred_directions_are_saved_as_read_names_reads_them(open_page: Open, tmp_path: Path) -> None:
+    browser = open_page()
+    browser.run(
+        "(() => { const name = document.querySelectorAll('.name')[2]; name.value = 'Sky <b>';"
+        " name.dispatchEvent(new Event('change')); })()"
+    )
+    browser.click(".direction:nth-child(2) .star")
+    browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path / "saved"))
+    browser.click("#save")
+    path = tmp_path / "saved" / "names.json"
+    browser.wait_for("true")
+    for _ in range(200):
+        if path.exists():
+            break
+        browser.run("new Promise((done) => setTimeout(done, 20))")
+    names = read_names(path, num_directions=8)
+    assert {index: (name.name, name.starred) for index, name in names.items()} == {
+        0: ("Red", False),
+        1: ("Green", True),
+        7: ("Sky <b>", False),
+    }
+    assert json.loads(path.read_text(encoding="utf-8"))["format"] == "topdis-gan names"
+
+
+def test_names_survive_a_reload(open_page: Open) -> None:
+    browser = open_page(source="reload")
+    browser.press("s")
+    browser.send("Page.reload")
+    settle(browser)
+    assert browser.run("document.querySelector('.star').getAttribute('aria-pressed')") == "true"
+
+
+def test_hostile_names_are_shown_and_not_run(open_page: Open) -> None:
+    labels = [DirectionLabel(index=0, name=EVIL, scores={EVIL: 1.0}), *LABELS[1:]]
+    browser = open_page(labels, title=EVIL)
+    assert browser.run("document.title").startswith("</script>")
+    assert browser.run("document.querySelector('h1').textContent") == EVIL
+    assert browser.run("document.querySelectorAll('img').length") == 0
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("width_px", [320, 400, 820, 1280])
+def test_no_width_needs_sideways_scrolling(open_page: Open, width_px: int) -> None:
+    browser = open_page([DirectionLabel(index=0, name="long " * 40), *LABELS[1:]], title="long" * 40)
+    browser.resize(width_px, 800)
+    settle(browser)
+    assert browser.run("document.documentElement.scrollWidth") <= width_px
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_light_and_dark(open_page: Open, scheme: str) -> None:
+    browser = open_page()
+    browser.colour_scheme(scheme)
+    ink, grey, paper = browser.run(
+        "(() => { const style = (query, name) => getComputedStyle(document.querySelector(query))[name];"
+        " return [style('body', 'color'), style('#subtitle', 'color'), style('body', 'backgroundColor')]; })()"
+    )
+    assert contrast(ink, paper) > 10
+    assert contrast(grey, paper) > 4.5
+    assert (luminance(paper) < 0.5) == (scheme == "dark")
+
+
+def test_every_control_has_a_name_for_those_who_do_not_see_it(open_page: Open) -> None:
+    browser = open_page()
+    browser.send("Accessibility.enable")
+    nodes = browser.send("Accessibility.getFullAXTree")["nodes"]
+    roles = {"slider", "button", "radio", "textbox", "checkbox", "image"}
+    controls = [node for node in nodes if not node["ignored"] and node["role"]["value"] in roles]
+    assert {node["role"]["value"] for node in controls} >= roles - {"checkbox"}
+    assert [node for node in controls if not node["name"]["value"].strip()] == []
+
+
+def luminance(colour_text: str) -> float:
+    """The relative luminance of the Web Content Accessibility Guidelines 2.2."""
+    channels = np.array([int(part) for part in re.findall(r"\d+", colour_text)[:3]]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(first: str, second: str) -> float:
+    """Their contrast ratio, 1 to 21."""
+    dark, light = sorted([luminance(first), luminance(second)])
+    return (light + 0.05) / (dark + 0.05)
