@@ -118,7 +118,7 @@ def _memory_order(tensor: Tensor) -> list[int] | None:
 
     None as well for tensors with gaps or repetitions in memory: those come back without.
     """
-    order = sorted(range(tensor.dim()), key=lambda dim: -tensor.stride(dim))
+    order = sorted(range(tensor.dim()), key=lambda dim: -tensor.stride()[dim])
     return order if not tensor.is_contiguous() and tensor.permute(order).is_contiguous() else None
 
 

@@ -43,6 +43,9 @@ def save_sealed(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], des
 def load_sealed(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the description that `save_sealed` wrote.
 
+    The tensors are copies in memory of their own, aligned as torch aligns them: matrix products of tensors that
+    lie anywhere in a file's bytes differ in the last bits.
+
     Raises:
         CheckpointError: the file is missing, damaged, or was not written by `save_sealed`.
     """
@@ -51,7 +54,7 @@ def load_sealed(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} is no safetensors file or is damaged ({error}); write or fetch it again"

@@ -30,6 +30,11 @@ def test_tensors_and_description_come_back_exactly(path):
         assert torch.equal(tensors[name], tensor)
 
 
+def test_loaded_tensors_are_aligned_as_new_ones_are(path):
+    tensors, _ = load_sealed(path)
+    assert all(tensor.data_ptr() % 64 == 0 for tensor in tensors.values())
+
+
 def test_equal_contents_give_equal_files(path, tmp_path):
     for _ in range(20):  # safetensors itself orders its header by chance
         again = save_sealed(tmp_path / "b.safetensors", dict(reversed(TENSORS.items())), DESCRIPTION)
