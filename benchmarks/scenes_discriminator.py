@@ -2,7 +2,8 @@
 
 A 4x4 convolution of stride 2 reads the pixels; then every block halves the image: a 3x3 convolution and a second
 one of stride 2, beside a 2x2 shortcut of stride 2, their sum over sqrt(2). The last block sees the standard
-deviation of its minibatch group as an extra channel (Karras et al. 2018, arXiv:1710.10196, section 3). Weights are scaled at run time like the generator's.
+deviation of its minibatch group as an extra channel (Karras et al. 2018,
+arXiv:1710.10196, section 3). Weights are scaled at run time like the generator's.
 
 `FeatureHeads` scores the activations of a frozen network instead of pixels (Sauer et al. 2021, arXiv:2111.01007,
 "projected GANs"); there the network is pretrained on photographs, here it is one trained on scenes.

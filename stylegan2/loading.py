@@ -15,8 +15,10 @@ from pathlib import Path
 import torch
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.runs.progress import Progress
 from stylegan2.checkpoints.checkpoint import Checkpoint
 from stylegan2.checkpoints.recognition import read_checkpoint
+from stylegan2.downloads import resolve
 from stylegan2.generator import Generator
 
 __all__ = ["PACKAGED", "load", "locate", "read"]
@@ -61,11 +63,11 @@ def read(path_or_name: str | os.PathLike[str]) -> Checkpoint:
         raise _at(path_or_name, error) from error
 
 
-def locate(path_or_name: str | os.PathLike[str]) -> Path:
-    """The file that a path or the name of a packaged network means."""
+def locate(path_or_name: str | os.PathLike[str], progress: Progress | None = None) -> Path:
+    """The file that a path, an https address, or the name of a packaged or published network means."""
     if path_or_name in PACKAGED:
         return ASSETS / f"{path_or_name}.safetensors"
-    return Path(path_or_name)
+    return resolve(path_or_name, progress=progress)
 
 
 def _build(checkpoint: Checkpoint, path_or_name: str | os.PathLike[str]) -> Generator:

@@ -35,12 +35,12 @@ class DiscoverySettings:
     span: SpanKind = "effect"
     steps: int = 300
     batch_size: int = 64
-    shift: float = 0.25
-    shift_law: ShiftLaw = "gaussian"
+    shift: float = 1.0
+    shift_law: ShiftLaw = "sigma"
     directions_per_step: int | None = None
     divergence: Literal["rtd", "rtd-lite"] = "rtd"
     p: float = 1
-    learning_rate: float = 0.03
+    learning_rate: float = 0.05
     seed: int = 0
     num_span_codes: int = 10_000
     num_probes: int = 1024

@@ -26,6 +26,7 @@ class HandBuiltGenerator(nn.Module):
     """
 
     true_directions: Tensor
+    pixels: Tensor
 
     def __init__(self, *, seed: int = 0, resolution: int = 32) -> None:
         super().__init__()

@@ -25,6 +25,7 @@ from ganspace_topdis.runs.sealed import load_sealed, save_sealed
 __all__ = ["Directions"]
 
 _FORMAT = "topdis-gan directions"
+_LISTS = ("layers", "spectrum")
 _TENSORS = ("vectors", "readouts", "mean", "span", "scales")
 
 
@@ -124,6 +125,22 @@ class Directions:
             readouts=self.readouts[chosen],
             metadata={**self.metadata, **metadata},
         )
+
+    def score_table(self) -> dict[str, Any]:
+        """What is known of the directions, for scores.json: the facts, and a row of scores for each direction.
+
+        An entry of the metadata is a column of scores where it is a list of K entries.
+        """
+        columns = {
+            name: value
+            for name, value in self.metadata.items()
+            if isinstance(value, list) and len(value) == self.num_directions and name not in _LISTS
+        }
+        rows = [
+            {"index": index, **{name: column[index] for name, column in columns.items()}}
+            for index in range(self.num_directions)
+        ]
+        return {**{name: value for name, value in self.metadata.items() if name not in columns}, "directions": rows}
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a safetensors file, atomically, with the metadata and a seal in its header.

@@ -47,21 +47,23 @@ def as_bits(matrix: NDArray[np.floating]) -> NDArray[np.unsignedinteger]:
 
 def is_valid_pair(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> bool:
     """Whether two matrices of one shape and dtype surely are a valid pair. False may still mean: not known."""
-    kernels = _kernels()
-    if kernels is None:
+    if _kernels() is None:
         return False
+    from ganspace_topdis.topology import matrix_kernels
+
     infinity = as_bits(np.array([np.inf], outer.dtype))[0]
-    return bool(kernels.is_valid_pair(as_bits(outer), as_bits(inner), infinity))
+    return bool(matrix_kernels.is_valid_pair(as_bits(outer), as_bits(inner), infinity))
 
 
 def spanning_tree(weights: NDArray[np.floating]) -> NDArray[np.int64]:
     """(N - 1, 2) edges of a minimum spanning tree of the complete graph with finite weights (N, N) >= 0."""
-    kernels = _kernels()
-    if kernels is None:
+    if _kernels() is None:
         from ganspace_topdis.topology.reference import tree_by_scipy
 
         return tree_by_scipy(weights)
-    return kernels.spanning_tree(weights)
+    from ganspace_topdis.topology import matrix_kernels
+
+    return matrix_kernels.spanning_tree(weights)
 
 
 def _bars_of_pair(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> NDArray[np.int64]:

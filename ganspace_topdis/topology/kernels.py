@@ -22,7 +22,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["bars_of_pair", "is_valid_pair", "spanning_tree"]
+__all__ = ["bars_of_pair"]
 
 ONE = np.uint64(1)
 
@@ -192,7 +192,9 @@ def walk(edges: NDArray, n: int) -> tuple[NDArray, NDArray]:
                 left[w] = rest
                 reached[w] = common ^ rest
                 some |= rest
-            if some != 0:
+            if some != 0 and sweep(adjacency, left, reached):
+                for w in range(words):
+                    reached[w] = adjacency[i, w] & adjacency[j, w] & ~left[w]
                 reach(adjacency, left, reached)
                 while True:
                     m = -1
@@ -216,8 +218,36 @@ def walk(edges: NDArray, n: int) -> tuple[NDArray, NDArray]:
 
 
 @njit(cache=True, nogil=True)
+def sweep(adjacency: NDArray, left: NDArray, reached: NDArray) -> bool:
+    """Remove from `left` the points of the lune seen at once to be connected to `reached`; whether any remain.
+
+    A point joined to `reached` goes, with its neighbours. `reached` itself does not grow, so that a point which is
+    connected only by a longer path may remain: `reach` decides about these few.
+    """
+    words = left.size
+    stuck = False
+    for w in range(words):
+        todo = left[w]
+        while todo != 0:
+            r = w * 64 + trailing_zeros(todo)
+            todo &= todo - ONE
+            hit = False
+            for u in range(words):
+                if adjacency[r, u] & reached[u] != 0:
+                    hit = True
+                    break
+            if hit:
+                for u in range(words):
+                    left[u] &= ~adjacency[r, u]
+                todo &= left[w]
+            else:
+                stuck = True
+    return stuck
+
+
+@njit(cache=True, nogil=True)
 def walk_one_word(edges: NDArray, n: int) -> tuple[NDArray, NDArray]:
-    """`walk` for n <= 64, where a set of points is one word: about twice as fast."""
+    """`walk` for n <= 64, where a set of points is one word."""
     adjacency = np.empty(n, np.uint64)
     for i in range(n):
         adjacency[i] = ONE << np.uint64(i)
@@ -330,13 +360,15 @@ def outer_edges(U: NDArray, radius: int) -> NDArray:
     edges = np.empty(64, np.uint32)
     count = 0
     for i in range(n):
-        for j in range(width):
-            crossed[j] = 0
+        start = (i + 1) // 16 * 16
+        values, marks = U[i, start:], crossed[start:]
+        for j in range(marks.size):
+            marks[j] = 0
         for k in range(num_hubs):
             near = U[i, k]
-            for j in range(width):
-                value = U[i, j]
-                crossed[j] |= (near < value) & (U[k, j] < value)
+            theirs = U[k, start:]
+            for j in range(marks.size):
+                marks[j] |= (near < values[j]) & (theirs[j] < values[j])
         for j in range(i + 1, n):
             if crossed[j] == 0 and not has_lune_point(U, i, j, num_hubs // 16 * 16):
                 if count == edges.size:
@@ -582,41 +614,3 @@ def bars_of_pair(outer: NDArray, inner: NDArray) -> NDArray:
             result[a, 2 * s], result[a, 2 * s + 1] = min(i, j), max(i, j)
         result[a, 4] = bars[a, 2]
     return result
-
-
-@njit(cache=True, nogil=True)
-def is_valid_pair(outer: NDArray, inner: NDArray, infinity: int) -> bool:
-    """Whether bits of two matrices are finite, >= 0 (and not -0), symmetric, zero on the diagonal, inner <= outer."""
-    n = outer.shape[0]
-    faults = 0
-    for i in range(n):
-        faults += (outer[i, i] != 0) | (inner[i, i] != 0)
-        for j in range(n):
-            faults += (outer[i, j] >= infinity) | (inner[i, j] > outer[i, j])
-        for j in range(i):
-            faults += (outer[i, j] != outer[j, i]) | (inner[i, j] != inner[j, i])
-    return faults == 0
-
-
-@njit(cache=True, nogil=True)
-def spanning_tree(M: NDArray) -> NDArray:
-    """(n - 1, 2) edges of a minimum spanning tree of the complete graph with weights M >= 0: Prim, O(n^2)."""
-    n = M.shape[0]
-    outside = np.arange(1, n)
-    nearest = np.zeros(n, np.int64)
-    reach = M[0].copy()
-    tree = np.empty((max(n - 1, 0), 2), np.int64)
-    for step in range(n - 1):
-        best = 0
-        for a in range(1, n - 1 - step):
-            if reach[outside[a]] < reach[outside[best]]:
-                best = a
-        k = outside[best]
-        outside[best] = outside[n - 2 - step]
-        tree[step, 0], tree[step, 1] = nearest[k], k
-        for a in range(n - 2 - step):
-            v = outside[a]
-            if M[k, v] < reach[v]:
-                reach[v] = M[k, v]
-                nearest[v] = k
-    return tree

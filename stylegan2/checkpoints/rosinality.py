@@ -51,7 +51,8 @@ def read_rosinality(tensors: Record, outer: Record, budget: Budget) -> Checkpoin
         CheckpointError: a tensor is unknown or damaged.
     """
     state = convert(tensors.items(), NAMES.rename, FORMAT, budget)
-    mean, notes = outer.get("latent_avg"), ()
+    mean = outer.get("latent_avg")
+    notes: tuple[str, ...] = ()
     if isinstance(mean, TensorRef):
         state["mapping.w_avg"], notes = _mean_style(to_tensor(mean, "latent_avg", budget))
     return Checkpoint(FORMAT, state, notes=(*notes, *fill_gaps(state)))

@@ -2,7 +2,7 @@
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["parse_layers", "parse_numbers"]
+__all__ = ["parse_features", "parse_layers", "parse_numbers"]
 
 _NAMED_LAYERS = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
 """StyleGAN's names (Karras et al. 2019, section 3.1): up to 8 px, 16 to 32 px, from 64 px."""
@@ -58,3 +58,20 @@ def parse_layers(text: str | None, num_layers: int, *, option: str = "--layers")
             f"{what}: this generator has layers 0 to {num_layers - 1}; coarse is 0-3, middle 4-7, fine 8 and up"
         )
     return tuple(sorted(layers))
+
+
+def parse_features(text: str | None) -> int | None:
+    """Where features are read: a block's side in px, 0 for "image", None for the default.
+
+    Raises:
+        InvalidArgumentError: `text` is neither.
+
+    Example:
+        >>> parse_features("16"), parse_features("image"), parse_features(None)
+        (16, 0, None)
+    """
+    if text is None or text == "image":
+        return None if text is None else 0
+    if not text.isdecimal() or int(text) < 4:
+        raise InvalidArgumentError(f"--features is {text!r}; give the side of a block such as 16, or image")
+    return int(text)

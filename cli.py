@@ -1,0 +1,205 @@
+"""The command line: parse, call one function, print. No torch is imported before a command runs.
+
+Results go to stdout (paths, tables, or one JSON document with --json), progress, warnings and errors to stderr.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 and 143 stopped by Ctrl-C and SIGTERM with the work saved.
+"""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganspace_topdis import __version__
+from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.runs.settings import describe_settings, settings_layers
+
+if TYPE_CHECKING:
+    from ganspace_topdis.latent.directions import Directions
+
+__all__ = ["main"]
+
+_METHODS = ("topdis", "random", "span-axes", "ganspace", "sefa", "axes")
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="topdis-gan")
+def cli() -> None:
+    """Find directions in a generator's latent space that change one thing each, by topology (TopDis)."""
+
+
+@settings_layers(
+    presets={
+        "quick": {"steps": 60, "num_span_codes": 2000},
+        "thorough": {"steps": 1000, "batch_size": 128},
+    }
+)
+@cli.command()
+@click.option("--ckpt", default="scenes", show_default=True, help="StyleGAN2 file, https address, or name.")
+@click.option("--out", type=_FOLDER, help="Run folder.  [default: runs/CKPT-METHOD]")
+@click.option("--method", type=click.Choice(_METHODS), default="topdis", show_default=True, help="How to find them.")
+@click.option("--directions", "num_directions", type=int, help="How many.  [default: read off the span's spectrum]")
+@click.option(
+    "--span", type=click.Choice(["effect", "pca"]), default="effect", show_default=True, help="Where to look."
+)
+@click.option("--features", metavar="PX|image", help="Block whose activations are compared.  [default: 16]")
+@click.option("--layers", help='Layers that get the code: "0-3,6", coarse, middle, fine.  [default: all]')
+@click.option("--label", type=int, help="Class, for conditional generators.")
+@click.option("--steps", type=int, default=300, show_default=True, help="Optimisation steps.")
+@click.option("--batch-size", type=int, default=64, show_default=True, help="Points of a cloud.")
+@click.option("--shift", type=float, default=1.0, show_default=True, help="How far a step shifts (see --shift-law).")
+@click.option(
+    "--shift-law",
+    type=click.Choice(["sigma", "gaussian"]),
+    default="sigma",
+    show_default=True,
+    help="Standard deviations, or the paper's shift of the distribution function.",
+)
+@click.option("--directions-per-step", type=int, help="Shift along so many, drawn at random.  [default: all]")
+@click.option("--divergence", type=click.Choice(["rtd", "rtd-lite"]), default="rtd", show_default=True)
+@click.option("--learning-rate", type=float, default=0.05, show_default=True)
+@click.option("--num-span-codes", type=int, default=10_000, show_default=True, help="Codes the span is measured on.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--micro-batch", type=int, default=64, show_default=True, help="Images at a time: bounds the memory.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--picture-seeds", default="0-5", show_default=True, help="Images that walk in the pictures.")
+@click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
+@click.option("--frames", type=int, default=9, show_default=True, help="Frames of a walk, odd.")
+@click.option("--truncation-psi", type=float, default=0.7, show_default=True, help="Of the pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def discover(context: click.Context, *, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Find directions in a StyleGAN2 checkpoint; write directions, scores, pictures and a page.
+
+    Without options: the packaged generator of scenes. The same command goes on where it was stopped.
+    """
+    if options["out"] is None:
+        options["out"] = Path("runs") / f"{Path(options['ckpt']).stem}-{options['method']}"
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from stylegan2.commands.discover import discover as run
+
+    directions, written = run(_discover_options(options), options["out"])
+    _print_directions(directions, written, as_json)
+
+
+@settings_layers()
+@cli.command()
+@click.option("--directions", "run", type=click.Path(path_type=Path), required=True, help="Run folder, or its file.")
+@click.option("--direction", "chosen", help="Which: 3, or 0-2,5.  [default: all]")
+@click.option("--seeds", default="0-5", show_default=True, help="Images that walk: 1-8,12.")
+@click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
+@click.option("--steps", type=int, default=9, show_default=True, help="Frames of a walk, odd.")
+@click.option("--layers", help='Layers that move: "0-7", coarse, middle, fine.  [default: the run\'s]')
+@click.option("--format", "picture_format", type=click.Choice(["png", "webp", "gif"]), default="png", show_default=True)
+@click.option("--truncation-psi", type=float, default=0.7, show_default=True)
+@click.option("--label", type=int, help="Class, for conditional generators.  [default: the run's]")
+@click.option("--ckpt", help="Checkpoint.  [default: the run's]")
+@click.option("--out", type=_FOLDER, help="Folder for the pictures.  [default: traversals in the run folder]")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def traverse(context: click.Context, *, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Draw more pictures of directions that were found before: grids or animations."""
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from stylegan2.commands.pictures import PictureOptions
+    from stylegan2.commands.ranges import parse_numbers
+    from stylegan2.commands.traverse import traverse as run
+
+    pictures = PictureOptions(
+        seeds=parse_numbers(options.pop("seeds"), option="--seeds"),
+        extent=options.pop("extent"),
+        num_steps=options.pop("steps"),
+        truncation_psi=options.pop("truncation_psi"),
+    )
+    chosen = options.pop("chosen")
+    indices = None if chosen is None else parse_numbers(chosen, option="--direction")
+    _print_paths(run(options.pop("run"), chosen=indices, pictures=pictures, **options), as_json)
+
+
+def _discover_options(options: dict[str, Any]) -> Any:
+    from ganspace_topdis.discovery.settings import DiscoverySettings
+    from stylegan2.commands.discover import DiscoverOptions
+    from stylegan2.commands.pictures import PictureOptions
+    from stylegan2.commands.ranges import parse_features, parse_numbers
+
+    names = (
+        "num_directions span steps batch_size shift shift_law directions_per_step divergence learning_rate "
+        "num_span_codes seed micro_batch"
+    )
+    return DiscoverOptions(
+        ckpt=options["ckpt"],
+        method=options["method"],
+        features=parse_features(options["features"]),
+        layers=options["layers"],
+        label=options["label"],
+        search=DiscoverySettings(**{name: options[name] for name in names.split()}),
+        pictures=PictureOptions(
+            seeds=parse_numbers(options["picture_seeds"], option="--picture-seeds"),
+            extent=options["extent"],
+            num_steps=options["frames"],
+            truncation_psi=options["truncation_psi"],
+        ),
+        device=options["device"],
+    )
+
+
+def _print_directions(directions: "Directions", written: Sequence[Path], as_json: bool) -> None:
+    table = directions.score_table()
+    if as_json:
+        click.echo(json.dumps({**table, "files": [str(path) for path in written]}, indent=2))
+        return
+    columns = ("factor", "share", "spearman", "score", "rtd_before", "rtd_after", "effect")
+    shown = [name for name in columns if any(name in row for row in table["directions"])]
+    click.echo("direction  " + "  ".join(f"{name.replace('_', ' '):>10}" for name in shown))
+    for row in table["directions"]:
+        click.echo(f"{row['index']:>9}  " + "  ".join(_cell(row.get(name)) for name in shown))
+    _print_paths(written, as_json)
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value if value is not None else "")
+    return f"{text:>10}"
+
+
+def _print_paths(paths: Sequence[Path], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"files": [str(path) for path in paths]}, indent=2))
+        return
+    for path in paths:
+        click.echo(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    warnings.showwarning = _show_warning
+    try:
+        sys.exit(cli.main(args=None if arguments is None else list(arguments), standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except TopdisError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"warning: {message}", err=True)
+
+
+if __name__ == "__main__":
+    main()

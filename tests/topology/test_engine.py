@@ -1,0 +1,77 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from ganspace_topdis.topology import engine, reference
+from ganspace_topdis.topology.engine import bars_of_pairs
+from tests.topology.pairs import distances_of_kind
+
+
+def float32_pairs(num_pairs: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    pairs = [distances_of_kind("gaussian", 30, rng) for _ in range(num_pairs)]
+    return [(A.astype(np.float32), np.minimum(A, B).astype(np.float32)) for A, B in pairs]
+
+
+@pytest.mark.parametrize("num_threads", [2, 3, 8])
+def test_any_number_of_threads_gives_the_same_bars_in_the_same_order(num_threads):
+    pairs = float32_pairs(5)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = bars_of_pairs(pairs)
+        torch.set_num_threads(num_threads)
+        together = bars_of_pairs(pairs)
+    finally:
+        torch.set_num_threads(before)
+    assert all((a == b).all() for a, b in zip(alone, together, strict=True))
+
+
+def test_without_numba_ripser_finds_the_same_edges_after_one_warning(monkeypatch):
+    pairs = float32_pairs(2)
+    expected = bars_of_pairs(pairs)
+    monkeypatch.setitem(sys.modules, "ganspace_topdis.topology.kernels", None)
+    monkeypatch.delattr("ganspace_topdis.topology.kernels", raising=False)
+    engine._kernels.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="numba cannot be used"):
+            found = bars_of_pairs(pairs)
+        tree = engine.spanning_tree(pairs[0][0])
+    finally:
+        monkeypatch.undo()
+        engine._kernels.cache_clear()
+    for ours, theirs in zip(expected, found, strict=True):
+        assert sorted(map(tuple, ours)) == sorted(map(tuple, theirs))
+    assert (tree == reference.tree_by_scipy(pairs[0][0])).all()
+
+
+def test_the_compiled_code_is_cached_for_a_read_only_installation(tmp_path):
+    package = tmp_path / "site" / "ganspace_topdis"
+    source = os.path.dirname(os.path.dirname(engine.__file__))
+    subprocess.run(["cp", "-r", source, str(package)], check=True)
+    subprocess.run(["find", str(package), "-name", "__pycache__", "-prune", "-exec", "rm", "-r", "{}", "+"], check=True)
+    subprocess.run(["chmod", "-R", "a-w", str(package)], check=True)
+    program = (
+        "import numpy as np; from ganspace_topdis.topology.matrix_kernels import spanning_tree;"
+        "spanning_tree(np.zeros((2, 2))); print(sum(spanning_tree.stats.cache_hits.values()))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    try:
+        runs = [
+            subprocess.run(
+                [sys.executable, "-W", "error", "-c", program],
+                env=environment | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")} if os.geteuid() == 0 else environment,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+    finally:
+        subprocess.run(["chmod", "-R", "u+w", str(package)], check=True)
+    assert [run.stdout.strip() for run in runs] == ["0", "1"], runs[0].stderr

@@ -1,0 +1,223 @@
+import numpy as np
+import pytest
+import torch
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.topology import RTDLoss, cross_barcode, rtd
+from ganspace_topdis.topology.distances import normalized_distances
+
+VARIANTS = ("min", "max", "minmax")
+
+
+def clouds(n: int = 24, d: int = 3, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=generator, dtype=dtype)
+    return x, x + 0.7 * torch.randn(n, d, generator=generator, dtype=dtype)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_rtd_is_zero_for_identical_clouds(variant):
+    x, _ = clouds()
+    assert rtd(x, x, variant=variant) == 0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_rtd_does_not_change_under_isometries_scaling_and_common_relabelling(variant):
+    x, y = clouds()
+    rotation, _ = torch.linalg.qr(torch.randn(3, 3, dtype=x.dtype, generator=torch.Generator().manual_seed(1)))
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(2))
+    moved = rtd((5 * x @ rotation + 2)[order], y[order], variant=variant)
+    torch.testing.assert_close(moved, rtd(x, y, variant=variant))
+
+
+def test_symmetric_rtd_does_not_tell_its_arguments_apart():
+    x, y = clouds()
+    torch.testing.assert_close(rtd(x, y), rtd(y, x))
+
+
+def test_symmetric_rtd_is_the_mean_of_both_directions():
+    x, y = clouds()
+    both = rtd(x, y, symmetric=False) + rtd(y, x, symmetric=False)
+    torch.testing.assert_close(rtd(x, y), both / 2)
+
+
+@pytest.mark.parametrize("p", [1, 2, 2.5])
+@pytest.mark.parametrize("max_bars", [None, 4])
+def test_rtd_sums_powers_of_the_longest_bars(p, max_bars):
+    x, y = clouds()
+    A, B = (normalized_distances(c).numpy() for c in (x, y))
+    lengths = np.sort(cross_barcode(A, np.minimum(A, B)).lengths)[::-1][:max_bars]
+    value = rtd(x, y, symmetric=False, p=p, max_bars=max_bars)
+    assert float(value) == pytest.approx((lengths**p).sum())
+
+
+def test_the_loss_is_half_the_sum_over_four_barcodes():
+    x, y = clouds()
+    A, B = (normalized_distances(c).numpy() for c in (x, y))
+    low, high = np.minimum(A, B), np.maximum(A, B)
+    four = [cross_barcode(A, low), cross_barcode(B, low), cross_barcode(high, A), cross_barcode(high, B)]
+    assert float(RTDLoss()(x, y)) == pytest.approx(sum(bars.lengths.sum() for bars in four) / 2)
+
+
+def fixed_scale_value(x: torch.Tensor, y: torch.Tensor, scales: list[torch.Tensor], **options) -> torch.Tensor:
+    """RTD with the quantiles held fixed, which is what its gradient differentiates, by plain autograd."""
+    from ganspace_topdis.topology.rtd import _options
+    from ganspace_topdis.topology.bar_sum import bar_sum
+    from ganspace_topdis.topology.distances import pairwise_distances
+
+    distances = [pairwise_distances(c) / scale for c, scale in zip((x, y), scales, strict=True)]
+    defaults = {"variant": "minmax", "symmetric": True, "p": 1, "max_bars": None, "immovable": False}
+    return bar_sum(torch.stack(distances)[:, None], _options(**(defaults | options)))[0]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("p", [1, 2, 1.5])
+@pytest.mark.parametrize("max_bars", [None, 3])
+def test_the_gradient_is_that_of_the_value_with_the_scale_held_fixed(variant, p, max_bars):
+    x, y = (c.requires_grad_() for c in clouds(n=9))
+    scales = [torch.tensor(1.7), torch.tensor(0.6)]
+    options = {"variant": variant, "p": p, "max_bars": max_bars}
+    assert torch.autograd.gradcheck(lambda x, y: fixed_scale_value(x, y, scales, **options), (x, y))
+
+
+def test_no_gradient_flows_through_the_scale():
+    x, y = (c.requires_grad_() for c in clouds(n=12))
+    scales = [torch.quantile(torch.cdist(c, c).detach(), 0.9) for c in (x, y)]
+    expected = torch.autograd.grad(fixed_scale_value(x, y, scales), (x, y))
+    actual = torch.autograd.grad(RTDLoss()(x, y), (x, y))
+    torch.testing.assert_close(actual, expected)
+
+
+def test_the_gradient_of_three_points_is_the_one_worked_out_by_hand():
+    # Points 0, 1, 3 on a line against 0, 2, 3. The 0.9 quantile of the nine distances (0 0 0 1 1 2 2 3 3) is 3.
+    # A = (01: 1, 02: 3, 12: 2) / 3 and B = (01: 2, 02: 3, 12: 1) / 3; min = (01: 1, 02: 3, 12: 1) / 3.
+    # (A, min): edge 12 is born at 1/3 and dies in A at 2/3. (B, min): edge 01, likewise in B.
+    x = torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64, requires_grad=True)
+    y = torch.tensor([[0.0], [2.0], [3.0]], dtype=torch.float64, requires_grad=True)
+    value = rtd(x, y)
+    value.backward()
+    assert float(value) == pytest.approx(1 / 3)
+    # value = (A12 - B12 + B01 - A01) / 2, with d A12 = (x2 - x1) / 3 and so on.
+    torch.testing.assert_close(x.grad, torch.tensor([[1.0], [-2.0], [1.0]], dtype=torch.float64) / 6)
+    torch.testing.assert_close(y.grad, torch.tensor([[-1.0], [2.0], [-1.0]], dtype=torch.float64) / 6)
+
+
+def test_immovable_keeps_the_value_and_charges_minima_and_maxima_to_the_second_cloud():
+    x, y = (c.requires_grad_() for c in clouds(n=16))
+    options = {"variant": "min", "symmetric": False}
+    plain, charged = rtd(x, y, **options), rtd(x, y, immovable=True, **options)
+    assert plain == charged
+    A, B = (normalized_distances(c) for c in (x, y))
+    bars = cross_barcode(A.detach().numpy(), torch.minimum(A, B).detach().numpy())
+    (bi, bj), (di, dj) = (torch.from_numpy(e.T.copy()) for e in (bars.birth_edges, bars.death_edges))
+    outer = torch.from_numpy(bars.death_in_outer)
+    by_hand = (torch.where(outer, A[di, dj], B[di, dj]) - B[bi, bj]).sum()
+    torch.testing.assert_close(
+        torch.autograd.grad(charged, (x, y)), torch.autograd.grad(by_hand, (x, y)), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_immovable_charges_the_second_cloud_in_both_directions():
+    x, y = (c.requires_grad_() for c in clouds(n=16))
+    one = torch.autograd.grad(rtd(x, y, variant="max", symmetric=False, immovable=True), x)[0]
+    assert one.abs().sum() == 0  # inner is B and outer max(A, B): all of it belongs to y
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("p", [1, 2])
+def test_degenerate_clouds_have_zero_loss_and_zero_gradients(variant, p):
+    coincident = torch.ones(6, 3)
+    half = torch.cat([torch.zeros(3, 2), torch.ones(3, 2)])
+    for cloud, other in ((coincident, coincident * 2), (half, half.clone()), (torch.zeros(2, 1), torch.ones(2, 5))):
+        x, y = cloud.clone().requires_grad_(), other.clone().requires_grad_()
+        value = rtd(x, y, variant=variant, p=p)
+        value.backward()
+        assert value == 0
+        assert x.grad.abs().sum() == 0
+        assert y.grad.abs().sum() == 0
+
+
+def test_coincident_points_give_finite_gradients():
+    x, y = clouds(dtype=torch.float32)
+    x[:8] = x[0]
+    x.requires_grad_()
+    RTDLoss()(x, y).backward()
+    assert torch.isfinite(x.grad).all()
+    assert x.grad.abs().sum() > 0
+
+
+def test_a_step_down_the_gradient_lowers_the_loss():
+    x, y = clouds()
+    x.requires_grad_()
+    before = RTDLoss()(x, y)
+    before.backward()
+    assert RTDLoss()(x.detach() - 0.01 * x.grad, y) < before
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_a_batch_gives_each_pair_its_own_value_and_gradient_on_any_number_of_threads(num_threads):
+    pairs = [clouds(seed=s) for s in range(3)]
+    x, y = (torch.stack(c).requires_grad_() for c in zip(*pairs, strict=True))
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        values = RTDLoss()(x, y, batched=True)
+    finally:
+        torch.set_num_threads(before)
+    weights = torch.tensor([1.0, 2.0, 3.0], dtype=x.dtype)
+    (values * weights).sum().backward()
+    for item, (a, b) in enumerate(pairs):
+        a.requires_grad_()
+        single = RTDLoss()(a, b)
+        single.backward()
+        torch.testing.assert_close(values[item], single)
+        torch.testing.assert_close(x.grad[item], weights[item] * a.grad)
+
+
+def test_images_are_flattened_and_low_precision_is_computed_in_float32():
+    x, y = clouds(n=8, d=48, dtype=torch.float32)
+    images = x.reshape(8, 3, 4, 4), y.reshape(8, 3, 4, 4)
+    torch.testing.assert_close(rtd(*images), rtd(x, y))
+    half = rtd(x.bfloat16(), y.bfloat16())
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, rtd(x.bfloat16().float(), y.bfloat16().float()))
+
+
+def test_autocast_does_not_reach_the_loss():
+    x, y = clouds(dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = rtd(x, y)
+    assert inside == rtd(x, y)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variant": "both"}, "variant is 'both'"),
+        ({"p": 0.5}, "p is 0.5"),
+        ({"p": float("nan")}, "p is nan"),
+        ({"max_bars": 0}, "max_bars is 0"),
+    ],
+)
+def test_a_bad_option_is_refused_by_the_function_and_the_module(options, message):
+    x, y = clouds()
+    with pytest.raises(InvalidArgumentError, match=message):
+        rtd(x, y, **options)
+    with pytest.raises(InvalidArgumentError, match=message):
+        RTDLoss(**options)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (torch.zeros(3, 2), torch.zeros(4, 2), r"x has shape \(3, 2\) and y has \(4, 2\)"),
+        (torch.zeros(1, 2), torch.zeros(1, 2), "1 points each"),
+        (torch.zeros(()), torch.zeros(()), r"x has shape \(\)"),
+        (torch.tensor([[0.0], [np.nan]]), torch.zeros(2, 1), "x holds values that are NaN"),
+        (torch.zeros(2, 1), torch.tensor([[0.0], [np.inf]]), "y holds values that are NaN"),
+        (np.zeros((3, 2)), torch.zeros(3, 2), "x is a ndarray"),
+    ],
+)
+def test_clouds_that_do_not_fit_are_refused(x, y, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        rtd(x, y)
