@@ -332,7 +332,6 @@
   // --- start
 
   recall();
-  document.documentElement.classList.toggle("pixelated", data.pixelated);
   document.documentElement.classList.toggle("transparent", data.transparent);
   Object.assign(byId("view"), { width: data.width, height: data.height });
   const rows = data.directions.map(makeRow);

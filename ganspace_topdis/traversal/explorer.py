@@ -27,7 +27,6 @@ from ganspace_topdis.traversal.strips import Strips, encode_strips
 __all__ = ["MAX_PAGE_BYTES", "PairFrames", "build_explorer", "mix_steps", "write_explorer"]
 
 MAX_PAGE_BYTES = 9_500_000
-_PIXELATED_UP_TO_PX = 128
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,6 @@ def build_explorer(
     data = _page_data(frames, labels, values, seeds, source) | {
         "width": single.width,
         "height": single.height,
-        "pixelated": max(single.width, single.height) <= _PIXELATED_UP_TO_PX,
         "strips": _by_seed(single.uris, len(seeds)),
         "mix": mixed,
     }

@@ -213,8 +213,8 @@ def _layout_for(
         middle=middle,
     )
     names = max(text_width(name, layout.text) for name, _ in rows)
-    lines = ["   ".join(score) for _, scores in rows for score in scores]
-    scores = max((text_width(line, layout.small) for line in lines), default=0.0)
+    lines = ["".join(score) for _, scores in rows for score in scores]
+    scores = max((text_width(line, layout.small) + 2 * layout.small for line in lines), default=0.0)
     widest = min(max(names, scores), 15 * layout.text)
     heading = bool(title) * round(layout.text * 2.1) + bool(subtitle) * round(layout.small * 1.9)
     return dataclasses.replace(
@@ -254,7 +254,7 @@ def _draw_axes(draw: ImageDraw.ImageDraw, layout: _Layout, values: Sequence[floa
 def _draw_row_label(draw: ImageDraw.ImageDraw, layout: _Layout, row: int, name: str, scores: _Scores) -> None:
     """The name and as many scores as the row is high, centred on the row, numbers aligned at the right."""
     left, right = layout.margin, layout.label_width
-    pitch = round(layout.small * 1.45)
+    pitch = round(layout.small * 1.3)
     fitting = scores[: max(0, (layout.cell[1] - round(1.3 * layout.text)) // pitch)]
     height = layout.text + len(fitting) * pitch
     baseline = layout.top(row) + (layout.cell[1] - height) / 2 + layout.text * 0.85

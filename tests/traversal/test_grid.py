@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.traversal import grid
 from ganspace_topdis.traversal.frames import step_values
 from ganspace_topdis.traversal.grid import (
     cell_size,
@@ -125,3 +126,13 @@ def test_png_bytes_hold_the_same_picture() -> None:
 def test_frames_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidArgumentError, match="frames have shape"):
         draw_overview(np.zeros(shape, np.uint8), default_labels(min(1, shape[0])), step_values(3, 3))
+
+
+def test_five_scores_are_all_shown_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(grid, "draw_text", lambda _draw, _x, _y, text, *_: written.append(text))
+    keys = ["share", "spearman", "rtd_before", "rtd_after", "effect"]
+    label = DirectionLabel(index=0, name="Direction 0", scores=dict.fromkeys(keys, 0.5))
+    draw_overview(frames_of(1, 3), [label], step_values(3, 3))
+    assert {"Share", "Spearman", "RTD before", "RTD after", "Effect"} <= set(written)
+    assert written.count("0.500") == 5
