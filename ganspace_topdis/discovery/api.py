@@ -6,7 +6,7 @@ runs the search of `discovery.loop` to its end, judges start and result on codes
 and orders the directions by their score, effect / RTD: how much a direction changes for the topology it breaks.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -16,15 +16,9 @@ from ganspace_topdis.discovery.objective import Generate
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.discovery.span import SpanKind
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.progress import Progress
 
-__all__ = ["Progress", "conclude", "discover_directions", "judged"]
-
-
-class Progress(Protocol):
-    """Called after every step: `progress(step, num_steps, loss=...)`."""
-
-    def __call__(self, step: int, num_steps: int, **values: float) -> None:
-        """`step` of `num_steps` steps are done; `values` are the last step's."""
+__all__ = ["conclude", "discover_directions", "judged"]
 
 
 def discover_directions(

@@ -1,0 +1,202 @@
+"""The re-scoring matrix: what each direction changes, read by a network that knows the factors.
+
+    R_ik = mean over codes c and shifts a of  |factor k of G(c + a v_i)  -  factor k of G(c)|  /  u_k
+
+with u_k the mean change of factor k between random images, so that factors compare (Shen and Zhou 2021, who
+never released theirs). Directions are matched to factors one to one (Hungarian) by their shares R_ik / sum_k R_ik.
+The share of a perfect direction is below 1, because the reading network is not perfect: read it beside the
+`oracle`, the best directions that regression on the readings themselves finds.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import rankdata
+from torch import Tensor
+
+from ganspace_topdis.discovery.objective import to_directions
+from ganspace_topdis.discovery.span import identity_span
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.evaluation.readings import Readings, change, unwrapped
+from ganspace_topdis.latent.directions import Directions
+
+__all__ = ["Rescoring", "noise_floor", "oracle", "rescore"]
+
+Generate = Callable[[Tensor], Tensor]
+Read = Callable[[Tensor], Readings]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rescoring:
+    """How K directions do against F factors.
+
+    Attributes:
+        factors: names of the factors.
+        matrix: K rows of F numbers, R of the module's formula.
+        direction: for each factor the direction matched to it, None where there are too few.
+        share: for each factor the part of its direction's change that falls on it; 0 without a direction.
+        spearman: for each factor the rank correlation of its reading with the position along the path.
+        off_target: for each factor the change of all others over its own; infinite without a direction.
+    """
+
+    factors: tuple[str, ...]
+    matrix: list[list[float]]
+    direction: list[int | None]
+    share: list[float]
+    spearman: list[float]
+    off_target: list[float]
+
+    @property
+    def mean_share(self) -> float:
+        """Mean over the factors: the diagonal share."""
+        return sum(self.share) / len(self.share)
+
+    @property
+    def mean_spearman(self) -> float:
+        """Mean over the factors."""
+        return sum(self.spearman) / len(self.spearman)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """For each direction: the factor matched to it (or None), its share and Spearman."""
+        places: list[int | None] = [
+            self.direction.index(row) if row in self.direction else None for row in range(len(self.matrix))
+        ]
+        return {
+            "factor": [None if place is None else self.factors[place] for place in places],
+            "share": [None if place is None else self.share[place] for place in places],
+            "spearman": [None if place is None else self.spearman[place] for place in places],
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; an infinite off-target ratio becomes None."""
+        finite = [None if ratio == float("inf") else ratio for ratio in self.off_target]
+        means = {"mean_share": self.mean_share, "mean_spearman": self.mean_spearman}
+        return {**dataclasses.asdict(self), "off_target": finite, **means}
+
+
+def rescore(
+    generate: Generate,
+    read: Read,
+    codes: Tensor,
+    directions: Directions,
+    *,
+    amounts: Sequence[float] = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0),
+    layers: Sequence[int] | None = None,
+    batch_size: int = 256,
+) -> Rescoring:
+    """Score `directions` against the factors that `read` knows.
+
+    Args:
+        generate: codes (N, D) or (N, num_layers, D) -> images (N, C, H, W).
+        read: images -> readings, such as `FactorNetwork.read`.
+        codes: (n, D) or (n, num_layers, D), the images that are moved; 100 or more.
+        directions: K directions.
+        amounts: the path, standard deviations; its middle entry is 0.
+        layers: which layers move; all by default.
+        batch_size: images at a time.
+
+    Raises:
+        InvalidArgumentError: there are fewer than two codes, or the path's middle is not 0.
+    """
+    if len(codes) < 2 or len(amounts) % 2 == 0 or amounts[len(amounts) // 2] != 0:
+        raise InvalidArgumentError("rescoring needs two codes or more and a path with 0 in its middle")
+    start = read_codes(generate, read, codes, batch_size)
+    unit = change(start, start.select(torch.arange(len(codes)).roll(1))).mean(0).clamp(min=1e-12)
+    rows, paths = [], []
+    for index in range(directions.num_directions):
+        path = [
+            start
+            if amount == 0
+            else read_codes(generate, read, directions.move(codes, index, amount, layers=layers), batch_size)
+            for amount in amounts
+        ]
+        moved = [change(reading, start) for reading, amount in zip(path, amounts, strict=True) if amount != 0]
+        rows.append(torch.stack(moved).mean((0, 1)) / unit)
+        paths.append(_ranks_along(path))
+    return _matched(start.factors, torch.stack(rows).double(), torch.stack(paths).double())
+
+
+def oracle(generate: Generate, read: Read, codes: Tensor, *, ridge: float = 1e-3, batch_size: int = 256) -> Directions:
+    """The directions that ridge regression of the readings on the codes (n, D) finds, one a factor.
+
+    Codes are whitened first. A circular factor gives sine and cosine, a categorical one its probabilities; the
+    leading direction of the several is taken.
+    """
+    span = identity_span(codes)
+    whitened = ((codes - span.mean) @ span.projection.T).double()
+    readings = read_codes(generate, read, codes, batch_size)
+    gram = whitened.T @ whitened + ridge * len(codes) * torch.eye(whitened.shape[1], dtype=torch.float64)
+    rows = []
+    for factor, value in zip(readings.factors, readings.values, strict=True):
+        targets = _targets(factor, value.double().to(whitened.device))
+        coefficients = torch.linalg.solve(gram, whitened.T @ (targets - targets.mean(0)))
+        leading, _, _ = torch.linalg.svd(coefficients, full_matrices=False)
+        rows.append(leading[:, 0])
+    return to_directions(span, torch.stack(rows).to(span.axes), method="oracle")
+
+
+def noise_floor(generate: Generate, read: Read, codes: Tensor, *, noise: float = 0.02, seed: int = 0) -> list[float]:
+    """For each factor its change when images get pixel noise of that strength, over its mean change: what the
+    reading network makes up."""
+    images = generate(codes)
+    start = read(images)
+    unit = change(start, start.select(torch.arange(len(codes)).roll(1))).mean(0).clamp(min=1e-12)
+    added = noise * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images)
+    return (change(read(images + added), start).mean(0) / unit).tolist()
+
+
+def read_codes(generate: Generate, read: Read, codes: Tensor, batch_size: int) -> Readings:
+    """The readings of the images of `codes`, in batches and without gradients."""
+    with torch.no_grad():
+        return Readings.concatenate([read(generate(chunk)) for chunk in codes.split(batch_size)])
+
+
+def _targets(factor: Factor, value: Tensor) -> Tensor:
+    if factor.kind == "circular":
+        return torch.stack([value.sin(), value.cos()], dim=1)
+    return value[:, None] if factor.kind == "linear" else value
+
+
+def _ranks_along(path: Sequence[Readings]) -> Tensor:
+    """(F,), |mean over codes| of Spearman's correlation between the reading and the position on the path.
+
+    A categorical factor has no order: its reading is how far it has come from the path's first image.
+    """
+    steps = rankdata(range(len(path)))
+    result = []
+    for place, factor in enumerate(path[0].factors):
+        values = torch.stack([reading.values[place] for reading in path], dim=1)
+        if factor.kind == "circular":
+            values = unwrapped(values)
+        elif factor.kind == "categorical":
+            values = 0.5 * (values - values[:, :1]).abs().sum(-1)
+        ranks = torch.from_numpy(rankdata(values.cpu().numpy(), axis=1))
+        result.append(_correlation(ranks, torch.from_numpy(steps)).mean().abs())
+    return torch.stack(result)
+
+
+def _correlation(rows: Tensor, column: Tensor) -> Tensor:
+    """Pearson's correlation of each row (N, P) with `column` (P,); 0 for a constant row."""
+    rows, column = rows - rows.mean(1, keepdim=True), column - column.mean()
+    return (rows @ column) / (rows.norm(dim=1) * column.norm()).clamp(min=1e-12)
+
+
+def _matched(factors: Sequence[Factor], matrix: Tensor, ranks: Tensor) -> Rescoring:
+    shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1e-12)
+    chosen, places = linear_sum_assignment(-shares.numpy())
+    by_factor = dict(zip(places.tolist(), chosen.tolist(), strict=True))
+    direction = [by_factor.get(place) for place in range(len(factors))]
+    pairs = list(enumerate(direction))
+    share = [0.0 if row is None else float(shares[row, place]) for place, row in pairs]
+    return Rescoring(
+        factors=tuple(factor.name for factor in factors),
+        matrix=matrix.tolist(),
+        direction=direction,
+        share=share,
+        spearman=[0.0 if row is None else float(ranks[row, place]) for place, row in pairs],
+        off_target=[float("inf") if part <= 0 else (1 - part) / part for part in share],
+    )
