@@ -1,6 +1,8 @@
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,33 +47,22 @@ def test_without_numba_ripser_finds_the_same_edges_after_one_warning(monkeypatch
         monkeypatch.undo()
         engine._kernels.cache_clear()
     for ours, theirs in zip(expected, found, strict=True):
-        assert sorted(map(tuple, ours)) == sorted(map(tuple, theirs))
+        # Where outer and inner agree at an edge, either may be said to be read there.
+        assert sorted(ours[:, :4].tolist()) == sorted(theirs[:, :4].tolist())
     assert (tree == reference.tree_by_scipy(pairs[0][0])).all()
 
 
-def test_the_compiled_code_is_cached_for_a_read_only_installation(tmp_path):
+def test_the_compiled_code_is_cached_where_the_installation_cannot_be_written(tmp_path):
     package = tmp_path / "site" / "ganspace_topdis"
-    source = os.path.dirname(os.path.dirname(engine.__file__))
-    subprocess.run(["cp", "-r", source, str(package)], check=True)
-    subprocess.run(["find", str(package), "-name", "__pycache__", "-prune", "-exec", "rm", "-r", "{}", "+"], check=True)
-    subprocess.run(["chmod", "-R", "a-w", str(package)], check=True)
+    shutil.copytree(Path(engine.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "topology" / "__pycache__").write_text("a file here keeps even root from making the folder")
     program = (
         "import numpy as np; from ganspace_topdis.topology.matrix_kernels import spanning_tree;"
         "spanning_tree(np.zeros((2, 2))); print(sum(spanning_tree.stats.cache_hits.values()))"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment.pop("NUMBA_CACHE_DIR", None)
-    try:
-        runs = [
-            subprocess.run(
-                [sys.executable, "-W", "error", "-c", program],
-                env=environment | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")} if os.geteuid() == 0 else environment,
-                cwd=tmp_path,
-                capture_output=True,
-                text=True,
-            )
-            for _ in range(2)
-        ]
-    finally:
-        subprocess.run(["chmod", "-R", "u+w", str(package)], check=True)
-    assert [run.stdout.strip() for run in runs] == ["0", "1"], runs[0].stderr
+    for expected in ("0", "1"):
+        command = [sys.executable, "-W", "error", "-c", program]
+        run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert run.stdout.strip() == expected, run.stderr

@@ -61,9 +61,9 @@ def test_the_loss_is_half_the_sum_over_four_barcodes():
 
 def fixed_scale_value(x: torch.Tensor, y: torch.Tensor, scales: list[torch.Tensor], **options) -> torch.Tensor:
     """RTD with the quantiles held fixed, which is what its gradient differentiates, by plain autograd."""
-    from ganspace_topdis.topology.rtd import _options
     from ganspace_topdis.topology.bar_sum import bar_sum
     from ganspace_topdis.topology.distances import pairwise_distances
+    from ganspace_topdis.topology.rtd import _options
 
     distances = [pairwise_distances(c) / scale for c, scale in zip((x, y), scales, strict=True)]
     defaults = {"variant": "minmax", "symmetric": True, "p": 1, "max_bars": None, "immovable": False}
@@ -96,7 +96,7 @@ def test_the_gradient_of_three_points_is_the_one_worked_out_by_hand():
     y = torch.tensor([[0.0], [2.0], [3.0]], dtype=torch.float64, requires_grad=True)
     value = rtd(x, y)
     value.backward()
-    assert float(value) == pytest.approx(1 / 3)
+    assert value.item() == pytest.approx(1 / 3)
     # value = (A12 - B12 + B01 - A01) / 2, with d A12 = (x2 - x1) / 3 and so on.
     torch.testing.assert_close(x.grad, torch.tensor([[1.0], [-2.0], [1.0]], dtype=torch.float64) / 6)
     torch.testing.assert_close(y.grad, torch.tensor([[-1.0], [2.0], [-1.0]], dtype=torch.float64) / 6)
