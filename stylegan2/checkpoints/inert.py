@@ -99,7 +99,8 @@ def array_of(value: Any) -> Any:
     if not isinstance(value, Record) or value.name != "ndarray":
         return value
     _, shape, dtype, fortran, data = value.state
-    return ArrayRef(_dtype(dtype), _shape(shape), bool(fortran), _bytes(data))
+    axes = value.args[0] if value.args else None
+    return ArrayRef(_dtype(dtype), _shape(shape), bool(fortran), _bytes(data), axes)
 
 
 def _scalar(dtype: Any, data: Any) -> Any:
@@ -110,8 +111,9 @@ def _scalar(dtype: Any, data: Any) -> Any:
     return np.frombuffer(_bytes(data), dtype=form)[0].item()
 
 
-def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> Record:
-    array = Record("ndarray")
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> Record:
+    """NumPy's array of protocol 5; `axes` puts the axes of a stored array in another order."""
+    array = Record("ndarray", (axes,))
     array.state = (1, shape, dtype, order == "F", data)
     return array
 

@@ -92,18 +92,21 @@ class TensorRef:
 
 @dataclass(frozen=True)
 class ArrayRef:
-    """A NumPy array: type, shape, whether it is stored column by column, and its bytes."""
+    """A NumPy array: type, shape, whether it is stored column by column, its bytes, and an order of its axes."""
 
     dtype: str
     shape: tuple[int, ...]
     fortran: bool
     data: memoryview
+    axes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) > MAX_AXES or not all(type(size) is int and 0 < size < 2**40 for size in self.shape):
             raise damaged("an array with an absurd shape")
         if math.prod(self.shape) * np.dtype(self.dtype).itemsize != len(self.data):
             raise damaged("an array whose bytes do not fit its shape")
+        if self.axes is not None and sorted(self.axes) != list(range(len(self.shape))):
+            raise damaged("an array with a mistaken order of axes")
 
 
 def to_tensor(value: Any, name: str, budget: Budget) -> Tensor:
@@ -120,7 +123,8 @@ def to_tensor(value: Any, name: str, budget: Budget) -> Tensor:
     elif isinstance(value, ArrayRef):
         budget.take(4 * math.prod(value.shape))
         flat = np.frombuffer(value.data, dtype=value.dtype)
-        value = flat.reshape(value.shape, order="F" if value.fortran else "C")
+        stored = flat.reshape(value.shape, order="F" if value.fortran else "C")
+        value = stored if value.axes is None else stored.transpose(value.axes)
     else:
         raise damaged(f"{printable(name)} is no tensor")
     with np.errstate(over="ignore", invalid="ignore"):

@@ -24,7 +24,7 @@ def refusal(path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    assert "no such file" in refusal(tmp_path / "absent.pkl")
+    assert "no file" in refusal(tmp_path / "absent.pkl")
 
 
 def test_a_folder_is_refused(tmp_path):
