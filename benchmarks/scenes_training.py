@@ -1,5 +1,6 @@
 """What the training scripts for scenes share: the run's state on disk, its log, averaged weights, and pictures."""
 
+import argparse
 import io
 import json
 import math
@@ -16,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ganspace_topdis.runs.files import write_bytes
+from ganspace_topdis.runs.files import write_bytes, write_json
 
 __all__ = ["Run", "cosine", "ema_update", "picture_sheet", "stop_requested"]
 
@@ -30,6 +31,11 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self._saved = time.monotonic()
         self._started = time.monotonic()
+
+    def record_settings(self, options: argparse.Namespace) -> None:
+        """Keep the command's options as `settings.json`, which the exported checkpoint carries on."""
+        kept = {name: value for name, value in vars(options).items() if name not in ("folder", "max_steps")}
+        write_json(self.folder / "settings.json", json.loads(json.dumps(kept, default=str)))
 
     def load(self) -> dict[str, Any] | None:
         """The last state, or None for a new run."""

@@ -225,8 +225,7 @@ def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     torch.set_num_threads(1)
     run = Run(options.folder, save_every_s=300)
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
-    run.log(**settings)
+    run.record_settings(options)
     players = Players(options, SceneTable(options.resolution, cache=options.folder / "table.bin"))
     state = run.load()
     if state is not None:
