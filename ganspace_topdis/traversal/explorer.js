@@ -8,7 +8,7 @@
   // The page shows one image: `seed`, shifted by steps[i] - middle along each direction i (at most two of them).
   const state = { seed: 0, current: 0, steps: data.directions.map(() => middle), mixing: false, playing: 0, partner: -1 };
 
-  // --- frames: strips are decoded once, when first needed
+  // Strips are decoded once, when first needed.
 
   const strips = new Map();
 
@@ -61,8 +61,6 @@
   const movedDirections = (steps = state.steps) =>
     steps.flatMap((step, direction) => (step === middle ? [] : [direction]));
   const allowedSteps = () => (state.mixing ? data.mix.steps : data.values.map((_, step) => step));
-
-  // --- changes
 
   // The steps once `direction` is at `step`: of the others, only the partner in a mix stays shifted.
   function stepsWith(direction, step) {
@@ -139,7 +137,7 @@
     state.playing = 0;
   }
 
-  // --- names and stars, kept in this browser and in a file
+  // Names and stars are kept in this browser, and in a file where the user saves one.
 
   function remember() {
     try {
@@ -171,8 +169,6 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
-
-  // --- the parts of the page
 
   function make(tag, properties = {}, ...children) {
     const element = Object.assign(document.createElement(tag), properties);
@@ -240,8 +236,6 @@
     return { button, canvas };
   }
 
-  // --- showing the state
-
   const inWords = (step) => data.shifts[step].replace("σ", "standard deviations");
 
   function description() {
@@ -295,8 +289,6 @@
     show(row.ends[1], frameOf(state.seed, place, data.values.length - 1));
   }
 
-  // --- keyboard
-
   const keys = {
     ArrowLeft: () => nudge(-1),
     ArrowRight: () => nudge(1),
@@ -328,8 +320,6 @@
     event.preventDefault();
     action();
   });
-
-  // --- start
 
   recall();
   document.documentElement.classList.toggle("transparent", data.transparent);

@@ -83,7 +83,7 @@ def build_explorer(
         seeds: num_seeds names.
         title: the page's heading.
         subtitle: a line under it.
-        source: what the directions are, such as their file's sha256: the browser keeps names under it.
+        source: what the directions are, such as their file's sha256; it goes into the saved names.
         pairs: frames for mixing two directions; without them the page offers one at a time.
         max_bytes: the page is at most this large; sizes and qualities of its images follow.
 
@@ -102,6 +102,7 @@ def build_explorer(
         "height": single.height,
         "strips": _by_seed(single.uris, len(seeds)),
         "mix": mixed,
+        "storageKey": _storage_key(source, labels, single),
     }
     return _fill(title, subtitle, data)
 
@@ -131,10 +132,8 @@ def _page_data(
     source: str,
 ) -> dict[str, Any]:
     known = {key: SCORE_NOTES[key] for label in labels for key in label.scores if key in SCORE_NOTES}
-    given_names = repr([(label.index, label.name, label.starred) for label in labels])
     return {
         "source": source,
-        "storageKey": f"{source} {hashlib.sha256(given_names.encode()).hexdigest()[:16]}",
         "namesFormat": NAMES_FORMAT,
         "values": list(values),
         "shifts": [format_shift(value) for value in values],
@@ -154,6 +153,12 @@ def _page_data(
             for label in labels
         ],
     }
+
+
+def _storage_key(source: str, labels: Sequence[DirectionLabel], strips: Strips) -> str:
+    """Under which the browser keeps names: that of other directions, names or frames must not be this page's."""
+    names = [(label.index, label.name, label.starred) for label in labels]
+    return f"{source} {hashlib.sha256(repr((names, strips.uris)).encode()).hexdigest()[:16]}"
 
 
 def _fill(title: str, subtitle: str, data: dict[str, Any]) -> str:

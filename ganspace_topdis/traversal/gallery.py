@@ -97,7 +97,7 @@ def write_gallery(
         walk: extent, steps, layers and batch size; `WalkSettings()` by default.
         title: heading of the overview and the page.
         subtitle: a line under it.
-        source: what the directions are, such as their file's sha256; the browser keeps names under it.
+        source: what the directions are, such as their file's sha256; it goes into names saved from the page.
         mix: also draw every pair of directions for the page: K (K - 1) / 2 x num_seeds x 16 frames more.
         progress: called with the number of frames drawn and to draw.
 

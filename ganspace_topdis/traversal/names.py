@@ -1,6 +1,8 @@
 """Names and stars that a user gave to directions, as the explorer page saves them and `--names` reads them.
 
-The file is JSON: {"format": "topdis-gan names", "directions": {"3": {"name": "Smile", "starred": true}}}.
+The file is JSON, with what the page was made from as "source":
+
+    {"format": "topdis-gan names", "source": "...", "directions": {"3": {"name": "Smile", "starred": true}}}
 """
 
 import dataclasses

@@ -82,9 +82,6 @@ def expected(frames: Frames, direction: int, seed: int, step: int) -> list[int]:
     return frames[direction, seed, step, 16, 16].tolist()
 
 
-# --- the file
-
-
 def test_the_page_is_one_file_that_names_no_address(frames: Frames) -> None:
     page = build_explorer(frames, LABELS, step_values(2, NUM_STEPS), SEEDS)
     assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[\w+/=]*", "", page))
@@ -128,9 +125,6 @@ def test_a_page_keeps_to_its_size() -> None:
 def test_frames_of_another_shape_are_refused(frames: Frames) -> None:
     with pytest.raises(InvalidArgumentError, match="frames have shape"):
         build_explorer(frames, LABELS[:2], step_values(2, NUM_STEPS), SEEDS)
-
-
-# --- the page in a browser
 
 
 def test_the_page_opens_without_a_complaint_or_a_request(open_page: Open) -> None:
