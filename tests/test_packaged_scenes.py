@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+import stylegan2
+from ganspace_topdis.evaluation.factor_network import FactorNetwork
+from ganspace_topdis.runs.files import sha256_of
+from vae.data import scenes
+
+ROOT = Path(__file__).parents[1]
+ASSETS = ROOT / "stylegan2" / "assets"
+
+
+@pytest.mark.parametrize("name", ["scenes.safetensors", "scenes_factors.safetensors"])
+def test_card_names_the_packaged_file(name: str) -> None:
+    assert sha256_of(ASSETS / name) in (ROOT / "docs" / "scenes.md").read_text()
+    assert (ASSETS / name).stat().st_size < 2_000_000
+
+
+def test_factor_network_reads_rendered_scenes() -> None:
+    network = FactorNetwork.load(ASSETS / "scenes_factors.safetensors")
+    random = torch.Generator().manual_seed(0)
+    indices = torch.stack([torch.randint(size, (300,), generator=random) for size in scenes.SIZES], dim=1)
+    images = torch.from_numpy(scenes.draw(indices.numpy(), 32)).permute(0, 3, 1, 2) / 127.5 - 1
+    read = torch.stack([logits.argmax(dim=1) for logits in network(images)], dim=1)
+    assert (read == indices).float().mean(dim=0).min() > 0.97
+
+
+def test_packaged_generator_makes_every_hue_and_shape() -> None:
+    generator = stylegan2.load("scenes")
+    network = FactorNetwork.load(ASSETS / "scenes_factors.safetensors")
+    z = torch.randn(1500, generator.z_dim, generator=torch.Generator().manual_seed(1))
+    images = torch.cat([generator.synthesis(generator.mapping(part)).clamp(-1, 1) for part in z.split(250)])
+    for factor, logits in zip(network.factors, network(images), strict=True):
+        if factor.kind != "linear":
+            shares = torch.bincount(logits.argmax(dim=1), minlength=factor.size) / len(images)
+            assert shares.min() * factor.size > 0.5
+            assert shares.max() * factor.size < 2
