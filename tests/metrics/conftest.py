@@ -5,6 +5,7 @@ belongs to a row of the grid, so that samples are stored as row numbers.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -64,3 +65,9 @@ def case(request: pytest.FixtureRequest) -> Case:
 def varying_case(request: pytest.FixtureRequest) -> Case:
     """The cases in which every factor varies, where the reference's scores are defined."""
     return load_case(request.param)
+
+
+@pytest.fixture
+def load_reference() -> Callable[[str], Case]:
+    """One named case."""
+    return load_case
