@@ -125,6 +125,35 @@ def traverse(context: click.Context, *, dry_run: bool, as_json: bool, **options:
     _print_paths(run(options.pop("run"), chosen=indices, pictures=pictures, **options), as_json)
 
 
+@settings_layers()
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--factors", type=click.Path(path_type=Path), help="Network that reads the factors.  [default: packaged]")
+@click.option("--truth/--no-truth", default=None, help="Score against known factors.  [default: where they are known]")
+@click.option("--ckpt", help="Checkpoint.  [default: the run's]")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def score(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, **options: Any) -> None:
+    """Score the directions of a run: held-out RTD and effect, and truth where factors are known."""
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from stylegan2.commands.score import score as judge
+
+    directions, whole, written = judge(run, **options)
+    if as_json:
+        files = [str(path) for path in written]
+        click.echo(json.dumps({**directions.score_table(), **whole, "files": files}, indent=2))
+        return
+    _print_directions(directions, [], as_json=False)
+    for name in ("rescoring", "oracle"):
+        if name in whole:
+            means = f"share {whole[name]['mean_share']:.3f}, Spearman {whole[name]['mean_spearman']:.3f}"
+            click.echo(f"{'mean over factors' if name == 'rescoring' else 'oracle':>18}: {means}")
+    _print_paths(written, as_json=False)
+
+
 def _discover_options(options: dict[str, Any]) -> Any:
     from ganspace_topdis.discovery.settings import DiscoverySettings
     from stylegan2.commands.discover import DiscoverOptions
