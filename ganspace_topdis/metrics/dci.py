@@ -10,6 +10,8 @@ Eastwood & Williams 2018 (A Framework for the Quantitative Evaluation of Disenta
 the gradient-boosted trees of Locatello et al. 2019 (see `boosting`).
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,14 +74,12 @@ def dci(
     Raises:
         InvalidArgumentError: malformed arrays, fewer than two factors vary, or fewer than two latents.
     """
-    from joblib import Parallel, delayed
-
     x_train, y_train, x_test, y_test = check_split(codes_train, factors_train, codes_test, factors_test, min_factors=2)
     if x_train.shape[1] < 2:
         raise InvalidArgumentError("codes of one latent have no completeness; DCI needs at least two latents")
-    fits = Parallel(n_jobs=jobs or -1, prefer="threads")(
-        delayed(boost)(x_train, y_train[:, k], x_test, y_test[:, k], seed + k) for k in range(y_train.shape[1])
-    )
+    with ThreadPoolExecutor(max_workers=jobs or os.cpu_count()) as pool:  # the trees release the interpreter
+        factors = range(y_train.shape[1])
+        fits = list(pool.map(lambda k: boost(x_train, y_train[:, k], x_test, y_test[:, k], seed + k), factors))
     importances = np.stack([fit.importances for fit in fits], axis=1)
     return DCI(
         disentanglement=_concentration(importances),
