@@ -50,7 +50,7 @@ def cli() -> None:
 @click.option("--features", metavar="PX|image", help="Block whose activations are compared.  [default: 16]")
 @click.option("--layers", help='Layers that get the code: "0-3,6", coarse, middle, fine.  [default: all]')
 @click.option("--label", type=int, help="Class, for conditional generators.")
-@click.option("--steps", type=int, default=300, show_default=True, help="Optimisation steps.")
+@click.option("--steps", type=int, default=200, show_default=True, help="Optimisation steps.")
 @click.option("--batch-size", type=int, default=64, show_default=True, help="Points of a cloud.")
 @click.option("--shift", type=float, default=1.0, show_default=True, help="How far a step shifts (see --shift-law).")
 @click.option(
@@ -149,7 +149,7 @@ def score(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, **
     _print_directions(directions, [], as_json=False)
     for name in ("rescoring", "oracle"):
         if name in whole:
-            means = f"share {whole[name]['mean_share']:.3f}, Spearman {whole[name]['mean_spearman']:.3f}"
+            means = f"share {whole[name]['mean_diagonal_share']:.3f}, Spearman {whole[name]['mean_spearman']:.3f}"
             click.echo(f"{'mean over factors' if name == 'rescoring' else 'oracle':>18}: {means}")
     _print_paths(written, as_json=False)
 

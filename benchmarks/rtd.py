@@ -138,7 +138,7 @@ def compare(sizes: list[int], kinds: list[str], limit_s: float) -> list[dict[str
                 theirs = canonical(program(outer, inner))
                 assert theirs.shape == own.shape, f"{name} disagrees on {kind}, N = {n}"
                 np.testing.assert_allclose(theirs, own, atol=1e-6)
-                row[name] = shortest_s(lambda p=program: p(outer, inner), limit_s)  # type: ignore[misc]
+                row[name] = shortest_s(lambda p=program, o=outer, i=inner: p(o, i), limit_s)  # type: ignore[misc]
                 expected_s[name] = row[name] * growth[name]  # type: ignore[operator]
             rows.append(row)
             cells = [f"{row[name] * 1e3:.3g}" if name in row else "-" for name in PROGRAMS]  # type: ignore[operator]

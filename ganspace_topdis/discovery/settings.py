@@ -33,7 +33,7 @@ class DiscoverySettings:
 
     num_directions: int | None = None
     span: SpanKind = "effect"
-    steps: int = 300
+    steps: int = 200
     batch_size: int = 64
     shift: float = 1.0
     shift_law: ShiftLaw = "sigma"

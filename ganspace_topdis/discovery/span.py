@@ -9,7 +9,7 @@ orthonormal rows Q are chosen there; y = Q u has unit variance in every directio
 
 E[J^T J] is estimated from vector-Jacobian products with Gaussian probes g, E[J^T g g^T J] = E[J^T J]: one
 backward pass a code, no step size. The size of the span is read off the spectrum unless given: the axes that
-each hold at least 1/200 of its sum.
+each hold at least 1/400 of its sum.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ __all__ = ["Span", "SpanKind", "effect_span", "find_span", "identity_span", "pca
 
 SpanKind = Literal["effect", "pca", "identity"]
 
-_SMALLEST_SHARE = 1 / 200
+_SMALLEST_SHARE = 1 / 400
 _LARGEST_SIZE = 32
 _NEGLIGIBLE_VARIANCE = 1e-6
 """Principal components of the codes with less than this share of the largest variance are left out."""

@@ -1,0 +1,131 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import cli
+from stylegan2 import Generator, save
+
+FAST = ["--steps", "3", "--num-span-codes", "200", "--batch-size", "16", "--picture-seeds", "0-1", "--frames", "3"]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    return int(left.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    generator = Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=2, channel_base=128, channel_max=16)
+    return save(generator.eval(), tmp_path_factory.mktemp("ckpt") / "small.safetensors")
+
+
+@pytest.fixture(scope="module")
+def finished(checkpoint, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "small"
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--directions", "3", *FAST) == 0
+    return out
+
+
+def test_help_answers_without_torch():
+    code = "import sys, cli; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(cli.__file__).parent)
+
+
+def test_a_run_folder_holds_directions_scores_pictures_and_page(finished):
+    for name in ("directions.safetensors", "scores.json", "explorer.html", "traversals/overview.png", "config.json"):
+        assert (finished / name).stat().st_size > 0
+    assert len(list((finished / "traversals").glob("direction_*.webp"))) == 3
+    assert len((finished / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_the_same_command_again_leaves_the_directions_alone(checkpoint, finished):
+    before = (finished / "directions.safetensors").read_bytes()
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(finished), "--directions", "3", *FAST) == 0
+    assert (finished / "directions.safetensors").read_bytes() == before
+
+
+def test_two_runs_with_one_seed_give_identical_directions(checkpoint, finished, tmp_path):
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(tmp_path / "b"), "--directions", "3", *FAST) == 0
+    assert (tmp_path / "b/directions.safetensors").read_bytes() == (finished / "directions.safetensors").read_bytes()
+
+
+def test_another_configuration_in_the_folder_is_refused(checkpoint, finished, capsys):
+    code = run("discover", "--ckpt", str(checkpoint), "--out", str(finished), "--directions", "2", *FAST)
+    assert code == 1
+    assert "num_directions was 3, is now 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["random", "span-axes", "ganspace", "sefa", "axes"])
+def test_every_baseline_runs(checkpoint, tmp_path, method, capsys):
+    out = tmp_path / method
+    code = run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--method", method, "--json", *FAST)
+    assert code == 0
+    assert json.loads(capsys.readouterr().out)["method"] == method
+
+
+@pytest.mark.parametrize("picture_format", ["png", "webp", "gif"])
+def test_traverse_draws_the_named_direction(finished, picture_format, capsys, tmp_path):
+    options = ["--direction", "1", "--seeds", "1-2", "--steps", "3", "--layers", "0-3", "--format", picture_format]
+    assert run("traverse", "--directions", str(finished), "--out", str(tmp_path), *options) == 0
+    (path,) = capsys.readouterr().out.split()
+    assert Path(path).name == f"direction_01_seeds_1-2_layers_0-3.{picture_format}"
+    assert Path(path).stat().st_size > 0
+
+
+def test_score_without_known_factors_says_what_would_work(finished, capsys):
+    assert run("score", str(finished), "--truth") == 2
+    assert "--factors" in capsys.readouterr().err
+
+
+def test_score_judges_again_on_fresh_codes(finished, capsys):
+    assert run("score", str(finished), "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["directions"]) == 3
+
+
+def test_a_checkpoint_that_the_directions_were_not_made_for_is_refused(finished, tmp_path, capsys):
+    other = save(Generator(z_dim=8, w_dim=8, img_resolution=16, channel_base=128).eval(), tmp_path / "o.safetensors")
+    assert run("traverse", "--directions", str(finished), "--ckpt", str(other)) == 1
+    assert "SHA-256" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "code"),
+    [
+        (["--ckpt", "nowhere.pkl"], "nowhere.pkl", 1),
+        (["--directions", "99"], "99 directions were asked for", 2),
+        (["--layers", "0-99"], "do not exist", 2),
+        (["--layers", "x"], "--layers", 2),
+        (["--features", "12"], "12 px", 2),
+        (["--label", "1"], "not conditional", 2),
+        (["--steps", "-1"], "steps is -1", 2),
+        (["--device", "tpu"], "device is 'tpu'", 2),
+        (["--picture-seeds", "a"], "--picture-seeds", 2),
+        (["--frames", "4"], "odd", 2),
+    ],
+)
+def test_bad_input_is_one_line_and_the_right_exit_code(checkpoint, tmp_path, capsys, options, message, code):
+    base = ["--ckpt", str(checkpoint), "--out", str(tmp_path / "run"), "--num-span-codes", "200", "--steps", "1"]
+    assert run("discover", *base, *options) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"\x89PNG\r\n", b"cos\nsystem\n(S'true'\ntR."])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, capsys, content):
+    path = tmp_path / "bad.pkl"
+    path.write_bytes(content)
+    assert run("discover", "--ckpt", str(path), "--out", str(tmp_path / "run")) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_directions_missing_in_a_run_folder_are_named(tmp_path, capsys):
+    assert run("traverse", "--directions", str(tmp_path)) == 1
+    assert "holds no directions.safetensors" in capsys.readouterr().err
