@@ -149,7 +149,7 @@ def score(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, **
     _print_directions(directions, [], as_json=False)
     for name in ("rescoring", "oracle"):
         if name in whole:
-            means = f"share {whole[name]['mean_diagonal_share']:.3f}, Spearman {whole[name]['mean_spearman']:.3f}"
+            means = f"share {whole[name]['mean_share']:.3f}, Spearman {whole[name]['mean_spearman']:.3f}"
             click.echo(f"{'mean over factors' if name == 'rescoring' else 'oracle':>18}: {means}")
     _print_paths(written, as_json=False)
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from ganspace_topdis.evaluation.oracle import oracle_directions
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -23,7 +22,7 @@ from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, sefa
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
-from ganspace_topdis.evaluation.rescoring import rescore
+from ganspace_topdis.evaluation.rescoring import oracle, rescore
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import load
 from stylegan2.commands.discover import style_weights
@@ -62,7 +61,6 @@ def scenes(seed: int, steps: int) -> Rows:
     rng = torch.Generator().manual_seed(10_000 + seed)
     with torch.no_grad():
         judged, many = space.sample_codes(200, rng), space.sample_codes(4000, rng)
-        images = torch.cat([space.images(part) for part in many.split(256)])
     since = time.monotonic()
     search = Discovery(space.features, space.sample_codes, DiscoverySettings(steps=steps, seed=seed))
     while not search.finished:
@@ -75,12 +73,12 @@ def scenes(seed: int, steps: int) -> Rows:
         "ganspace": lambda: ganspace(many, size),
         "span-axes": lambda: search.directions(torch.eye(size)),
         "topdis": search.directions,
-        "oracle": lambda: oracle_directions(many, network.read(images)),
+        "oracle": lambda: oracle(space.images, network.read, many),
     }
     rows: Rows = {}
     for name, directions in found.items():
-        result = rescore(space.images, network, directions(), judged)
-        rows[name] = [(result.mean_diagonal_share, result.mean_spearman, seconds if name == "topdis" else 0.0)]
+        result = rescore(space.images, network.read, judged, directions())
+        rows[name] = [(result.mean_share, result.mean_spearman, seconds if name == "topdis" else 0.0)]
     return rows
 
 

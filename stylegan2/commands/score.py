@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ganspace_topdis.evaluation.oracle import oracle_directions
 
 from ganspace_topdis.discovery.held_out import judge_held_out
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
-from ganspace_topdis.evaluation.readings import Readings
-from ganspace_topdis.evaluation.rescoring import Rescoring, rescore
+from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import sha256_of, write_json
@@ -113,20 +111,13 @@ def _truth(space: WSpace, directions: Directions, network: FactorNetwork) -> tup
             f"the factor network reads images of {network.resolution} px, the generator makes {size} px"
         )
     rng = torch.Generator().manual_seed(_SCORE_STREAM)
+    codes = space.sample_codes(_NUM_CODES, rng)
     with torch.no_grad():
-        codes, many = space.sample_codes(_NUM_CODES, rng), space.sample_codes(_NUM_ORACLE_CODES, rng)
-        readings = Readings.concatenate([network.read(space.images(part)) for part in many.split(256)])
-    result = rescore(space.images, network, directions, codes)
-    best = rescore(space.images, network, oracle_directions(many, readings), codes)
-    columns = _by_direction(result, directions.num_directions)
-    return columns, {"rescoring": result.as_dict(), "oracle": best.as_dict()}
-
-
-def _by_direction(result: Rescoring, num_directions: int) -> dict[str, Any]:
-    """For each direction the factor matched to it (None without one), its share and Spearman."""
-    places = [result.matched.index(row) if row in result.matched else None for row in range(num_directions)]
-    return {
-        "factor": [None if place is None else result.factors[place] for place in places],
-        "share": [None if place is None else result.diagonal_share[place] for place in places],
-        "spearman": [None if place is None else result.spearman[place] for place in places],
-    }
+        best = oracle(space.images, network.read, space.sample_codes(_NUM_ORACLE_CODES, rng))
+        result = rescore(space.images, network.read, codes, directions)
+        whole = {
+            "rescoring": result.as_dict(),
+            "oracle": rescore(space.images, network.read, codes, best).as_dict(),
+            "noise_floor": noise_floor(space.images, network.read, codes),
+        }
+    return result.columns(), whole
