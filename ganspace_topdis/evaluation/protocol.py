@@ -1,0 +1,175 @@
+"""The published protocol: disentanglement metrics for directions, through an encoder trained on fakes.
+
+Codes are drawn and images generated; a small encoder learns the codes' standardised coordinates along the K
+directions from the images; its outputs on real labelled images are then scored as a VAE's codes are: MIG, DCI
+and the FactorVAE score. An encoder that cannot see a coordinate predicts its mean, and that latent is pruned.
+
+Khrulkov et al. 2021 (Disentangled Representations from Non-Disentangled Models); Ren et al. 2022 (DisCo). The
+FactorVAE score takes fewer votes than the literature's 15,000, each of which needs its own labelled images.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.evaluation.encoders import pooled, small_encoder, train
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.metrics.dci import dci
+from ganspace_topdis.metrics.factor_vae import least_varying, score_votes
+from ganspace_topdis.metrics.mig import mig
+
+__all__ = ["ProtocolScores", "ProtocolSettings", "encoder_protocol"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolSettings:
+    """How the encoder is trained and scored; the numbers are small enough for two processor cores.
+
+    Attributes:
+        num_steps: optimiser steps of the encoder.
+        batch_size: images at once.
+        num_train: labelled images for MIG and for fitting DCI.
+        num_test: further labelled images for DCI's accuracy.
+        num_votes: FactorVAE votes, two thirds of them for learning.
+        vote_size: images a vote.
+        min_std: latents of a smaller standard deviation take no part in votes.
+        width: channels of the encoder's first layer.
+        learning_rate: peak rate of Adam.
+        seed: of everything.
+    """
+
+    num_steps: int = 1000
+    batch_size: int = 64
+    num_train: int = 5000
+    num_test: int = 2500
+    num_votes: int = 600
+    vote_size: int = 32
+    min_std: float = 0.05
+    width: int = 16
+    learning_rate: float = 3e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        counts = (self.num_steps, self.batch_size, self.num_train, self.num_test, self.num_votes, self.vote_size)
+        if min(counts) < 2 or self.width < 1:
+            raise InvalidArgumentError(f"protocol settings {self} are not allowed: counts from 2, width from 1")
+
+
+@dataclass(frozen=True)
+class ProtocolScores:
+    """What the encoder's codes score on labelled images; see the metrics of the same names.
+
+    Attributes:
+        encoder_error: the encoder's mean squared error over its last generated images; 1 is guessing.
+    """
+
+    mig: float
+    disentanglement: float
+    completeness: float
+    informativeness: float
+    factor_vae_score: float
+    encoder_error: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        return asdict(self)
+
+
+def encoder_protocol(
+    generate: Callable[[Tensor], Tensor],
+    directions: Directions,
+    codes: Tensor,
+    draw: Callable[[Any], Tensor],
+    factor_sizes: Sequence[int],
+    settings: ProtocolSettings = ProtocolSettings(),
+) -> ProtocolScores:
+    """Train the encoder on images of `codes` and score it on labelled images.
+
+    Args:
+        generate: codes to images (N, C, H, W) in [-1, 1], the same image for the same code.
+        directions: K directions, at least two.
+        codes: (N, D) or (N, num_layers, D); thousands.
+        draw: factor indices (n, F) -> real images (n, C, H, W) in [-1, 1]; for a data set in memory, a look-up.
+        factor_sizes: how many values each of the F factors takes; at least two factors must vary.
+        settings: training and sizes.
+
+    Raises:
+        InvalidArgumentError: fewer than two directions, codes or varying factors.
+    """
+    sizes = np.array(factor_sizes)
+    if directions.num_directions < 2 or len(codes) < 2 or (sizes > 1).sum() < 2:
+        raise InvalidArgumentError(
+            f"{directions.num_directions} directions, {len(codes)} codes, factor sizes {tuple(factor_sizes)}: the "
+            "protocol needs at least two directions, codes and factors that vary"
+        )
+    encode, error = _train_encoder(generate, directions, codes, settings)
+
+    def codes_of(indices: Any) -> Any:
+        parts = np.array_split(indices, max(1, len(indices) // settings.batch_size))
+        return np.concatenate([encode(draw(part).to(codes.device)) for part in parts])
+
+    rng = np.random.default_rng(settings.seed)
+    factors = rng.integers(0, sizes, size=(settings.num_train + settings.num_test, len(sizes)))
+    latents = codes_of(factors)
+    first, rest = slice(None, settings.num_train), slice(settings.num_train, None)
+    scores = dci(latents[first], factors[first], latents[rest], factors[rest], seed=settings.seed)
+    return ProtocolScores(
+        mig=mig(latents[first], factors[first]),
+        disentanglement=scores.disentanglement,
+        completeness=scores.completeness,
+        informativeness=scores.informativeness_test,
+        factor_vae_score=_votes(codes_of, latents[first].var(axis=0, ddof=1), sizes, settings, rng),
+        encoder_error=error,
+    )
+
+
+def _train_encoder(
+    generate: Callable[[Tensor], Tensor], directions: Directions, codes: Tensor, settings: ProtocolSettings
+) -> tuple[Callable[[Tensor], Any], float]:
+    """The trained encoder, images to (n, K) arrays, and its error on the last tenth of its steps."""
+    rng = torch.Generator().manual_seed(settings.seed)
+    labels = directions.coordinates(codes if codes.ndim == 2 else codes[:, 0])
+    labels = (labels - labels.mean(dim=0)) / labels.std(dim=0).clamp(min=1e-12)
+    errors: list[float] = []
+
+    def draw(_: int) -> tuple[Tensor, Tensor]:
+        rows = torch.randint(len(codes), (settings.batch_size,), generator=rng).to(codes.device)
+        with torch.no_grad():
+            return pooled(generate(codes[rows])), labels[rows]
+
+    def loss(predicted: Tensor, target: Tensor) -> Tensor:
+        value = nn.functional.mse_loss(predicted, target)
+        errors.append(float(value.detach()))
+        return value
+
+    sample = draw(0)[0]
+    network = small_encoder(
+        sample.shape[1], directions.num_directions, sample.shape[-1], settings.width, settings.seed
+    ).to(codes.device)
+    train(network, draw, loss, settings.num_steps, settings.learning_rate)
+
+    @torch.no_grad()
+    def encode(images: Tensor) -> Any:
+        return network(pooled(images)).cpu().double().numpy()
+
+    return encode, float(np.mean(errors[-max(1, len(errors) // 10) :]))
+
+
+def _votes(
+    codes_of: Callable[[Any], Any], variances: Any, sizes: Any, settings: ProtocolSettings, rng: np.random.Generator
+) -> float:
+    """The FactorVAE score by drawing the images of every vote; 0 when no latent is live."""
+    active = (np.sqrt(variances) >= settings.min_std) & (variances > 0)
+    if not active.any():
+        return 0.0
+    held = rng.choice(np.flatnonzero(sizes > 1), size=settings.num_votes)
+    values = rng.integers(0, sizes, size=(settings.num_votes, settings.vote_size, len(sizes)))
+    votes = np.arange(settings.num_votes)
+    values[votes, :, held] = values[votes, 0, held][:, None]
+    batches = codes_of(values.reshape(-1, len(sizes))).reshape(settings.num_votes, settings.vote_size, -1)
+    return score_votes(least_varying(batches, variances, active), held, max(1, 2 * settings.num_votes // 3))

@@ -1,0 +1,126 @@
+"""Can a network tell which direction was applied? The reconstructor's accuracy, which needs no truth.
+
+A small network sees an image and the same image moved by +-`amount_sigma` along one of K directions, and names
+the direction; its accuracy on codes that it has not seen says how distinct the directions are. Chance is 1/K.
+
+Voynov & Babenko 2020 (Unsupervised Discovery of Interpretable Directions in the GAN Latent Space) train it
+together with the directions; here the directions are given.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.evaluation.encoders import pooled, small_encoder, train
+from ganspace_topdis.latent.directions import Directions
+
+__all__ = ["Reconstruction", "ReconstructorSettings", "reconstructor_accuracy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructorSettings:
+    """How the reconstructor is trained.
+
+    Attributes:
+        num_steps: optimiser steps.
+        batch_size: pairs a step.
+        amount_sigma: how far codes move, standard deviations.
+        held_out: share of the codes kept for the test.
+        width: channels of the first layer.
+        learning_rate: peak rate of Adam.
+        seed: of weights and draws.
+    """
+
+    num_steps: int = 300
+    batch_size: int = 64
+    amount_sigma: float = 2.0
+    held_out: float = 0.25
+    width: int = 16
+    learning_rate: float = 3e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.num_steps, self.batch_size, self.width) < 1 or not 0 < self.held_out < 1:
+            raise InvalidArgumentError(
+                f"reconstructor settings {self} are not allowed: steps, batch and width from 1, held_out in (0, 1)"
+            )
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Share of held-out pairs whose direction was named, and the share that guessing gets."""
+
+    accuracy: float
+    chance: float
+    num_pairs: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        return asdict(self)
+
+
+def reconstructor_accuracy(
+    generate: Callable[[Tensor], Tensor],
+    directions: Directions,
+    codes: Tensor,
+    settings: ReconstructorSettings = ReconstructorSettings(),
+) -> Reconstruction:
+    """Train a reconstructor on most of `codes` and test it on the rest, every direction with every one of them.
+
+    Args:
+        generate: codes to images (N, C, H, W), square.
+        directions: K directions, at least two.
+        codes: (N, D) or (N, num_layers, D), at least four; a thousand or more is better.
+        settings: training.
+
+    Raises:
+        InvalidArgumentError: fewer than two directions or four codes.
+    """
+    if directions.num_directions < 2 or len(codes) < 4:
+        raise InvalidArgumentError(
+            f"{directions.num_directions} directions and {len(codes)} codes: give at least 2 and 4"
+        )
+    rng = torch.Generator().manual_seed(settings.seed)
+    num_test = max(1, int(settings.held_out * len(codes)))
+    seen, held_out = codes[num_test:], codes[:num_test]
+
+    def draw(_: int) -> tuple[Tensor, Tensor]:
+        rows = torch.randint(len(seen), (settings.batch_size,), generator=rng)
+        labels = torch.randint(directions.num_directions, (settings.batch_size,), generator=rng)
+        return _pairs(generate, directions, seen[rows], labels, settings.amount_sigma, rng), labels.to(codes.device)
+
+    sample = draw(0)[0]
+    network = small_encoder(
+        sample.shape[1], directions.num_directions, sample.shape[-1], settings.width, settings.seed
+    ).to(codes.device)
+    train(network, draw, nn.functional.cross_entropy, settings.num_steps, settings.learning_rate)
+    right = 0
+    for index in range(directions.num_directions):
+        labels = torch.full((num_test,), index)
+        with torch.no_grad():
+            for rows in torch.arange(num_test).split(settings.batch_size):
+                pairs = _pairs(generate, directions, held_out[rows], labels[rows], settings.amount_sigma, rng)
+                right += int((network(pairs).argmax(dim=1) == index).sum())
+    num_pairs = num_test * directions.num_directions
+    return Reconstruction(right / num_pairs, 1 / directions.num_directions, num_pairs)
+
+
+@torch.no_grad()
+def _pairs(
+    generate: Callable[[Tensor], Tensor],
+    directions: Directions,
+    codes: Tensor,
+    labels: Tensor,
+    amount: float,
+    rng: torch.Generator,
+) -> Tensor:
+    """Images before, and the change to after, side by side as channels (N, 2C, H, W)."""
+    signs = torch.randint(0, 2, (len(codes),), generator=rng) * 2 - 1
+    steps = directions.vectors[labels].to(codes) * (amount * signs).to(codes)[:, None]
+    moved = codes + (steps if codes.ndim == 2 else steps[:, None])
+    before, after = pooled(generate(codes)), pooled(generate(moved))
+    return torch.cat([before, after - before], dim=1)
