@@ -48,3 +48,8 @@ def test_a_seed_repeats_its_score() -> None:
 def test_votes_without_a_test_set_are_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="leave votes"):
         score_votes([0, 1], [0, 1], num_train=2)
+
+
+def test_own_draws_match_the_reference_on_a_grid_with_a_constant_factor_up_to_its_removal(load_reference: Any) -> None:
+    case = load_reference("constant_factor")
+    assert factor_vae_score(case.grid_codes, case.sizes) == factor_vae_score(case.grid_codes, case.sizes[1:])
