@@ -8,7 +8,7 @@ from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
 
-SETTINGS = DiscoverySettings(span="identity", steps=8, batch_size=24, num_span_codes=256)
+SETTINGS = DiscoverySettings(span="identity", steps=8, batch_size=24, num_span_codes=256, shift=0.25)
 
 
 def start(settings: DiscoverySettings = SETTINGS) -> Discovery:

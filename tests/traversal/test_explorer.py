@@ -278,7 +278,9 @@ def test_renamed_and_starred_directions_are_saved_as_read_names_reads_them(open_
 def test_names_survive_a_reload(open_page: Open) -> None:
     browser = open_page(source="reload")
     browser.press("s")
+    browser.run("window.beforeReload = 1")
     browser.send("Page.reload")
+    browser.wait_for("!window.beforeReload && document.readyState === 'complete' && document.querySelector('.star')")
     settle(browser)
     assert browser.run("document.querySelector('.star').getAttribute('aria-pressed')") == "true"
 
