@@ -154,9 +154,9 @@ def large(kinds: list[str]) -> None:
         for n in (1024, 4096):
             outer, inner = matrices(kind, n)
             edges = inner[np.triu_indices(n, 1)]
-            seconds[n] = shortest_s(lambda a=outer, b=inner: cross_barcode(a, b), 30)  # type: ignore[misc]
+            seconds[n] = shortest_s(lambda a=outer, b=inner: cross_barcode(a, b), 10)  # type: ignore[misc]
             sorting = {
-                name: shortest_s(lambda f=f, e=edges: f(e), 10)  # type: ignore[misc]
+                name: shortest_s(lambda f=f, e=edges: f(e), 5)  # type: ignore[misc]
                 for name, f in (("sort", np.sort), ("argsort", np.argsort))
             }
             print(

@@ -4,6 +4,7 @@ The kernels are compiled at their first call and cached on disk. They release th
 runs one pair of matrices each. Results come back in the order of the pairs, whatever the number of threads.
 """
 
+import contextlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from types import ModuleType
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+with contextlib.suppress(ImportError):
+    import numba  # noqa: F401  loaded with the package, so that the first barcode need not wait for it
 
 __all__ = ["MAX_POINTS", "as_bits", "bars_of_pairs", "is_valid_pair", "spanning_tree"]
 
