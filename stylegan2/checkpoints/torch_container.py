@@ -7,6 +7,7 @@ the object, the list of keys) and then, for each key, an int64 count and the byt
 Source: torch/serialization.py describes both.
 """
 
+import encodings.cp437  # noqa: F401  (zipfile loads it at need; nothing may be imported while a file is read)
 import io
 import struct
 import zipfile

@@ -1,0 +1,125 @@
+"""Say what is in a file of weights, and write it in another format.
+
+A generator goes into our own sealed safetensors file bit for bit, or into rosinality's layout, which many editing
+tools read. rosinality's networks know no classes, no clamp and only the "skip" architecture.
+"""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.files import sha256_of, write_bytes
+from stylegan2.checkpoints.native import save
+from stylegan2.generator import Generator
+from stylegan2.loading import load, locate, read
+
+__all__ = ["FORMATS", "convert", "inspect", "rosinality_tensors"]
+
+FORMATS = ("safetensors", "rosinality")
+
+
+def inspect(path_or_name: str | os.PathLike[str]) -> dict[str, Any]:
+    """What is in a file of weights, as JSON values: format, sizes, layers, and what had to be inferred.
+
+    Raises:
+        CheckpointError: the file cannot be used.
+    """
+    checkpoint = read(path_or_name)
+    generator = Generator.adopt(checkpoint.state_dict, **checkpoint.overrides)
+    config = generator.config
+    return {
+        "format": checkpoint.format,
+        "sha256": sha256_of(locate(path_or_name)),
+        "num_parameters": sum(parameter.numel() for parameter in generator.parameters()),
+        "num_ws": config.num_ws,
+        "conditional": config.c_dim > 0,
+        **config.to_dict(),
+        "channels": dict(zip(map(str, config.resolutions), config.widths, strict=True)),
+        "notes": list(checkpoint.notes),
+    }
+
+
+def convert(
+    path_or_name: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    to: str = "safetensors",
+    half: bool = False,
+) -> Path:
+    """Read a file of weights of any kind and write it as `out`, atomically; return `out`.
+
+    Args:
+        path_or_name: what `stylegan2.load` takes.
+        out: the file to write.
+        to: "safetensors" (our own) or "rosinality".
+        half: store in half precision; for "safetensors" only.
+
+    Raises:
+        CheckpointError: the file cannot be used.
+        InvalidArgumentError: the format is unknown or cannot hold this generator.
+        RunFolderError: `out` cannot be written.
+    """
+    if to not in FORMATS:
+        raise InvalidArgumentError(f"to={to!r} is not allowed; give one of {', '.join(FORMATS)}")
+    if half and to != "safetensors":
+        raise InvalidArgumentError(f"half=True is not allowed with to={to!r}; give safetensors")
+    generator = load(path_or_name)
+    if to == "safetensors":
+        return save(generator, out, half=half, source={"sha256": sha256_of(locate(path_or_name))})
+    buffer = io.BytesIO()
+    content = {"g_ema": rosinality_tensors(generator), "latent_avg": generator.mapping.w_avg.clone()}
+    torch.save(content, buffer)
+    return write_bytes(out, buffer.getvalue())
+
+
+def rosinality_tensors(generator: Generator) -> dict[str, Tensor]:
+    """The generator's tensors under rosinality's names; a clamp, which that code lacks, is left out.
+
+    Raises:
+        InvalidArgumentError: the generator is conditional or not of the "skip" architecture.
+    """
+    config = generator.config
+    if config.architecture != "skip" or config.c_dim > 0 or not config.use_noise:
+        raise InvalidArgumentError(
+            "to='rosinality' is not allowed for this generator: that layout holds unconditional generators of the "
+            "skip architecture with noise; give safetensors"
+        )
+    state = {name: tensor.detach().cpu() for name, tensor in generator.state_dict().items()}
+    tensors = {"input.input": state["synthesis.b4.const"][None].clone()}
+    for index in range(config.num_mapping_layers):
+        for part in ("weight", "bias"):
+            tensors[f"style.{index + 1}.{part}"] = state[f"mapping.fc{index}.{part}"].clone()
+    convolutions = [f"synthesis.b{side}.conv{half}" for side in config.resolutions for half in (0, 1)][1:]
+    for index, source in enumerate(convolutions):
+        target = "conv1" if index == 0 else f"convs.{index - 1}"
+        tensors.update(_convolution(state, source, target))
+        tensors[f"noises.noise_{index}"] = state[f"{source}.noise_const"][None, None].clone()
+    for index, side in enumerate(config.resolutions):
+        target = "to_rgb1" if index == 0 else f"to_rgbs.{index - 1}"
+        tensors.update(_modulated(state, f"synthesis.b{side}.torgb", target))
+        tensors[f"{target}.bias"] = state[f"synthesis.b{side}.torgb.bias"].reshape(1, -1, 1, 1).clone()
+        if index > 0:
+            tensors[f"{target}.upsample.kernel"] = 4 * state[f"synthesis.b{side}.resample_filter"]
+    return tensors
+
+
+def _convolution(state: dict[str, Tensor], source: str, target: str) -> dict[str, Tensor]:
+    tensors = _modulated(state, source, target)
+    tensors[f"{target}.noise.weight"] = state[f"{source}.noise_strength"].reshape(1).clone()
+    tensors[f"{target}.activate.bias"] = state[f"{source}.bias"].clone()
+    if source.endswith("conv0"):
+        tensors[f"{target}.conv.blur.kernel"] = 4 * state[f"{source}.resample_filter"]
+    return tensors
+
+
+def _modulated(state: dict[str, Tensor], source: str, target: str) -> dict[str, Tensor]:
+    return {
+        f"{target}.conv.weight": state[f"{source}.weight"][None].clone(),
+        f"{target}.conv.modulation.weight": state[f"{source}.affine.weight"].clone(),
+        f"{target}.conv.modulation.bias": state[f"{source}.affine.bias"].clone(),
+    }
