@@ -154,6 +154,32 @@ def score(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, **
     _print_paths(written, as_json=False)
 
 
+@settings_layers()
+@cli.command()
+@click.argument("x", type=click.Path(path_type=Path))
+@click.argument("y", type=click.Path(path_type=Path))
+@click.option("--trials", type=int, default=10, show_default=True, help="Random subsets.")
+@click.option("--batch", type=int, default=500, show_default=True, help="Points of a subset.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the barcode here (.png).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def rtd(context: click.Context, *, dry_run: bool, as_json: bool, x: Path, y: Path, **options: Any) -> None:
+    """Print the RTD of two clouds in .npy files, whose rows correspond, with its spread."""
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from ganspace_topdis.topology.command import rtd_of_files
+
+    score = rtd_of_files(x, y, **options)
+    if as_json:
+        click.echo(json.dumps({"rtd": score.mean, "std": score.std, "values": list(score.values)}, indent=2))
+        return
+    click.echo(f"RTD {score.mean:.6g} ± {score.std:.2g} ({len(score.values)} subsets of {score.num_points} points)")
+    if options["plot"] is not None:
+        click.echo(options["plot"])
+
+
 def _discover_options(options: dict[str, Any]) -> Any:
     from ganspace_topdis.discovery.settings import DiscoverySettings
     from stylegan2.commands.discover import DiscoverOptions

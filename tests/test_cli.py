@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -129,3 +130,25 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, capsys, content):
 def test_directions_missing_in_a_run_folder_are_named(tmp_path, capsys):
     assert run("traverse", "--directions", str(tmp_path)) == 1
     assert "holds no directions.safetensors" in capsys.readouterr().err
+
+
+def test_rtd_prints_the_divergence_of_two_files_and_draws_it(tmp_path, capsys):
+    cloud = torch.randn(30, 3, generator=torch.Generator().manual_seed(0)).numpy()
+    np.save(tmp_path / "x.npy", cloud)
+    np.save(tmp_path / "y.npy", cloud**3)
+    files = [str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
+    assert run("rtd", *files, "--plot", str(tmp_path / "bars.png")) == 0
+    assert float(capsys.readouterr().out.split()[1]) > 0
+    assert (tmp_path / "bars.png").stat().st_size > 0
+    assert run("rtd", files[0], files[0], "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rtd"] == 0
+
+
+def test_rtd_refuses_clouds_that_do_not_correspond_and_files_of_objects(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.zeros((4, 2)))
+    np.save(tmp_path / "y.npy", np.zeros((5, 2)))
+    np.save(tmp_path / "o.npy", np.array([{}], dtype=object), allow_pickle=True)
+    assert run("rtd", str(tmp_path / "x.npy"), str(tmp_path / "y.npy")) == 2
+    assert run("rtd", str(tmp_path / "x.npy"), str(tmp_path / "o.npy")) == 1
+    assert run("rtd", str(tmp_path / "x.npy"), str(tmp_path / "missing.npy")) == 1
+    assert "Traceback" not in capsys.readouterr().err
