@@ -180,6 +180,35 @@ def rtd(context: click.Context, *, dry_run: bool, as_json: bool, x: Path, y: Pat
         click.echo(options["plot"])
 
 
+@cli.command()
+@click.argument("ckpt")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def inspect(ckpt: str, as_json: bool) -> None:
+    """Say what a checkpoint is: format, sizes, layers, and what was inferred. Nothing in it is executed."""
+    from stylegan2.conversion import inspect as look
+
+    facts = look(ckpt)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        click.echo(f"{name.replace('_', ' '):>19}  {value}")
+
+
+@cli.command()
+@click.argument("ckpt")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--to", "kind", type=click.Choice(["safetensors", "rosinality"]), default="safetensors", show_default=True
+)
+@click.option("--half", is_flag=True, help="Store in half precision (safetensors).")
+def convert(ckpt: str, out: Path, kind: str, half: bool) -> None:
+    """Write the generator of any checkpoint as safetensors, or in rosinality's layout."""
+    from stylegan2.conversion import convert as write
+
+    click.echo(write(ckpt, out, to=kind, half=half))
+
+
 def _discover_options(options: dict[str, Any]) -> Any:
     from ganspace_topdis.discovery.settings import DiscoverySettings
     from stylegan2.commands.discover import DiscoverOptions

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import cli
-from stylegan2 import Generator, save
+from stylegan2 import Generator, load, save
 
 FAST = ["--steps", "3", "--num-span-codes", "200", "--batch-size", "16", "--picture-seeds", "0-1", "--frames", "3"]
 
@@ -152,3 +152,21 @@ def test_rtd_refuses_clouds_that_do_not_correspond_and_files_of_objects(tmp_path
     assert run("rtd", str(tmp_path / "x.npy"), str(tmp_path / "o.npy")) == 1
     assert run("rtd", str(tmp_path / "x.npy"), str(tmp_path / "missing.npy")) == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_inspect_names_format_and_sizes(checkpoint, capsys):
+    assert run("inspect", str(checkpoint)) == 0
+    assert "safetensors" in capsys.readouterr().out
+    assert run("inspect", str(checkpoint), "--json") == 0
+    assert "16" in json.dumps(json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "rosinality"])
+def test_convert_round_trips_bit_for_bit(tmp_path, kind):
+    options = {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "num_mapping_layers": 2, "channel_base": 128}
+    first = save(Generator(**options).eval(), tmp_path / "a.safetensors")
+    middle, last = tmp_path / f"b.{'pt' if kind == 'rosinality' else 'safetensors'}", tmp_path / "c.safetensors"
+    assert run("convert", str(first), str(middle), "--to", kind) == 0
+    assert run("convert", str(middle), str(last)) == 0
+    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(load(first)(z), load(last)(z))
