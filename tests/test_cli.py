@@ -1,6 +1,8 @@
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +172,22 @@ def test_convert_round_trips_bit_for_bit(tmp_path, kind):
     assert run("convert", str(middle), str(last)) == 0
     z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(load(first)(z), load(last)(z))
+
+
+def test_a_stopped_run_goes_on_to_the_same_directions(checkpoint, tmp_path):
+    options = ["--num-span-codes", "200", "--steps", "60", "--picture-seeds", "0", "--frames", "3", "--directions", "3"]
+    command = [sys.executable, "-m", "cli", "discover", "--ckpt", str(checkpoint), *options, "--out"]
+    folder = Path(cli.__file__).parent
+    process = subprocess.Popen([*command, str(tmp_path / "a")], cwd=folder, stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "a/metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert "the same command goes on from there" in error
+    for name in ("a", "b"):
+        subprocess.run([*command, str(tmp_path / name)], cwd=folder, check=True, capture_output=True)
+    stopped, whole = ((tmp_path / name / "directions.safetensors").read_bytes() for name in ("a", "b"))
+    assert stopped == whole
