@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable
 
 import torch
-from scipy.optimize import linear_sum_assignment
-from torch import Tensor
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, sefa
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
+from ganspace_topdis.evaluation.recovery import recovery
 from ganspace_topdis.evaluation.rescoring import oracle, rescore
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import load
@@ -48,10 +47,8 @@ def hand_built(seed: int, steps: int) -> Rows:
         "axes": coordinate_axes(codes, 6),
         "topdis": search.directions(),
     }
-    cosines = {name: _matched_cosines(each.vectors, generator.true_directions) for name, each in found.items()}
-    return {
-        name: [(float(c.mean()), float(c.min()), seconds if name == "topdis" else 0.0)] for name, c in cosines.items()
-    }
+    found_again = {name: recovery(each.vectors, generator.true_directions) for name, each in found.items()}
+    return {name: [(r.mean, r.worst, seconds if name == "topdis" else 0.0)] for name, r in found_again.items()}
 
 
 def scenes(seed: int, steps: int) -> Rows:
@@ -80,12 +77,6 @@ def scenes(seed: int, steps: int) -> Rows:
         result = rescore(space.images, network.read, judged, directions())
         rows[name] = [(result.mean_share, result.mean_spearman, seconds if name == "topdis" else 0.0)]
     return rows
-
-
-def _matched_cosines(vectors: Tensor, truth: Tensor) -> Tensor:
-    cosines = (torch.nn.functional.normalize(vectors, dim=1) @ truth.T).abs()
-    rows, columns = linear_sum_assignment(-cosines.numpy())
-    return cosines[rows, columns]
 
 
 def main() -> None:

@@ -86,12 +86,12 @@ def pca_span(codes: Tensor, *, size: int | None = None) -> Span:
 
 def identity_span(codes: Tensor, *, size: int | None = None) -> Span:
     """All principal components of `codes` (n, D): no choice is made."""
-    span = pca_span(codes, size=None if size is None else size)
-    if size is not None and size < len(span.spectrum):
+    mean, whiten, colour, variances = _whitening(codes)
+    if size is not None and _checked_size(size, variances) < len(variances):
         raise InvalidArgumentError(
-            f"the identity span has {len(span.spectrum)} axes and takes no fewer, got {size}; use span='pca'"
+            f"the identity span has {len(variances)} axes and takes no fewer, got {size}; use span='pca'"
         )
-    return pca_span(codes, size=len(span.spectrum))
+    return Span(mean=mean, axes=colour, projection=whiten, spectrum=variances / variances.sum())
 
 
 def effect_span(

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from ganspace_topdis.discovery.span import identity_span
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.evaluation.readings import Readings, change, unwrapped
+from ganspace_topdis.evaluation.recovery import match
 from ganspace_topdis.latent.directions import Directions
 
 __all__ = ["Rescoring", "noise_floor", "oracle", "rescore"]
@@ -187,9 +187,7 @@ def _correlation(rows: Tensor, column: Tensor) -> Tensor:
 
 def _matched(factors: Sequence[Factor], matrix: Tensor, ranks: Tensor) -> Rescoring:
     shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1e-12)
-    chosen, places = linear_sum_assignment(-shares.numpy())
-    by_factor = dict(zip(places.tolist(), chosen.tolist(), strict=True))
-    direction = [by_factor.get(place) for place in range(len(factors))]
+    direction = [None if row < 0 else row for row in match(shares)]
     pairs = list(enumerate(direction))
     share = [0.0 if row is None else float(shares[row, place]) for place, row in pairs]
     return Rescoring(

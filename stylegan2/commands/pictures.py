@@ -14,7 +14,7 @@ from stylegan2.space import WSpace, codes_of_seeds
 
 __all__ = ["PictureOptions", "draw_run", "labels_of"]
 
-_SHOWN_SCORES = ("factor", "share", "spearman", "rtd_before", "rtd_after", "effect")
+_SHOWN_SCORES = ("share", "spearman", "rtd_before", "rtd_after", "effect")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -61,10 +61,11 @@ def score(
         label=facts["label"],
     )
     with RunFolder.open(run, record.config, command=record.command, device=str(chosen)) as folder:
-        columns, whole = _held_out(space, directions)
+        columns = _held_out(space, directions)
+        whole: dict[str, Any] = {}
         if network_path is not None:
-            truth_columns, truth_whole = _truth(space, directions, FactorNetwork.load(network_path, chosen))
-            columns, whole = columns | truth_columns, whole | truth_whole
+            truth_columns, whole = _truth(space, directions, FactorNetwork.load(network_path, chosen))
+            columns |= truth_columns
         directions = dataclasses.replace(directions, metadata={**facts, **columns})
         written = [directions.save(folder.path / "directions.safetensors")]
         written.append(write_json(folder.path / "scores.json", {**directions.score_table(), **whole}))
@@ -86,7 +87,7 @@ def _factor_network(ckpt: Path, factors: Path | None, truth: bool | None) -> Pat
     return None
 
 
-def _held_out(space: WSpace, directions: Directions) -> tuple[dict[str, Any], dict[str, Any]]:
+def _held_out(space: WSpace, directions: Directions) -> dict[str, Any]:
     """RTD and effect on codes that neither the search nor its own judgement has seen."""
     settings = directions.metadata["settings"]
     result = judge_held_out(
@@ -101,7 +102,7 @@ def _held_out(space: WSpace, directions: Directions) -> tuple[dict[str, Any], di
         seed=_SCORE_STREAM + settings["seed"],
         device=space.generator.mapping.w_avg.device,
     )
-    return {"rtd_after": result.rtd, "effect": result.effect}, {}
+    return {"rtd_after": result.rtd, "effect": result.effect}
 
 
 def _truth(space: WSpace, directions: Directions, network: FactorNetwork) -> tuple[dict[str, Any], dict[str, Any]]:
