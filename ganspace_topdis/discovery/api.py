@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from ganspace_topdis.discovery.held_out import HeldOut
-from ganspace_topdis.discovery.loop import Discovery, SampleCodes
-from ganspace_topdis.discovery.objective import Generate
+from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.discovery.span import SpanKind
+from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress
 

@@ -6,12 +6,12 @@ move, relative to how far two random codes' features are apart; 0 is a null dire
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ganspace_topdis.discovery.objective import Generate, ShiftLaw, features_of
+from ganspace_topdis.discovery.objective import ShiftLaw, features_of
+from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.topology import rtd
 
@@ -37,7 +37,7 @@ class HeldOut:
 
 def judge_held_out(
     generate: Generate,
-    sample_codes: Callable[[int, torch.Generator], Tensor],
+    sample_codes: SampleCodes,
     directions: Directions,
     *,
     shift: float,

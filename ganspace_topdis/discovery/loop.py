@@ -7,7 +7,7 @@ changes and gives it out as tensors, so that a run that is stopped and resumed t
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,16 +15,15 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from ganspace_topdis.discovery.held_out import HeldOut, judge_held_out
-from ganspace_topdis.discovery.objective import Generate, features_of, shift_codes, to_directions
+from ganspace_topdis.discovery.objective import features_of, shift_codes, to_directions
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.discovery.span import Span, find_span
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.topology import RTDLoss, rtd_lite
 
-__all__ = ["Discovery", "SampleCodes"]
-
-SampleCodes = Callable[[int, torch.Generator], Tensor]
+__all__ = ["Discovery"]
 
 _FEWEST_ROWS = 4
 """With fewer rows left after a shift, two clouds say nothing about topology."""

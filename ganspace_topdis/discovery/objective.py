@@ -8,7 +8,6 @@ micro-batches that are computed again in the backward pass, so memory is one mic
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -16,12 +15,12 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ganspace_topdis.discovery.span import Span
+from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.latent.shift import shift_values
 
-__all__ = ["Generate", "ShiftLaw", "Shifted", "features_of", "shift_codes", "to_directions"]
+__all__ = ["ShiftLaw", "Shifted", "features_of", "shift_codes", "to_directions"]
 
-Generate = Callable[[Tensor], Tensor]
 ShiftLaw = Literal["gaussian", "sigma"]
 
 

@@ -13,13 +13,13 @@ each hold at least 1/400 of its sum.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.generators import Generate
 
 __all__ = ["Span", "SpanKind", "effect_span", "find_span", "identity_span", "pca_span"]
 
@@ -55,7 +55,7 @@ class Span:
 
 def find_span(
     kind: SpanKind,
-    generate: Callable[[Tensor], Tensor],
+    generate: Generate,
     codes: Tensor,
     *,
     size: int | None,
@@ -95,7 +95,7 @@ def identity_span(codes: Tensor, *, size: int | None = None) -> Span:
 
 
 def effect_span(
-    generate: Callable[[Tensor], Tensor],
+    generate: Generate,
     codes: Tensor,
     *,
     size: int | None = None,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.encoders import pooled, small_encoder, train
+from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.metrics.dci import dci
 from ganspace_topdis.metrics.factor_vae import least_varying, score_votes
@@ -81,7 +82,7 @@ class ProtocolScores:
 
 
 def encoder_protocol(
-    generate: Callable[[Tensor], Tensor],
+    generate: Generate,
     directions: Directions,
     codes: Tensor,
     draw: Callable[[Any], Tensor],
@@ -129,7 +130,7 @@ def encoder_protocol(
 
 
 def _train_encoder(
-    generate: Callable[[Tensor], Tensor], directions: Directions, codes: Tensor, settings: ProtocolSettings
+    generate: Generate, directions: Directions, codes: Tensor, settings: ProtocolSettings
 ) -> tuple[Callable[[Tensor], Any], float]:
     """The trained encoder, images to (n, K) arrays, and its error on the last tenth of its steps."""
     rng = torch.Generator().manual_seed(settings.seed)

@@ -7,7 +7,6 @@ Voynov & Babenko 2020 (Unsupervised Discovery of Interpretable Directions in the
 together with the directions; here the directions are given.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.encoders import pooled, small_encoder, train
+from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 
 __all__ = ["Reconstruction", "ReconstructorSettings", "reconstructor_accuracy"]
@@ -64,7 +64,7 @@ class Reconstruction:
 
 
 def reconstructor_accuracy(
-    generate: Callable[[Tensor], Tensor],
+    generate: Generate,
     directions: Directions,
     codes: Tensor,
     settings: ReconstructorSettings = ReconstructorSettings(),
@@ -111,7 +111,7 @@ def reconstructor_accuracy(
 
 @torch.no_grad()
 def _pairs(
-    generate: Callable[[Tensor], Tensor],
+    generate: Generate,
     directions: Directions,
     codes: Tensor,
     labels: Tensor,

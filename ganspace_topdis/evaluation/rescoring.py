@@ -22,11 +22,11 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.evaluation.readings import Readings, change, unwrapped
 from ganspace_topdis.evaluation.recovery import match
+from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 
 __all__ = ["Rescoring", "noise_floor", "oracle", "rescore"]
 
-Generate = Callable[[Tensor], Tensor]
 Read = Callable[[Tensor], Readings]
 
 

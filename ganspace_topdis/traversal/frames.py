@@ -9,7 +9,7 @@ floor(127.5 x + 128) (Karras et al. 2020), under which every byte survives the w
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,11 +19,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.generators import Generate
 
-__all__ = ["Frames", "Generate", "MovesCodes", "step_values", "to_uint8", "traverse", "traverse_all", "traverse_pair"]
-
-Generate = Callable[[Tensor], Tensor]
-"""Codes (N, D) or (N, num_ws, D) to images (N, C, H, W), nominally in [-1, 1]."""
+__all__ = ["Frames", "MovesCodes", "step_values", "to_uint8", "traverse", "traverse_all", "traverse_pair"]
 
 Frames = NDArray[np.uint8]
 

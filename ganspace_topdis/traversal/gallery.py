@@ -17,12 +17,12 @@ from pathlib import Path
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
+from ganspace_topdis.generators import Generate
 from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.traversal.animation import write_animation
 from ganspace_topdis.traversal.explorer import PairFrames, build_explorer, mix_steps, write_explorer
 from ganspace_topdis.traversal.frames import (
     Frames,
-    Generate,
     MovesCodes,
     step_values,
     traverse,
