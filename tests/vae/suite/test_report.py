@@ -1,0 +1,68 @@
+import csv
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from ganspace_topdis.errors import InvalidArgumentError
+from tests.vae.suite.made_up import made_up_results
+from vae.suite.records import Record, Results
+from vae.suite.report import write_report
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("report")
+    write_report(made_up_results(), out)
+    return out
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_page_needs_no_other_file_and_no_network(folder: Path) -> None:
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "http" not in page
+    assert "&lt;made up&gt;" in page
+
+
+def test_page_and_markdown_say_how_many_cells_are_missing(folder: Path) -> None:
+    for name in ("report.html", "report.md"):
+        assert "1 of 12 cells have no scores (1 failed)" in (folder / name).read_text()
+
+
+def test_the_pictures_that_the_markdown_names_are_there(folder: Path) -> None:
+    text = (folder / "report.md").read_text()
+    for name in ("scores", "differences", "correlations"):
+        assert f"(plots/{name}.png)" in text
+        assert (folder / "plots" / f"{name}.png").stat().st_size > 1000
+
+
+def test_the_raw_scores_come_back_from_the_csv(folder: Path) -> None:
+    cells = rows(folder / "cells.csv")
+    first = next(row for row in cells if row["metric"] == "mig")
+    assert float(first["score"]) == made_up_results().records[0].scores["mig"]
+    assert [row["state"] for row in cells].count("failed") == 1
+
+
+def test_summary_and_differences_hold_the_counts(folder: Path) -> None:
+    assert rows(folder / "summary.csv")[3]["num_seeds"] == "2"
+    last = [row for row in rows(folder / "differences.csv") if row["metric"] == "mig"][-1]
+    assert (last["setting"], last["num_pairs"], last["num_pairs_asked"]) == ("all settings", "5", "6")
+
+
+def test_a_suite_of_which_nothing_ran_still_has_a_report(tmp_path: Path) -> None:
+    results = made_up_results()
+    waiting = [Record(labels=r.labels, seed=r.seed, state="missing") for r in results.records]
+    written = write_report(dataclasses.replace(results, records=tuple(waiting)), tmp_path)
+    assert "12 of 12 cells have no scores (12 missing)" in written[0].read_text()
+
+
+def test_a_suite_without_cells_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="no cell"):
+        write_report(Results(name="empty"), tmp_path)

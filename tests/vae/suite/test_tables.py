@@ -1,0 +1,41 @@
+from tests.vae.suite.made_up import made_up_results
+from vae.suite.tables import cell_table, cost_table, difference_table, metric_table, overview_table
+
+
+def test_the_overview_has_a_row_a_setting_and_says_where_seeds_are_missing() -> None:
+    table = overview_table(made_up_results())
+    assert table.header == ("method", "variant", "seeds", "MIG", "SAP", "Reconstruction error, nats an image")
+    assert table.rows[0][:4] == ("beta-VAE", "plain", "3", "0.220 ± 0.020")
+    assert table.rows[-1][2:4] == ("2 of 3", "0.360 ± 0.014 (2)")
+
+
+def test_the_papers_figure_stands_beside_ours_as_the_papers_and_unverified() -> None:
+    table = metric_table(made_up_results(), "mig")
+    assert table.header[-1] == "paper"
+    assert table.rows[1][-1] == "0.348 (TopDis paper, unverified)"
+
+
+def test_a_metric_that_the_paper_does_not_have_gets_no_such_column() -> None:
+    assert "paper" not in metric_table(made_up_results(), "reconstruction").header
+
+
+def test_differences_come_with_interval_signs_and_missing_pairs() -> None:
+    table = difference_table(made_up_results(), "mig")
+    assert table is not None
+    assert table.rows[0] == ("beta-VAE", "TopDis", "+0.100", "+0.100 to +0.100", "3", "0", "3 of 3")
+    assert table.rows[-1] == ("all settings", "TopDis", "+0.100", "+0.100 to +0.100", "5", "0", "5 of 6")
+
+
+def test_a_suite_that_compares_nothing_has_no_differences() -> None:
+    assert difference_table(made_up_results(compared=False), "mig") is None
+
+
+def test_cells_that_failed_come_first_with_their_reason() -> None:
+    first = cell_table(made_up_results()).rows[0]
+    assert first == ("FactorVAE", "TopDis", "2", "failed", "killed | by SIGKILL", "—")
+
+
+def test_the_cost_adds_up() -> None:
+    rows = cost_table(made_up_results()).rows
+    assert rows[0] == ("beta-VAE", "plain", "cpu", "1 min 30 s", "4 min 30 s")
+    assert rows[-1][-1] == "16 min 30 s"

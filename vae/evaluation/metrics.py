@@ -1,0 +1,127 @@
+"""The numbers that an evaluation gives: their keys, names, direction, and what they need.
+
+A group is what is asked for (`--metrics mig,dci`); it gives one or more numbers. "reconstruction" is always there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ganspace_topdis.errors import InvalidArgumentError
+
+__all__ = ["ALL_GROUPS", "GROUPS_WITH_FACTORS", "METRICS", "Metric", "groups_for", "metric_name", "unknown_groups"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number of an evaluation.
+
+    Attributes:
+        key: in evaluation.json.
+        name: for tables.
+        group: what is asked for to get it.
+        higher_is_better: None where neither is.
+        needs_factors: whether the data set's factors must be known.
+    """
+
+    key: str
+    name: str
+    group: str
+    higher_is_better: bool | None = True
+    needs_factors: bool = True
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(key="factor_vae", name="FactorVAE score", group="factor-vae"),
+    Metric(key="mig", name="MIG", group="mig"),
+    Metric(key="sap", name="SAP", group="sap"),
+    Metric(key="dci_disentanglement", name="DCI disentanglement", group="dci"),
+    Metric(key="dci_completeness", name="DCI completeness", group="dci"),
+    Metric(key="dci_informativeness", name="DCI informativeness", group="dci"),
+    Metric(key="modularity", name="Modularity", group="modularity"),
+    Metric(key="explicitness", name="Explicitness", group="explicitness"),
+    Metric(key="irs", name="IRS", group="irs"),
+    Metric(key="beta_vae", name="β-VAE score", group="beta-vae"),
+    Metric(key="sap_continuous", name="SAP, continuous", group="sap"),
+    Metric(key="mig_sampled", name="MIG, sampled", group="mig-sampled"),
+    Metric(
+        key="gaussian_total_correlation",
+        name="Gaussian total correlation",
+        group="unsupervised",
+        higher_is_better=False,
+        needs_factors=False,
+    ),
+    Metric(
+        key="gaussian_wasserstein_correlation_normed",
+        name="Wasserstein correlation, normed",
+        group="unsupervised",
+        higher_is_better=False,
+        needs_factors=False,
+    ),
+    Metric(
+        key="mutual_information",
+        name="Mutual information of latents",
+        group="unsupervised",
+        higher_is_better=False,
+        needs_factors=False,
+    ),
+    Metric(
+        key="reconstruction",
+        name="Reconstruction error, nats an image",
+        group="reconstruction",
+        higher_is_better=False,
+        needs_factors=False,
+    ),
+    Metric(
+        key="squared_error",
+        name="Squared error a pixel",
+        group="reconstruction",
+        higher_is_better=False,
+        needs_factors=False,
+    ),
+    Metric(key="kl", name="KL, nats", group="reconstruction", higher_is_better=None, needs_factors=False),
+    Metric(key="live_latents", name="Live latents", group="reconstruction", higher_is_better=None, needs_factors=False),
+)
+"""In the order of the tables."""
+
+ALL_GROUPS = tuple(dict.fromkeys(metric.group for metric in METRICS))
+GROUPS_WITH_FACTORS = tuple(dict.fromkeys(metric.group for metric in METRICS if metric.needs_factors))
+_NOT_BY_DEFAULT = ("mig-sampled",)
+
+
+def metric_name(key: str) -> str:
+    """The name of a metric in tables; the key itself where it is not one of ours.
+
+    >>> metric_name("dci_disentanglement")
+    'DCI disentanglement'
+    """
+    return next((metric.name for metric in METRICS if metric.key == key), key)
+
+
+def unknown_groups(groups: Sequence[str]) -> list[str]:
+    """Those of `groups` that do not exist."""
+    return [group for group in groups if group not in ALL_GROUPS]
+
+
+def groups_for(asked: Sequence[str] | None, *, has_factors: bool) -> tuple[str, ...]:
+    """The groups to compute, "reconstruction" among them; None asks for all that the data set allows.
+
+    The sampled MIG takes minutes on a large grid and is left out unless asked for by name.
+
+    Raises:
+        InvalidArgumentError: a group is unknown, or needs factors that the data set does not have.
+
+    >>> groups_for(None, has_factors=False)
+    ('unsupervised', 'reconstruction')
+    """
+    if asked is None:
+        possible = ALL_GROUPS if has_factors else [g for g in ALL_GROUPS if g not in GROUPS_WITH_FACTORS]
+        return tuple(group for group in possible if group not in _NOT_BY_DEFAULT)
+    if unknown := unknown_groups(asked):
+        raise InvalidArgumentError(f"--metrics {unknown[0]!r} is unknown; choose from {', '.join(ALL_GROUPS)}")
+    supervised = [group for group in asked if group in GROUPS_WITH_FACTORS]
+    if supervised and not has_factors:
+        allowed = ", ".join(group for group in ALL_GROUPS if group not in GROUPS_WITH_FACTORS)
+        raise InvalidArgumentError(
+            f"--metrics {supervised[0]!r} needs known factors, which this data set does not have; use {allowed}"
+        )
+    return tuple(group for group in ALL_GROUPS if group in asked or group == "reconstruction")

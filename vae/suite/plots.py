@@ -1,0 +1,180 @@
+"""The pictures of a report, with matplotlib (extra: plot): scores by seed, paired differences, correlations."""
+
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ganspace_topdis.errors import MissingDependencyError
+from vae.evaluation.metrics import metric_name
+from vae.suite.records import Results, Setting, settings_in_order
+from vae.suite.statistics import Difference, compare, correlate
+from vae.suite.tables import setting_name, shown_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_correlations", "draw_differences", "draw_scores"]
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933")
+"""Okabe and Ito's, told apart by the colour-blind."""
+_MARKERS = "os^Dv<>P"
+_NUM_COLUMNS = 3
+
+
+def draw_scores(results: Results) -> bytes:
+    """A panel a metric: every seed's score as a point, one column a setting, the mean as a line. PNG.
+
+    The variants of a suite that compares are side by side, and the points of one seed are joined.
+    """
+    metrics = shown_metrics(results.records)
+    groups = _groups(results)
+    figure, panels = _panels(len(metrics), height=2.4 + 0.02 * _longest(groups))
+    variants = _variants(results)
+    for panel, metric in zip(panels, metrics, strict=False):
+        for x, group in enumerate(groups):
+            _draw_group(panel, results, metric, x, group, variants)
+        panel.set_title(metric_name(metric), fontsize=9)
+        _name_columns(panel, [setting_name(group) for group in groups])
+    if len(variants) > 1:
+        handles = [_handle(k, name) for k, name in enumerate(variants)]
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(variants), 5), frameon=False)
+    return _png(figure)
+
+
+def draw_differences(results: Results) -> bytes | None:
+    """A panel a metric: variant - baseline, each pair a point, the mean with its interval. PNG; None without any."""
+    if results.axis is None:
+        return None
+    metrics = shown_metrics(results.records)
+    found = [compare(results.records, metric, axis=results.axis, baseline=results.baseline) for metric in metrics]
+    if not any(difference.values for differences in found for difference in differences):
+        return None
+    names = [f"{setting_name(d.setting)}: {d.variant}" for d in found[0]]
+    figure, panels = _panels(len(metrics), height=0.9 + 0.3 * len(names), wide=True)
+    for panel, metric, differences in zip(panels, metrics, found, strict=False):
+        for y, difference in enumerate(differences):
+            _draw_difference(panel, y, difference)
+        panel.axvline(0, color="#888", linewidth=0.8)
+        panel.set_title(metric_name(metric), fontsize=9)
+        panel.set_yticks(range(len(names)), names, fontsize=7)
+        panel.set_ylim(len(names) - 0.4, -0.6)
+        panel.tick_params(axis="x", labelsize=7)
+        panel.locator_params(axis="x", nbins=5)
+    return _png(figure)
+
+
+def draw_correlations(results: Results) -> bytes | None:
+    """Spearman's correlation of every two metrics over the finished cells. PNG; None for fewer than three cells."""
+    records = [record for record in results.records if record.state == "finished"]
+    metrics = shown_metrics(results.records)
+    if len(records) < 3 or len(metrics) < 2:
+        return None
+    matrix = correlate(records, metrics)
+    names = [metric_name(metric) for metric in metrics]
+    side = 2.2 + 0.38 * len(names)
+    figure, [panel] = _panels(1, height=side, width=side)
+    picture = panel.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
+    panel.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    panel.set_yticks(range(len(names)), names, fontsize=7)
+    for i, row in enumerate(matrix):
+        for j, value in enumerate(row):
+            if not math.isnan(value):
+                dark = abs(value) > 0.6
+                panel.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=6, color="w" if dark else "k")
+    figure.colorbar(picture, ax=panel, shrink=0.7, label="Spearman over cells")
+    return _png(figure)
+
+
+def _groups(results: Results) -> list[Setting]:
+    """The columns of the strip plots: settings without the compared axis."""
+    settings = settings_in_order(results.records)
+    return list(dict.fromkeys(tuple(item for item in setting if item[0] != results.axis) for setting in settings))
+
+
+def _variants(results: Results) -> list[str]:
+    if results.axis is None:
+        return [""]
+    return list(dict.fromkeys(record.labels[results.axis] for record in results.records))
+
+
+def _draw_group(panel: "Axes", results: Results, metric: str, x: int, group: Setting, variants: Sequence[str]) -> None:
+    """The points of one setting; those of one seed are joined across the variants."""
+    lines: dict[int, list[tuple[float, float]]] = {}
+    width = 0.7 / len(variants)
+    for k, variant in enumerate(variants):
+        at = x + (k - (len(variants) - 1) / 2) * width
+        scores = []
+        for record in results.records:
+            rest = tuple(item for item in record.setting if item[0] != results.axis)
+            score = record.score(metric)
+            if rest == group and score is not None and record.labels.get(results.axis or "", "") == variant:
+                lines.setdefault(record.seed, []).append((at, score))
+                scores.append(score)
+        panel.scatter([at] * len(scores), scores, s=16, color=_colour(k), marker=_marker(k), zorder=3)
+        if scores:
+            mean = sum(scores) / len(scores)
+            panel.plot([at - width / 3, at + width / 3], [mean, mean], color=_colour(k), linewidth=2, zorder=2)
+    for points in lines.values():
+        panel.plot(*zip(*points, strict=True), color="#bbb", linewidth=0.6, zorder=1)
+
+
+def _draw_difference(panel: "Axes", y: int, difference: Difference) -> None:
+    values, overall = list(difference.values.values()), difference.setting == ()
+    panel.scatter(values, [y] * len(values), s=9, color="#999", zorder=2)
+    if difference.mean is None:
+        return
+    colour = "#000000" if overall else _COLOURS[1]
+    if difference.interval is not None:
+        panel.plot(difference.interval, [y, y], color=colour, linewidth=1.5, zorder=3)
+    panel.scatter([difference.mean], [y], s=30, color=colour, marker="D", zorder=4)
+
+
+def _panels(num: int, *, height: float, width: float | None = None, wide: bool = False) -> tuple["Figure", list[Any]]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("plots need matplotlib: pip install 'topdis-gan[plot]'") from error
+
+    columns = min(_NUM_COLUMNS, max(num, 1))
+    rows = -(-max(num, 1) // columns)
+    size = ((width or (4.2 if wide else 3.4)) * columns, height * rows)
+    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for panel in panels[num:]:
+        panel.set_visible(False)
+    for panel in panels[:num]:
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure, panels
+
+
+def _name_columns(panel: "Axes", names: Sequence[str]) -> None:
+    long = max(map(len, names)) > 12 or len(names) > 4
+    panel.set_xticks(range(len(names)), names, fontsize=7, rotation=35 if long else 0, ha="right" if long else "center")
+    panel.set_xlim(-0.6, len(names) - 0.4)
+    panel.tick_params(axis="y", labelsize=7)
+
+
+def _longest(groups: Sequence[Setting]) -> int:
+    return max((len(setting_name(group)) for group in groups), default=0)
+
+
+def _handle(k: int, name: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=_colour(k), marker=_marker(k), linewidth=2, label=name)
+
+
+def _colour(k: int) -> str:
+    return _COLOURS[k % len(_COLOURS)]
+
+
+def _marker(k: int) -> str:
+    return _MARKERS[k // len(_COLOURS) % len(_MARKERS)] if k >= len(_COLOURS) else _MARKERS[k % len(_MARKERS)]
+
+
+def _png(figure: "Figure") -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
