@@ -15,7 +15,7 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.recovery import recovery
 from ganspace_topdis.latent.directions import Directions
 
-__all__ = ["agreement", "effect_sizes"]
+__all__ = ["agreement", "agreement_of_each", "effect_sizes"]
 
 
 def agreement(sets: Sequence[Directions]) -> float:
@@ -28,6 +28,18 @@ def agreement(sets: Sequence[Directions]) -> float:
         raise InvalidArgumentError(f"agreement needs the directions of at least two seeds, got {len(sets)}")
     pairs = [recovery(a.vectors, b.vectors).mean for a, b in combinations(sets, 2)]
     return sum(pairs) / len(pairs)
+
+
+def agreement_of_each(directions: Directions, others: Sequence[Directions]) -> tuple[float, ...]:
+    """For each of K directions its |cos| with its match in another set, mean over the `others`.
+
+    Raises:
+        InvalidArgumentError: no others, or sets of different code widths.
+    """
+    if not others:
+        raise InvalidArgumentError("agreement needs the directions of at least one other seed")
+    columns = [recovery(other.vectors, directions.vectors).cosines for other in others]
+    return tuple(sum(column) / len(columns) for column in zip(*columns, strict=True))
 
 
 @torch.no_grad()

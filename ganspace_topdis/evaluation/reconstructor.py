@@ -52,11 +52,19 @@ class ReconstructorSettings:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """Share of held-out pairs whose direction was named, and the share that guessing gets."""
+    """How many held-out pairs had their direction named.
+
+    Attributes:
+        accuracy: share of all pairs.
+        chance: the share that guessing gets.
+        num_pairs: how many pairs were tried.
+        recognised: for each direction its share.
+    """
 
     accuracy: float
     chance: float
     num_pairs: int
+    recognised: tuple[float, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
@@ -98,15 +106,20 @@ def reconstructor_accuracy(
         sample.shape[1], directions.num_directions, sample.shape[-1], settings.width, settings.seed
     ).to(codes.device)
     train(network, draw, nn.functional.cross_entropy, settings.num_steps, settings.learning_rate)
-    right = 0
+    right = [0] * directions.num_directions
     for index in range(directions.num_directions):
         labels = torch.full((num_test,), index)
         with torch.no_grad():
             for rows in torch.arange(num_test).split(settings.batch_size):
                 pairs = _pairs(generate, directions, held_out[rows], labels[rows], settings.amount_sigma, rng)
-                right += int((network(pairs).argmax(dim=1) == index).sum())
+                right[index] += int((network(pairs).argmax(dim=1) == index).sum())
     num_pairs = num_test * directions.num_directions
-    return Reconstruction(right / num_pairs, 1 / directions.num_directions, num_pairs)
+    return Reconstruction(
+        accuracy=sum(right) / num_pairs,
+        chance=1 / directions.num_directions,
+        num_pairs=num_pairs,
+        recognised=tuple(count / num_test for count in right),
+    )
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ same number of standard deviations, and none can win by doing nothing.
 """
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +71,11 @@ class Directions:
         """D."""
         return self.mean.shape[0]
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the displacements: directions with the same one move codes alike."""
+        return hashlib.sha256(self.vectors.contiguous().numpy().tobytes()).hexdigest()
+
     def coordinates(self, codes: Tensor) -> Tensor:
         """The coordinates (..., K) of `codes` (..., D) along the directions, in standard deviations."""
         return (codes - self.mean.to(codes)) @ self.readouts.to(codes).T
@@ -117,25 +123,28 @@ class Directions:
         return self.move(codes, index, moved - values)[kept], kept
 
     def select(self, indices: Sequence[int], **metadata: Any) -> "Directions":
-        """The directions `indices`, in that order, with `metadata` added."""
+        """The directions `indices`, in that order and with their scores, and with `metadata` added."""
         chosen = list(indices)
+        columns = {name: [column[index] for index in chosen] for name, column in self.columns.items()}
         return dataclasses.replace(
             self,
             vectors=self.vectors[chosen],
             readouts=self.readouts[chosen],
-            metadata={**self.metadata, **metadata},
+            metadata={**self.metadata, **columns, **metadata},
         )
 
-    def score_table(self) -> dict[str, Any]:
-        """What is known of the directions, for scores.json: the facts, and a row of scores for each direction.
-
-        An entry of the metadata is a column of scores where it is a list of K entries.
-        """
-        columns = {
+    @property
+    def columns(self) -> dict[str, list[Any]]:
+        """The scores of each direction: what of the metadata is a list of K entries."""
+        return {
             name: value
             for name, value in self.metadata.items()
             if isinstance(value, list) and len(value) == self.num_directions and name not in _LISTS
         }
+
+    def score_table(self) -> dict[str, Any]:
+        """What is known of the directions, for scores.json: the facts, and a row of scores for each direction."""
+        columns = self.columns
         rows = [
             {"index": index, **{name: column[index] for name, column in columns.items()}}
             for index in range(self.num_directions)

@@ -107,6 +107,11 @@ def test_selected_directions_keep_their_order():
     assert chosen.metadata["note"] == "best first"
 
 
+def test_selected_directions_keep_their_scores():
+    table = make_directions().select([2, 0]).score_table()
+    assert [row["rtd_after"] for row in table["directions"]] == [0.3, 0.1]
+
+
 def test_wrong_arguments_are_named():
     directions = make_directions()
     with pytest.raises(InvalidArgumentError, match="direction 3 does not exist, allowed are 0 to 2"):
