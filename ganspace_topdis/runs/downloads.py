@@ -25,7 +25,7 @@ from ganspace_topdis.runs.lock import FolderLock, lock_holder
 from ganspace_topdis.runs.progress import Progress
 from ganspace_topdis.runs.transfer import DownloadError, TransferLimits, require_https, shown_url, transfer
 
-__all__ = ["cache_folder", "fetch", "is_offline"]
+__all__ = ["cache_folder", "cached_file", "fetch", "is_offline"]
 
 _RECORD = "record.json"
 
@@ -67,7 +67,7 @@ def fetch(
         DownloadError: it cannot be had, offline mode forbids it, or its SHA-256 is not the expected one.
     """
     require_https(url)
-    place = _Place(url=url, folder=cache_folder() / kind / hashlib.sha256(url.encode()).hexdigest()[:16])
+    place = _place(url, kind)
     record = place.record()
     expected = sha256 or (record.sha256 if record else None)
     if place.file.is_file():
@@ -83,6 +83,12 @@ def fetch(
     with place.held():
         transfer(url, place.part, limits=limits, progress=progress)
         return place.accept(expected, known=sha256 is not None)
+
+
+def cached_file(url: str, *, kind: str = "checkpoints") -> Path | None:
+    """Where `fetch` put the file at `url`, unchecked; None when it was not fetched yet."""
+    file = _place(url, kind).file
+    return file if file.is_file() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +168,10 @@ class _Place:
     def _discard(self) -> None:
         for path in self.folder.glob(f"{self.part.name}*"):
             path.unlink(missing_ok=True)
+
+
+def _place(url: str, kind: str) -> _Place:
+    return _Place(url=url, folder=cache_folder() / kind / hashlib.sha256(url.encode()).hexdigest()[:16])
 
 
 def _warn_or_refuse(place: _Place, what: str) -> None:

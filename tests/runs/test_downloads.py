@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ganspace_topdis.runs import downloads
-from ganspace_topdis.runs.downloads import cache_folder, fetch, is_offline
+from ganspace_topdis.runs.downloads import cache_folder, cached_file, fetch, is_offline
 from ganspace_topdis.runs.transfer import DownloadError, TransferLimits
 
 BODY = random.Random(1).randbytes(50_000)
@@ -51,6 +51,12 @@ def test_the_first_download_is_kept_under_its_name_and_its_sum_recorded(serve, c
 def test_a_second_use_asks_no_server(serve, server):
     assert fetch(serve(BODY)) == fetch(server.url)
     assert len(server.requests) == 1
+
+
+def test_a_file_is_known_to_be_in_the_cache_only_after_its_download(serve, server):
+    assert cached_file(server.url) is None
+    assert fetch(serve(BODY)) == cached_file(server.url)
+    assert cached_file(server.url, kind="data") is None
 
 
 def test_a_file_of_the_expected_sum_is_taken_and_of_another_refused(serve, cache):

@@ -62,6 +62,11 @@ class DataSet(ABC):
         """How many values each factor takes."""
         return tuple(factor.size for factor in self.factors)
 
+    @property
+    def independent(self) -> "DataSet":
+        """This set with all its factors independent: itself, unless it is a correlated one."""
+        return self
+
     def images(self, indices: npt.ArrayLike) -> Images:
         """Images (n, H, W, C) of indices (n,), in 0..255 for every set; in an array of their own.
 

@@ -1,65 +1,65 @@
-"""A data set that is drawn when it is asked for: any function from codes to images, as a `DataSet`."""
+"""Data sets that are drawn: batch by batch when they are asked for, or once into an array."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from ganspace_topdis.evaluation.factors import Factor
+import numpy as np
+
 from vae.data import dsprites, scenes
+from vae.data.catalogue import SetInfo
 from vae.data.dataset import DataSet, Images, Integers
+from vae.data.stored import ArrayStore, StoredSet
 
-__all__ = ["DrawnSet", "drawn_scenes", "drawn_sprites"]
+__all__ = ["DrawnSet", "draw_once", "draw_scenes", "draw_sprites"]
+
+_BLOCK = 8192
 
 
 class DrawnSet(DataSet):
-    """The full grid of `factors`, drawn batch by batch; nothing is stored.
+    """The full grid of a set's factors, drawn batch by batch; nothing is stored.
 
     Args:
+        info: the set.
         draw: codes (n, K) -> images (n, H, W, C).
         drawing: names the drawing and its version, for the fingerprint.
     """
 
-    def __init__(
-        self,
-        draw: Callable[[Integers], Images],
-        *,
-        name: str,
-        drawing: str,
-        factors: tuple[Factor, ...],
-        image_shape: tuple[int, int, int],
-    ) -> None:
-        num_images = 1
-        for factor in factors:
-            num_images *= factor.size
+    def __init__(self, info: SetInfo, draw: Callable[[Integers], Images], *, drawing: str) -> None:
         super().__init__(
-            name=name, factors=factors, image_shape=image_shape, num_images=num_images, fingerprint=f"drawn:{drawing}"
+            name=info.name,
+            factors=info.factors,
+            image_shape=info.image_shape,
+            num_images=info.num_images,
+            fingerprint=f"{info.name}:{drawing}",
         )
+        self.drawing = drawing
         self._draw = draw
 
     def _read(self, indices: Integers) -> Images:
         return self._draw(self.codes(indices))
 
 
-def drawn_sprites(name: str = "dsprites") -> DrawnSet:
-    """dSprites, each batch drawn in microseconds.
+def draw_sprites(info: SetInfo) -> DrawnSet:
+    """dSprites; a batch costs microseconds."""
 
-    >>> drawn_sprites().images([0, 1]).shape
-    (2, 64, 64, 1)
-    """
-    side = dsprites.SIDE_PX
-    return DrawnSet(
-        lambda codes: (255 * dsprites.draw(codes))[..., None],
-        name=name,
-        drawing="dsprites-1",
-        factors=dsprites.FACTORS,
-        image_shape=(side, side, 1),
-    )
+    def draw(codes: Integers) -> Images:
+        pixels = dsprites.draw(codes)
+        return np.negative(pixels, out=pixels)[..., None]  # 1 becomes 255
+
+    return DrawnSet(info, draw, drawing="drawn-1")
 
 
-def drawn_scenes(resolution: int = 64, name: str = "scenes") -> DrawnSet:
+def draw_scenes(info: SetInfo) -> DrawnSet:
     """The scenes of `vae.data.scenes`, composited batch by batch."""
-    return DrawnSet(
-        lambda codes: scenes.draw(codes, resolution),
-        name=name,
-        drawing=f"scenes-1-{resolution}",
-        factors=scenes.FACTORS,
-        image_shape=(resolution, resolution, 3),
-    )
+    resolution = info.image_shape[0]
+    return DrawnSet(info, lambda codes: scenes.draw(codes, resolution), drawing="drawn-1")
+
+
+def draw_once(info: SetInfo, drawn: DrawnSet, store: ArrayStore) -> StoredSet:
+    """The whole grid of a drawn set as an array, with eight pixels a byte where `info.bits` says so."""
+
+    def blocks() -> Iterator[Images]:
+        for start in range(0, len(drawn), _BLOCK):
+            images = drawn.images(np.arange(start, min(len(drawn), start + _BLOCK)))
+            yield np.packbits(images.reshape(len(images), -1), axis=1) if info.bits else images
+
+    return StoredSet(info, store.array(drawn.drawing, info, blocks), source=drawn.drawing)

@@ -59,7 +59,7 @@ def draw(factor_indices: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     Raises:
         InvalidArgumentError: the indices have another shape, are not integers, or leave the grid.
 
-    >>> int(draw([[0, 5, 0, 16, 16]]).sum())  # a square of 20 by 20 pixels
+    >>> int(draw([[0, 5, 0, 0, 0]]).sum())  # a square of 20 by 20 pixels
     400
     """
     return np.unpackbits(draw_bits(factor_indices), axis=1).reshape(-1, SIDE_PX, SIDE_PX)

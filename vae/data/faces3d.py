@@ -1,0 +1,68 @@
+"""3D Faces from `basel_face_renders.pth`: a tensor (50, 21, 11, 11, 64, 64) of bytes, saved by torch.
+
+The file is a pickle inside. It is read by torch's restricted unpickler, which makes tensors and nothing else; a
+compressed archive is refused before, so that a small file cannot become a large one.
+"""
+
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vae.data.catalogue import SetInfo
+from vae.data.errors import DataFileError
+from vae.data.stored import ArrayStore, StoredSet
+from vae.data.sums import fingerprint_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["read"]
+
+
+def read(info: SetInfo, files: tuple[Path, ...], store: ArrayStore) -> StoredSet:
+    """3D Faces, mapped from the file where its container allows, else in memory.
+
+    Raises:
+        DataFileError: it is another file, a damaged or a hostile one.
+    """
+    import torch
+
+    (path,) = files
+    tensor = _tensor(path)
+    shape = (*(factor.size for factor in info.factors), *info.image_shape[:2])
+    if tensor.dtype != torch.uint8 or tuple(tensor.shape) != shape or not tensor.is_contiguous():
+        raise DataFileError(
+            f"{path} holds {tensor.dtype} of shape {tuple(tensor.shape)}, expected is torch.uint8 of shape {shape}; "
+            "give the published file"
+        )
+    array = tensor.numpy().reshape(info.num_images, *info.image_shape)
+    return StoredSet(info, array, source=fingerprint_of(path))
+
+
+def _tensor(path: Path) -> "Tensor":
+    import torch
+
+    zipped = zipfile.is_zipfile(path)
+    try:
+        if zipped:
+            _refuse_compression(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch deprecates the storages that old files hold
+            value = torch.load(path, map_location="cpu", weights_only=True, mmap=True if zipped else None)
+    except pickle.UnpicklingError as error:
+        raise DataFileError(
+            f"{path} holds something else than a tensor, or is damaged; nothing of it was run; give the published file"
+        ) from error
+    except (RuntimeError, ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise DataFileError(f"{path} is no file of torch.save or is damaged; get it again") from error
+    if not isinstance(value, torch.Tensor):
+        raise DataFileError(f"{path} holds a {type(value).__name__}, expected is one tensor; give the published file")
+    return value
+
+
+def _refuse_compression(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise DataFileError(f"{path} is a compressed archive, which torch.save does not write; unpack it first")
