@@ -1,96 +1,38 @@
-"use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const middle = (data.values.length - 1) / 2;
   const storageKey = "topdis-gan names " + data.storageKey;
   const byId = (id) => document.getElementById(id);
+  const frames = makeFrames(data, notice);
 
-  // The page shows one image: `seed`, shifted by steps[i] - middle along each direction i (at most two of them).
-  const state = { seed: 0, current: 0, steps: data.directions.map(() => middle), mixing: false, playing: 0, partner: -1 };
+  // The page shows one image: `seed`, shifted by shifts[i] standard deviations along each direction i.
+  const state = { seed: 0, current: 0, shifts: data.directions.map(() => 0), playing: 0, onlyStarred: false };
 
-  // Strips are decoded once, when first needed.
-
-  const strips = new Map();
-
-  function strip(uri) {
-    if (!strips.has(uri)) {
-      const image = new Image();
-      const entry = { image, ready: false, waiting: new Set() };
-      strips.set(uri, entry);
-      image.src = uri;
-      image.decode().then(() => {
-        entry.ready = true;
-        entry.waiting.forEach((canvas) => canvas.frame && canvas.frame.uri === uri && paint(canvas));
-        entry.waiting.clear();
-      });
-    }
-    return strips.get(uri);
+  function notice(text) {
+    byId("notice").textContent = text;
+    byId("notice").hidden = !text;
   }
 
-  function show(canvas, frame) {
-    canvas.frame = frame;
-    const entry = strip(frame.uri);
-    if (entry.ready) paint(canvas);
-    else entry.waiting.add(canvas);
-  }
+  const movedDirections = () => state.shifts.flatMap((shift, direction) => (shift ? [direction] : []));
+  const currentStops = () => frames.stops(state.current, state.shifts);
+  const isVisible = (direction) => !state.onlyStarred || data.directions[direction].starred;
 
-  function paint(canvas) {
-    const { uri, place } = canvas.frame;
-    const context = canvas.getContext("2d");
-    context.clearRect(0, 0, data.width, data.height);
-    context.drawImage(strip(uri).image, place * data.width, 0, data.width, data.height, 0, 0, data.width, data.height);
-    canvas.dataset.place = place;
-  }
-
-  function frameOf(seed, direction, step) {
-    return { uri: data.strips[direction][seed], place: step };
-  }
-
-  function frameFor(steps) {
-    const moved = movedDirections(steps);
-    if (moved.length < 2) {
-      const direction = moved.length ? moved[0] : state.current;
-      return frameOf(state.seed, direction, steps[direction]);
-    }
-    const [first, second] = moved;
-    const shifts = data.mix.steps.filter((step) => step !== middle);
-    const place = shifts.indexOf(steps[first]) * shifts.length + shifts.indexOf(steps[second]);
-    return { uri: data.mix.strips[first + "," + second][state.seed], place };
-  }
-
-  const movedDirections = (steps = state.steps) =>
-    steps.flatMap((step, direction) => (step === middle ? [] : [direction]));
-  const allowedSteps = () => (state.mixing ? data.mix.steps : data.values.map((_, step) => step));
-
-  // The steps once `direction` is at `step`: of the others, only the partner in a mix stays shifted.
-  function stepsWith(direction, step) {
-    const others = movedDirections().filter((other) => other !== direction);
-    const partner = state.mixing ? (others.includes(state.partner) ? state.partner : others[0]) : -1;
-    return state.steps.map((old, other) => (other === direction ? step : other === partner ? old : middle));
-  }
-
-  function moveTo(direction, step, keepPlaying = false) {
+  function moveTo(direction, value, keepPlaying = false) {
     if (!keepPlaying) stop();
     state.current = direction;
-    state.steps = stepsWith(direction, step);
+    state.shifts = frames.settle(direction, value, state.shifts);
     update();
   }
 
   function nudge(change) {
-    const steps = allowedSteps();
-    const place = steps.indexOf(state.steps[state.current]) + change;
-    moveTo(state.current, steps[Math.max(0, Math.min(steps.length - 1, place))]);
+    const stops = currentStops();
+    const here = stops.indexOf(state.shifts[state.current]);
+    const place = (here < 0 ? (stops.length - 1) / 2 : here) + change * frames.stride;
+    moveTo(state.current, stops[Math.max(0, Math.min(stops.length - 1, place))]);
   }
 
   function choose(direction) {
-    if (!data.directions[direction]) return;
-    stop();
-    if (direction !== state.current) {
-      if (state.steps[state.current] !== middle) state.partner = state.current;
-      if (!state.mixing) state.steps = state.steps.map(() => middle);
-    }
-    state.current = direction;
-    update();
+    if (!data.directions[direction] || direction === state.current) return;
+    moveTo(direction, state.shifts[direction]);
     rows[direction].element.scrollIntoView({ block: "nearest" });
   }
 
@@ -101,17 +43,7 @@
 
   function reset() {
     stop();
-    state.steps = state.steps.map(() => middle);
-    update();
-  }
-
-  function setMixing(on) {
-    if (!data.mix) return;
-    stop();
-    state.mixing = on;
-    state.steps = state.steps.map(() => middle);
-    byId("mix").checked = on;
-    rows.forEach((row) => { row.slider.max = allowedSteps().length - 1; });
+    state.shifts = state.shifts.map(() => 0);
     update();
   }
 
@@ -121,14 +53,14 @@
       update();
       return;
     }
-    const steps = allowedSteps();
-    let place = steps.indexOf(state.steps[state.current]);
+    const stops = currentStops().filter((_, place) => place % frames.stride === 0);
+    let place = Math.max(0, stops.findIndex((stop) => stop >= state.shifts[state.current]));
     let change = 1;
     state.playing = setInterval(() => {
-      if (place + change < 0 || place + change >= steps.length) change = -change;
+      if (place + change < 0 || place + change >= stops.length) change = -change;
       place += change;
-      moveTo(state.current, steps[place], true);
-    }, 1600 / steps.length);
+      moveTo(state.current, stops[place], true);
+    }, Math.max(60, 1600 / stops.length));
     update();
   }
 
@@ -137,15 +69,20 @@
     state.playing = 0;
   }
 
-  // Names and stars are kept in this browser, and in a file where the user saves one.
+  // Names and stars are kept in the run's folder by a live page, else in this browser; and in a file that is saved.
 
-  function remember() {
+  function remember(direction) {
+    if (frames.rename) {
+      frames.rename(direction);
+      return;
+    }
     try {
       localStorage.setItem(storageKey, JSON.stringify(namesRecord()));
     } catch { /* private windows refuse; the file still works */ }
   }
 
   function recall() {
+    if (frames.rename) return;
     try {
       const stored = JSON.parse(localStorage.getItem(storageKey)).directions;
       data.directions.forEach((direction) => {
@@ -176,22 +113,24 @@
     return element;
   }
 
-  const makeCanvas = () => {
-    const canvas = make("canvas", { width: data.width, height: data.height });
+  function makeCanvas(channel) {
+    const [width, height] = frames.size(channel);
+    const canvas = make("canvas", { width, height, channel });
     canvas.setAttribute("aria-hidden", "true");
     return canvas;
-  };
+  }
 
   function makeRow(direction, place) {
     const name = make("input", { className: "name", value: direction.name, maxLength: 80, spellcheck: false });
     const star = make("button", { className: "star", type: "button", title: "Star this direction" });
-    const slider = make("input", { type: "range", min: 0, max: data.values.length - 1, step: 1, value: middle });
+    const [low, high] = frames.ends(place);
+    const slider = make("input", { type: "range", min: low, max: high, step: "any", value: 0 });
     const output = make("output");
-    const ends = [makeCanvas(), makeCanvas()];
+    const ends = [makeCanvas("ends"), makeCanvas("ends")];
     const scores = direction.scores.map(([label, number, note]) =>
       make("div", { title: note }, make("dt", { textContent: label }), make("dd", { textContent: number })));
     const element = make("div", { className: "direction" },
-      make("div", {},
+      make("div", { className: "words" },
         make("div", { className: "title" }, make("span", { className: "number", textContent: direction.index }), name, star),
         make("dl", { className: "scores" }, ...scores)),
       make("div", { className: "control" }, ends[0], slider, ends[1], output));
@@ -199,20 +138,25 @@
     name.addEventListener("change", () => {
       direction.name = name.value.trim() || `Direction ${direction.index}`;
       name.value = direction.name;
-      remember();
+      remember(direction);
       update();
     });
-    name.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === "Escape") name.blur(); });
+    name.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === "Escape") slider.focus();
+    });
     star.addEventListener("click", () => toggleStar(place));
     slider.addEventListener("focus", () => choose(place));
-    slider.addEventListener("input", () => moveTo(place, allowedSteps()[slider.value]));
+    slider.addEventListener("input", () => moveTo(place, Number(slider.value)));
+    slider.addEventListener("dblclick", () => moveTo(place, 0));
+    ends.forEach((canvas, side) => canvas.addEventListener("click", () => moveTo(place, [low, high][side])));
     element.addEventListener("click", (event) => { if (event.target.tagName !== "INPUT") choose(place); });
     return { element, name, star, slider, output, ends };
   }
 
   function toggleStar(place) {
-    data.directions[place].starred = !data.directions[place].starred;
-    remember();
+    const direction = data.directions[place];
+    direction.starred = !direction.starred;
+    remember(direction);
     update();
   }
 
@@ -220,97 +164,129 @@
     const radio = make("input", { type: "radio", name: "seed" });
     radio.setAttribute("aria-label", label);
     radio.addEventListener("change", () => chooseSeed(seed));
-    const canvas = makeCanvas();
-    show(canvas, frameOf(seed, 0, middle));
+    const canvas = makeCanvas("seeds");
     byId("seeds").append(make("label", {}, radio, canvas, label.replace(/^seed /, "")));
-    return radio;
+    return { radio, canvas };
   }
 
-  function makeStep(value, step) {
-    const button = make("button", { type: "button", className: value === 0 ? "zero" : "", title: data.shifts[step] });
-    const canvas = makeCanvas();
+  function makeStep() {
+    const button = make("button", { type: "button" });
+    const canvas = makeCanvas("film");
+    const step = { button, canvas, value: 0 };
     button.append(canvas);
-    button.setAttribute("aria-label", data.shifts[step]);
-    button.addEventListener("click", () => moveTo(state.current, step));
+    button.addEventListener("click", () => moveTo(state.current, step.value));
     byId("film").append(button);
-    return { button, canvas };
+    return step;
   }
 
-  const inWords = (step) => data.shifts[step].replace("σ", "standard deviations");
+  const inSigma = (value) =>
+    (value ? `${value < 0 ? "−" : "+"}${Number(Math.abs(value).toPrecision(3))} σ` : "0");
+  const inWords = (value) => inSigma(value).replace("σ", "standard deviations");
+  const seedLabel = (seed) => data.seeds[seed].label ?? data.seeds[seed];
 
   function description() {
     const moves = movedDirections().map(
-      (direction) => `${inWords(state.steps[direction])} along ${data.directions[direction].name}`);
-    const seed = data.seeds[state.seed];
+      (direction) => `${inWords(state.shifts[direction])} along ${data.directions[direction].name}`);
+    const seed = seedLabel(state.seed);
     return moves.length ? `Image of ${seed}, moved ${moves.join(" and ")}` : `Unshifted image of ${seed}`;
   }
 
   function caption() {
     const moves = movedDirections().flatMap((direction, place) => [
-      place ? " and " : "",
+      place ? ", " : "",
       make("b", { textContent: data.directions[direction].name }),
-      " " + data.shifts[state.steps[direction]],
+      " " + inSigma(state.shifts[direction]),
     ]);
     return moves.length ? moves : [make("b", { textContent: data.directions[state.current].name }), " unshifted"];
   }
 
   function update() {
     const view = byId("view");
-    show(view, frameFor(state.steps));
+    const want = { seed: state.seed, direction: state.current };
+    frames.show(view, { ...want, shifts: state.shifts });
     view.setAttribute("aria-label", description());
     view.textContent = description();
     if (!state.playing) byId("caption").replaceChildren(...caption());
+    byId("hint").textContent = frames.hint(state.current, state.shifts);
     byId("play").setAttribute("aria-pressed", String(Boolean(state.playing)));
     byId("play").setAttribute("aria-label", state.playing ? "Stop" : "Play there and back");
-    seeds.forEach((radio, seed) => { radio.checked = seed === state.seed; });
-    film.forEach(({ button, canvas }, step) => {
-      button.hidden = !allowedSteps().includes(step);
-      if (!button.hidden) show(canvas, frameFor(stepsWith(state.current, step)));
-      button.setAttribute("aria-current", String(step === state.steps[state.current]));
+    seeds.forEach(({ radio, canvas }, seed) => {
+      radio.checked = seed === state.seed;
+      frames.show(canvas, { seed, direction: 0, shifts: unshifted });
     });
-    rows.forEach(updateRow);
+    updateFilm(want);
+    rows.forEach((row, place) => updateRow(row, place));
+  }
+
+  const unshifted = data.directions.map(() => 0);
+  const alone = (direction, value) => unshifted.map((_, other) => (other === direction ? value : 0));
+
+  function updateFilm(want) {
+    const values = frames.film(state.current, state.shifts);
+    const shown = state.shifts[state.current];
+    const nearest = values.reduce((best, value) => (Math.abs(value - shown) < Math.abs(best - shown) ? value : best));
+    film.forEach((step, place) => {
+      step.button.hidden = place >= values.length;
+      if (step.button.hidden) return;
+      step.value = values[place];
+      step.button.className = step.value === 0 ? "zero" : "";
+      step.button.title = inSigma(step.value);
+      step.button.setAttribute("aria-label", inSigma(step.value));
+      step.button.setAttribute("aria-current", String(step.value === nearest));
+      frames.show(step.canvas, { ...want, shifts: frames.settle(state.current, step.value, state.shifts) });
+    });
   }
 
   function updateRow(row, place) {
     const direction = data.directions[place];
-    const step = state.steps[place];
+    const shift = state.shifts[place];
+    const [low, high] = frames.ends(place);
+    row.element.hidden = !isVisible(place);
     row.element.classList.toggle("current", place === state.current);
-    row.slider.value = allowedSteps().indexOf(step);
-    const filled = [0.5, row.slider.value / row.slider.max].sort();
+    row.slider.value = shift;
+    const filled = [0.5, (shift - low) / (high - low)].sort();
     row.slider.style.setProperty("--low", filled[0]);
     row.slider.style.setProperty("--high", filled[1]);
     row.slider.setAttribute("aria-label", `Shift along ${direction.name}`);
-    row.slider.setAttribute("aria-valuetext", step === middle ? "unshifted" : inWords(step));
-    row.output.textContent = data.shifts[step];
-    row.output.classList.toggle("zero", step === middle);
+    row.slider.setAttribute("aria-valuetext", shift ? inWords(shift) : "unshifted");
+    row.output.textContent = inSigma(shift);
+    row.output.classList.toggle("zero", !shift);
     row.star.setAttribute("aria-pressed", String(direction.starred));
     row.star.setAttribute("aria-label", `Star ${direction.name}`);
-    show(row.ends[0], frameOf(state.seed, place, 0));
-    show(row.ends[1], frameOf(state.seed, place, data.values.length - 1));
+    [low, high].forEach((value, side) =>
+      frames.show(row.ends[side], { seed: state.seed, direction: place, shifts: alone(place, value) }));
+  }
+
+  function focusDirection(direction) {
+    if (rows[direction]) rows[direction].slider.focus();
+  }
+
+  function step(change) {
+    let next = state.current + change;
+    while (rows[next] && !isVisible(next)) next += change;
+    focusDirection(next);
   }
 
   const keys = {
     ArrowLeft: () => nudge(-1),
     ArrowRight: () => nudge(1),
-    ArrowUp: () => focusDirection(state.current - 1),
-    ArrowDown: () => focusDirection(state.current + 1),
-    Home: () => moveTo(state.current, 0),
-    End: () => moveTo(state.current, data.values.length - 1),
+    ArrowUp: () => step(-1),
+    ArrowDown: () => step(1),
+    Home: () => moveTo(state.current, currentStops()[0]),
+    End: () => moveTo(state.current, currentStops().at(-1)),
+    Delete: () => moveTo(state.current, 0),
+    Backspace: () => moveTo(state.current, 0),
     n: () => chooseSeed(state.seed + 1),
     p: () => chooseSeed(state.seed - 1),
     s: () => toggleStar(state.current),
+    e: () => rows[state.current].name.select(),
     r: reset,
-    m: () => setMixing(!state.mixing),
     " ": togglePlay,
   };
 
-  function focusDirection(direction) {
-    if (data.directions[direction]) rows[direction].slider.focus();
-  }
-
   document.addEventListener("keydown", (event) => {
     const target = event.target;
-    if (event.ctrlKey || event.metaKey || event.altKey || target.classList.contains("name")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches(".name, input[type=number], #live input")) return;
     if (event.key === " " && target.matches("button, summary, input:not([type=range])")) return;
     if (event.key.startsWith("Arrow") && target.type === "radio") return;
     const numbered = /^[0-9]$/.test(event.key)
@@ -321,19 +297,74 @@
     action();
   });
 
+  // A live page: any seed, truncation, layers.
+
+  function setUpLive() {
+    const live = data.live;
+    byId("live").hidden = false;
+    const number = byId("seed-number");
+    number.addEventListener("change", () => {
+      if (number.value !== "" && number.checkValidity()) addSeed(Number(number.value));
+    });
+    byId("seed-random").addEventListener("click", () => addSeed(Math.floor(Math.random() * 100000)));
+    const truncation = byId("truncation");
+    const tellTruncation = () => { truncation.nextElementSibling.value = Number(truncation.value).toFixed(2); };
+    truncation.value = live.psi;
+    tellTruncation();
+    truncation.addEventListener("input", () => { live.psi = Number(truncation.value); tellTruncation(); update(); });
+    byId("layers-setting").hidden = !live.layers;
+    if (live.layers) setUpLayers(live);
+  }
+
+  function addSeed(number) {
+    let seed = data.seeds.findIndex((known) => known.number === number);
+    if (seed < 0) {
+      seed = data.seeds.push({ label: `seed ${number}`, number }) - 1;
+      seeds.push(makeSeed(`seed ${number}`, seed));
+    }
+    chooseSeed(seed);
+  }
+
+  function setUpLayers(live) {
+    const all = Array.from({ length: live.numLayers }, (_, layer) => layer);
+    const chips = all.map((layer) => make("button", { type: "button", textContent: layer }));
+    const set = (layers) => {
+      live.layers = all.filter((layer) => layers.includes(layer));
+      chips.forEach((chip, layer) => chip.setAttribute("aria-pressed", String(live.layers.includes(layer))));
+    };
+    chips.forEach((chip, layer) => {
+      chip.setAttribute("aria-label", `Layer ${layer}`);
+      chip.addEventListener("click", () => {
+        set(live.layers.includes(layer) ? live.layers.filter((other) => other !== layer) : [...live.layers, layer]);
+        update();
+      });
+    });
+    byId("layers").append(...chips);
+    byId("layer-ranges").append(...live.layerRanges.map(([name, layers]) => {
+      const button = make("button", { type: "button", textContent: name });
+      button.addEventListener("click", () => { set(layers); update(); });
+      return button;
+    }));
+    set(live.layers);
+  }
+
   recall();
-  document.documentElement.classList.toggle("transparent", data.transparent);
-  Object.assign(byId("view"), { width: data.width, height: data.height });
+  document.documentElement.classList.toggle("transparent", Boolean(data.transparent));
+  const [width, height] = frames.size("view");
+  Object.assign(byId("view"), { width, height, channel: "view" });
   const rows = data.directions.map(makeRow);
   byId("directions").append(...rows.map((row) => row.element));
-  const seeds = data.seeds.map(makeSeed);
-  const film = data.values.map(makeStep);
+  const seeds = data.seeds.map((_, seed) => makeSeed(seedLabel(seed), seed));
+  const film = Array.from({ length: frames.film(0, unshifted).length }, makeStep);
   byId("notes").querySelector("dl").append(...data.notes.map(([label, note]) =>
     make("div", {}, make("dt", { textContent: label }), make("dd", { textContent: note }))));
-  byId("mix-tool").hidden = byId("mix-key").hidden = !data.mix;
-  byId("mix").addEventListener("change", (event) => setMixing(event.target.checked));
+  byId("only-starred").addEventListener("change", (event) => {
+    state.onlyStarred = event.target.checked;
+    update();
+  });
   byId("play").addEventListener("click", togglePlay);
   byId("reset").addEventListener("click", reset);
   byId("save").addEventListener("click", saveNames);
+  if (data.live) setUpLive();
   update();
 })();

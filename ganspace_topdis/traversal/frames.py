@@ -21,7 +21,7 @@ from torch.nn.functional import interpolate
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.generators import Generate
 
-__all__ = ["Frames", "MovesCodes", "step_values", "to_uint8", "traverse", "traverse_all", "traverse_pair"]
+__all__ = ["Frames", "MovesCodes", "step_values", "to_uint8", "traverse", "traverse_all", "traverse_lattice"]
 
 Frames = NDArray[np.uint8]
 
@@ -149,28 +149,27 @@ def traverse_all(
     return frames
 
 
-def traverse_pair(
+def traverse_lattice(
     generate: Generate,
     codes: Tensor,
     directions: MovesCodes,
     *,
-    indices: tuple[int, int],
+    indices: Sequence[int],
     amounts: Sequence[float],
     layers: Sequence[int] | None = None,
     batch_size: int = 16,
     max_size_px: int | None = None,
 ) -> Frames:
-    """Move every code along two directions at once, by every pair of `amounts`; see `traverse`.
+    """Move every code along all of `indices` at once, by every combination of `amounts`; see `traverse`.
 
     Returns:
-        (num_seeds, A, A, H, W, C) bytes: the first direction's amount, then the second's.
+        (num_seeds, A ** m, H, W, C) bytes for A amounts and m directions, the last one's amount changing fastest.
     """
-    first, second = _checked_indices(directions, indices)
-    draw = _Drawer(generate, batch_size, max_size_px)
-    rows = [directions.move(codes, first, amount, layers=layers) for amount in amounts]
-    moved = [directions.move(row, second, amount, layers=layers) for row in rows for amount in amounts]
-    images = draw(torch.cat(moved))
-    return np.moveaxis(images.reshape(len(amounts), len(amounts), len(codes), *images.shape[1:]), 2, 0)
+    moved = [codes]
+    for index in _checked_indices(directions, indices):
+        moved = [directions.move(start, index, amount, layers=layers) for start in moved for amount in amounts]
+    images = _Drawer(generate, batch_size, max_size_px)(torch.cat(moved))
+    return images.reshape(len(moved), len(codes), *images.shape[1:]).swapaxes(0, 1)
 
 
 class _Drawer:

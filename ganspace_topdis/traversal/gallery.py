@@ -11,7 +11,6 @@ A run folder gets
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from itertools import combinations
 from pathlib import Path
 
 from torch import Tensor
@@ -20,19 +19,13 @@ from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.traversal.animation import write_animation
-from ganspace_topdis.traversal.explorer import PairFrames, build_explorer, mix_steps, write_explorer
-from ganspace_topdis.traversal.frames import (
-    Frames,
-    MovesCodes,
-    step_values,
-    traverse,
-    traverse_all,
-    traverse_pair,
-)
+from ganspace_topdis.traversal.explorer import build_explorer, write_explorer
+from ganspace_topdis.traversal.frames import Frames, MovesCodes, step_values, traverse, traverse_all
 from ganspace_topdis.traversal.grid import draw_direction, draw_overview, encode_png
 from ganspace_topdis.traversal.labels import DirectionLabel
+from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed, num_mixed_frames
 
-__all__ = ["TRAVERSAL_FORMATS", "WalkSettings", "write_gallery", "write_traversal"]
+__all__ = ["TRAVERSAL_FORMATS", "PageText", "WalkSettings", "write_gallery", "write_page", "write_traversal"]
 
 TRAVERSAL_FORMATS = ("png", "webp", "gif")
 _FRAME_PX = 256
@@ -70,6 +63,21 @@ class WalkSettings:
         return step_values(self.extent, self.num_steps)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PageText:
+    """What stands above the overview and on the page.
+
+    Attributes:
+        title: the heading.
+        subtitle: a line under it.
+        source: what the directions are, such as a hash of them; it goes into names saved from the page.
+    """
+
+    title: str = "Directions"
+    subtitle: str = ""
+    source: str = ""
+
+
 def write_gallery(
     folder: str | os.PathLike[str],
     generate: Generate,
@@ -79,10 +87,8 @@ def write_gallery(
     seeds: Sequence[str],
     *,
     walk: WalkSettings | None = None,
-    title: str = "Directions",
-    subtitle: str = "",
-    source: str = "",
-    mix: bool = False,
+    text: PageText | None = None,
+    num_mixed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Draw all pictures of a run into its folder; files there with these names are replaced.
@@ -95,10 +101,8 @@ def write_gallery(
         labels: names and scores.
         seeds: num_seeds names, such as "seed 1".
         walk: extent, steps, layers and batch size; `WalkSettings()` by default.
-        title: heading of the overview and the page.
-        subtitle: a line under it.
-        source: what the directions are, such as their file's sha256; it goes into names saved from the page.
-        mix: also draw every pair of directions for the page: K (K - 1) / 2 x num_seeds x 16 frames more.
+        text: headings of the overview and the page.
+        num_mixed: of the first so many, also draw the mixes that `mixing` names, for the page.
         progress: called with the number of frames drawn and to draw.
 
     Returns:
@@ -108,30 +112,31 @@ def write_gallery(
         InvalidArgumentError: an argument is out of range, or the shapes do not fit each other.
         RunFolderError: a file cannot be written.
     """
-    walk = walk or WalkSettings()
-    if len(seeds) != len(codes) or not labels:
-        raise InvalidArgumentError(
-            f"{len(codes)} codes were given with {len(seeds)} names and {len(labels)} directions; "
-            "each code needs a name, and there must be a direction"
-        )
-    draw = _counting(generate, _num_frames(len(codes), len(labels), walk, mix), progress)
-    frames = traverse_all(
-        draw,
-        codes,
-        directions,
-        indices=[label.index for label in labels],
-        extent=walk.extent,
-        num_steps=walk.num_steps,
-        layers=walk.layers,
-        batch_size=walk.batch_size,
-        max_size_px=_FRAME_PX,
-    )
-    pairs = _draw_pairs(draw, codes, directions, labels, walk) if mix else None
-    page = build_explorer(
-        frames, labels, walk.values, seeds, title=title, subtitle=subtitle, source=source, pairs=pairs
-    )
+    walk, text = walk or WalkSettings(), text or PageText()
+    frames, mixed = _draw(generate, codes, directions, labels, seeds, walk, num_mixed, progress)
+    page = build_explorer(frames, labels, walk.values, seeds, mixed=mixed, **dataclasses.asdict(text))
     written = [write_explorer(Path(folder) / "explorer.html", page)]
-    return written + _write_traversals(Path(folder), frames, labels, walk.values, seeds, title, subtitle)
+    return written + _write_traversals(Path(folder), frames, labels, walk.values, seeds, text)
+
+
+def write_page(
+    path: str | os.PathLike[str],
+    generate: Generate,
+    codes: Tensor,
+    directions: MovesCodes,
+    labels: Sequence[DirectionLabel],
+    seeds: Sequence[str],
+    *,
+    walk: WalkSettings | None = None,
+    text: PageText | None = None,
+    num_mixed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Draw the explorer page alone into the file `path`; arguments and errors are those of `write_gallery`."""
+    walk, text = walk or WalkSettings(), text or PageText()
+    frames, mixed = _draw(generate, codes, directions, labels, seeds, walk, num_mixed, progress)
+    page = build_explorer(frames, labels, walk.values, seeds, mixed=mixed, **dataclasses.asdict(text))
+    return write_explorer(path, page)
 
 
 def write_traversal(
@@ -187,35 +192,30 @@ def write_traversal(
     return write_animation(path, frames, walk.values, title=label.name, fps=fps, cell_px=cell_px)
 
 
-def _draw_pairs(
+def _draw(
     generate: Generate,
     codes: Tensor,
     directions: MovesCodes,
     labels: Sequence[DirectionLabel],
+    seeds: Sequence[str],
     walk: WalkSettings,
-) -> PairFrames:
-    steps = mix_steps(walk.num_steps)
-    amounts = [walk.values[step] for step in steps if walk.values[step] != 0]
-    frames: dict[tuple[int, int], Frames] = {
-        (first, second): traverse_pair(
-            generate,
-            codes,
-            directions,
-            indices=(labels[first].index, labels[second].index),
-            amounts=amounts,
-            layers=walk.layers,
-            batch_size=walk.batch_size,
-            max_size_px=_FRAME_PX,
+    num_mixed: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Frames, MixedFrames | None]:
+    """The walks of all labelled directions, and the mixes of the first `num_mixed`."""
+    if len(seeds) != len(codes) or not labels:
+        raise InvalidArgumentError(
+            f"{len(codes)} codes were given with {len(seeds)} names and {len(labels)} directions; "
+            "each code needs a name, and there must be a direction"
         )
-        for first, second in combinations(range(len(labels)), 2)
-    }
-    return PairFrames(steps=steps, frames=frames)
-
-
-def _num_frames(num_seeds: int, num_directions: int, walk: WalkSettings, mix: bool) -> int:
-    num_shifts = len(mix_steps(walk.num_steps)) - 1
-    num_mixed = num_directions * (num_directions - 1) // 2 * num_shifts**2 if mix else 0
-    return num_seeds * (1 + num_directions * (walk.num_steps - 1) + num_mixed)
+    num_mixed = min(num_mixed, len(labels))
+    per_seed = 1 + len(labels) * (walk.num_steps - 1) + num_mixed_frames(num_mixed, walk.num_steps)
+    draw = _counting(generate, len(codes) * per_seed, progress)
+    indices, how = [label.index for label in labels], {**dataclasses.asdict(walk), "max_size_px": _FRAME_PX}
+    frames = traverse_all(draw, codes, directions, indices=indices, **how)
+    if num_mixed < 2:
+        return frames, None
+    return frames, draw_mixed(draw, codes, directions, indices=indices[:num_mixed], **how)
 
 
 def _write_traversals(
@@ -224,8 +224,7 @@ def _write_traversals(
     labels: Sequence[DirectionLabel],
     values: Sequence[float],
     seeds: Sequence[str],
-    title: str,
-    subtitle: str,
+    text: PageText,
 ) -> list[Path]:
     """The grids and animations, from frames (K, num_seeds, num_steps, H, W, C)."""
     target = folder / "traversals"
@@ -233,8 +232,8 @@ def _write_traversals(
         target.mkdir(exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"cannot make the folder {target}: {error.strerror}; nothing was changed") from error
-    line = "  ·  ".join(part for part in (subtitle, seeds[0]) if part)
-    overview = draw_overview(frames[:, 0], labels, values, title=title, subtitle=line)
+    line = "  ·  ".join(part for part in (text.subtitle, seeds[0]) if part)
+    overview = draw_overview(frames[:, 0], labels, values, title=text.title, subtitle=line)
     written = [write_bytes(target / "overview.png", encode_png(overview))]
     fps = _natural_fps(len(values))
     for label, walks in zip(labels, frames, strict=True):

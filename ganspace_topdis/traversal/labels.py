@@ -21,6 +21,8 @@ SCORE_NOTES: dict[str, tuple[str, str]] = {
     "effect_size": ("Effect size", "how much the images change for one standard deviation"),
     "cosine": ("|cos|", "alignment with the matched true axis; 1 is perfect"),
     "share": ("Share", "part of the change that falls on the matched true factor; 1 is perfect"),
+    "recognised": ("Recognised", "how often a network names this direction from its change; 1 is always"),
+    "agreement": ("Agreement", "|cos| with the matched direction of other seeds; 1 is the same direction"),
     "spearman": ("Spearman", "how steadily the matched true factor grows along the path; 1 is perfect"),
 }
 """Known scores: the short name shown, and what it means."""

@@ -1,6 +1,7 @@
 """Names and stars that a user gave to directions, as the explorer page saves them and `--names` reads them.
 
-The file is JSON, with what the page was made from as "source":
+A run folder keeps them in `names.json`, from which all later pictures and pages take them. The file is JSON, with
+a hash of the directions as "source":
 
     {"format": "topdis-gan names", "source": "...", "directions": {"3": {"name": "Smile", "starred": true}}}
 """
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.traversal.labels import DirectionLabel
 
-__all__ = ["NAMES_FORMAT", "DirectionName", "apply_names", "read_names"]
+__all__ = ["NAMES_FILE", "NAMES_FORMAT", "DirectionName", "apply_names", "read_names", "tidy_name", "write_names"]
 
 NAMES_FORMAT = "topdis-gan names"
+NAMES_FILE = "names.json"
+"""Where a run folder keeps them."""
 _MAX_LENGTH = 200
 
 
@@ -29,12 +33,15 @@ class DirectionName:
     starred: bool = False
 
 
-def read_names(path: str | os.PathLike[str], *, num_directions: int | None = None) -> dict[int, DirectionName]:
+def read_names(
+    path: str | os.PathLike[str], *, num_directions: int | None = None, source: str = ""
+) -> dict[int, DirectionName]:
     """The names in a file that the explorer page saved, by direction number.
 
     Args:
         path: the file.
         num_directions: if given, numbers from there on are refused: the file belongs to other directions.
+        source: if given, names of another source are refused; a file without a source passes.
 
     Raises:
         InvalidArgumentError: the file is missing, is not such a file, or names a direction that does not exist.
@@ -50,6 +57,11 @@ def read_names(path: str | os.PathLike[str], *, num_directions: int | None = Non
     if not isinstance(directions, dict) or content.get("format") != NAMES_FORMAT:
         raise InvalidArgumentError(
             f"names file {path} is not one that the explorer page saved (format {NAMES_FORMAT!r})"
+        )
+    if source and content.get("source") not in (None, "", source):
+        raise InvalidArgumentError(
+            f"names file {path} was saved for other directions (source {content['source']!r}, these are {source!r}); "
+            "give the file saved from this run's page"
         )
     names = dict(_read_entry(path, key, entry) for key, entry in directions.items())
     outside = sorted(index for index in names if num_directions is not None and index >= num_directions)
@@ -71,12 +83,31 @@ def apply_names(labels: Sequence[DirectionLabel], names: Mapping[int, DirectionN
     ]
 
 
+def write_names(path: str | os.PathLike[str], names: Mapping[int, DirectionName], *, source: str = "") -> Path:
+    """Write a file that `read_names` reads, atomically.
+
+    Raises:
+        RunFolderError: the file cannot be written.
+    """
+    directions = {str(index): dataclasses.asdict(names[index]) for index in sorted(names)}
+    return write_json(path, {"format": NAMES_FORMAT, "source": source, "directions": directions})
+
+
 def _read_entry(path: str | os.PathLike[str], key: str, entry: Any) -> tuple[int, DirectionName]:
     name = entry.get("name") if isinstance(entry, dict) else None
     starred = entry.get("starred", False) if isinstance(entry, dict) else None
-    if not (key.isascii() and key.isdigit()) or not isinstance(name, str) or not isinstance(starred, bool):
+    is_number = key.isascii() and key.isdigit() and len(key) < 10
+    if not is_number or not isinstance(name, str) or not isinstance(starred, bool):
         raise InvalidArgumentError(
             f'names file {path} has a wrong entry {key!r}; it must be like "3": {{"name": "Smile", "starred": true}}'
         )
-    tidy = " ".join(name.split())[:_MAX_LENGTH]
-    return int(key), DirectionName(name=tidy or f"Direction {int(key)}", starred=starred)
+    return int(key), DirectionName(name=tidy_name(name, int(key)), starred=starred)
+
+
+def tidy_name(name: str, index: int) -> str:
+    """The name on one line, not too long, and never empty.
+
+    >>> tidy_name("  Hair \\n colour ", 3), tidy_name(" ", 3)
+    ('Hair colour', 'Direction 3')
+    """
+    return " ".join(name.split())[:_MAX_LENGTH] or f"Direction {index}"

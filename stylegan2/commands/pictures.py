@@ -1,6 +1,7 @@
 """The pictures of a run on a StyleGAN2 generator: which seeds walk, how far, and what stands beside them."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import torch
@@ -8,13 +9,19 @@ import torch
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import ProgressReporter
-from ganspace_topdis.traversal.gallery import WalkSettings, write_gallery
+from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gallery
 from ganspace_topdis.traversal.labels import DirectionLabel
+from ganspace_topdis.traversal.mixing import MOST_MIXED, largest_mix
+from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, apply_names, read_names, write_names
+from stylegan2.commands.summary import summary
 from stylegan2.space import WSpace, codes_of_seeds
 
-__all__ = ["PictureOptions", "draw_run", "labels_of"]
+__all__ = ["PictureOptions", "draw_run", "labels_of", "names_of", "page_text", "source_of"]
 
-_SHOWN_SCORES = ("share", "spearman", "rtd_before", "rtd_after", "effect")
+_MOST_MIXED_PIXELS = 12_000_000
+"""Mixes are drawn by default as long as they are no more work than this; 1024 px images get none."""
+
+_SHOWN_SCORES = ("share", "spearman", "recognised", "agreement", "rtd_before", "rtd_after", "effect")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +34,7 @@ class PictureOptions:
         num_steps: frames of a walk, odd.
         truncation_psi: 1 leaves codes alone, 0 gives the mean image.
         batch_size: images at a time.
+        num_mixed: directions that the page can move together; None for as many as take little time.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
@@ -34,8 +42,11 @@ class PictureOptions:
     num_steps: int = 9
     truncation_psi: float = 0.7
     batch_size: int = 16
+    num_mixed: int | None = None
 
     def __post_init__(self) -> None:
+        if self.num_mixed is not None and not 0 <= self.num_mixed <= MOST_MIXED:
+            raise InvalidArgumentError(f"--mix is {self.num_mixed}, allowed are 0 to {MOST_MIXED} directions")
         if not self.seeds:
             raise InvalidArgumentError("no seed was given for the pictures; give one or more, such as 0-5")
         self.walk(None)
@@ -44,32 +55,86 @@ class PictureOptions:
         """How codes walk."""
         return WalkSettings(extent=self.extent, num_steps=self.num_steps, layers=layers, batch_size=self.batch_size)
 
+    def mix(self, num_directions: int, image_px: int) -> int:
+        """How many of `num_directions` the page can move together, for images of `image_px`."""
+        if self.num_mixed is not None:
+            return self.num_mixed
+        most = _MOST_MIXED_PIXELS // image_px**2
+        return largest_mix(num_directions, len(self.seeds), self.num_steps, max_frames=most)
 
-def labels_of(directions: Directions) -> list[DirectionLabel]:
-    """A name and the scores of every direction."""
+
+def labels_of(directions: Directions, names: dict[int, DirectionName] | None = None) -> list[DirectionLabel]:
+    """A name and the scores of every direction; `names` are those that a user gave."""
     labels = []
     for index, row in enumerate(directions.score_table()["directions"]):
         scores = {name: value for name in _SHOWN_SCORES if isinstance(value := row.get(name), float)}
         name = f"Direction {index}" + (f" ({row['factor'].replace('_', ' ')})" if row.get("factor") else "")
         labels.append(DirectionLabel(index=index, name=name, scores=scores))
-    return labels
+    return apply_names(labels, names or {})
 
 
-def draw_run(folder: Path, space: WSpace, directions: Directions, options: PictureOptions) -> list[Path]:
-    """Draw all pictures and the page of a run into its folder; return what was written."""
+def source_of(directions: Directions) -> str:
+    """A hash that names of these directions carry: of the vectors alone, so that new scores do not change it."""
+    return hashlib.sha256(directions.vectors.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def names_of(folder: Path, directions: Directions, given: Path | None = None) -> dict[int, DirectionName]:
+    """The names that a user gave to `directions`: in the file `given`, else in the run's folder, else none.
+
+    Raises:
+        InvalidArgumentError: the file cannot be read, or belongs to other directions.
+    """
+    path = folder / NAMES_FILE if given is None else given
+    if given is None and not path.exists():
+        return {}
+    return read_names(path, num_directions=directions.num_directions, source=source_of(directions))
+
+
+def page_text(directions: Directions, options: PictureOptions) -> PageText:
+    """What stands above the page of `directions`."""
+    return PageText(
+        title=f"Directions of {directions.metadata.get('method', 'a run')}",
+        subtitle=f"truncation {options.truncation_psi:g}",
+        source=source_of(directions),
+    )
+
+
+def _subtitle(directions: Directions, options: PictureOptions) -> str:
+    scores = summary(directions.metadata.get("scores", {}))
+    texts = [f"{heading}: {text}" for heading, text in scores.items()]
+    return "; ".join([f"truncation {options.truncation_psi:g}", *texts])
+
+
+def draw_run(
+    folder: Path, space: WSpace, directions: Directions, options: PictureOptions, *, names: Path | None = None
+) -> list[Path]:
+    """Draw all pictures and the page of a run into its folder; return what was written.
+
+    Args:
+        folder: the run's folder.
+        space: where the directions live.
+        directions: what is drawn.
+        options: seeds, extent, steps, truncation, mixes.
+        names: a file saved from a page; its names are kept in the folder from now on.
+
+    Raises:
+        InvalidArgumentError: the names cannot be read, or belong to other directions.
+        RunFolderError: a file cannot be written.
+    """
+    given = names_of(folder, directions, names)
+    if names is not None:
+        write_names(folder / NAMES_FILE, given, source=source_of(directions))
     codes = codes_of_seeds(space.generator, options.seeds, label=space.label, truncation_psi=options.truncation_psi)
-    facts = directions.metadata
     with torch.no_grad(), ProgressReporter("pictures") as progress:
         return write_gallery(
             folder,
             space.images,
             codes,
             directions,
-            labels_of(directions),
+            labels_of(directions, given),
             [f"seed {seed}" for seed in options.seeds],
             walk=options.walk(space.layers),
-            title=f"Directions of {facts.get('method', 'a run')}",
-            subtitle=f"truncation {options.truncation_psi:g}",
-            source=str(facts.get("checkpoint_sha256", ""))[:16],
+            text=page_text(directions, options),
+            num_mixed=options.mix(directions.num_directions, space.generator.img_resolution),
             progress=progress,
         )

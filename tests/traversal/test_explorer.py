@@ -1,7 +1,6 @@
 import json
 import re
 from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.traversal.explorer import PairFrames, build_explorer, mix_steps, write_explorer
-from ganspace_topdis.traversal.frames import Frames, step_values, traverse_all, traverse_pair
+from ganspace_topdis.traversal.explorer import build_explorer, write_explorer
+from ganspace_topdis.traversal.frames import Frames, step_values, traverse_all
 from ganspace_topdis.traversal.labels import DirectionLabel
+from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed
 from ganspace_topdis.traversal.names import read_names
 
 NUM_STEPS = 5
@@ -38,13 +38,8 @@ def frames(paint: Any, axes: Any, codes: torch.Tensor) -> Frames:
 
 
 @pytest.fixture
-def pairs(paint: Any, axes: Any, codes: torch.Tensor) -> PairFrames:
-    amounts = [value for value in step_values(2.0, NUM_STEPS) if value]
-    drawn = {
-        pair: traverse_pair(paint(3, 32, 32), codes, axes, indices=pair, amounts=amounts)
-        for pair in combinations(range(3), 2)
-    }
-    return PairFrames(steps=mix_steps(NUM_STEPS), frames=drawn)
+def mixed(paint: Any, axes: Any, codes: torch.Tensor) -> MixedFrames:
+    return draw_mixed(paint(3, 32, 32), codes, axes, indices=[0, 1, 2], extent=2.0, num_steps=NUM_STEPS)
 
 
 @pytest.fixture
@@ -52,6 +47,7 @@ def open_page(browser: Any, tmp_path: Path, frames: Frames) -> Open:
     """Write the page, open it, and wait for its first image."""
 
     def opened(labels: list[DirectionLabel] = LABELS, **options: Any) -> Any:
+        options = {"source": tmp_path.name, **options}  # what the browser keeps of one test is not of another
         page = build_explorer(frames, labels, step_values(2.0, NUM_STEPS), SEEDS, **options)
         browser.open(write_explorer(tmp_path / "explorer.html", page))
         settle(browser)
@@ -155,7 +151,7 @@ def test_every_step_of_every_slider_shows_its_own_frame(open_page: Open, frames:
         for step in range(NUM_STEPS):
             browser.run(
                 f"(() => {{ const slider = document.querySelectorAll('.direction input[type=range]')[{direction}];"
-                f" slider.value = {step}; slider.dispatchEvent(new Event('input')); }})()"
+                f" slider.value = {step - 2}; slider.dispatchEvent(new Event('input')); }})()"
             )
             assert colour(browser) == expected(frames, direction, 0, step)
 
@@ -219,30 +215,77 @@ def test_keys_typed_into_a_name_are_letters_there(open_page: Open, frames: Frame
     assert alt_text(browser) == "Unshifted image of seed 1"
 
 
-def test_two_directions_are_mixed_from_frames_of_the_pair(open_page: Open, pairs: PairFrames, frames: Frames) -> None:
-    browser = open_page(pairs=pairs)
-    browser.press("m")
-    browser.press("0")
+def test_two_sliders_moved_show_the_mix_of_both(open_page: Open, mixed: MixedFrames) -> None:
+    browser = open_page(mixed=mixed)
     browser.press("End")
     browser.press("7")
     browser.press("ArrowLeft")
-    assert colour(browser) == pairs.frames[0, 2][0, 3, 1, 16, 16].tolist()
+    assert colour(browser) == mixed.frames[0, 2][0, 3 * 4 + 1, 16, 16].tolist()
     assert alt_text(browser) == (
         "Image of seed 1, moved +2 standard deviations along Red and −1 standard deviations along Blue"
     )
-    browser.press("m")
-    assert colour(browser) == expected(frames, 2, 0, 2)
 
 
-def test_without_pairs_one_direction_moves_at_a_time(open_page: Open, frames: Frames) -> None:
+def test_three_sliders_moved_go_to_the_steps_that_exist_and_say_so(open_page: Open, mixed: MixedFrames) -> None:
+    browser = open_page(mixed=mixed)
+    for key in ("End", "ArrowDown", "Home", "ArrowDown", "ArrowRight"):
+        browser.press(key)
+    assert colour(browser) == mixed.frames[0, 1, 2][0, 0b101, 16, 16].tolist()
+    outputs = browser.run("[...document.querySelectorAll('.direction output')].map((output) => output.textContent)")
+    assert outputs == ["+1 σ", "−1 σ", "+1 σ"]
+    assert "±1 σ" in browser.run("document.getElementById('hint').textContent")
+
+
+def test_delete_takes_one_direction_back_and_keeps_the_others(
+    open_page: Open, mixed: MixedFrames, frames: Frames
+) -> None:
+    browser = open_page(mixed=mixed)
+    for key in ("End", "ArrowDown", "Home", "Delete"):
+        browser.press(key)
+    assert colour(browser) == expected(frames, 0, 0, 4)
+
+
+def test_each_combination_of_a_mix_shows_its_own_frame(open_page: Open, mixed: MixedFrames) -> None:
+    browser = open_page(mixed=mixed)
+    for place, (first, second) in enumerate((a, b) for a in (-2, -1, 1, 2) for b in (-2, -1, 1, 2)):
+        for slider, value in ((1, first), (2, second)):
+            browser.run(
+                f"(() => {{ const slider = document.querySelectorAll('.direction input[type=range]')[{slider}];"
+                f" slider.value = {value}; slider.dispatchEvent(new Event('input')); }})()"
+            )
+        assert colour(browser) == mixed.frames[1, 2][0, place, 16, 16].tolist()
+
+
+def test_without_mixes_one_direction_moves_at_a_time(open_page: Open, frames: Frames) -> None:
     browser = open_page()
-    assert browser.run("document.getElementById('mix-tool').hidden")
-    browser.press("m")
     browser.press("End")
     browser.press("ArrowDown")
     browser.press("End")
     assert colour(browser) == expected(frames, 1, 0, 4)
     assert browser.run("document.querySelector('.direction output').textContent") == "0"
+
+
+def test_starred_only_leaves_the_starred_and_arrows_skip_the_others(open_page: Open) -> None:
+    browser = open_page()
+    browser.press("7")
+    browser.press("s")
+    browser.press("0")
+    browser.press("s")
+    browser.click("#only-starred")
+    shown = "[...document.querySelectorAll('.direction')].map((row) => row.hidden)"
+    assert browser.run(shown) == [False, True, False]
+    browser.press("ArrowDown")
+    assert browser.run("document.querySelector('.current .number').textContent") == "7"
+
+
+def test_a_name_is_edited_by_keyboard_alone(open_page: Open) -> None:
+    browser = open_page()
+    browser.press("e")
+    for key in "Sky":
+        browser.press(key)
+    browser.press("Enter")
+    browser.press("End")
+    assert alt_text(browser) == "Image of seed 1, moved +2 standard deviations along Sky"
 
 
 def test_scores_stand_beside_their_direction(open_page: Open) -> None:
@@ -321,7 +364,7 @@ def test_every_control_has_a_name_for_those_who_do_not_see_it(open_page: Open) -
     nodes = browser.send("Accessibility.getFullAXTree")["nodes"]
     roles = {"slider", "button", "radio", "textbox", "checkbox", "image"}
     controls = [node for node in nodes if not node["ignored"] and node["role"]["value"] in roles]
-    assert {node["role"]["value"] for node in controls} >= roles - {"checkbox"}
+    assert {node["role"]["value"] for node in controls} >= roles
     assert [node for node in controls if not node["name"]["value"].strip()] == []
 
 

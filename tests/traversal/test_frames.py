@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.traversal.frames import step_values, to_uint8, traverse, traverse_all, traverse_pair
+from ganspace_topdis.traversal.frames import step_values, to_uint8, traverse, traverse_all, traverse_lattice
 
 MakePaint = Callable[..., Any]
 
@@ -104,14 +105,13 @@ def test_large_images_are_reduced_and_small_ones_kept(paint: MakePaint, axes: An
     assert traverse(paint(3, 8, 8), codes, axes, index=0, max_size_px=16).shape[2:4] == (8, 8)
 
 
-def test_a_pair_moves_both_directions(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
-    amounts = [-1.0, 2.0, 3.0]
-    frames = traverse_pair(paint(), codes, axes, indices=(0, 2), amounts=amounts)
-    assert frames.shape == (4, 3, 3, 8, 8, 3)
-    for row, first in enumerate(amounts):
-        for column, second in enumerate(amounts):
-            moved = axes.move(axes.move(codes, 0, first), 2, second)
-            np.testing.assert_array_equal(frames[:, row, column], to_uint8(paint()(moved)))
+def test_a_lattice_moves_all_directions_the_last_one_fastest(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+    amounts = [-1.0, 2.0]
+    frames = traverse_lattice(paint(), codes, axes, indices=(0, 2, 1), amounts=amounts)
+    assert frames.shape == (4, 8, 8, 8, 3)
+    for place, (first, second, third) in enumerate(itertools.product(amounts, repeat=3)):
+        moved = codes + torch.tensor([first, third, second])
+        np.testing.assert_array_equal(frames[:, place], to_uint8(paint()(moved)))
 
 
 def test_the_projects_own_directions_fit(paint: MakePaint, codes: torch.Tensor) -> None:

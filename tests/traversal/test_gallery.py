@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
-from ganspace_topdis.traversal.gallery import WalkSettings, write_gallery, write_traversal
+from ganspace_topdis.traversal.gallery import WalkSettings, write_gallery, write_page, write_traversal
 from ganspace_topdis.traversal.labels import default_labels
 
 SEEDS = ["seed 4", "seed 5"]
@@ -34,9 +34,9 @@ def test_a_gallery_is_a_page_an_overview_and_two_files_a_direction(
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(paths)
 
 
-@pytest.mark.parametrize("mix", [False, True])
+@pytest.mark.parametrize("num_mixed", [0, 2, 3])
 def test_progress_ends_at_the_number_of_frames_announced(
-    paint: Any, axes: Any, codes: torch.Tensor, tmp_path: Path, mix: bool
+    paint: Any, axes: Any, codes: torch.Tensor, tmp_path: Path, num_mixed: int
 ) -> None:
     told: list[tuple[int, int]] = []
     generate = paint()
@@ -48,7 +48,7 @@ def test_progress_ends_at_the_number_of_frames_announced(
         default_labels(3),
         SEEDS,
         walk=WALK,
-        mix=mix,
+        num_mixed=num_mixed,
         progress=lambda done, total: told.append((done, total)),
     )
     assert [done for done, _ in told] == sorted({done for done, _ in told})
@@ -63,6 +63,12 @@ def test_a_gallery_written_twice_is_the_same_to_the_byte(
     before = [path.read_bytes() for path in first]
     second = write_gallery(tmp_path, paint(), codes, axes, default_labels(3), SEEDS, walk=WALK)
     assert [path.read_bytes() for path in second] == before
+
+
+def test_a_page_alone_is_that_of_the_gallery(paint: Any, axes: Any, codes: torch.Tensor, tmp_path: Path) -> None:
+    page, *_ = write_gallery(tmp_path, paint(), codes, axes, default_labels(3), SEEDS, walk=WALK, num_mixed=2)
+    alone = write_page(tmp_path / "page.html", paint(), codes, axes, default_labels(3), SEEDS, walk=WALK, num_mixed=2)
+    assert alone.read_bytes() == page.read_bytes()
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "gif"])

@@ -1,0 +1,82 @@
+"use strict";
+// Frames that the page holds: walks of one direction, and mixes of several with fewer steps each.
+function makeFrames(data) {
+  const { values, strips, numMixed, mixedValues, mixed } = data.held;
+  const decoded = new Map();
+
+  const nearest = (stops, value) =>
+    stops.reduce((best, stop) => (Math.abs(stop - value) < Math.abs(best - value) ? stop : best));
+  const stopsOf = (numMoved) => (numMoved < 2 ? values : mixedValues[Math.min(numMoved, 3) - 1]);
+  const mixes = (direction) => direction < numMixed;
+
+  // The directions that stay shifted while `direction` moves.
+  const companions = (direction, shifts) => shifts.flatMap((shift, other) =>
+    (shift && other !== direction && mixes(direction) && mixes(other) ? [other] : []));
+
+  function strip(uri) {
+    if (!decoded.has(uri)) {
+      const image = new Image();
+      const entry = { image, ready: false, waiting: new Set() };
+      decoded.set(uri, entry);
+      image.src = uri;
+      image.decode().then(() => {
+        entry.ready = true;
+        entry.waiting.forEach((canvas) => canvas.frame.uri === uri && paint(canvas));
+        entry.waiting.clear();
+      });
+    }
+    return decoded.get(uri);
+  }
+
+  function paint(canvas) {
+    const { uri, place } = canvas.frame;
+    const context = canvas.getContext("2d");
+    context.clearRect(0, 0, data.width, data.height);
+    context.drawImage(strip(uri).image, place * data.width, 0, data.width, data.height, 0, 0, data.width, data.height);
+    canvas.dataset.place = place;
+  }
+
+  function frameFor({ seed, shifts, direction }) {
+    const moved = shifts.flatMap((shift, place) => (shift ? [place] : []));
+    if (moved.length < 2) {
+      const shown = moved.length ? moved[0] : direction;
+      return { uri: strips[shown][seed], place: values.indexOf(shifts[shown]) };
+    }
+    const steps = stopsOf(moved.length).filter((value) => value !== 0);
+    const place = moved.reduce((sum, direction) => sum * steps.length + steps.indexOf(shifts[direction]), 0);
+    return { uri: mixed[moved.join(",")][seed], place };
+  }
+
+  return {
+    stride: 1,
+    size: () => [data.width, data.height],
+
+    // The shifts that `direction` can have beside those that stay.
+    stops: (direction, shifts) => stopsOf(companions(direction, shifts).length + 1),
+    film: (direction, shifts) => stopsOf(companions(direction, shifts).length + 1),
+    ends: () => [values[0], values[values.length - 1]],
+
+    // All shifts once `direction` is moved to `value`: others go to steps that exist together with it, or back.
+    settle(direction, value, shifts) {
+      const others = companions(direction, shifts);
+      const own = nearest(stopsOf(others.length + 1), value);
+      const stops = stopsOf(others.length + (own ? 1 : 0)).filter((stop) => stop !== 0);
+      return shifts.map((shift, other) =>
+        (other === direction ? own : others.includes(other) ? nearest(stops, shift) : 0));
+    },
+
+    hint(direction, shifts) {
+      const numMoved = shifts.filter((shift) => shift !== 0).length;
+      if (numMoved < 2) return !numMixed || mixes(direction) ? "" : "This direction moves alone on this page.";
+      const steps = stopsOf(numMoved).filter((value) => value > 0).map((value) => `±${value}`);
+      return `Together, this page holds 0 and ${steps.join(", ")} σ of each.`;
+    },
+
+    show(canvas, want) {
+      canvas.frame = frameFor(want);
+      const entry = strip(canvas.frame.uri);
+      if (entry.ready) paint(canvas);
+      else entry.waiting.add(canvas);
+    },
+  };
+}

@@ -1,0 +1,89 @@
+"use strict";
+// Frames asked of the server that the page came from. Canvases belong to channels: the large image, the film, the
+// ends of the sliders, the seeds. A channel asks for all that its canvases want in one request. The large image
+// waits for its answer before it asks for the newest state; the others drop what is under way.
+function makeFrames(data, tell) {
+  const { extent, viewSize, thumbSize, maxStates } = data.live;
+  const page = Math.random().toString(36).slice(2);
+  const delays = { view: 0, film: 120, ends: 250, seeds: 60 };
+  const channels = {};
+  const stops = Array.from({ length: 121 }, (_, step) => (step - 60) * extent / 60);
+  const film = Array.from({ length: 9 }, (_, step) => stops[step * 15]);
+  let number = 0;
+
+  const channelOf = (name) => (channels[name] ??= { name, wanted: new Map(), timer: 0, request: null });
+
+  function show(canvas, { seed, shifts }) {
+    const state = {
+      seed: data.seeds[seed].number,
+      shifts: Object.fromEntries(shifts.flatMap((shift, place) => (shift ? [[data.directions[place].index, shift]] : []))),
+    };
+    const key = JSON.stringify([state, data.live.psi, data.live.layers]);
+    if (canvas.wanted === key) return;
+    canvas.wanted = key;
+    const channel = channelOf(canvas.channel);
+    channel.wanted.set(canvas, { state, key });
+    if (channel.name === "view" && channel.request) return;
+    clearTimeout(channel.timer);
+    channel.timer = setTimeout(() => ask(channel), delays[channel.name]);
+  }
+
+  async function ask(channel) {
+    channel.request?.abort();
+    const batch = [...channel.wanted].slice(0, maxStates);
+    if (!batch.length) return;
+    const request = channel.request = new AbortController();
+    try {
+      const strip = await fetchStrip(channel.name, batch.map(([, want]) => want.state), request.signal);
+      batch.forEach(([canvas, want], place) => paint(canvas, want, strip, place, batch.length));
+      strip?.close();
+      tell("");
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      batch.forEach(([canvas]) => { canvas.wanted = null; });
+      tell(error instanceof TypeError ? "The server does not answer: start topdis-gan explore again, then reload." : error.message);
+    }
+    if (channel.request !== request) return;
+    channel.request = null;
+    batch.forEach(([canvas, want]) => { if (channel.wanted.get(canvas) === want) channel.wanted.delete(canvas); });
+    ask(channel);
+  }
+
+  async function fetchStrip(channel, states, signal) {
+    const body = { page, channel, number: ++number, psi: data.live.psi, layers: data.live.layers, states };
+    const answer = await post("frames", body, signal);
+    return answer.status === 204 ? null : createImageBitmap(await answer.blob());
+  }
+
+  async function post(path, body, signal) {
+    const answer = await fetch(path, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal,
+    });
+    if (!answer.ok) throw new Error(await answer.text());
+    return answer;
+  }
+
+  function paint(canvas, want, strip, place, count) {
+    if (!strip) return;
+    const width = strip.width / count;
+    const context = canvas.getContext("2d");
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(strip, place * width, 0, width, strip.height, 0, 0, canvas.width, canvas.height);
+    canvas.dataset.shown = want.key;
+  }
+
+  return {
+    stride: 5,
+    size: (channel) => (channel === "view" ? viewSize : thumbSize),
+    stops: () => stops,
+    film: () => film,
+    ends: () => [stops[0], stops[stops.length - 1]],
+    settle: (direction, value, shifts) => shifts.map((shift, other) =>
+      (other !== direction ? shift : stops.reduce((best, stop) => (Math.abs(stop - value) < Math.abs(best - value) ? stop : best)))),
+    hint: () => "",
+    show,
+    rename: (direction) => post("names", { index: direction.index, name: direction.name, starred: direction.starred })
+      .then(() => tell(""))
+      .catch((error) => tell(error instanceof TypeError ? "The server does not answer: this name is not kept." : error.message)),
+  };
+}

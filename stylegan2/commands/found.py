@@ -1,0 +1,83 @@
+"""Directions that were found before, with the generator that they belong to."""
+
+import dataclasses
+from pathlib import Path
+
+from ganspace_topdis.errors import CheckpointError, RunFolderError
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.files import sha256_of
+from ganspace_topdis.runs.folder import read_run
+from stylegan2.commands.ranges import parse_layers
+from stylegan2.loading import load, locate
+from stylegan2.space import WSpace
+
+__all__ = ["Found", "checkpoint_of_run", "open_found", "require_same_checkpoint"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Found:
+    """Directions of a run, ready to be drawn.
+
+    Attributes:
+        folder: the run folder, or the folder of the directions file.
+        directions: the directions.
+        space: the generator's space that they live in, with the layers that move and the class.
+    """
+
+    folder: Path
+    directions: Directions
+    space: WSpace
+
+
+def open_found(
+    run: Path, *, ckpt: str | None = None, layers: str | None = None, label: int | None = None, device: str = "auto"
+) -> Found:
+    """Load the directions of `run`, a run folder or a directions file, and their generator.
+
+    Args:
+        run: where the directions are.
+        ckpt: the checkpoint; by default the one that the run names.
+        layers: layers that move, as typed; by default those that the directions were found in.
+        label: the class of a conditional generator; by default the run's.
+        device: where to draw.
+
+    Raises:
+        CheckpointError: directions or checkpoint cannot be used, or do not belong together.
+        InvalidArgumentError: a layer, class or device does not exist.
+    """
+    directions = Directions.load(run)
+    path = locate(ckpt or checkpoint_of_run(run))
+    require_same_checkpoint(directions, path)
+    generator = load(path, choose_device(device))
+    found_in = directions.metadata.get("layers")
+    moving = parse_layers(layers, generator.num_ws) if layers else (None if found_in is None else tuple(found_in))
+    chosen_label = directions.metadata.get("label") if label is None else label
+    space = WSpace(generator=generator, layers=moving, label=chosen_label)
+    return Found(folder=run if run.is_dir() else run.parent, directions=directions, space=space)
+
+
+def checkpoint_of_run(run: Path) -> str:
+    """The checkpoint that a run folder names.
+
+    Raises:
+        CheckpointError: `run` is no run folder, so a checkpoint must be given.
+    """
+    try:
+        return str(read_run(run if run.is_dir() else run.parent).config["ckpt"])
+    except (RunFolderError, KeyError) as error:
+        raise CheckpointError(f"{run} does not say which checkpoint it belongs to; give it with --ckpt") from error
+
+
+def require_same_checkpoint(directions: Directions, path: Path) -> None:
+    """Refuse directions that were found in another checkpoint than the file at `path`.
+
+    Raises:
+        CheckpointError: the SHA-256 differ.
+    """
+    expected, actual = directions.metadata.get("checkpoint_sha256"), sha256_of(path)
+    if expected is not None and expected != actual:
+        raise CheckpointError(
+            f"these directions were found in a checkpoint with SHA-256 {expected[:12]}..., {path} has "
+            f"{actual[:12]}...; give the checkpoint they belong to with --ckpt"
+        )
