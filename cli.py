@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_METHODS = ("topdis", "random", "span-axes", "ganspace", "sefa", "axes")
+_SEARCHES = ("topdis", "hessian", "contrastive", "reconstructor")
+_CLOSED_FORMS = ("random", "span-axes", "ganspace", "ganspace-features", "sefa", "axes")
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -42,7 +43,13 @@ def cli() -> None:
 @cli.command()
 @click.option("--ckpt", default="scenes", show_default=True, help="StyleGAN2 file, https address, or name.")
 @click.option("--out", type=_FOLDER, help="Run folder.  [default: runs/CKPT-METHOD]")
-@click.option("--method", type=click.Choice(_METHODS), default="topdis", show_default=True, help="How to find them.")
+@click.option(
+    "--method",
+    type=click.Choice([*_SEARCHES, *_CLOSED_FORMS]),
+    default="topdis",
+    show_default=True,
+    help="How to find them.",
+)
 @click.option("--directions", "num_directions", type=int, help="How many.  [default: read off the span's spectrum]")
 @click.option(
     "--span", type=click.Choice(["effect", "pca"]), default="effect", show_default=True, help="Where to look."
@@ -60,8 +67,12 @@ def cli() -> None:
     show_default=True,
     help="Standard deviations, or the paper's shift of the distribution function.",
 )
+@click.option("--final-shift", type=float, help="Let the shift go to this along the steps.  [default: it stays]")
+@click.option("--refine", metavar="RUN|METHOD", help="Start from these directions.  [default: a random rotation]")
 @click.option("--directions-per-step", type=int, help="Shift along so many, drawn at random.  [default: all]")
 @click.option("--divergence", type=click.Choice(["rtd", "rtd-lite"]), default="rtd", show_default=True)
+@click.option("--rtd-variant", type=click.Choice(["min", "max", "minmax"]), default="minmax", show_default=True)
+@click.option("--per-effect", is_flag=True, help="Lower RTD over the effect of the shift, not RTD.")
 @click.option("--learning-rate", type=float, default=0.05, show_default=True)
 @click.option("--num-span-codes", type=int, default=10_000, show_default=True, help="Codes the span is measured on.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -216,16 +227,22 @@ def _discover_options(options: dict[str, Any]) -> Any:
     from stylegan2.commands.ranges import parse_features, parse_numbers
 
     names = (
-        "num_directions span steps batch_size shift shift_law directions_per_step divergence learning_rate "
-        "num_span_codes seed micro_batch"
+        "num_directions span steps batch_size shift shift_law final_shift directions_per_step divergence per_effect "
+        "learning_rate num_span_codes seed micro_batch"
     )
+    method = options["method"]
     return DiscoverOptions(
         ckpt=options["ckpt"],
-        method=options["method"],
+        closed_form=None if method in _SEARCHES else method,
+        refine=options["refine"],
         features=parse_features(options["features"]),
         layers=options["layers"],
         label=options["label"],
-        search=DiscoverySettings(**{name: options[name] for name in names.split()}),
+        search=DiscoverySettings(
+            method=method if method in _SEARCHES else "topdis",
+            variant=options["rtd_variant"],
+            **{name: options[name] for name in names.split()},
+        ),
         pictures=PictureOptions(
             seeds=parse_numbers(options["picture_seeds"], option="--picture-seeds"),
             extent=options["extent"],

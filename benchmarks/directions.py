@@ -24,7 +24,7 @@ from ganspace_topdis.evaluation.recovery import recovery
 from ganspace_topdis.evaluation.rescoring import oracle, rescore
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import load
-from stylegan2.commands.discover import style_weights
+from stylegan2.commands.closed_forms import style_weights
 from stylegan2.loading import ASSETS
 from stylegan2.space import WSpace
 

@@ -31,6 +31,7 @@ def discover_directions(
     batch_size: int = 64,
     shift: float = DiscoverySettings.shift,
     seed: int = 0,
+    start: Directions | None = None,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
     **settings: Any,
@@ -46,13 +47,14 @@ def discover_directions(
         batch_size: codes a step.
         shift: how far a step shifts (see `DiscoverySettings.shift`).
         seed: equal seeds give equal directions on one machine.
+        start: directions to start near to; a random rotation of the span by default.
         device: where the codes go; wherever `sample_codes` puts them by default.
         progress: called after every step.
         settings: further fields of `DiscoverySettings`.
 
     Returns:
         K directions, best first; `metadata` holds the settings, and for each direction its score, held-out RTD
-        before (of the random start) and after, and effect.
+        before (of the start) and after, and effect.
 
     Raises:
         InvalidArgumentError: a setting is out of range, or more directions are asked for than the span has.
@@ -75,6 +77,8 @@ def discover_directions(
         **settings,
     )
     search = Discovery(generate, sample_codes, chosen, device=device)
+    if start is not None:
+        search.start_near(start)
     while not search.finished:
         values = search.step()
         if progress is not None:

@@ -10,7 +10,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from ganspace_topdis.discovery.objective import ShiftLaw, features_of
+from ganspace_topdis.discovery.objective import ShiftLaw, features_of, mean_distance_apart
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.topology import rtd
@@ -69,7 +69,7 @@ def judge_held_out(
         for _ in range(num_batches):
             codes = sample_codes(batch_size, rng).to(device)
             before = features_of(generate, codes, micro_batch)
-            apart = (before - before.roll(1, 0)).norm(dim=1).mean().clamp(min=torch.finfo(before.dtype).tiny)
+            apart = mean_distance_apart(before)
             for index in range(directions.num_directions):
                 for amount in (shift, -shift):
                     shifted, kept = _shifted(directions, codes, index, amount, shift_law)

@@ -1,13 +1,13 @@
-"""The optimisation: an orthonormal matrix V, kept so by its parametrisation, moved by Adam.
+"""The search: an orthonormal matrix V, kept so by its parametrisation, moved by Adam.
 
-V = V0 exp(A) with A skew-symmetric and V0 a random orthonormal start, so that no step leaves the manifold
-and nothing is repaired (torch.nn.utils.parametrizations.orthogonal). `Discovery` holds everything that a step
-changes and gives it out as tensors, so that a run that is stopped and resumed takes the very same steps.
+V = V0 exp(A) with A skew-symmetric and V0 an orthonormal start, random or nearest to given directions, so that
+no step leaves the manifold and nothing is repaired (torch.nn.utils.parametrizations.orthogonal). What a step
+lowers is one of `discovery.methods`. `Discovery` holds everything that a step changes and gives it out as
+tensors, so that a run that is stopped and resumed takes the very same steps.
 """
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,18 +15,28 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from ganspace_topdis.discovery.held_out import HeldOut, judge_held_out
-from ganspace_topdis.discovery.objective import features_of, shift_codes, to_directions
-from ganspace_topdis.discovery.settings import DiscoverySettings
+from ganspace_topdis.discovery.methods.base import Objective
+from ganspace_topdis.discovery.methods.contrastive import Contrastive
+from ganspace_topdis.discovery.methods.hessian import HessianPenalty
+from ganspace_topdis.discovery.methods.reconstructor import Reconstructor
+from ganspace_topdis.discovery.methods.topdis import TopDis
+from ganspace_topdis.discovery.objective import to_directions
+from ganspace_topdis.discovery.settings import DiscoverySettings, SearchMethod
 from ganspace_topdis.discovery.span import Span, find_span
-from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.discovery.start import nearest_rotation, random_rotation
+from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.topology import RTDLoss, rtd_lite
+from ganspace_topdis.runs.trees import flatten, unflatten
 
 __all__ = ["Discovery"]
 
-_FEWEST_ROWS = 4
-"""With fewer rows left after a shift, two clouds say nothing about topology."""
+_OBJECTIVES: dict[SearchMethod, type[Objective]] = {
+    "topdis": TopDis,
+    "hessian": HessianPenalty,
+    "contrastive": Contrastive,
+    "reconstructor": Reconstructor,
+}
 
 
 class Discovery:
@@ -53,10 +63,10 @@ class Discovery:
         self._generate, self._sample, self._device = generate, sample_codes, device
         self._rng = torch.Generator().manual_seed(settings.seed)
         self.span = self._find_span() if span is None else span
-        self._orthonormal = _orthonormal(self.span.size, self._rng).to(self.span.axes)
+        self._orthonormal = _orthonormal(random_rotation(self.span.size, self._rng)).to(self.span.axes)
         self.start = self.rotation().clone()
-        self._optimizer = torch.optim.Adam(self._orthonormal.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
-        self._loss = RTDLoss(p=settings.p) if settings.divergence == "rtd" else rtd_lite
+        self._objective = _OBJECTIVES[settings.method](generate, self.span, settings)
+        self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
         self.step_index = 0
 
     def _find_span(self) -> Span:
@@ -72,6 +82,12 @@ class Discovery:
             micro_batch=settings.micro_batch,
         )
 
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """V's parameters and the objective's own, with the rates that their cosines start from."""
+        groups = [{"params": list(self._orthonormal.parameters()), "peak": self.settings.learning_rate}]
+        own = list(self._objective.parameters())
+        return groups + ([{"params": own, "peak": self._objective.own_learning_rate}] if own else [])
+
     @property
     def finished(self) -> bool:
         """Whether all steps were taken."""
@@ -81,6 +97,16 @@ class Discovery:
         """V, (K, K): a row a direction, in the span's whitened coordinates."""
         weight: Tensor = self._orthonormal.weight
         return weight.detach()
+
+    def start_near(self, directions: Directions) -> None:
+        """Start at the rotation nearest to `directions`, another method's say, instead of a random one.
+
+        Raises:
+            InvalidArgumentError: they do not fit the space or the span.
+        """
+        assert self.step_index == 0, "a search that has taken steps keeps its start"
+        self._orthonormal.weight = nearest_rotation(self.span, directions, self.start)
+        self.start = self.rotation().clone()
 
     def draw(self, num_codes: int) -> Tensor:
         """`num_codes` codes from the search's own random stream."""
@@ -94,36 +120,28 @@ class Discovery:
             TopdisError: the loss is not finite; V is still what it was before the step.
         """
         for group in self._optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * _cosine(self.step_index, self.settings.steps)
+            group["lr"] = group["peak"] * _cosine(self.step_index, self.settings.steps)
         self._optimizer.zero_grad()
-        losses = [loss for loss in self._losses() if loss is not None]
+        rotation: Tensor = self._orthonormal.weight
+        leaf = rotation.detach().requires_grad_(True)
+        codes, shift = self.draw(self.settings.batch_size), self.settings.shift_at(self.step_index)
+        losses = [self._pulled_back(loss) for loss in self._objective.losses(leaf, codes, shift, self._rng)]
         if losses:
-            loss = torch.stack(losses).mean()
-            if not torch.isfinite(loss):
-                raise TopdisError(
-                    f"the loss is {loss.item()} at step {self.step_index}: the generator gave no finite features"
-                )
-            loss.backward()
+            for gradient in (leaf.grad, *(parameter.grad for parameter in self._objective.parameters())):
+                assert gradient is not None
+                gradient /= len(losses)
+            rotation.backward(leaf.grad)
             self._optimizer.step()
         self.step_index += 1
-        return {"loss": loss.item() if losses else math.nan}
+        return {"loss": math.fsum(losses) / len(losses) if losses else math.nan}
 
-    def _losses(self) -> Iterator[Tensor | None]:
-        settings = self.settings
-        codes = self.draw(settings.batch_size)
-        with torch.no_grad():
-            before = features_of(self._generate, codes, settings.micro_batch)
-        chosen = torch.randperm(self.span.size, generator=self._rng)[: settings.directions_per_step].tolist()
-        signs = torch.randint(2, (len(chosen),), generator=self._rng).tolist()
-        weight: Tensor = self._orthonormal.weight
-        for index, sign in zip(chosen, signs, strict=True):
-            amount = settings.shift if sign else -settings.shift
-            shifted = shift_codes(self.span, weight[index], codes, amount, settings.shift_law)
-            if len(shifted.codes) < _FEWEST_ROWS:
-                yield None
-                continue
-            after = features_of(self._generate, shifted.codes, settings.micro_batch)
-            yield self._loss(before[shifted.kept], after)
+    def _pulled_back(self, loss: Tensor) -> float:
+        """The value of one part of the loss, after its gradient was added to those of the parts before."""
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TopdisError(f"the loss is {value} at step {self.step_index}: the generator gave no finite features")
+        loss.backward()
+        return value
 
     def directions(self, rotation: Tensor | None = None, **metadata: Any) -> Directions:
         """The directions as they are now, or those of another `rotation` (K, M) of the span."""
@@ -144,13 +162,19 @@ class Discovery:
             device=self._device,
         )
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], Any]:
         """Everything that the coming steps depend on: tensors, and a JSON-able rest."""
-        tensors = {f"span.{field.name}": getattr(self.span, field.name) for field in dataclasses.fields(self.span)}
-        tensors |= {f"orthonormal.{name}": value for name, value in self._orthonormal.state_dict().items()}
-        for name, value in self._optimizer.state_dict()["state"].get(0, {}).items():
-            tensors[f"adam.{name}"] = value
-        return tensors | {"rng": self._rng.get_state(), "start": self.start}, {"step": self.step_index}
+        return flatten(
+            {
+                "step": self.step_index,
+                "rng": self._rng.get_state(),
+                "start": self.start,
+                "span": {field.name: getattr(self.span, field.name) for field in dataclasses.fields(self.span)},
+                "orthonormal": self._orthonormal.state_dict(),
+                "objective": self._objective.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+            }
+        )
 
     @classmethod
     def resume(
@@ -158,35 +182,28 @@ class Discovery:
         generate: Generate,
         sample_codes: SampleCodes,
         settings: DiscoverySettings,
-        state: tuple[dict[str, Tensor], dict[str, Any]],
+        state: tuple[dict[str, Tensor], Any],
         *,
         device: torch.device | str | None = None,
     ) -> "Discovery":
         """The search that gave out `state`, ready to take its next step."""
-        tensors, rest = state
-        span = Span(**{field.name: tensors[f"span.{field.name}"].to(device) for field in dataclasses.fields(Span)})
+        parts = unflatten(*state)
+        span = Span(**{name: value.to(device) for name, value in parts["span"].items()})
         search = cls(generate, sample_codes, settings, span=span, device=device)
-        prefix = "orthonormal."
-        search._orthonormal.load_state_dict(
-            {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        )
-        adam = {name.removeprefix("adam."): value for name, value in tensors.items() if name.startswith("adam.")}
-        optimizer_state = search._optimizer.state_dict()
-        search._optimizer.load_state_dict({**optimizer_state, "state": {0: adam} if adam else {}})
-        search.start = tensors["start"].to(search.start)
-        search._rng.set_state(tensors["rng"])
-        search.step_index = rest["step"]
+        search._orthonormal.load_state_dict(parts["orthonormal"])
+        search._objective.load_state_dict(parts["objective"])
+        search._optimizer.load_state_dict(parts["optimizer"])
+        search.start = parts["start"].to(search.start)
+        search._rng.set_state(parts["rng"])
+        search.step_index = parts["step"]
         return search
 
 
-def _orthonormal(size: int, rng: torch.Generator) -> nn.Linear:
-    """A module whose `weight` (size, size) is orthonormal, starting at a random rotation."""
-    if size < 1:
-        raise InvalidArgumentError(f"the span has {size} axes, at least one is needed")
-    module = nn.Linear(size, size, bias=False)
+def _orthonormal(rotation: Tensor) -> nn.Linear:
+    """A module whose `weight` is orthonormal, starting at `rotation` (M, M)."""
+    module = nn.Linear(len(rotation), len(rotation), bias=False)
     parametrizations.orthogonal(module, orthogonal_map="matrix_exp")
-    start, _ = torch.linalg.qr(torch.randn(size, size, generator=rng))
-    module.weight = start
+    module.weight = rotation
     return module
 
 

@@ -1,10 +1,7 @@
-"""The objective: shift a batch along a direction and ask that its features keep their topology.
+"""What the methods of search share: shifts along a unit vector of a span, and features of many codes.
 
-    L(V) = mean over directions i of TopDis(f(c), f(c shifted along v_i)),
-
-with c a batch of codes, f the generator's features and TopDis the loss of `topology.RTDLoss`. Only the
-shifted codes depend on V, so the features before the shift need no graph; those after it are made in
-micro-batches that are computed again in the backward pass, so memory is one micro-batch's whatever N is.
+Only shifted codes depend on the directions, so features before a shift need no graph; those after it are made
+in micro-batches that are computed again in the backward pass, so memory is one micro-batch's whatever N is.
 """
 
 import dataclasses
@@ -19,7 +16,7 @@ from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.latent.shift import shift_values
 
-__all__ = ["ShiftLaw", "Shifted", "features_of", "shift_codes", "to_directions"]
+__all__ = ["ShiftLaw", "Shifted", "features_of", "mean_distance_apart", "outputs_of", "shift_codes", "to_directions"]
 
 ShiftLaw = Literal["gaussian", "sigma"]
 
@@ -51,15 +48,23 @@ def shift_codes(span: Span, direction: Tensor, codes: Tensor, amount: float, law
 
 
 def features_of(generate: Generate, codes: Tensor, micro_batch: int) -> Tensor:
-    """Features of `codes` as (N, F), with one micro-batch's graph alive at a time.
+    """Features of `codes` as (N, F), with one micro-batch's graph alive at a time."""
+    return outputs_of(generate, codes, micro_batch).flatten(1)
+
+
+def outputs_of(generate: Generate, codes: Tensor, micro_batch: int) -> Tensor:
+    """What `generate` gives for all `codes`, with one micro-batch's graph alive at a time.
 
     More than one micro-batch costs a second forward pass in the backward pass.
     """
     if len(codes) <= micro_batch or not torch.is_grad_enabled():
-        return torch.cat([generate(chunk).flatten(1) for chunk in codes.split(micro_batch)])
-    return torch.cat(
-        [checkpoint(generate, chunk, use_reentrant=False).flatten(1) for chunk in codes.split(micro_batch)]
-    )
+        return torch.cat([generate(chunk) for chunk in codes.split(micro_batch)])
+    return torch.cat([checkpoint(generate, chunk, use_reentrant=False) for chunk in codes.split(micro_batch)])
+
+
+def mean_distance_apart(features: Tensor) -> Tensor:
+    """The mean distance between the features (N, F) of two random codes, never zero."""
+    return (features - features.roll(1, 0)).norm(dim=1).mean().clamp(min=torch.finfo(features.dtype).tiny)
 
 
 def to_directions(span: Span, rotation: Tensor, **metadata: object) -> Directions:

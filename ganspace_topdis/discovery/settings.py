@@ -6,8 +6,12 @@ from typing import Literal
 from ganspace_topdis.discovery.objective import ShiftLaw
 from ganspace_topdis.discovery.span import SpanKind
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.topology.rtd import Variant
 
-__all__ = ["DiscoverySettings"]
+__all__ = ["SEARCH_METHODS", "DiscoverySettings", "SearchMethod"]
+
+SearchMethod = Literal["topdis", "hessian", "contrastive", "reconstructor"]
+SEARCH_METHODS: tuple[SearchMethod, ...] = ("topdis", "hessian", "contrastive", "reconstructor")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,14 +19,19 @@ class DiscoverySettings:
     """Settings of `discover_directions`; everything that its result depends on besides the generator.
 
     Attributes:
+        method: what the steps lower: "topdis", or "hessian", "contrastive", "reconstructor" (see `discovery.methods`).
         num_directions: K, also the size of the span; None reads it off the span's spectrum.
         span: "effect", "pca" or "identity" (see `discovery.span`).
         steps: optimisation steps; 0 keeps the random start.
         batch_size: N, codes a step.
         shift: C of the Gaussian-preserving shift, or standard deviations where `shift_law` is "sigma".
         shift_law: "gaussian" or "sigma".
+        final_shift: `shift` goes to this along the steps, by a constant factor a step: from coarse to fine; None
+            keeps it.
         directions_per_step: how many directions a step shifts along, drawn at random; None shifts along all.
         divergence: "rtd", or "rtd-lite", its cheaper lower bound.
+        variant: which barcodes RTD sums (see `topology.rtd`).
+        per_effect: divide RTD by the effect of the shift, so that a strong change may break more.
         p: exponent of the bars' lengths.
         learning_rate: Adam's, decayed to zero by a cosine.
         seed: of the codes, the start, the signs and the choices.
@@ -31,14 +40,18 @@ class DiscoverySettings:
         micro_batch: codes that are synthesised at a time; memory grows with this, not with N.
     """
 
+    method: SearchMethod = "topdis"
     num_directions: int | None = None
     span: SpanKind = "effect"
     steps: int = 200
     batch_size: int = 64
     shift: float = 1.0
     shift_law: ShiftLaw = "sigma"
+    final_shift: float | None = None
     directions_per_step: int | None = None
     divergence: Literal["rtd", "rtd-lite"] = "rtd"
+    variant: Variant = "minmax"
+    per_effect: bool = False
     p: float = 1
     learning_rate: float = 0.05
     seed: int = 0
@@ -47,18 +60,16 @@ class DiscoverySettings:
     micro_batch: int = 64
 
     def __post_init__(self) -> None:
+        _check(self.method in SEARCH_METHODS, "method", self.method, ", ".join(SEARCH_METHODS))
         _check(self.span in ("effect", "pca", "identity"), "span", self.span, "'effect', 'pca' or 'identity'")
         _check(self.shift_law in ("gaussian", "sigma"), "shift_law", self.shift_law, "'gaussian' or 'sigma'")
         _check(self.divergence in ("rtd", "rtd-lite"), "divergence", self.divergence, "'rtd' or 'rtd-lite'")
         _check(self.steps >= 0, "steps", self.steps, "0 or more")
         _check(self.batch_size >= 4, "batch_size", self.batch_size, "4 or more")
-        _check(self.shift > 0, "shift", self.shift, "a positive number; its sign is drawn every step")
-        _check(
-            self.shift_law == "sigma" or self.shift < 1,
-            "shift",
-            self.shift,
-            "less than 1 for the Gaussian-preserving law",
-        )
+        _check(self.variant in ("min", "max", "minmax"), "variant", self.variant, "'min', 'max' or 'minmax'")
+        self._check_shift("shift", self.shift)
+        if self.final_shift is not None:
+            self._check_shift("final_shift", self.final_shift)
         _check(self.p >= 1, "p", self.p, "1 or more")
         _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "a positive number")
         _check(self.micro_batch >= 1, "micro_batch", self.micro_batch, "1 or more")
@@ -67,6 +78,22 @@ class DiscoverySettings:
         for name in ("num_directions", "directions_per_step"):
             value = getattr(self, name)
             _check(value is None or value >= 1, name, value, "1 or more")
+
+    def _check_shift(self, name: str, value: float) -> None:
+        _check(value > 0, name, value, "a positive number; its sign is drawn every step")
+        _check(self.shift_law == "sigma" or value < 1, name, value, "less than 1 for the Gaussian-preserving law")
+
+    def shift_at(self, step: int) -> float:
+        """How far codes move in step 0, 1, ...
+
+        >>> settings = DiscoverySettings(steps=3, shift=2.0, final_shift=0.5)
+        >>> [round(settings.shift_at(step), 6) for step in range(3)]
+        [2.0, 1.0, 0.5]
+        """
+        if self.final_shift is None or self.steps < 2:
+            return self.shift
+        done = step / (self.steps - 1)
+        return self.shift ** (1 - done) * self.final_shift**done
 
 
 def _check(allowed: bool, name: str, value: object, what: str) -> None:

@@ -6,16 +6,14 @@ load -> search (resumable) -> judge on held-out codes -> save -> draw
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from ganspace_topdis import __version__
 from ganspace_topdis.discovery.api import conclude, judged
-from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, sefa
 from ganspace_topdis.discovery.loop import Discovery
-from ganspace_topdis.discovery.settings import DiscoverySettings
+from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.devices import choose_device
@@ -23,16 +21,15 @@ from ganspace_topdis.runs.files import sha256_of, write_json
 from ganspace_topdis.runs.folder import RunFolder
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.signals import Interrupt
+from stylegan2.commands.closed_forms import CLOSED_FORMS, ClosedForm, closed_form
 from stylegan2.commands.pictures import PictureOptions, draw_run
 from stylegan2.commands.ranges import parse_layers
+from stylegan2.commands.traverse import require_same_checkpoint
 from stylegan2.generator import Generator
 from stylegan2.loading import load, locate
 from stylegan2.space import WSpace
 
-__all__ = ["METHODS", "DiscoverOptions", "Method", "discover"]
-
-Method = Literal["topdis", "random", "span-axes", "ganspace", "sefa", "axes"]
-METHODS: tuple[Method, ...] = ("topdis", "random", "span-axes", "ganspace", "sefa", "axes")
+__all__ = ["DiscoverOptions", "discover"]
 
 _SAVE_INTERVAL_S = 20.0
 _THIRD_BLOCK_PX = 16
@@ -44,7 +41,8 @@ class DiscoverOptions:
 
     Attributes:
         ckpt: a file, an https address, or a name.
-        method: "topdis" or one of the baselines of `discovery.baselines`.
+        closed_form: one of `discovery.baselines` instead of the search that `search.method` names.
+        refine: what the search starts from: a run folder, or one of `CLOSED_FORMS`; None for a random start.
         features: side of the block whose activations are compared, px; 0 takes images pooled to 64 px; None
             the third block.
         layers: layers that get the code, as they are typed ("0-3,6"); None for all.
@@ -55,7 +53,8 @@ class DiscoverOptions:
     """
 
     ckpt: str = "scenes"
-    method: Method = "topdis"
+    closed_form: ClosedForm | None = None
+    refine: str | None = None
     features: int | None = None
     layers: str | None = None
     label: int | None = None
@@ -64,8 +63,16 @@ class DiscoverOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InvalidArgumentError(f"--method is {self.method!r}, allowed are {', '.join(METHODS)}")
+        if self.closed_form is not None and self.refine is not None:
+            raise InvalidArgumentError(
+                f"--refine improves a search's start, but {self.closed_form} makes no steps; "
+                f"give --method {', '.join(SEARCH_METHODS[:-1])} or {SEARCH_METHODS[-1]}"
+            )
+
+    @property
+    def method(self) -> str:
+        """The method by its name."""
+        return self.closed_form or self.search.method
 
 
 def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path]]:
@@ -82,7 +89,7 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
         path = locate(options.ckpt, progress)
     generator = load(path, device)
     space = space_of(generator, features=options.features, layers=options.layers, label=options.label)
-    facts = {
+    facts: dict[str, Any] = {
         "checkpoint_sha256": sha256_of(path),
         "method": options.method,
         "space": "W",
@@ -90,12 +97,17 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
         "layers": None if space.layers is None else list(space.layers),
         "label": space.label,
     }
+    start = _start_of(options.refine, path)
+    if isinstance(start, Directions):
+        facts["refined"] = {"method": start.metadata.get("method"), "sha256": start.fingerprint}
+    elif start is not None:
+        facts["refined"] = {"method": start}
     with RunFolder.open(
         out, _config(options, facts), command="discover", device=str(device), free_keys=("ckpt", "device", "pictures")
     ) as folder:
         directions = _finished_directions(folder)
         if directions is None:
-            directions = _searched(folder, space, options, facts, device)
+            directions = _searched(folder, space, options, start, facts, device)
         written = [folder.path / "directions.safetensors", folder.path / "scores.json"]
         return directions, written + draw_run(folder.path, space, directions, options.pictures)
 
@@ -123,34 +135,61 @@ def _finished_directions(folder: RunFolder) -> Directions | None:
     return Directions.load(path) if folder.finished and path.exists() else None
 
 
+def _start_of(refine: str | None, ckpt: Path) -> Directions | ClosedForm | None:
+    """What --refine names: a method, or the directions of a run on the same checkpoint."""
+    if refine is None:
+        return None
+    for name in CLOSED_FORMS:
+        if refine == name:
+            return name
+    if not Path(refine).exists():
+        raise InvalidArgumentError(
+            f"--refine is {refine!r}, allowed are a run folder, its directions file, {', '.join(CLOSED_FORMS)}"
+        )
+    directions = Directions.load(refine)
+    require_same_checkpoint(directions, ckpt)
+    return directions
+
+
 def _searched(
-    folder: RunFolder, space: WSpace, options: DiscoverOptions, facts: dict[str, Any], device: torch.device
+    folder: RunFolder,
+    space: WSpace,
+    options: DiscoverOptions,
+    start: Directions | ClosedForm | None,
+    facts: dict[str, Any],
+    device: torch.device,
 ) -> Directions:
     """Search, judge, and save directions and scores."""
-    search = _start(folder, space, options, device)
-    _take_steps(folder, search)
-    directions = conclude(search) if options.method == "topdis" else _baseline(search, space, options)
-    directions = dataclasses.replace(
-        directions,
-        metadata={
-            **directions.metadata,
-            **facts,
-            "version": __version__,
-            "seed": options.search.seed,
-            "settings": dataclasses.asdict(options.search),
-        },
-    )
+    search = _search_of(folder, space, options, start, device)
+    if options.closed_form is None:
+        _take_steps(folder, search)
+        directions = conclude(search)
+    else:
+        directions = closed_form(options.closed_form, search, space)
+        directions = judged(directions, search.judge(directions))
+    settings = {"version": __version__, "seed": options.search.seed, "settings": dataclasses.asdict(options.search)}
+    directions = dataclasses.replace(directions, metadata={**directions.metadata, **facts, **settings})
     directions.save(folder.path / "directions.safetensors")
     write_json(folder.path / "scores.json", directions.score_table())
     return directions
 
 
-def _start(folder: RunFolder, space: WSpace, options: DiscoverOptions, device: torch.device) -> Discovery:
+def _search_of(
+    folder: RunFolder,
+    space: WSpace,
+    options: DiscoverOptions,
+    start: Directions | ClosedForm | None,
+    device: torch.device,
+) -> Discovery:
+    """The search where it was left, or at its start."""
     checkpoint = folder.resume()
     if checkpoint is not None:
         state = checkpoint.tensors, checkpoint.rest
         return Discovery.resume(space.features, space.sample_codes, options.search, state, device=device)
-    return Discovery(space.features, space.sample_codes, options.search, device=device)
+    search = Discovery(space.features, space.sample_codes, options.search, device=device)
+    if start is not None:
+        search.start_near(start if isinstance(start, Directions) else closed_form(start, search, space))
+    return search
 
 
 def _take_steps(folder: RunFolder, search: Discovery) -> None:
@@ -166,29 +205,3 @@ def _take_steps(folder: RunFolder, search: Discovery) -> None:
                 saved_s = time.monotonic()
             interrupt.check(f"saved after step {search.step_index} of {num_steps}; the same command goes on from there")
     folder.save(search.step_index, *search.state())
-
-
-def _baseline(search: Discovery, space: WSpace, options: DiscoverOptions) -> Directions:
-    """The baseline's directions, as many as the span has, in their own order and judged like the others."""
-    size = search.span.size
-    codes = space.sample_codes(options.search.num_span_codes, torch.Generator().manual_seed(options.search.seed))
-    if options.method == "random":
-        directions = search.directions(search.start)
-    elif options.method == "span-axes":
-        directions = search.directions(torch.eye(size).to(search.start))
-    elif options.method == "ganspace":
-        directions = ganspace(codes, size)
-    elif options.method == "sefa":
-        directions = sefa(style_weights(space), codes, size)
-    else:
-        directions = coordinate_axes(codes, size)
-    return judged(directions, search.judge(directions))
-
-
-def style_weights(space: WSpace) -> Tensor:
-    """The weights (rows, w_dim) that read the code in the convolutions of the space's layers, stacked."""
-    convolutions = [module for name, module in space.generator.named_modules() if name.endswith(("conv0", "conv1"))]
-    chosen = range(len(convolutions)) if space.layers is None else [k for k in space.layers if k < len(convolutions)]
-    if not chosen:
-        raise InvalidArgumentError("the chosen layers hold no convolution that reads a style; choose lower ones")
-    return torch.cat([convolutions[k].get_submodule("affine").weight.detach() for k in chosen])

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from ganspace_topdis.discovery.loop import Discovery
-from ganspace_topdis.discovery.settings import DiscoverySettings
+from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
+from ganspace_topdis.evaluation.recovery import recovery
 
 SETTINGS = DiscoverySettings(span="identity", steps=8, batch_size=24, num_span_codes=256, shift=0.25)
 
@@ -38,10 +39,14 @@ def test_another_seed_gives_another_search():
     assert not torch.allclose(finish(start()).rotation(), other.rotation(), atol=1e-2)
 
 
+VARIANTS = [{}, {"directions_per_step": 2}, {"per_effect": True, "final_shift": 0.1}]
+VARIANTS += [{"method": method} for method in SEARCH_METHODS[1:]]
+
+
 @pytest.mark.parametrize("stop_at", [0, 1, 5])
-@pytest.mark.parametrize("directions_per_step", [None, 2])
-def test_a_resumed_search_takes_the_very_same_steps(stop_at, directions_per_step):
-    settings = dataclasses.replace(SETTINGS, directions_per_step=directions_per_step)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_resumed_search_takes_the_very_same_steps(stop_at, variant):
+    settings = dataclasses.replace(SETTINGS, **variant)
     uninterrupted = finish(start(settings))
     stopped = start(settings)
     for _ in range(stop_at):
@@ -50,6 +55,18 @@ def test_a_resumed_search_takes_the_very_same_steps(stop_at, directions_per_step
     resumed = Discovery.resume(generator, generator.sample_codes, settings, stopped.state())
     assert torch.equal(resumed.start, uninterrupted.start)
     assert torch.equal(finish(resumed).rotation(), uninterrupted.rotation())
+
+
+def test_a_search_starts_near_to_the_directions_it_refines():
+    generator = HandBuiltGenerator(seed=3, resolution=16)
+    search = start()
+    near = search.directions(torch.linalg.qr(torch.randn(6, 6))[0])
+    search.start_near(near)
+    assert recovery(search.directions().vectors, near.vectors).worst > 0.999
+    step = search.step()
+    resumed = Discovery.resume(generator, generator.sample_codes, SETTINGS, search.state())
+    assert step["loss"] > 0
+    assert torch.equal(resumed.start, search.start)
 
 
 def test_features_that_are_not_finite_stop_the_search_before_a_step():
@@ -78,6 +95,9 @@ def test_every_variant_reports_a_positive_loss(divergence, shift_law):
         ("p", 0.5),
         ("num_directions", 0),
         ("divergence", "mmd"),
+        ("variant", "mean"),
+        ("final_shift", 1.5),
+        ("method", "ica"),
     ],
 )
 def test_a_setting_out_of_range_is_named(name, value):
