@@ -141,28 +141,38 @@ def traverse(context: click.Context, *, dry_run: bool, as_json: bool, **options:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--factors", type=click.Path(path_type=Path), help="Network that reads the factors.  [default: packaged]")
 @click.option("--truth/--no-truth", default=None, help="Score against known factors.  [default: where they are known]")
+@click.option(
+    "--reconstructor/--no-reconstructor", default=True, show_default=True, help="Can a network tell them apart?"
+)
+@click.option("--protocol", is_flag=True, help="Also an encoder's MIG, DCI and FactorVAE score on scenes (minutes).")
+@click.option("--agree-with", type=_FOLDER, multiple=True, metavar="RUN", help="Runs of other seeds; may be repeated.")
 @click.option("--ckpt", help="Checkpoint.  [default: the run's]")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def score(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, **options: Any) -> None:
-    """Score the directions of a run: held-out RTD and effect, and truth where factors are known."""
+    """Score the directions of a run anew, and order them: RTD, effect, truth where known, other seeds."""
     if dry_run:
         click.echo(describe_settings(context))
         return
+    from stylegan2.commands.score import ScoreOptions
     from stylegan2.commands.score import score as judge
+    from stylegan2.commands.summary import summary
 
-    directions, whole, written = judge(run, **options)
-    if as_json:
-        files = [str(path) for path in written]
-        click.echo(json.dumps({**directions.score_table(), **whole, "files": files}, indent=2))
-        return
-    _print_directions(directions, [], as_json=False)
-    for name in ("rescoring", "oracle"):
-        if name in whole:
-            means = f"share {whole[name]['mean_share']:.3f}, Spearman {whole[name]['mean_spearman']:.3f}"
-            click.echo(f"{'mean over factors' if name == 'rescoring' else 'oracle':>18}: {means}")
-    _print_paths(written, as_json=False)
+    directions, written = judge(run, ScoreOptions(labelled=_scenes() if options.pop("protocol") else None, **options))
+    _print_directions(directions, [] if not as_json else written, as_json)
+    if not as_json:
+        for heading, text in summary(directions.metadata["scores"]).items():
+            click.echo(f"{heading:>17}: {text}")
+        _print_paths(written, as_json=False)
+
+
+def _scenes() -> Any:
+    """Labelled scenes, which only the VAE half can draw."""
+    from ganspace_topdis.evaluation.protocol import Labelled
+    from vae.data import scenes
+
+    return Labelled(scenes.draw, scenes.SIZES)
 
 
 @settings_layers()
@@ -258,7 +268,7 @@ def _print_directions(directions: "Directions", written: Sequence[Path], as_json
     if as_json:
         click.echo(json.dumps({**table, "files": [str(path) for path in written]}, indent=2))
         return
-    columns = ("factor", "share", "spearman", "score", "rtd_before", "rtd_after", "effect")
+    columns = ["factor", "share", "spearman", "recognised", "agreement", "score", "rtd_before", "rtd_after", "effect"]
     shown = [name for name in columns if any(name in row for row in table["directions"])]
     click.echo("direction  " + "  ".join(f"{name.replace('_', ' '):>10}" for name in shown))
     for row in table["directions"]:

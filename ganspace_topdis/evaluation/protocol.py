@@ -24,7 +24,20 @@ from ganspace_topdis.metrics.dci import dci
 from ganspace_topdis.metrics.factor_vae import least_varying, score_votes
 from ganspace_topdis.metrics.mig import mig
 
-__all__ = ["ProtocolScores", "ProtocolSettings", "encoder_protocol"]
+__all__ = ["Labelled", "ProtocolScores", "ProtocolSettings", "encoder_protocol"]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Real images of known factors.
+
+    Attributes:
+        draw: (indices (n, F), side in px) -> uint8 (n, side, side, 3).
+        factor_sizes: how many values each of the F factors takes.
+    """
+
+    draw: Callable[[Any, int], Any]
+    factor_sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

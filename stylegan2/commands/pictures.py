@@ -94,7 +94,7 @@ def page_text(directions: Directions, options: PictureOptions) -> PageText:
     """What stands above the page of `directions`."""
     return PageText(
         title=f"Directions of {directions.metadata.get('method', 'a run')}",
-        subtitle=f"truncation {options.truncation_psi:g}",
+        subtitle=_subtitle(directions, options),
         source=source_of(directions),
     )
 

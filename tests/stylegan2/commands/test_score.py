@@ -1,0 +1,174 @@
+"""`topdis-gan score` on small untrained generators: what is measured, written, and refused."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import cli
+import stylegan2.commands.score
+from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_names
+from stylegan2 import Generator, save
+from stylegan2.commands.pictures import names_of, source_of
+
+SEARCH = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "8", "--directions", "3"]
+PICTURES = ["--picture-seeds", "0", "--frames", "3"]
+SCENES = {"data": "scenes of continuous factors (vae.data.scenes)"}
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    return int(left.value.code or 0)
+
+
+def checkpoint(path: Path, source: dict[str, str], seed: int = 0) -> Path:
+    torch.manual_seed(seed)
+    generator = Generator(z_dim=8, w_dim=8, img_resolution=32, num_mapping_layers=2, channel_base=128, channel_max=8)
+    return save(generator.eval(), path, source=source)
+
+
+def discover(ckpt: Path, out: Path, seed: int = 0) -> Path:
+    assert run("discover", "--ckpt", str(ckpt), "--out", str(out), "--seed", str(seed), *SEARCH, *PICTURES) == 0
+    return out
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images() -> Iterator[None]:
+    """Images of untrained generators say nothing, so few will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, count in (("_NUM_CODES", 20), ("_NUM_ORACLE_CODES", 100), ("_NUM_RECONSTRUCTOR_CODES", 60)):
+            patch.setattr(stylegan2.commands.score, name, count)
+        quick = ReconstructorSettings(num_steps=3, batch_size=8, held_out=0.1)
+        patch.setattr(stylegan2.commands.score, "_RECONSTRUCTOR", quick)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("score")
+
+
+@pytest.fixture(scope="module")
+def scenes_run(folder: Path) -> Path:
+    return discover(checkpoint(folder / "scenes.safetensors", SCENES), folder / "run")
+
+
+@pytest.fixture(scope="module")
+def other_seed(folder: Path, scenes_run: Path) -> Path:
+    return discover(folder / "scenes.safetensors", folder / "seed1", seed=1)
+
+
+@pytest.fixture(scope="module")
+def scored(scenes_run: Path, other_seed: Path) -> dict[str, Any]:
+    assert run("score", str(scenes_run), "--agree-with", str(other_seed)) == 0
+    scores: dict[str, Any] = json.loads((scenes_run / "scores.json").read_text())
+    return scores
+
+
+def test_the_whole_is_measured_against_truth_and_without_it(scored: dict[str, Any]) -> None:
+    assert set(scored["scores"]) == {"rescoring", "oracle", "noise_floor", "reconstructor", "agreement"}
+    assert len(scored["scores"]["noise_floor"]) == 6
+    assert scored["scores"]["agreement"]["num_others"] == 1
+
+
+def test_every_direction_has_every_score(scored: dict[str, Any]) -> None:
+    expected = {"rtd_before", "rtd_after", "effect", "score", "factor", "share", "spearman", "recognised", "agreement"}
+    assert all(set(row) == {"index", *expected} for row in scored["directions"])
+
+
+def test_the_order_follows_the_renewed_score(scored: dict[str, Any], scenes_run: Path) -> None:
+    scores = [row["score"] for row in scored["directions"]]
+    assert scores == sorted(scores, reverse=True)
+    assert scores == [row["effect"] / row["rtd_after"] for row in scored["directions"]]
+    assert Directions.load(scenes_run).score_table() == scored
+
+
+def test_scoring_again_changes_nothing(scored: dict[str, Any], scenes_run: Path, other_seed: Path) -> None:
+    before = (scenes_run / "directions.safetensors").read_bytes()
+    assert run("score", str(scenes_run), "--agree-with", str(other_seed)) == 0
+    assert (scenes_run / "directions.safetensors").read_bytes() == before
+
+
+def test_what_is_left_out_is_kept_from_before(scored: dict[str, Any], scenes_run: Path) -> None:
+    assert run("score", str(scenes_run), "--no-truth", "--no-reconstructor") == 0
+    assert json.loads((scenes_run / "scores.json").read_text()) == scored
+
+
+def test_the_scores_are_printed_and_on_the_page(
+    scored: dict[str, Any], scenes_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("score", str(scenes_run), "--no-reconstructor") == 0
+    printed = capsys.readouterr().out
+    share = f"share {scored['scores']['rescoring']['mean_share']:.3f}"
+    assert share in printed
+    assert "unseen pairs" in printed
+    assert share in (scenes_run / "explorer.html").read_text()
+
+
+def test_names_go_along_with_their_directions(scenes_run: Path, tmp_path: Path) -> None:
+    run_folder = tmp_path / "run"
+    shutil.copytree(scenes_run, run_folder)
+    turned = Directions.load(run_folder).select([2, 1, 0])
+    turned.save(run_folder / "directions.safetensors")
+    write_names(run_folder / NAMES_FILE, {2: DirectionName(name="Best")}, source=source_of(turned))
+    assert run("score", str(run_folder), "--no-truth", "--no-reconstructor") == 0
+    assert names_of(run_folder, Directions.load(run_folder)) == {0: DirectionName(name="Best")}
+
+
+def test_a_generator_without_known_factors_gets_the_other_scores(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = discover(checkpoint(folder / "other.safetensors", {}), folder / "other")
+    capsys.readouterr()
+    assert run("score", str(other), "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert set(result["scores"]) == {"reconstructor"}
+    assert "share" not in result["directions"][0]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert run("score", *arguments) in (1, 2)
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error
+    return error
+
+
+def test_directions_of_another_checkpoint_are_refused(
+    folder: Path, scenes_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    another = checkpoint(folder / "another.safetensors", SCENES, seed=5)
+    assert "SHA-256" in refused(capsys, str(scenes_run), "--ckpt", str(another))
+    stranger = discover(another, folder / "stranger")
+    assert "another checkpoint" in refused(capsys, str(scenes_run), "--agree-with", str(stranger))
+
+
+def test_a_run_is_not_compared_with_itself(scenes_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "other seeds" in refused(capsys, str(scenes_run), "--agree-with", str(scenes_run))
+
+
+def test_a_folder_without_directions_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "topdis-gan discover --out" in refused(capsys, str(tmp_path))
+
+
+def test_directions_that_do_not_say_how_they_were_found_are_refused(
+    scenes_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_bytes((scenes_run / "config.json").read_bytes())
+    bare = dataclasses.replace(Directions.load(scenes_run), metadata={})
+    bare.save(tmp_path / "directions.safetensors")
+    assert "resolution, layers, label, settings" in refused(capsys, str(tmp_path))
+
+
+def test_truth_and_protocol_need_known_factors(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = discover(checkpoint(folder / "unknown.safetensors", {}), folder / "unknown")
+    assert "--factors" in refused(capsys, str(other), "--truth")
+    assert "labelled images" in refused(capsys, str(other), "--protocol")
