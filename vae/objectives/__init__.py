@@ -1,1 +1,1 @@
-"""Filled in by its part."""
+"""The methods, one file each: `vae.objectives.methods` is their table."""
