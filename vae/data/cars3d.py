@@ -87,7 +87,10 @@ def _members(path: Path) -> Iterator[tuple[str | None, bytes]]:
                     raise DataFileError(f"{path}: {member.name} has {member.size:,} bytes, which no car takes")
                 file = archive.extractfile(member)
                 assert file is not None, member
-                yield (car.group(1) if car else None), file.read()
+                data = file.read()
+                if len(data) != member.size:
+                    raise EOFError(f"{member.name} ends too early")
+                yield (car.group(1) if car else None), data
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataFileError(f"{path} is no .tar.gz archive or is damaged ({error}); get it again") from error
 

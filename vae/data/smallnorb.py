@@ -65,6 +65,8 @@ def _rows(info: SetInfo, categories: Path, labels: Path) -> npt.NDArray[np.int64
     """The place of each picture in the grid: category, elevation, azimuth, lighting, then the instance."""
     category = _matrix(categories, 1)
     instance, elevation, azimuth, lighting = _matrix(labels, 2).T
+    if len(category) != len(instance):
+        raise DataFileError(f"{categories} and {labels} do not belong together; fetch them again")
     sizes = (*(factor.size for factor in info.factors), info.images_per_combination)
     codes = (category, elevation, azimuth // 2, lighting, instance)
     try:
@@ -87,7 +89,8 @@ def _left_pictures(path: Path, num_pairs: int) -> Iterator[Images]:
 def _matrix(path: Path, num_axes: int) -> npt.NDArray[np.int32]:
     """A whole matrix of labels: (N,) or (N, 4)."""
     with _matrix_file(path) as (file, dtype, shape):
-        if dtype != np.dtype("<i4") or len(shape) != num_axes or shape[1:] not in ((), (4,)) or shape[0] > 1_000_000:
+        plausible = len(shape) == num_axes and shape[1:] in ((), (4,)) and 0 < shape[0] < 1_000_000
+        if dtype != np.dtype("<i4") or not plausible:
             raise DataFileError(f"{path} is {dtype} of shape {shape}, expected is int32 labels; fetch it again")
         num_bytes = dtype.itemsize * int(np.prod(shape))
         return _exactly(path, file, num_bytes).view(dtype).reshape(shape)

@@ -4,6 +4,7 @@
 one flat file each, with its SHA-256 beside it; a file takes its place only when it is whole.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -162,7 +163,8 @@ class _ArrayFile:
                 "TOPDIS_CACHE to another folder, or read the set into memory (cache=False)"
             ) from error
         finally:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
         write_json(self.record, {"sha256": digest.hexdigest(), "shape": list(self.shape)})
 
 
