@@ -17,6 +17,7 @@ import click
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.runs.settings import describe_settings, settings_layers
+from vae.cli import COMMANDS as VAE_COMMANDS
 
 if TYPE_CHECKING:
     from ganspace_topdis.latent.directions import Directions
@@ -26,6 +27,7 @@ __all__ = ["main"]
 _SEARCHES = ("topdis", "hessian", "contrastive", "reconstructor")
 _CLOSED_FORMS = ("random", "span-axes", "ganspace", "ganspace-features", "sefa", "axes")
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -82,6 +84,8 @@ def cli() -> None:
 @click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
 @click.option("--frames", type=int, default=9, show_default=True, help="Frames of a walk, odd.")
 @click.option("--truncation-psi", type=float, default=0.7, show_default=True, help="Of the pictures.")
+@click.option("--names", type=_FILE, help="Names of the directions, saved from their page.")
+@click.option("--mix", type=int, help="Directions that the page moves together.  [default: what is quick]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def discover(context: click.Context, *, dry_run: bool, as_json: bool, **options: Any) -> None:
@@ -108,8 +112,17 @@ def discover(context: click.Context, *, dry_run: bool, as_json: bool, **options:
 @click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
 @click.option("--steps", type=int, default=9, show_default=True, help="Frames of a walk, odd.")
 @click.option("--layers", help='Layers that move: "0-7", coarse, middle, fine.  [default: the run\'s]')
-@click.option("--format", "picture_format", type=click.Choice(["png", "webp", "gif"]), default="png", show_default=True)
+@click.option(
+    "--format",
+    "picture_format",
+    type=click.Choice(["png", "webp", "gif", "html"]),
+    default="png",
+    show_default=True,
+    help="A grid, an animation, or the page.",
+)
 @click.option("--truncation-psi", type=float, default=0.7, show_default=True)
+@click.option("--names", type=_FILE, help="Names saved from the page.  [default: those in the run folder]")
+@click.option("--mix", type=int, help="Directions that the page moves together.  [default: what is quick]")
 @click.option("--label", type=int, help="Class, for conditional generators.  [default: the run's]")
 @click.option("--ckpt", help="Checkpoint.  [default: the run's]")
 @click.option("--out", type=_FOLDER, help="Folder for the pictures.  [default: traversals in the run folder]")
@@ -117,7 +130,7 @@ def discover(context: click.Context, *, dry_run: bool, as_json: bool, **options:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def traverse(context: click.Context, *, dry_run: bool, as_json: bool, **options: Any) -> None:
-    """Draw more pictures of directions that were found before: grids or animations."""
+    """Draw more pictures of directions that were found before: grids, animations, or the page."""
     if dry_run:
         click.echo(describe_settings(context))
         return
@@ -130,10 +143,44 @@ def traverse(context: click.Context, *, dry_run: bool, as_json: bool, **options:
         extent=options.pop("extent"),
         num_steps=options.pop("steps"),
         truncation_psi=options.pop("truncation_psi"),
+        num_mixed=options.pop("mix"),
     )
     chosen = options.pop("chosen")
     indices = None if chosen is None else parse_numbers(chosen, option="--direction")
     _print_paths(run(options.pop("run"), chosen=indices, pictures=pictures, **options), as_json)
+
+
+@settings_layers()
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="On 127.0.0.1; 0: any.")
+@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page.")
+@click.option("--seeds", default="0-5", show_default=True, help="Seeds to start with: 1-8,12.")
+@click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest shift, standard deviations.")
+@click.option("--layers", help='Layers that move: "0-7", coarse, middle, fine.  [default: the run\'s]')
+@click.option("--truncation-psi", type=float, default=0.7, show_default=True)
+@click.option("--label", type=int, help="Class, for conditional generators.  [default: the run's]")
+@click.option("--ckpt", help="Checkpoint.  [default: the run's]")
+@click.option("--device", default="auto", show_default=True)
+@click.pass_context
+def explore(context: click.Context, *, dry_run: bool, run: Path, **options: Any) -> None:
+    """Explore the directions of a run on a live page: any seed, any mix of shifts, truncation, layers.
+
+    Serves this machine alone, until Ctrl-C. Names and stars go into names.json in the run folder.
+    """
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from stylegan2.commands.explore import explore as serve
+    from stylegan2.commands.pictures import PictureOptions
+    from stylegan2.commands.ranges import parse_numbers
+
+    pictures = PictureOptions(
+        seeds=parse_numbers(options.pop("seeds"), option="--seeds"),
+        extent=options.pop("extent"),
+        truncation_psi=options.pop("truncation_psi"),
+    )
+    serve(run, pictures=pictures, tell=click.echo, **options)
 
 
 @settings_layers()
@@ -258,7 +305,9 @@ def _discover_options(options: dict[str, Any]) -> Any:
             extent=options["extent"],
             num_steps=options["frames"],
             truncation_psi=options["truncation_psi"],
+            num_mixed=options["mix"],
         ),
+        names=options["names"],
         device=options["device"],
     )
 
@@ -287,6 +336,10 @@ def _print_paths(paths: Sequence[Path], as_json: bool) -> None:
         return
     for path in paths:
         click.echo(path)
+
+
+for _command in VAE_COMMANDS:
+    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,3 +1,114 @@
 """The commands of the VAE half: options and one call each. No torch is imported before a command runs."""
 
-__all__: list[str] = []
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ganspace_topdis.runs.settings import describe_settings, settings_layers
+from vae.training.presets import PRESETS
+
+__all__ = ["COMMANDS"]
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_TRAIN_METHODS = ["vae", "beta-vae", "annealed-vae", "factor-vae", "beta-tcvae", "control-vae", "dava"]
+_TRAIN_METHODS += ["dip-vae-1", "dip-vae-2"]
+
+
+@settings_layers(presets=PRESETS)
+@click.command("train-vae")
+@click.option("--data", default="dsprites", show_default=True, help="Data set; `topdis-gan data list` shows them.")
+@click.option("--data-root", type=click.Path(path_type=Path), help="The data set's file or folder.")
+@click.option("--out", type=_FOLDER, help="Run folder.  [default: runs/DATA-METHOD[-topdis]-SEED]")
+@click.option("--method", type=click.Choice(_TRAIN_METHODS), default="beta-vae", show_default=True)
+@click.option(
+    "--network",
+    type=click.Choice(["narrow", "wide", "wide-norm", "burgess", "locatello", "fc"]),
+    default="narrow",
+    show_default=True,
+)
+@click.option("--width", type=float, default=1.0, show_default=True, help="Multiplies the hidden layers' sizes.")
+@click.option("--initial-weights", type=click.Choice(["kaiming", "normal", "torch"]), default="kaiming")
+@click.option("--num-latents", type=int, default=10, show_default=True)
+@click.option("--likelihood", type=click.Choice(["bernoulli", "gaussian"]), default="bernoulli", show_default=True)
+@click.option("--steps", type=int, default=300_000, show_default=True, help="Optimisation steps.")
+@click.option("--batch-size", type=int, default=64, show_default=True, help="Images a step.")
+@click.option("--learning-rate", type=float, default=1e-4, show_default=True)
+@click.option("--max-grad-norm", type=float, help="Clip the gradient to this norm.  [default: 1 for dava, else never]")
+@click.option("--ramp-steps", type=int, default=0, show_default=True, help="Steps in which the penalty grows from 0.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--log-every", type=int, default=100, show_default=True, help="Steps a line of metrics.jsonl.")
+@click.option("--beta", type=float, help="beta-vae: of KL [4]; beta-tcvae: of the total correlation [6].")
+@click.option(
+    "--gamma", type=float, help="annealed-vae [1000], dava [500]: of the distance to C; factor-vae [6.4]: of TC."
+)
+@click.option("--capacity", type=float, help="Final C, nats: annealed-vae [25], control-vae [18], dava (a latent) [8].")
+@click.option("--capacity-steps", type=int, help="annealed-vae: steps until C is reached [100000].")
+@click.option("--capacity-start", type=float, help="control-vae: first C [0.5].")
+@click.option("--capacity-increase", type=float, help="control-vae: rise of C [0.15].")
+@click.option("--capacity-every", type=int, help="control-vae: steps between rises [5000].")
+@click.option("--kp", type=float, help="control-vae: proportional gain [0.01].")
+@click.option("--ki", type=float, help="control-vae: integral gain, negative [-0.001].")
+@click.option("--floor", type=float, help="control-vae: lowest beta [1].")
+@click.option("--estimator", type=click.Choice(["mss", "mws", "minibatch"]), help="beta-tcvae: of TC [mss].")
+@click.option("--permute", type=click.Choice(["second", "same"]), help="factor-vae: whose codes are permuted [second].")
+@click.option("--discriminator-rate", type=float, help="factor-vae: learning rate [the autoencoder's].")
+@click.option("--discriminator-width", type=int, help="factor-vae: hidden size [1000]; dava: first channels [32].")
+@click.option("--lambda-offdiagonal", type=float, help="dip-vae-1, dip-vae-2: of covariances [5].")
+@click.option("--lambda-diagonal", type=float, help="dip-vae-1 [50], dip-vae-2 [5]: of variances.")
+@click.option("--horizon", type=int, help="dava: images until C is highest [12800000].")
+@click.option("--encoder-weight", type=float, help="dava: of the adversary in the encoder [0.3].")
+@click.option("--decoder-weight", type=float, help="dava: of the adversary in the decoder [0.001].")
+@click.option("--smoothing", type=float, help="dava: of the discriminator's targets [0.6].")
+@click.option("--carry-gradients/--no-carry-gradients", default=None, help="dava: into its second step [carry].")
+@click.option("--topdis", type=float, metavar="GAMMA", help="Weight of the TopDis term.  [default: without]")
+@click.option("--topdis-delay", type=int, help="Steps before it sets in [0].")
+@click.option(
+    "--topdis-loss",
+    type=click.Choice(["rtd", "rtd-lite", "l2", "mmd", "chamfer"]),
+    help="Between the clouds [rtd]; the last three know no topology, to compare with.",
+)
+@click.option("--topdis-p", type=float, help="Power of the bars' lengths [1].")
+@click.option("--shift", type=float, help="C of the shift [0.125].")
+@click.option("--topdis-codes", type=click.Choice(["sample", "mean"]), help="What is shifted [sample].")
+@click.option("--topdis-choice", type=click.Choice(["weighted", "uniform"]), help="How the latent is drawn [weighted].")
+@click.option("--topdis-batch", type=click.Choice(["second", "same"]), help="Whose codes are shifted [second].")
+@click.option("--topdis-points", type=int, help="Points of a cloud at most [the batch].")
+@click.option(
+    "--orthogonalize",
+    type=click.Choice(["none", "reconstruction", "all"]),
+    help="Terms that TopDis may not work against [reconstruction].",
+)
+@click.option("--topdis-features", type=click.Choice(["pixels", "logits", "pooled"]), help="What is compared [pixels].")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--precision", type=click.Choice(["float32", "bf16"]), default="float32", show_default=True)
+@click.option(
+    "--compile",
+    "compiled",
+    type=click.Choice(["none", "default", "cuda-graphs"]),
+    default="none",
+    show_default=True,
+    help="Compile the networks.",
+)
+@click.option("--resident", is_flag=True, help="Put the whole data set on the device.")
+@click.option("--tensorboard", is_flag=True, help="Write the log for TensorBoard too.")
+@click.option("--checkpoint-every-s", type=float, default=60.0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def train_vae(context: click.Context, *, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Train a disentanglement VAE, with or without TopDis; the same command goes on where it was stopped.
+
+    Options of one method name it, with their defaults in brackets.
+    """
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from vae.training.command import train_from_options
+
+    run = train_from_options(options)
+    click.echo(json.dumps({"run": str(run)}) if as_json else run)
+
+
+COMMANDS: tuple[click.Command, ...] = (train_vae,)
+"""What `cli` adds to its group."""
