@@ -169,14 +169,14 @@
     return { radio, canvas };
   }
 
-  function makeStep() {
-    const button = make("button", { type: "button" });
+  function makeStep(value) {
+    const button = make("button", { type: "button", title: inSigma(value), className: value ? "" : "zero" });
     const canvas = makeCanvas("film");
-    const step = { button, canvas, value: 0 };
+    button.setAttribute("aria-label", inSigma(value));
     button.append(canvas);
-    button.addEventListener("click", () => moveTo(state.current, step.value));
+    button.addEventListener("click", () => moveTo(state.current, value));
     byId("film").append(button);
-    return step;
+    return { button, canvas, value };
   }
 
   const inSigma = (value) =>
@@ -195,7 +195,8 @@
     const moves = movedDirections().flatMap((direction, place) => [
       place ? ", " : "",
       make("b", { textContent: data.directions[direction].name }),
-      " " + inSigma(state.shifts[direction]),
+      " ",
+      make("span", { textContent: inSigma(state.shifts[direction]) }),
     ]);
     return moves.length ? moves : [make("b", { textContent: data.directions[state.current].name }), " unshifted"];
   }
@@ -222,17 +223,14 @@
   const alone = (direction, value) => unshifted.map((_, other) => (other === direction ? value : 0));
 
   function updateFilm(want) {
-    const values = frames.film(state.current, state.shifts);
+    const stops = currentStops();
     const shown = state.shifts[state.current];
-    const nearest = values.reduce((best, value) => (Math.abs(value - shown) < Math.abs(best - shown) ? value : best));
+    const distances = film.map((step) => Math.abs(step.value - shown));
+    const nearest = distances.indexOf(Math.min(...distances));
     film.forEach((step, place) => {
-      step.button.hidden = place >= values.length;
-      if (step.button.hidden) return;
-      step.value = values[place];
-      step.button.className = step.value === 0 ? "zero" : "";
-      step.button.title = inSigma(step.value);
-      step.button.setAttribute("aria-label", inSigma(step.value));
-      step.button.setAttribute("aria-current", String(step.value === nearest));
+      step.button.disabled = !stops.includes(step.value);
+      step.button.setAttribute("aria-current", String(place === nearest));
+      if (step.button.disabled) return;
       frames.show(step.canvas, { ...want, shifts: frames.settle(state.current, step.value, state.shifts) });
     });
   }
@@ -355,7 +353,7 @@
   const rows = data.directions.map(makeRow);
   byId("directions").append(...rows.map((row) => row.element));
   const seeds = data.seeds.map((_, seed) => makeSeed(seedLabel(seed), seed));
-  const film = Array.from({ length: frames.film(0, unshifted).length }, makeStep);
+  const film = frames.film.map(makeStep);
   byId("notes").querySelector("dl").append(...data.notes.map(([label, note]) =>
     make("div", {}, make("dt", { textContent: label }), make("dd", { textContent: note }))));
   byId("only-starred").addEventListener("change", (event) => {

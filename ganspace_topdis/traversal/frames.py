@@ -21,7 +21,16 @@ from torch.nn.functional import interpolate
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.generators import Generate
 
-__all__ = ["Frames", "MovesCodes", "step_values", "to_uint8", "traverse", "traverse_all", "traverse_lattice"]
+__all__ = [
+    "Frames",
+    "MovesCodes",
+    "draw_frames",
+    "step_values",
+    "to_uint8",
+    "traverse",
+    "traverse_all",
+    "traverse_lattice",
+]
 
 Frames = NDArray[np.uint8]
 
@@ -168,8 +177,13 @@ def traverse_lattice(
     moved = [codes]
     for index in _checked_indices(directions, indices):
         moved = [directions.move(start, index, amount, layers=layers) for start in moved for amount in amounts]
-    images = _Drawer(generate, batch_size, max_size_px)(torch.cat(moved))
+    images = draw_frames(generate, torch.cat(moved), batch_size=batch_size, max_size_px=max_size_px)
     return images.reshape(len(moved), len(codes), *images.shape[1:]).swapaxes(0, 1)
+
+
+def draw_frames(generate: Generate, codes: Tensor, *, batch_size: int = 16, max_size_px: int | None = None) -> Frames:
+    """The images of `codes` as bytes (N, H, W, C); arguments and errors are those of `traverse`."""
+    return _Drawer(generate, batch_size, max_size_px)(codes)
 
 
 class _Drawer:

@@ -53,7 +53,7 @@ function makeFrames(data) {
 
     // The shifts that `direction` can have beside those that stay.
     stops: (direction, shifts) => stopsOf(companions(direction, shifts).length + 1),
-    film: (direction, shifts) => stopsOf(companions(direction, shifts).length + 1),
+    film: values,
     ends: () => [values[0], values[values.length - 1]],
 
     // All shifts once `direction` is moved to `value`: others go to steps that exist together with it, or back.

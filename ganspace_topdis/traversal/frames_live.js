@@ -76,7 +76,7 @@ function makeFrames(data, tell) {
     stride: 5,
     size: (channel) => (channel === "view" ? viewSize : thumbSize),
     stops: () => stops,
-    film: () => film,
+    film,
     ends: () => [stops[0], stops[stops.length - 1]],
     settle: (direction, value, shifts) => shifts.map((shift, other) =>
       (other !== direction ? shift : stops.reduce((best, stop) => (Math.abs(stop - value) < Math.abs(best - value) ? stop : best)))),

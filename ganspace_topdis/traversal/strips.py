@@ -16,12 +16,13 @@ from PIL import Image
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.traversal.frames import Frames
 
-__all__ = ["Strips", "encode_strips"]
+__all__ = ["Strips", "encode_strip", "encode_strips"]
 
 _MAX_WEBP_PX = 16383
 _MAX_LOSSLESS_PX = 128
 _SCALES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125)
 _QUALITIES = (90, 80, 68)
+_LOSSLESS: dict[str, Any] = {"lossless": True, "quality": 60, "method": 3}
 _NUM_PROBES = 6
 
 
@@ -53,10 +54,10 @@ def encode_strips(walks: Sequence[Frames], *, budget_bytes: int, max_size_px: in
     """
     probes = walks[:: max(1, len(walks) // _NUM_PROBES)]
     for size, options in _ladder(walks, max_size_px):
-        probed = sum(len(_encode(walk, size, options)) for walk in probes)
+        probed = sum(len(_uri(_encode(walk, size, options))) for walk in probes)
         if probed / len(probes) * len(walks) > budget_bytes:
             continue
-        uris = [_encode(walk, size, options) for walk in walks]
+        uris = [_uri(_encode(walk, size, options)) for walk in walks]
         if sum(map(len, uris)) <= budget_bytes:
             return Strips(uris=uris, width=size[0], height=size[1])
     num_frames = sum(map(len, walks))
@@ -64,6 +65,19 @@ def encode_strips(walks: Sequence[Frames], *, budget_bytes: int, max_size_px: in
         f"{num_frames} frames do not fit into a page of {budget_bytes / 1e6:.1f} MB; "
         "take fewer seeds, steps or directions"
     )
+
+
+def encode_strip(walk: Frames) -> bytes:
+    """Frames (N, H, W, C) side by side as a WebP image, for one look: lossless where they are small.
+
+    Raises:
+        InvalidArgumentError: they are wider together than the format holds.
+    """
+    height, width = walk.shape[1:3]
+    if width * len(walk) > _MAX_WEBP_PX:
+        raise InvalidArgumentError(f"{len(walk)} frames of {width} px are too wide for one image; ask for fewer")
+    options = _LOSSLESS if max(height, width) <= _MAX_LOSSLESS_PX else {"quality": 90, "method": 2}
+    return _encode(walk, (width, height), options)
 
 
 def _ladder(walks: Sequence[Frames], max_size_px: int) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
@@ -75,18 +89,22 @@ def _ladder(walks: Sequence[Frames], max_size_px: int) -> Iterator[tuple[tuple[i
         if size[0] * longest > _MAX_WEBP_PX:
             continue
         if max(size) <= _MAX_LOSSLESS_PX:
-            yield size, {"lossless": True, "quality": 60, "method": 3}
+            yield size, _LOSSLESS
         for quality in _QUALITIES:
             yield size, {"quality": quality, "method": 4}
 
 
-def _encode(walk: Frames, size: tuple[int, int], options: dict[str, Any]) -> str:
+def _encode(walk: Frames, size: tuple[int, int], options: dict[str, Any]) -> bytes:
     strip = _picture(np.concatenate(list(walk), axis=1))
     if size != walk.shape[2:0:-1]:
         strip = _resized(walk, size)
     buffer = io.BytesIO()
     strip.save(buffer, format="WEBP", **options)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
+
+
+def _uri(image: bytes) -> str:
+    return "data:image/webp;base64," + base64.b64encode(image).decode("ascii")
 
 
 def _resized(walk: Frames, size: tuple[int, int]) -> Image.Image:

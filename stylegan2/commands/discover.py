@@ -48,6 +48,7 @@ class DiscoverOptions:
         layers: layers that get the code, as they are typed ("0-3,6"); None for all.
         label: the class of a conditional generator.
         search: settings of the search.
+        names: names of the directions, saved from their page.
         pictures: what is drawn.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
     """
@@ -59,6 +60,7 @@ class DiscoverOptions:
     layers: str | None = None
     label: int | None = None
     search: DiscoverySettings = dataclasses.field(default_factory=DiscoverySettings)
+    names: Path | None = None
     pictures: PictureOptions = dataclasses.field(default_factory=PictureOptions)
     device: str = "auto"
 
@@ -109,7 +111,7 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
         if directions is None:
             directions = _searched(folder, space, options, start, facts, device)
         written = [folder.path / "directions.safetensors", folder.path / "scores.json"]
-        return directions, written + draw_run(folder.path, space, directions, options.pictures)
+        return directions, written + draw_run(folder.path, space, directions, options.pictures, names=options.names)
 
 
 def space_of(generator: Generator, *, features: int | None, layers: str | None, label: int | None) -> WSpace:

@@ -1,7 +1,6 @@
 """The pictures of a run on a StyleGAN2 generator: which seeds walk, how far, and what stands beside them."""
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 import torch
@@ -75,7 +74,7 @@ def labels_of(directions: Directions, names: dict[int, DirectionName] | None = N
 
 def source_of(directions: Directions) -> str:
     """A hash that names of these directions carry: of the vectors alone, so that new scores do not change it."""
-    return hashlib.sha256(directions.vectors.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+    return directions.fingerprint[:16]
 
 
 def names_of(folder: Path, directions: Directions, given: Path | None = None) -> dict[int, DirectionName]:

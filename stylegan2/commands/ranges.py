@@ -2,9 +2,9 @@
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["parse_features", "parse_layers", "parse_numbers"]
+__all__ = ["NAMED_LAYERS", "parse_features", "parse_layers", "parse_numbers"]
 
-_NAMED_LAYERS = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
+NAMED_LAYERS = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
 """StyleGAN's names (Karras et al. 2019, section 3.1): up to 8 px, 16 to 32 px, from 64 px."""
 
 _MOST_NUMBERS = 10_000
@@ -47,8 +47,8 @@ def parse_layers(text: str | None, num_layers: int, *, option: str = "--layers")
     layers: set[int] = set()
     for part in text.split(","):
         name = part.strip()
-        if name in _NAMED_LAYERS:
-            layers.update(range(num_layers)[slice(*_NAMED_LAYERS[name])])
+        if name in NAMED_LAYERS:
+            layers.update(range(num_layers)[slice(*NAMED_LAYERS[name])])
         else:
             layers.update(parse_numbers(name, option=option))
     outside = sorted(layer for layer in layers if layer >= num_layers)

@@ -1,0 +1,1 @@
+"""The explorer page live: a server on this machine that draws what the page asks for."""
