@@ -1,108 +1,141 @@
-"""Every method of finding directions, measured against the truth, over several seeds.
+"""Every method of finding directions, measured against the truth on three rungs, over several seeds.
 
-    python benchmarks/directions.py hand-built --seeds 5
-    python benchmarks/directions.py scenes --seeds 5
+    python benchmarks/directions.py                       # everything: hours on two cores
+    python benchmarks/directions.py scenes --methods topdis,sefa --seeds 0-2
+    python benchmarks/directions.py --table               # what was measured so far
 
-hand-built: a generator whose six directions are known exactly; the score is |cos| to the matched true direction.
-scenes: the packaged adversarial generator; the scores are the diagonal share of the re-scoring matrix and
-Spearman's correlation along the path, mean over the six factors, read by the packaged factor network. The oracle
-row is what regression of the readings on the codes gives. Prints a Markdown table: mean and standard deviation
-over seeds.
+A cell is one method on one rung with one seed (see `direction_rungs`). Each is kept as a JSON file as soon as it
+is measured and is not measured again, so a run that was stopped goes on, and several may share the work. The
+Markdown table has means and standard deviations over the seeds, with the best method of a column in bold; the
+oracle, regression on the factors' readings, is no method. Times are of one thread's processor time.
 """
 
 import argparse
-import time
-from collections.abc import Callable
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from direction_rungs import HandBuilt, Network, Rung
 
-from ganspace_topdis.discovery import Discovery, DiscoverySettings
-from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, sefa
-from ganspace_topdis.evaluation.factor_network import FactorNetwork
-from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
-from ganspace_topdis.evaluation.recovery import recovery
-from ganspace_topdis.evaluation.rescoring import oracle, rescore
-from ganspace_topdis.latent.directions import Directions
-from stylegan2 import load
-from stylegan2.commands.closed_forms import style_weights
-from stylegan2.loading import ASSETS
-from stylegan2.space import WSpace
+from ganspace_topdis.runs.files import write_json
+from stylegan2.commands.ranges import parse_numbers
 
-Rows = dict[str, list[tuple[float, ...]]]
-
-
-def hand_built(seed: int, steps: int) -> Rows:
-    """|cos|: mean over the six axes, worst axis, and seconds."""
-    generator = HandBuiltGenerator(seed=seed)
-    settings = DiscoverySettings(span="identity", num_directions=6, steps=steps, seed=seed)
-    since = time.monotonic()
-    search = Discovery(generator, generator.sample_codes, settings)
-    while not search.finished:
-        search.step()
-    seconds = time.monotonic() - since
-    codes = generator.sample_codes(10_000, torch.Generator().manual_seed(seed))
-    found = {
-        "random": search.directions(search.start),
-        "ganspace": ganspace(codes, 6),
-        "axes": coordinate_axes(codes, 6),
-        "topdis": search.directions(),
-    }
-    found_again = {name: recovery(each.vectors, generator.true_directions) for name, each in found.items()}
-    return {name: [(r.mean, r.worst, seconds if name == "topdis" else 0.0)] for name, r in found_again.items()}
+RUNGS = ("hand-built", "fitted", "scenes")
+METHODS = (
+    *("random", "axes", "sefa", "ganspace", "ganspace-features", "span-axes"),
+    *("hessian", "contrastive", "reconstructor", "topdis", "oracle"),
+)
+COLUMNS = (
+    ("hand-built", "cos", "mean abs cos"),
+    ("hand-built", "worst cos", "worst axis"),
+    ("fitted", "share", "fitted: share"),
+    ("fitted", "spearman", "Spearman"),
+    ("fitted", "truth", "truth"),
+    ("scenes", "share", "scenes: share"),
+    ("scenes", "spearman", "Spearman"),
+    ("scenes", "seconds", "seconds"),
+)
+Cell = dict[str, float]
 
 
-def scenes(seed: int, steps: int) -> Rows:
-    """Diagonal share and Spearman, means over the six factors, and seconds."""
-    space = WSpace(generator=load("scenes"), resolution=16)
-    network = FactorNetwork.load(ASSETS / "scenes_factors.safetensors")
-    rng = torch.Generator().manual_seed(10_000 + seed)
-    with torch.no_grad():
-        judged, many = space.sample_codes(200, rng), space.sample_codes(4000, rng)
-    since = time.monotonic()
-    search = Discovery(space.features, space.sample_codes, DiscoverySettings(steps=steps, seed=seed))
-    while not search.finished:
-        search.step()
-    seconds, size = time.monotonic() - since, search.span.size
-    found: dict[str, Callable[[], Directions]] = {
-        "random": lambda: search.directions(search.start),
-        "axes": lambda: coordinate_axes(many, size),
-        "sefa": lambda: sefa(style_weights(space), many, size),
-        "ganspace": lambda: ganspace(many, size),
-        "span-axes": lambda: search.directions(torch.eye(size)),
-        "topdis": search.directions,
-        "oracle": lambda: oracle(space.images, network.read, many),
-    }
-    rows: Rows = {}
-    for name, directions in found.items():
-        result = rescore(space.images, network.read, judged, directions())
-        rows[name] = [(result.mean_share, result.mean_spearman, seconds if name == "topdis" else 0.0)]
-    return rows
-
-
-def main() -> None:
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rung", choices=("hand-built", "scenes"))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=200)
-    options = parser.parse_args()
-    run, columns = {
-        "hand-built": (hand_built, ("mean abs cos", "worst axis", "seconds")),
-        "scenes": (scenes, ("diagonal share", "Spearman", "seconds")),
-    }[options.rung]
-    rows: Rows = {}
-    for seed in range(options.seeds):
-        for name, values in run(seed, options.steps).items():
-            rows.setdefault(name, []).extend(values)
-        print(f"seed {seed}: " + ", ".join(f"{name} {v[-1][0]:.3f}" for name, v in rows.items()), flush=True)
-    print(f"\n| method | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
-    for name, values in rows.items():
-        table = torch.tensor(values, dtype=torch.float64)
-        spread = table.std(0) if len(table) > 1 else torch.zeros(len(columns))
-        cells = [f"{mean:.3f} ± {deviation:.3f}" for mean, deviation in zip(table.mean(0), spread, strict=True)]
-        cells[-1] = f"{table.mean(0)[-1]:.0f}" if table[:, -1].any() else ""
-        print(f"| {name} | {' | '.join(cells)} |")
+    parser.add_argument("rungs", nargs="*", default=list(RUNGS), choices=[*RUNGS, []], help="all by default")
+    parser.add_argument("--methods", default=",".join(METHODS), help="names, with commas")
+    parser.add_argument("--seeds", default="0-4")
+    parser.add_argument("--steps", type=int, help="of a search; by default 400 on the hand-built rung, else 200")
+    parser.add_argument("--fitted", default="scenes-fitted", help="the fitted generator")
+    parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of the results")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    options = parser.parse_args(argv)
+    options.methods = options.methods.split(",")
+    options.seeds = parse_numbers(options.seeds, option="--seeds")
+    return options
+
+
+def rung_named(name: str, fitted: str) -> Rung:
+    """The rung; a network is loaded from its file."""
+    if name == "hand-built":
+        return HandBuilt()
+    return Network(name, fitted if name == "fitted" else "scenes")
+
+
+def path_of(folder: Path, rung: Rung, method: str, seed: int, steps: int) -> Path:
+    """Where a cell is kept: the name holds all that it depends on, the code aside."""
+    return folder / f"{rung.key} {method} seed {seed} steps {steps}.json".replace(" ", "_")
+
+
+def measure(options: argparse.Namespace, rung: Rung) -> None:
+    """Measure the cells of a rung that are not there yet, and report each."""
+    steps = options.steps or rung.steps
+    for method in (each for each in options.methods if each in rung.methods):
+        for seed in options.seeds:
+            path = path_of(options.cells, rung, method, seed, steps)
+            if path.exists():
+                continue
+            cell = rung.cell(method, seed, steps)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, cell)
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in cell.items())
+            print(f"{rung.key}, {method}, seed {seed}: {shown}", file=sys.stderr, flush=True)
+
+
+def read(options: argparse.Namespace, rung: Rung) -> dict[str, list[Cell]]:
+    """The cells that there are, by method."""
+    steps = options.steps or rung.steps
+    found = {}
+    for method in options.methods:
+        paths = [path_of(options.cells, rung, method, seed, steps) for seed in options.seeds]
+        cells = [json.loads(path.read_text()) for path in paths if path.exists()]
+        if cells:
+            found[method] = cells
+    return found
+
+
+def table(results: dict[str, dict[str, list[Cell]]]) -> str:
+    """Markdown: a row a method, and a column a score of a rung."""
+    columns = [column for column in COLUMNS if column[0] in results]
+    written = [_column(results[rung], score) for rung, score, _ in columns]
+    methods = [method for method in METHODS if any(method in cells for cells in results.values())]
+    lines = [f"| method | {' | '.join(title for *_, title in columns)} |", f"|---|{'---|' * len(columns)}"]
+    lines += [f"| {method} | {' | '.join(column.get(method, '') for column in written)} |" for method in methods]
+    return "\n".join(lines)
+
+
+def _column(cells: dict[str, list[Cell]], score: str) -> dict[str, str]:
+    values = {method: [each[score] for each in rows if score in each] for method, rows in cells.items()}
+    values = {method: each for method, each in values.items() if each}
+    if score == "seconds":
+        return {method: f"{_mean(each):.0f}" for method, each in values.items()}
+    methods = [method for method in values if method != "oracle"]
+    best = max(methods, key=lambda method: _mean(values[method]), default=None)
+    return {method: _cell(each, bold=method == best) for method, each in values.items()}
+
+
+def _cell(values: Sequence[float], *, bold: bool) -> str:
+    spread = torch.tensor(values).std().item() if len(values) > 1 else 0.0
+    text = f"{_mean(values):.3f} ± {spread:.3f}"
+    return f"**{text}**" if bold else text
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def main(argv: list[str] | None = None) -> None:
+    options = arguments(argv)
+    torch.set_num_threads(1)
+    results = {}
+    for name in options.rungs:
+        rung = rung_named(name, options.fitted)
+        if not options.table:
+            measure(options, rung)
+        if cells := read(options, rung):
+            results[name] = cells
+    print(table(results))
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["Recovery", "match", "recovery"]
+__all__ = ["Recovery", "coordinate_recovery", "match", "recovery"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,26 @@ def recovery(found: Tensor, true: Tensor) -> Recovery:
     matched = match(cosines.T)
     best = [float(cosines[k, i]) if i >= 0 else 0.0 for k, i in enumerate(matched)]
     return Recovery(tuple(best), matched, float(np.mean(best)), min(best))
+
+
+def coordinate_recovery(coordinates: Tensor, true: Tensor) -> Recovery:
+    """The same of coordinates: matched |correlation| of (n, K) numbers with (n, L) true ones, over n codes.
+
+    For a generator whose factors are a known function of the code, where directions of the code that a search
+    moves (w of a StyleGAN2) are not those that the function is written in (z).
+
+    Raises:
+        InvalidArgumentError: the two differ in n, or a coordinate is constant or not finite.
+
+    >>> t = torch.linspace(-1, 1, 5)
+    >>> coordinate_recovery(torch.stack([t**2, -t], dim=1), t[:, None]).matched
+    (1,)
+    """
+    if coordinates.ndim != 2 or true.ndim != 2 or len(coordinates) != len(true):
+        raise InvalidArgumentError(
+            f"coordinates {tuple(coordinates.shape)} and {tuple(true.shape)} must be (n, K) and (n, L)"
+        )
+    return recovery((coordinates - coordinates.mean(0)).T, (true - true.mean(0)).T)
 
 
 def match(scores: Any) -> tuple[int, ...]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.recovery import recovery
+from ganspace_topdis.evaluation.recovery import coordinate_recovery, recovery
 
 
 def test_order_sign_and_length_do_not_count() -> None:
@@ -22,3 +22,17 @@ def test_a_missing_direction_counts_as_zero() -> None:
 def test_directions_without_direction_are_refused(found: torch.Tensor) -> None:
     with pytest.raises(InvalidArgumentError):
         recovery(found, torch.eye(2))
+
+
+def test_coordinates_match_up_to_sign_scale_and_offset() -> None:
+    true = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    found = coordinate_recovery(2 - 3 * true[:, [1, 2, 0]], true)
+    assert found.worst == pytest.approx(1)
+    assert found.matched == (2, 0, 1)
+
+
+def test_coordinates_of_other_codes_or_without_variation_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"\(n, K\)"):
+        coordinate_recovery(torch.zeros(4, 2), torch.zeros(5, 2))
+    with pytest.raises(InvalidArgumentError, match="zero"):
+        coordinate_recovery(torch.ones(4, 2), torch.ones(4, 2))
