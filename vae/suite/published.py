@@ -58,12 +58,13 @@ def published_for(settings: Mapping[str, Any]) -> Published | None:
     Reduced and correlated versions of a data set have rows too: the report shows the figures as the paper's, and
     says that the protocols differ. A run with another loss in RTD's place has none.
 
-    >>> published_for({"data": "dsprites", "method": "beta-vae", "topdis": 5.0}).scores["mig"]
+    >>> published_for({"data": "dsprites", "method": "beta-vae", "topdis": {"weight": 5.0}}).scores["mig"]
     0.348
     """
-    data = str(settings.get("data", "")).split(":")[0].split("-")[0]
-    topdis = bool(settings.get("topdis"))
-    if topdis and settings.get("divergence", "rtd") not in ("rtd", "rtd-lite"):
+    data = str(settings.get("data", "")).partition(":")[0].partition("-")[0]
+    term = settings.get("topdis") or {}
+    topdis = term.get("weight", 1) > 0 and bool(term)
+    if topdis and term.get("loss", "rtd") != "rtd":
         return None
     matching = (row for row in PUBLISHED if (row.data, row.method) == (data, settings.get("method")))
     return next((row for row in matching if row.topdis == topdis), None)

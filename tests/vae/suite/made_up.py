@@ -18,7 +18,7 @@ def made_up_results(*, compared: bool = True, num_seeds: int = 3) -> Results:
                         settings={
                             "data": "dsprites",
                             "method": method.lower().replace("factorvae", "factor-vae"),
-                            "topdis": 5.0 * (variant == "TopDis"),
+                            "topdis": {"weight": 5.0} if variant == "TopDis" else None,
                         },
                         duration_s=90.0,
                         device="cpu",

@@ -1,0 +1,119 @@
+"""`topdis-gan evaluate-vae RUN`: scores, pictures and a page into the folder of a trained run.
+
+    evaluation.json                   scores, latents, what was evaluated
+    report.html                       the page of the run
+    explorer.html, traversals/ ...    see vae.evaluation.pictures
+
+An evaluation that is there already, of the same step and with the same settings, is given back as it is.
+"""
+
+import contextlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ganspace_topdis import __version__
+from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.metrics_log import read_metrics
+from ganspace_topdis.runs.progress import ProgressReporter
+from vae.data import open_data
+from vae.evaluation.network import EvaluationSettings, Measured, measure
+from vae.evaluation.page import write_run_page
+from vae.evaluation.pictures import draw_latents
+from vae.training.trained import Trained, load_trained
+
+__all__ = ["EVALUATION", "evaluate", "read_evaluation"]
+
+EVALUATION = "evaluation.json"
+
+
+def evaluate(
+    run_folder: str | os.PathLike[str],
+    settings: EvaluationSettings | None = None,
+    *,
+    device: str = "auto",
+    data_root: Path | None = None,
+    jobs: int | None = None,
+    pictures: bool = True,
+) -> dict[str, Any]:
+    """Evaluate the newest checkpoint of a run of `train-vae`; return what evaluation.json says.
+
+    Args:
+        run_folder: the run, which may still be going on.
+        settings: what to measure.
+        device: where to encode and draw.
+        data_root: the data set's file or folder, for sets that are not drawn.
+        jobs: threads of the boosted trees; one a processor by default.
+        pictures: whether traversals and the page are drawn.
+
+    Raises:
+        InvalidArgumentError: a metric needs factors that the data set does not have, or the codes are not finite.
+        RunFolderError: there is no run, it has no checkpoint yet, or nothing can be written there.
+    """
+    folder, settings = Path(run_folder), settings or EvaluationSettings()
+    trained = load_trained(folder, choose_device(device))
+    request = {"step": trained.step, **_plain(asdict(settings)), "version": __version__}
+    before = read_evaluation(folder)
+    if before is not None and before["request"] == request and (before["files"] or not pictures):
+        return before
+    with ProgressReporter("data, images") as progress:
+        data = open_data(trained.settings.data, root=data_root, progress=progress)
+    measured = measure(trained.model, data, settings, jobs=jobs)
+    evaluation = {
+        "request": request,
+        "data": trained.settings.data,
+        "device": str(next(trained.model.parameters()).device),
+        "grid_sizes": list(measured.grid_sizes),
+        "whole_grid": measured.grid_sizes == data.factor_sizes,
+        "scores": measured.scores,
+        "latents": [latent.as_dict() for latent in measured.latents],
+        "duration_s": measured.duration_s,
+        "files": [],
+    }
+    if pictures:
+        live = [latent for latent in measured.latents if latent.live]
+        title = _title(trained)
+        written = draw_latents(folder, trained.model, data, live, seed=settings.seed, title=title)
+        overview = folder / "traversals" / "overview.png"
+        page = _write_page(folder, trained, measured, title, overview if overview in written else None)
+        evaluation["files"] = [str(path.relative_to(folder)) for path in [page, *written]]
+    write_json(folder / EVALUATION, evaluation)
+    return evaluation
+
+
+def read_evaluation(run_folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """What evaluation.json says; None where there is none, or it is not one of ours."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads((Path(run_folder) / EVALUATION).read_text(encoding="utf-8"))
+        if isinstance(found, dict) and {"request", "scores", "files", "device"} <= found.keys():
+            return found
+    return None
+
+
+def _write_page(folder: Path, trained: Trained, measured: Measured, title: str, overview: Path | None) -> Path:
+    log: list[dict[str, Any]] = []
+    with contextlib.suppress(OSError, ValueError):
+        log = read_metrics(folder / "metrics.jsonl")
+    return write_run_page(
+        folder / "report.html",
+        title=title,
+        facts={"trained steps": trained.step, **trained.settings.as_config()},
+        scores=measured.scores,
+        latents=measured.latents,
+        log=log,
+        overview=overview,
+    )
+
+
+def _title(trained: Trained) -> str:
+    settings = trained.settings
+    topdis = "" if settings.topdis is None else f" with {settings.topdis.loss.upper()}"
+    return f"{settings.method}{topdis} on {settings.data}, {trained.step} steps, seed {settings.seed}"
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(value))
+    return plain

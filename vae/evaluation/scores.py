@@ -1,0 +1,129 @@
+"""All metrics of one network, by the sample sizes of the literature (Locatello et al. 2019).
+
+Factors are drawn uniformly and independently, with replacement: 10,000 points to learn from and 5,000 to score on.
+The metrics that draw batches of their own (FactorVAE, beta-VAE) look up the encoded grid.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganspace_topdis.metrics.beta_vae import beta_vae_score
+from ganspace_topdis.metrics.dci import dci
+from ganspace_topdis.metrics.explicitness import explicitness
+from ganspace_topdis.metrics.factor_vae import factor_vae_score
+from ganspace_topdis.metrics.information import discretise, entropy, mutual_information_matrix
+from ganspace_topdis.metrics.irs import irs
+from ganspace_topdis.metrics.mig import mig
+from ganspace_topdis.metrics.mig_sampled import mig_sampled
+from ganspace_topdis.metrics.modularity import modularity
+from ganspace_topdis.metrics.sap import sap
+from ganspace_topdis.metrics.unsupervised import unsupervised_scores
+from ganspace_topdis.runs.progress import Progress
+from vae.evaluation.encoding import Encoded
+
+__all__ = ["NUM_TEST", "NUM_TRAIN", "Samples", "information_shares", "score_all"]
+
+NUM_TRAIN, NUM_TEST = 10_000, 5_000
+_MAX_COMPONENTS = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """What the metrics see.
+
+    Attributes:
+        train: points to learn from.
+        test: points to score on.
+        grid: the grid of factor combinations; None where the factors are unknown.
+    """
+
+    train: Encoded
+    test: Encoded
+    grid: Encoded | None
+
+
+def score_all(
+    samples: Samples,
+    groups: Collection[str],
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """The scores of the groups (see `vae.evaluation.metrics`) but "reconstruction", by metric.
+
+    Args:
+        samples: the codes.
+        groups: which metrics.
+        seed: of the metrics' own draws.
+        jobs: threads for DCI.
+        progress: called with the number of groups done and to do.
+
+    Raises:
+        InvalidArgumentError: codes that are not finite, or too few factors vary.
+    """
+    chosen = {name: run for name, run in _GROUPS.items() if name in groups}
+    scores: dict[str, float] = {}
+    for number, run in enumerate(chosen.values(), start=1):
+        scores |= run(samples, seed, jobs)
+        if progress is not None:
+            progress(number, len(chosen))
+    return scores
+
+
+def information_shares(encoded: Encoded) -> NDArray[np.float64]:
+    """I(latent; factor) / H(factor) of histogrammed codes, (D, K); 0 for a factor that does not vary."""
+    information = mutual_information_matrix(discretise(encoded.means), encoded.codes)
+    entropies = np.array([entropy(column) for column in encoded.codes.T])
+    return np.divide(information, entropies, out=np.zeros_like(information), where=entropies > 0)
+
+
+def _split(samples: Samples) -> tuple[NDArray[np.float32], ...]:
+    return samples.train.means, samples.train.codes, samples.test.means, samples.test.codes  # type: ignore[return-value]
+
+
+def _dci(samples: Samples, seed: int, jobs: int | None) -> dict[str, float]:
+    trees = dci(*_split(samples), seed=seed, jobs=jobs)
+    return {
+        "dci_disentanglement": trees.disentanglement,
+        "dci_completeness": trees.completeness,
+        "dci_informativeness": trees.informativeness_test,
+    }
+
+
+def _sap(samples: Samples, seed: int, jobs: int | None) -> dict[str, float]:
+    return {"sap": sap(*_split(samples)), "sap_continuous": sap(*_split(samples), continuous=True)}
+
+
+def _mig_sampled(samples: Samples, seed: int, jobs: int | None) -> dict[str, float]:
+    grid = _grid(samples)
+    score = mig_sampled(grid.means, grid.logvars, grid.sizes, max_components=_MAX_COMPONENTS, seed=seed)
+    return {"mig_sampled": score}
+
+
+def _unsupervised(samples: Samples, seed: int, jobs: int | None) -> dict[str, float]:
+    scores = unsupervised_scores(samples.train.means).as_dict()
+    return {name: score for name, score in scores.items() if name != "gaussian_wasserstein_correlation"}
+
+
+def _grid(samples: Samples) -> Encoded:
+    assert samples.grid is not None, "groups_for lets no supervised metric through without factors"
+    return samples.grid
+
+
+_Group = Callable[[Samples, int, int | None], dict[str, float]]
+_GROUPS: dict[str, _Group] = {
+    "factor-vae": lambda s, seed, jobs: {"factor_vae": factor_vae_score(_grid(s).means, _grid(s).sizes, seed=seed)},
+    "mig": lambda s, seed, jobs: {"mig": mig(s.train.means, s.train.codes)},
+    "sap": _sap,
+    "dci": _dci,
+    "modularity": lambda s, seed, jobs: {"modularity": modularity(s.train.means, s.train.codes)},
+    "explicitness": lambda s, seed, jobs: {"explicitness": explicitness(*_split(s)).test},
+    "irs": lambda s, seed, jobs: {"irs": irs(s.train.means, s.train.codes)},
+    "beta-vae": lambda s, seed, jobs: {"beta_vae": beta_vae_score(_grid(s).means, _grid(s).sizes, seed=seed)},
+    "mig-sampled": _mig_sampled,
+    "unsupervised": _unsupervised,
+}
