@@ -110,5 +110,85 @@ def train_vae(context: click.Context, *, dry_run: bool, as_json: bool, **options
     click.echo(json.dumps({"run": str(run)}) if as_json else run)
 
 
-COMMANDS: tuple[click.Command, ...] = (train_vae,)
+@click.group()
+def data() -> None:
+    """Data sets: what there is, where it comes from, whether it is whole."""
+
+
+@data.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def data_list(*, as_json: bool) -> None:
+    """List the data sets."""
+    from vae.data.commands import list_sets
+    from vae.data.tables import list_text
+
+    records = list_sets()
+    click.echo(json.dumps({"sets": records}, indent=2) if as_json else list_text(records))
+
+
+@data.command("info")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def data_info(*, name: str, as_json: bool) -> None:
+    """Tell all that is known of a data set: factors, licence, source, sums, place."""
+    from vae.data.commands import describe_set
+    from vae.data.tables import info_text
+
+    record = describe_set(name)
+    click.echo(json.dumps(record, indent=2) if as_json else info_text(record))
+
+
+@data.command("fetch")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def data_fetch(*, name: str, as_json: bool) -> None:
+    """Download a data set into the cache and check its sums."""
+    from ganspace_topdis.runs.progress import ProgressReporter
+    from vae.data.commands import fetch_set
+
+    paths = [str(path) for path in fetch_set(name, ProgressReporter)]
+    click.echo(json.dumps({"files": paths}, indent=2) if as_json else "\n".join(paths))
+
+
+@data.command("check")
+@click.argument("name")
+@click.argument("root", type=click.Path(path_type=Path), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def data_check(context: click.Context, *, name: str, root: Path | None, as_json: bool) -> None:
+    """Compare a data set's files with the published sums, and read it.
+
+    ROOT is its file, or the folder that holds its files; without it the cache and TOPDIS_DATA are searched. Leaves
+    with 1 when a file is another one.
+    """
+    from ganspace_topdis.runs.progress import ProgressReporter
+    from vae.data.commands import check_set
+    from vae.data.tables import check_text
+
+    record = check_set(name, root, ProgressReporter)
+    click.echo(json.dumps(record, indent=2) if as_json else check_text(record))
+    context.exit(0 if record["good"] else 1)
+
+
+@data.command("sheet")
+@click.argument("name")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG file.  [default: NAME.png]")
+@click.option("--data-root", type=click.Path(path_type=Path), help="The data set's file or folder.")
+@click.option("--columns", type=click.IntRange(2, 64), default=12, show_default=True, help="Images a row.")
+@click.option("--cell", type=click.IntRange(16, 512), default=64, show_default=True, help="Width of an image, px.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the images that are varied.")
+def data_sheet(*, name: str, out: Path | None, data_root: Path | None, columns: int, cell: int, seed: int) -> None:
+    """Draw a contact sheet of a data set: a row a factor, its values from left to right."""
+    from ganspace_topdis.runs.files import write_bytes
+    from ganspace_topdis.runs.progress import ProgressReporter
+    from ganspace_topdis.traversal.grid import encode_png
+    from vae.data import open_data
+    from vae.data.sheet import contact_sheet
+
+    opened = open_data(name, root=data_root, progress=ProgressReporter(f"unpack {name}"))
+    sheet = contact_sheet(opened, num_columns=columns, cell_px=cell, seed=seed)
+    click.echo(write_bytes(out or Path(f"{name.partition(':')[0]}.png"), encode_png(sheet)))
+
+
+COMMANDS: tuple[click.Command, ...] = (train_vae, data)
 """What `cli` adds to its group."""

@@ -82,12 +82,10 @@ def draw(indices: npt.ArrayLike, resolution: int = 64) -> npt.NDArray[np.uint8]:
     """
     rows = _checked_indices(indices)
     _check_resolution(resolution)
-    geometries, which = np.unique(rows[:, 3:], axis=0, return_inverse=True)
-    maps = np.empty((len(geometries), 4, resolution, resolution), np.float32)
-    for k, (scale, shape, orientation) in enumerate(geometries):
-        maps[k] = _grid_maps(int(scale), int(shape), int(orientation), resolution)
-    colours = np.stack([hue_to_rgb(FACTOR_VALUES[k][rows[:, k]]) for k in range(3)], axis=1)
-    return _composite(maps, which.reshape(-1), colours, _SKY)
+    which = np.ravel_multi_index(tuple(rows[:, 3:].T), SIZES[3:]).astype(np.int64)
+    table = _table(resolution)
+    table.fill(which)
+    return _composite(table.maps, which, _HUES_RGB[rows[:, :3]], _SKY)
 
 
 def draw_values(values: npt.ArrayLike, resolution: int = 64) -> npt.NDArray[np.uint8]:
@@ -121,9 +119,28 @@ def draw_values(values: npt.ArrayLike, resolution: int = 64) -> npt.NDArray[np.u
 _SKY = np.array(SKY_RGB, np.float32)
 
 
-@lru_cache(maxsize=2048)
-def _grid_maps(scale: int, shape: int, orientation: int, resolution: int) -> npt.NDArray[np.float32]:
-    return coefficient_maps(shape, FACTOR_VALUES[3][scale], FACTOR_VALUES[5][orientation], resolution)
+_HUES_RGB = hue_to_rgb(np.arange(10) / 10)
+
+
+class _Table:
+    """The maps of every geometry of the grid (scale, shape, orientation) at one resolution, ray-cast at need."""
+
+    def __init__(self, resolution: int) -> None:
+        self.maps = np.zeros((int(np.prod(SIZES[3:])), 4, resolution, resolution), np.float32)
+        self._known = np.zeros(len(self.maps), bool)
+
+    def fill(self, which: npt.NDArray[np.int64]) -> None:
+        """Make the maps of the geometries `which` (n,)."""
+        for geometry in np.unique(which[~self._known[which]]):
+            scale, shape, orientation = (int(k) for k in np.unravel_index(geometry, SIZES[3:]))
+            values = FACTOR_VALUES[3][scale], FACTOR_VALUES[5][orientation]
+            self.maps[geometry] = coefficient_maps(shape, *values, self.maps.shape[-1])
+            self._known[geometry] = True
+
+
+@lru_cache(maxsize=len(RESOLUTIONS))
+def _table(resolution: int) -> _Table:
+    return _Table(resolution)
 
 
 @njit(cache=True)

@@ -107,6 +107,12 @@ class ArrayStore:
         path = None if self.folder is None else self.folder / f"{info.name}-{key}.u8"
         return path if path is not None and path.is_file() else None
 
+    def kept(self, info: SetInfo) -> list[tuple[Path, str]]:
+        """The files that keep arrays of this set, each with the SHA-256 taken when it was made."""
+        files = [] if self.folder is None else sorted(self.folder.glob(f"{info.name}-*.u8"))
+        records = [_ArrayFile(path=path, shape=array_shape(info)) for path in files]
+        return [(file.path, file.recorded_sum() or "none") for file in records]
+
     def _counted(self, blocks: Iterable[Images], num_images: int) -> Iterator[Images]:
         done = 0
         for block in blocks:
@@ -127,15 +133,19 @@ class _ArrayFile:
     def record(self) -> Path:
         return self.path.with_suffix(".json")
 
+    def recorded_sum(self) -> str | None:
+        """The SHA-256 that was written beside the file; None where it cannot be read."""
+        try:
+            return str(json.loads(self.record.read_text("utf-8"))["sha256"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def is_good(self) -> bool:
         """Whether the file is there, of the right size and, unless it is large, of the recorded sum."""
-        try:
-            num_bytes, sha256 = self.path.stat().st_size, json.loads(self.record.read_text("utf-8"))["sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
+        sha256 = self.recorded_sum()
+        if sha256 is None or not self.path.is_file() or self.path.stat().st_size != math.prod(self.shape):
             return False
-        if num_bytes != math.prod(self.shape):
-            return False
-        return num_bytes > _CHECKED_BYTES or sha256_of(self.path) == sha256
+        return math.prod(self.shape) > _CHECKED_BYTES or sha256_of(self.path) == sha256
 
     def mapped(self) -> Images:
         return np.memmap(self.path, np.uint8, "r", shape=self.shape)

@@ -1,0 +1,163 @@
+import dataclasses
+import hashlib
+import json
+
+import pytest
+
+import cli
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.transfer import DownloadError
+from tests.vae.data.published import random_images, small_info, write_npz
+from vae.data import commands
+from vae.data.catalogue import CATALOGUE
+from vae.data.commands import check_set, describe_set, fetch_set, list_sets
+from vae.data.errors import DataFileError
+
+INFO = small_info("mpi3d-toy", (6, 6, 1, 1, 1, 2, 2))
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Put a small set in the place of mpi3d-toy."""
+
+    def put(**sums):
+        info = dataclasses.replace(INFO, files=(dataclasses.replace(INFO.files[0], **sums),))
+        monkeypatch.setitem(CATALOGUE, info.name, info)
+        return info
+
+    return put
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["data", *map(str, arguments)])
+    return left.value.code, capsys.readouterr()
+
+
+def test_the_list_says_of_every_set_whether_it_is_here(tmp_path, monkeypatch):
+    (tmp_path / "3dshapes.h5").write_bytes(b"")
+    monkeypatch.setenv("TOPDIS_DATA", str(tmp_path))
+    states = {record["name"]: record["state"] for record in list_sets()}
+    assert set(states) == set(CATALOGUE)
+    assert states["dsprites"] == "drawn"
+    assert states["3dshapes"] == "here"
+    assert states["mpi3d-toy"] == "fetch"
+    assert states["3dfaces"] == "by hand"
+
+
+def test_a_set_is_described_with_its_sums_and_where_it_is(tmp_path, monkeypatch):
+    (tmp_path / "3dshapes.h5").write_bytes(b"")
+    monkeypatch.setenv("TOPDIS_DATA", str(tmp_path))
+    record = describe_set("3dshapes")
+    assert record["files"][0]["path"] == str(tmp_path / "3dshapes.h5")
+    assert record["files"][0]["sha256"] == CATALOGUE["3dshapes"].files[0].sha256
+    assert record["factors"][0] == {"name": "floor_hue", "size": 10, "kind": "circular"}
+
+
+def test_fetching_asks_for_the_known_sum_and_the_data_folder(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(commands, "fetch", lambda url, **options: asked.append((url, options)) or tmp_path / "x")
+    assert fetch_set("3dshapes") == [tmp_path / "x"]
+    (url, options), file = asked[0], CATALOGUE["3dshapes"].files[0]
+    assert (url, options["sha256"], options["kind"]) == (file.url, file.sha256, "data")
+    assert fetch_set("smallnorb") == [tmp_path / "x"] * 6
+
+
+def test_a_fetched_file_of_another_md5_is_refused(monkeypatch, tmp_path, small):
+    small(md5="0" * 32, firm=True)
+    (tmp_path / "x").write_bytes(b"other")
+    monkeypatch.setattr(commands, "fetch", lambda *_, **__: tmp_path / "x")
+    with pytest.raises(DataFileError, match=r"mpi3d_toy\.npz came with the md5"):
+        fetch_set("mpi3d-toy")
+
+
+def test_sets_that_need_a_person_say_what_to_do():
+    with pytest.raises(DataFileError, match=r"its authors send it to holders .* TOPDIS_DATA"):
+        fetch_set("3dfaces")
+
+
+def test_drawn_sets_need_no_fetching():
+    assert fetch_set("dsprites") == []
+
+
+def test_offline_nothing_is_downloaded():
+    with pytest.raises(DownloadError, match="TOPDIS_OFFLINE"):
+        fetch_set("3dshapes")
+
+
+def test_a_published_file_is_read_and_its_array_checked(tmp_path, small):
+    path = write_npz(tmp_path / "mpi3d_toy.npz", images=random_images(INFO))
+    small(sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    record = check_set("mpi3d-toy", path)
+    assert record["good"]
+    assert record["files"][0]["matches"]
+    assert (record["num_images"], record["num_read"]) == (144, 144)
+    assert record["mean"] == pytest.approx(random_images(INFO).mean(), abs=0.01)
+    assert [array["matches"] for array in record["arrays"]] == [True]
+
+
+def test_another_sum_is_told_and_nothing_of_the_file_read(tmp_path, small):
+    small(sha256="0" * 64, firm=True)
+    (tmp_path / "a.npz").write_bytes(b"anything")
+    record = check_set("mpi3d-toy", tmp_path / "a.npz")
+    assert not record["good"]
+    assert "num_images" not in record
+
+
+def test_a_sum_of_an_earlier_upload_is_told_but_the_file_is_read(tmp_path, small):
+    small(md5="0" * 32, firm=False)
+    record = check_set("mpi3d-toy", write_npz(tmp_path / "a.npz", images=random_images(INFO)))
+    assert record["good"]
+    assert record["files"][0]["matches"] is False
+    assert record["num_images"] == 144
+
+
+def test_an_unknown_set_is_refused():
+    for ask in (describe_set, fetch_set, check_set):
+        with pytest.raises(InvalidArgumentError, match="'none' is unknown"):
+            ask("none")
+
+
+def test_the_commands_print_tables_or_json(capsys, tmp_path):
+    code, printed = run(capsys, "list")
+    assert code == 0
+    assert "mpi3d-complex" in printed.out
+    assert json.loads(run(capsys, "list", "--json")[1].out)["sets"][0]["name"] == "dsprites"
+    assert "sha256 0a0f6ed9" in run(capsys, "info", "3dshapes")[1].out
+    assert "no scores that need them" in run(capsys, "info", "celeba")[1].out
+    assert json.loads(run(capsys, "check", "dsprites", "--json")[1].out)["good"] is True
+    assert json.loads(run(capsys, "fetch", "dsprites", "--json")[1].out) == {"files": []}
+
+
+def test_check_leaves_with_1_when_a_file_is_another_one(capsys, tmp_path, small):
+    small(sha256="0" * 64, firm=True)
+    (tmp_path / "a.npz").write_bytes(b"anything")
+    code, printed = run(capsys, "check", "mpi3d-toy", tmp_path / "a.npz")
+    assert code == 1
+    assert "NOT the published file" in printed.out
+
+
+def test_a_damaged_array_in_the_cache_is_told(capsys, tmp_path, small, cache):
+    info = small(md5="0" * 32, firm=False)
+    path = write_npz(tmp_path / "a.npz", images=random_images(info))
+    check_set("mpi3d-toy", path)
+    (stale,) = (cache / "data" / "arrays").glob("*.u8")
+    stale.rename(stale.with_name("mpi3d-toy-old.u8"))
+    code, printed = run(capsys, "check", "mpi3d-toy", path)
+    assert code == 0
+    assert "mpi3d-toy-old.u8: 1,769,472 bytes, DAMAGED" in printed.out
+    assert "for an earlier upload" in printed.out
+
+
+def test_a_contact_sheet_is_written(capsys, tmp_path):
+    code, printed = run(capsys, "sheet", "dsprites", "--out", tmp_path / "sheet.png", "--columns", 4)
+    assert code == 0
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    assert printed.out.strip() == str(tmp_path / "sheet.png")
+
+
+def test_errors_are_one_line(capsys):
+    code, printed = run(capsys, "check", "3dshapes")
+    assert code == 1
+    assert printed.err.startswith("error: 3dshapes is not on this machine: `topdis-gan data fetch 3dshapes`")
+    assert printed.err.count("\n") == 1
