@@ -14,12 +14,14 @@ Lengths are in scene units, y up, floor at y = 0, the camera at +z when the orie
 """
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["MAPS", "SHAPES", "coefficient_maps"]
+__all__ = ["MAPS", "SHAPES", "coefficient_maps", "coefficient_maps_of"]
 
 MAPS = ("sky", "floor", "wall", "object")
 SHAPES = ("cube", "cylinder", "sphere", "capsule")
@@ -27,6 +29,8 @@ SHAPES = ("cube", "cylinder", "sphere", "capsule")
 _CUBE, _CYLINDER, _SPHERE, _CAPSULE = range(4)
 _RADIUS = 1.1
 _CAPSULE_HEIGHT = 4.2
+_BOUNDS = (1.733, 1.415, 1.001, 1.91)
+"""Radii of spheres about the shapes' middles that hold them, a little too large, in units of `_RADIUS`."""
 _CAMERA_DISTANCE, _CAMERA_HEIGHT, _PITCH = 6.0, 3.0, math.radians(5.6)
 _FOCAL = 0.75
 _ROOM, _WALL_HEIGHT = 8.0, 5.8
@@ -102,9 +106,19 @@ def _hit_cylinder(
 
 
 @njit(cache=True)
+def _passes_by(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, radius: float) -> bool:
+    """Whether the ray's line leaves the origin by more than `radius`: most rays do, and need no closer look."""
+    along = ox * dx + oy * dy + oz * dz
+    return ox * ox + oy * oy + oz * oz - along * along > radius * radius
+
+
+@njit(cache=True)
 def _hit_object(shape: int, scale: float, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> tuple:
     """Distance and unit normal where the ray enters the object; the distance is huge when it misses."""
     r = _RADIUS * scale
+    height = _CAPSULE_HEIGHT * scale if shape == _CAPSULE else 2.0 * r
+    if _passes_by(ox, oy - 0.5 * height, oz, dx, dy, dz, _BOUNDS[shape] * r):
+        return _FAR, 0.0, 0.0, 0.0
     if shape == _CUBE:
         return _hit_cube(ox, oy, oz, dx, dy, dz, r)
     if shape == _CYLINDER:
@@ -142,23 +156,25 @@ def _trace(shape: int, scale: float, ox: float, oy: float, oz: float, dx: float,
     return 1, _SHADOW if shadow else 1.0
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _render(shape: int, scale: float, azimuth: float, resolution: int, samples: int) -> npt.NDArray[np.float32]:
     maps = np.zeros((4, resolution, resolution), np.float32)
     sin_a, cos_a = math.sin(azimuth), math.cos(azimuth)
     sin_p, cos_p = math.sin(_PITCH), math.cos(_PITCH)
     ox, oy, oz = _CAMERA_DISTANCE * sin_a, _CAMERA_HEIGHT, _CAMERA_DISTANCE * cos_a
     weight = np.float32(1.0 / (samples * samples))
-    for row in range(resolution):
-        for column in range(resolution):
-            for sample in range(samples * samples):
-                u = (column + (sample % samples + 0.5) / samples) / resolution - 0.5
-                v = 0.5 - (row + (sample // samples + 0.5) / samples) / resolution
-                forward, up = _FOCAL * cos_p + v * sin_p, v * cos_p - _FOCAL * sin_p
-                dx, dy, dz = u * cos_a - forward * sin_a, up, -u * sin_a - forward * cos_a
-                length = math.sqrt(dx * dx + dy * dy + dz * dz)
-                surface, shading = _trace(shape, scale, ox, oy, oz, dx / length, dy / length, dz / length)
-                maps[surface, row, column] += weight * np.float32(shading)
+    across = np.empty(resolution * samples)
+    for k in range(resolution * samples):
+        across[k] = (k // samples + (k % samples + 0.5) / samples) / resolution - 0.5
+    for line in range(resolution * samples):
+        v = -across[line]
+        forward, dy = _FOCAL * cos_p + v * sin_p, v * cos_p - _FOCAL * sin_p
+        for k in range(resolution * samples):
+            u = across[k]
+            dx, dz = u * cos_a - forward * sin_a, -u * sin_a - forward * cos_a
+            length = math.sqrt(dx * dx + dy * dy + dz * dz)
+            surface, shading = _trace(shape, scale, ox, oy, oz, dx / length, dy / length, dz / length)
+            maps[surface, line // samples, k // samples] += weight * np.float32(shading)
     return maps
 
 
@@ -179,3 +195,20 @@ def coefficient_maps(
     """
     assert 0 <= shape < len(SHAPES), shape
     return _render(int(shape), float(scale), math.radians(orientation_deg), int(resolution), int(samples))
+
+
+def coefficient_maps_of(
+    shapes: npt.NDArray[np.int64],
+    scales: npt.NDArray[np.float64],
+    orientations_deg: npt.NDArray[np.float64],
+    resolution: int,
+) -> npt.NDArray[np.float32]:
+    """The maps (n, 4, resolution, resolution) of n scenes, on all processors."""
+    maps = np.empty((len(shapes), len(MAPS), resolution, resolution), np.float32)
+
+    def fill(k: int) -> None:
+        maps[k] = coefficient_maps(shapes[k], scales[k], orientations_deg[k], resolution)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(fill, range(len(shapes))))
+    return maps
