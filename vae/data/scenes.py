@@ -14,7 +14,7 @@ from numba import njit
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.factors import Factor
-from vae.data.scenes_geometry import SHAPES, coefficient_maps
+from vae.data.scenes_geometry import SHAPES, coefficient_maps, coefficient_maps_of
 
 __all__ = [
     "FACTORS",
@@ -110,9 +110,7 @@ def draw_values(values: npt.ArrayLike, resolution: int = 64) -> npt.NDArray[np.u
             f"column 4 of values (shape) reaches from {rows[:, 4].min():g} to {rows[:, 4].max():g}: "
             f"allowed are 0 to {len(SHAPES) - 1} ({', '.join(SHAPES)})"
         )
-    maps = np.empty((len(rows), 4, resolution, resolution), np.float32)
-    for k, row in enumerate(rows):
-        maps[k] = coefficient_maps(int(shapes[k]), row[3], row[5], resolution)
+    maps = coefficient_maps_of(shapes, rows[:, 3], rows[:, 5], resolution)
     return _composite(maps, np.arange(len(rows)), hue_to_rgb(rows[:, :3]), _SKY)
 
 
