@@ -1,0 +1,67 @@
+"""A run folder of several processes: the leader reads and writes it, the others hear what it holds.
+
+with join_world() as world, open_shared(world, "runs/x", config, command="train-vae", device="cpu") as folder:
+    checkpoint = folder.resume()               # the same on every process
+    folder.append_metrics({"step": 1})         # written once
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ganspace_topdis.runs.checkpoints import Checkpoint
+from ganspace_topdis.runs.distributed import World
+from ganspace_topdis.runs.folder import RunFolder
+
+__all__ = ["SharedFolder", "open_shared"]
+
+
+class SharedFolder:
+    """What a run asks of its folder, asked by every process at the same place; see `RunFolder`.
+
+    Attributes:
+        path: of the folder.
+    """
+
+    def __init__(self, world: World, folder: RunFolder | None, path: Path) -> None:
+        self._world, self._folder, self.path = world, folder, path
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was finished before."""
+        return bool(self._world.from_leader(lambda: self._own.finished))
+
+    def resume(self) -> Checkpoint | None:
+        """The newest checkpoint; None at the beginning."""
+        checkpoint: Checkpoint | None = self._world.from_leader(lambda: self._own.resume())
+        return checkpoint
+
+    def append_metrics(self, values: Mapping[str, Any]) -> None:
+        """Add a line to metrics.jsonl."""
+        if self._folder is not None:
+            self._folder.append_metrics(values)
+
+    def save(self, step: int, tensors: Mapping[str, Tensor], rest: Any = None) -> None:
+        """Save a checkpoint."""
+        if self._folder is not None:
+            self._folder.save(step, tensors, rest)
+
+    @property
+    def _own(self) -> RunFolder:
+        assert self._folder is not None
+        return self._folder
+
+
+@contextlib.contextmanager
+def open_shared(
+    world: World, path: str | os.PathLike[str], config: Mapping[str, Any], **options: Any
+) -> Iterator[SharedFolder]:
+    """Open the run folder `path` on the leader; arguments and errors are those of `RunFolder.open`."""
+    with contextlib.ExitStack() as stack:
+        held: list[RunFolder] = []
+        world.from_leader(lambda: held.append(stack.enter_context(RunFolder.open(path, config, **options))))
+        yield SharedFolder(world, held[0] if held else None, Path(path))
