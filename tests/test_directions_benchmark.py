@@ -1,0 +1,46 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import directions  # noqa: E402
+from direction_rungs import HandBuilt  # noqa: E402
+
+CHEAP = ["hand-built", "--methods", "random,topdis,sefa", "--seeds", "0-1", "--steps", "1"]
+
+
+def test_a_cell_is_measured_once_and_read_from_then_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [*CHEAP, "--cells", str(tmp_path)]
+    directions.main(options)
+    first = capsys.readouterr()
+    assert len(first.err.splitlines()) == len(list(tmp_path.iterdir())) == 4
+    directions.main(options)
+    second = capsys.readouterr()
+    assert second.err == ""
+    assert second.out == first.out
+    assert "| random |" in first.out
+
+
+def test_the_table_leaves_what_was_not_measured_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = directions.path_of(tmp_path, HandBuilt(), "random", 1, 1)
+    path.write_text(json.dumps({"cos": 0.5}))
+    directions.main([*CHEAP, "--cells", str(tmp_path), "--table"])
+    assert capsys.readouterr().out.splitlines()[2:] == ["| random | **0.500 ± 0.000** |  |"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_best_method_is_bold_and_the_oracle_is_none() -> None:
+    cells = {"sefa": [{"share": 0.3}, {"share": 0.4}], "topdis": [{"share": 0.6}], "oracle": [{"share": 0.9}]}
+    rows = directions.table({"scenes": cells}).splitlines()[2:]
+    assert [row.split(" | ")[1] for row in rows] == ["0.350 ± 0.071", "**0.600 ± 0.000**", "0.900 ± 0.000"]
+
+
+def test_the_seed_turns_the_hand_built_truth() -> None:
+    rung = HandBuilt()
+    found = rung.find("axes", 3, 0)
+    assert rung.judge(found, 3) != rung.judge(found, 4)
+    assert 0 < rung.judge(found, 3)["worst cos"] < rung.judge(found, 3)["cos"] < 1
