@@ -348,6 +348,7 @@
 
   recall();
   document.documentElement.classList.toggle("transparent", Boolean(data.transparent));
+  document.documentElement.classList.toggle("live", Boolean(data.live));
   const [width, height] = frames.size("view");
   Object.assign(byId("view"), { width, height, channel: "view" });
   const rows = data.directions.map(makeRow);

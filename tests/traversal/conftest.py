@@ -91,11 +91,11 @@ class Browser:
         message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path: Path, width_px: int = 1280, height_px: int = 900) -> None:
-        """Open a local file as a user would, by its file:// address, and wait until it is loaded."""
+    def open(self, page: Path | str, width_px: int = 1280, height_px: int = 900) -> None:
+        """Open an address, or a local file by its file:// address, and wait until it is loaded."""
         self.events.clear()
         self.resize(width_px, height_px)
-        self.send("Page.navigate", url=path.resolve().as_uri())
+        self.send("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         self.wait_for("document.readyState === 'complete' && document.fonts.status === 'loaded'")
 
     def resize(self, width_px: int, height_px: int, *, scale: float = 1.0) -> None:

@@ -1,0 +1,309 @@
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.traversal.frames import to_uint8
+from ganspace_topdis.traversal.labels import default_labels
+from ganspace_topdis.traversal.live.names_store import NamesStore
+from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
+from ganspace_topdis.traversal.live.studio import LiveModel, Studio
+from ganspace_topdis.traversal.names import read_names
+
+JSON = {"Content-Type": "application/json"}
+STATE = {"seed": 1, "shifts": {"0": 1.0}}
+QUESTION = {"page": "p", "channel": "view", "number": 1, "psi": 1.0, "layers": None, "states": [STATE]}
+
+
+def code_of_seed(seed: int, psi: float) -> torch.Tensor:
+    code = psi * torch.randn(1, 3, generator=torch.Generator().manual_seed(seed))
+    return code[:, None].expand(1, 4, 3).clone()
+
+
+class Slow:
+    """Draws after a rest, and counts."""
+
+    def __init__(self, generate: Any) -> None:
+        self.generate, self.rest_s, self.num_drawn = generate, 0.0, 0
+
+    def __call__(self, codes: torch.Tensor) -> torch.Tensor:
+        self.num_drawn += len(codes)
+        time.sleep(self.rest_s)
+        return self.generate(codes)
+
+
+@pytest.fixture
+def slow(paint: Any) -> Slow:
+    return Slow(paint(3, 32, 32))
+
+
+@pytest.fixture
+def server(slow: Slow, axes: Any, tmp_path: Path) -> Iterator[LiveServer]:
+    model = LiveModel(
+        generate=slow,
+        directions=axes,
+        code_of_seed=code_of_seed,
+        image_px=(32, 32),
+        num_layers=4,
+        layer_ranges=[("all", (0, 1, 2, 3)), ("coarse", (0, 1))],
+    )
+    settings = PageSettings(labels=default_labels(3), seeds=[1, 2], source="abc", truncation_psi=1.0)
+    names = NamesStore(tmp_path, num_directions=3, source="abc")
+    with LiveServer(Studio(model), names, settings) as live:
+        thread = threading.Thread(target=live.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield live
+        live.shutdown()
+        thread.join(timeout=10)
+
+
+def ask(
+    server: LiveServer, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+) -> tuple[int, bytes, http.client.HTTPResponse]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    connection.request(method, path, data, headers if headers is not None else (JSON if data is not None else {}))
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, content, answer
+
+
+def test_it_listens_on_this_machine_alone(server: LiveServer) -> None:
+    assert server.server_address[0] == "127.0.0.1"
+    assert server.url == f"http://127.0.0.1:{server.server_port}/"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/names.json",
+        "/../../etc/passwd",
+        "/..%2f..%2fetc/passwd",
+        "/%2e%2e/config.json",
+        "//etc/passwd",
+        "/frames",
+        "/?x",
+        "/.",
+    ],
+)
+def test_no_address_but_the_pages_own_exists(server: LiveServer, tmp_path: Path, path: str) -> None:
+    (tmp_path / "names.json").write_text('{"secret": 1}')
+    status, content, _ = ask(server, "GET", path)
+    assert (status, content) == (404, b"there is nothing here")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "", "[::1]:{port}"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_another_name_for_this_machine_is_refused(server: LiveServer, slow: Slow, host: str, method: str) -> None:
+    headers = {**JSON, "Host": host.format(port=server.server_port)}
+    path, body = ("/", None) if method == "GET" else ("/frames", QUESTION)
+    status, content, _ = ask(server, method, path, body, headers)
+    assert status == 403
+    assert b"<html" not in content
+    assert slow.num_drawn == 0
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1:1"])
+@pytest.mark.parametrize("path", ["/frames", "/names"])
+def test_questions_from_pages_of_other_places_are_refused(
+    server: LiveServer, slow: Slow, tmp_path: Path, origin: str, path: str
+) -> None:
+    body = QUESTION if path == "/frames" else {"index": 0, "name": "x", "starred": True}
+    assert ask(server, "POST", path, body, {**JSON, "Origin": origin})[0] == 403
+    assert slow.num_drawn == 0
+    assert not (tmp_path / "names.json").exists()
+
+
+def test_a_form_of_another_page_cannot_send_anything(server: LiveServer, tmp_path: Path) -> None:
+    body = {"index": 0, "name": "x", "starred": True}
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        assert ask(server, "POST", "/names", body, {"Content-Type": kind})[0] == 415
+    assert not (tmp_path / "names.json").exists()
+
+
+def test_a_question_without_end_or_too_large_is_refused(server: LiveServer) -> None:
+    assert ask(server, "POST", "/frames", b"x" * 300_000)[0] == 413
+    assert ask(server, "POST", "/frames", b"", {**JSON, "Content-Length": "9" * 30})[0] == 413
+    assert ask(server, "POST", "/frames", b"", {**JSON, "Content-Length": "-1"})[0] == 411
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "HEAD", "TRACE"])
+def test_other_methods_are_refused(server: LiveServer, method: str) -> None:
+    assert ask(server, method, "/")[0] == 501
+
+
+def test_a_wrong_question_is_answered_with_what_is_wrong(server: LiveServer) -> None:
+    status, content, _ = ask(server, "POST", "/frames", {**QUESTION, "psi": 9})
+    assert status == 400
+    assert content.startswith(b"psi is '9'")
+
+
+def test_answers_are_not_kept_and_not_shared(server: LiveServer) -> None:
+    status, _, answer = ask(server, "POST", "/frames", QUESTION)
+    assert status == 200
+    assert answer.headers["Content-Type"] == "image/webp"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert answer.headers["Access-Control-Allow-Origin"] is None
+    assert "Python" not in answer.headers["Server"]
+
+
+def test_of_a_dragged_slider_only_the_newest_state_is_drawn(server: LiveServer, slow: Slow) -> None:
+    slow.rest_s = 0.3
+    answers: dict[int, int] = {}
+
+    def move(number: int) -> None:
+        answers[number] = ask(server, "POST", "/frames", {**QUESTION, "number": number})[0]
+
+    threads = [threading.Thread(target=move, args=(number,)) for number in range(1, 31)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.005)
+    for thread in threads:
+        thread.join(timeout=20)
+    assert answers[30] == 200
+    assert set(answers.values()) == {200, 204}
+    assert slow.num_drawn == list(answers.values()).count(200) <= 3
+
+
+def test_a_generator_that_fails_is_reported_and_the_server_goes_on(
+    server: LiveServer, slow: Slow, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(codes: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("out of memory at 0x7f")
+
+    whole = slow.generate
+    slow.generate = fail
+    status, content, _ = ask(server, "POST", "/frames", QUESTION)
+    assert (status, content) == (500, b"the generator failed (RuntimeError)")
+    assert "out of memory" in capsys.readouterr().err
+    slow.generate = whole
+    assert ask(server, "POST", "/frames", {**QUESTION, "number": 2})[0] == 200
+
+
+def test_a_port_in_use_is_named(server: LiveServer) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"port {server.server_port} cannot be used"):
+        LiveServer(server.studio, server.names, server.settings, port=server.server_port)
+
+
+@pytest.mark.parametrize("wrong", [{"extent": 0}, {"extent": float("nan")}, {"truncation_psi": 2}, {"seeds": []}])
+def test_settings_are_checked_when_they_are_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentError):
+        PageSettings(**{"labels": default_labels(1), "seeds": [0], **wrong})
+
+
+@pytest.fixture
+def page(browser: Any, server: LiveServer) -> Any:
+    browser.open(server.url)
+    browser.wait_for("document.getElementById('view').dataset.shown")
+    return browser
+
+
+def shows(page: Any, seed: int, shifts: dict[str, float], psi: float = 1.0, layers: Any = (0, 1, 2, 3)) -> None:
+    """Wait until the page shows this state, and see that its pixels are the generator's."""
+    key = json.dumps([{"seed": seed, "shifts": shifts}, psi, list(layers)])
+    page.wait_for(f"document.getElementById('view').dataset.shown === JSON.stringify({key})")
+
+
+def pixel(page: Any) -> list[int]:
+    return page.run("[...document.getElementById('view').getContext('2d').getImageData(16, 16, 1, 1).data].slice(0, 3)")
+
+
+def slide(page: Any, direction: int, value: float) -> None:
+    page.run(
+        f"(() => {{ const slider = document.querySelectorAll('.direction input[type=range]')[{direction}];"
+        f" slider.value = {value}; slider.dispatchEvent(new Event('input')); }})()"
+    )
+
+
+def test_the_page_opens_without_a_complaint_and_asks_its_own_server_alone(page: Any, server: LiveServer) -> None:
+    page.run("new Promise((done) => setTimeout(done, 500))")
+    assert page.complaints() == []
+    assert {url for url in page.requests() if not url.startswith(server.url)} == set()
+
+
+def test_several_sliders_move_the_image_together(page: Any, paint: Any) -> None:
+    slide(page, 0, 1.0)
+    slide(page, 2, -2.0)
+    shows(page, 1, {"0": 1, "2": -2})
+    code = code_of_seed(1, 1.0) + torch.tensor([1.0, 0.0, -2.0])
+    assert pixel(page) == to_uint8(paint()(code))[0, 0, 0].tolist()
+
+
+def test_a_typed_seed_joins_the_others(page: Any, paint: Any) -> None:
+    page.run(
+        "(() => { const number = document.getElementById('seed-number'); number.value = 77;"
+        " number.dispatchEvent(new Event('change')); })()"
+    )
+    shows(page, 77, {})
+    assert pixel(page) == to_uint8(paint()(code_of_seed(77, 1.0)))[0, 0, 0].tolist()
+    assert page.run("document.querySelectorAll('#seeds input').length") == 3
+
+
+def test_truncation_and_layers_are_those_that_the_page_says(page: Any, paint: Any) -> None:
+    page.run(
+        "(() => { const psi = document.getElementById('truncation'); psi.value = 0.5;"
+        " psi.dispatchEvent(new Event('input')); })()"
+    )
+    page.click("#layer-ranges button:nth-child(2)")
+    slide(page, 1, 2.0)
+    shows(page, 1, {"1": 2}, 0.5, [0, 1])
+    code = code_of_seed(1, 0.5)
+    code[:, :2, 1] += 2.0
+    assert pixel(page) == to_uint8(paint()(code))[0, 0, 0].tolist()
+
+
+def test_a_slider_that_is_dragged_ends_on_its_last_state_and_skips_others(page: Any, slow: Slow) -> None:
+    page.run("new Promise((done) => setTimeout(done, 600))")
+    slow.rest_s, before = 0.05, slow.num_drawn
+    page.run(
+        "(async () => { const slider = document.querySelector('.direction input[type=range]');"
+        " for (let step = 0; step <= 60; step++) { slider.value = step / 20; slider.dispatchEvent(new Event('input'));"
+        " await new Promise((done) => setTimeout(done, 4)); } })()"
+    )
+    shows(page, 1, {"0": 3})
+    assert slow.num_drawn - before < 30
+
+
+def test_a_new_name_is_in_the_run_folder_and_on_the_page_after_a_reload(page: Any, tmp_path: Path) -> None:
+    page.press("e")
+    for key in "Sky":
+        page.press(key)
+    page.press("Enter")
+    page.press("s")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        names = read_names(tmp_path / "names.json") if (tmp_path / "names.json").exists() else {}
+        if 0 in names and names[0].starred:
+            break
+        time.sleep(0.02)
+    assert (names[0].name, names[0].starred) == ("Sky", True)
+    page.run("window.beforeReload = 1")
+    page.send("Page.reload")
+    page.wait_for("!window.beforeReload && document.readyState === 'complete' && document.querySelector('.name')")
+    assert page.run("document.querySelector('.name').value") == "Sky"
+
+
+def test_what_went_wrong_is_said_on_the_page_until_it_goes_well(page: Any, slow: Slow) -> None:
+    def fail(codes: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("out of memory")
+
+    whole = slow.generate
+    slow.generate = fail
+    slide(page, 0, 1.5)
+    page.wait_for("!document.getElementById('notice').hidden")
+    assert "the generator failed" in page.run("document.getElementById('notice').textContent")
+    slow.generate = whole
+    slide(page, 0, 2.0)
+    shows(page, 1, {"0": 2})
+    page.wait_for("document.getElementById('notice').hidden")
