@@ -66,8 +66,10 @@ def _distances_by_gram(cloud: Tensor) -> Tensor:
     squares = gram.diagonal(dim1=-2, dim2=-1)
     sums = squares[..., :, None] + squares[..., None, :]
     squared = sums - (gram + gram.mT)
-    close = (squared <= _CLOSE * sums).nonzero(as_tuple=True)
-    squared[close] = _squared_differences(points, close)
+    close = squared <= _CLOSE * sums
+    close.diagonal(dim1=-2, dim2=-1).fill_(False)
+    pairs = close.nonzero(as_tuple=True)
+    squared[pairs] = _squared_differences(points, pairs)
     return squared.sqrt_().to(cloud.dtype)
 
 
