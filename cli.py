@@ -56,9 +56,14 @@ def cli() -> None:
 @click.option(
     "--span", type=click.Choice(["effect", "pca"]), default="effect", show_default=True, help="Where to look."
 )
+@click.option(
+    "--space", type=click.Choice(["z", "w", "s"]), default="w", show_default=True, help="Codes: z, styles, or channels."
+)
 @click.option("--features", metavar="PX|image", help="Block whose activations are compared.  [default: 16]")
 @click.option("--layers", help='Layers that get the code: "0-3,6", coarse, middle, fine.  [default: all]')
 @click.option("--label", type=int, help="Class, for conditional generators.")
+@click.option("--noise", type=click.Choice(["const", "none"]), default="const", show_default=True)
+@click.option("--search-psi", type=float, default=1.0, show_default=True, help="Truncation of the search's codes.")
 @click.option("--steps", type=int, default=200, show_default=True, help="Optimisation steps.")
 @click.option("--batch-size", type=int, default=64, show_default=True, help="Points of a cloud.")
 @click.option("--shift", type=float, default=1.0, show_default=True, help="How far a step shifts (see --shift-law).")
@@ -84,6 +89,7 @@ def cli() -> None:
 @click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
 @click.option("--frames", type=int, default=9, show_default=True, help="Frames of a walk, odd.")
 @click.option("--truncation-psi", type=float, default=0.7, show_default=True, help="Of the pictures.")
+@click.option("--truncation-cutoff", type=int, help="Truncate so many layers in the pictures.  [default: all]")
 @click.option("--names", type=_FILE, help="Names of the directions, saved from their page.")
 @click.option("--mix", type=int, help="Directions that the page moves together.  [default: what is quick]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -295,6 +301,9 @@ def _discover_options(options: dict[str, Any]) -> Any:
         features=parse_features(options["features"]),
         layers=options["layers"],
         label=options["label"],
+        space=options["space"],
+        noise_mode=options["noise"],
+        search_psi=options["search_psi"],
         search=DiscoverySettings(
             method=method if method in _SEARCHES else "topdis",
             variant=options["rtd_variant"],
@@ -305,6 +314,7 @@ def _discover_options(options: dict[str, Any]) -> Any:
             extent=options["extent"],
             num_steps=options["frames"],
             truncation_psi=options["truncation_psi"],
+            truncation_cutoff=options["truncation_cutoff"],
             num_mixed=options["mix"],
         ),
         names=options["names"],

@@ -29,7 +29,7 @@ from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.runs.sealed import load_sealed
 from stylegan2.commands.closed_forms import CLOSED_FORMS, closed_form
 from stylegan2.loading import ASSETS, load, locate
-from stylegan2.space import WSpace
+from stylegan2.space import LatentSpace
 from vae.data.scenes_codes import CodeToFactors
 
 __all__ = ["HandBuilt", "Network", "Rung"]
@@ -109,7 +109,7 @@ class Network(Rung):
     def __init__(self, name: str, ckpt: str) -> None:
         path = locate(ckpt)
         self.key = f"{name} {sha256_of(path)[:8]}"
-        self._space = WSpace(generator=load(path), resolution=16)
+        self._space = LatentSpace(generator=load(path), resolution=16)
         self._network = FactorNetwork.load(ASSETS / "scenes_factors.safetensors")
         self._truth = _truth_of(path)
 

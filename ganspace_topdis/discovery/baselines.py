@@ -19,19 +19,20 @@ from torch import Tensor
 
 from ganspace_topdis.discovery.objective import to_directions
 from ganspace_topdis.discovery.span import pca_span
+from ganspace_topdis.discovery.whitening import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 
 __all__ = ["coordinate_axes", "ganspace", "ganspace_of_features", "sefa", "unit_directions"]
 
 
-def ganspace(codes: Tensor, num_directions: int) -> Directions:
-    """The `num_directions` leading principal components of `codes` (n, D).
+def ganspace(codes: Tensor, num_directions: int, *, whitening: Whitening = "full") -> Directions:
+    """The `num_directions` leading principal components of `codes` (n, D); see `discovery.span` for `whitening`.
 
     Raises:
         InvalidArgumentError: the codes vary along fewer axes.
     """
-    span = pca_span(codes, size=num_directions)
+    span = pca_span(codes, size=num_directions, whitening=whitening)
     return to_directions(span, torch.eye(num_directions).to(span.axes))
 
 

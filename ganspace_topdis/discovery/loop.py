@@ -77,6 +77,7 @@ class Discovery:
             self._generate,
             codes,
             size=settings.num_directions,
+            whitening=settings.whitening,
             rng=self._rng,
             num_probes=settings.num_probes,
             micro_batch=settings.micro_batch,

@@ -5,6 +5,7 @@ from typing import Literal
 
 from ganspace_topdis.discovery.objective import ShiftLaw
 from ganspace_topdis.discovery.span import SpanKind
+from ganspace_topdis.discovery.whitening import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.topology.rtd import Variant
 
@@ -22,6 +23,7 @@ class DiscoverySettings:
         method: what the steps lower: "topdis", or "hessian", "contrastive", "reconstructor" (see `discovery.methods`).
         num_directions: K, also the size of the span; None reads it off the span's spectrum.
         span: "effect", "pca" or "identity" (see `discovery.span`).
+        whitening: "full", or "channels" for codes of very many numbers (see `discovery.span`).
         steps: optimisation steps; 0 keeps the random start.
         batch_size: N, codes a step.
         shift: C of the Gaussian-preserving shift, or standard deviations where `shift_law` is "sigma".
@@ -43,6 +45,7 @@ class DiscoverySettings:
     method: SearchMethod = "topdis"
     num_directions: int | None = None
     span: SpanKind = "effect"
+    whitening: Whitening = "full"
     steps: int = 200
     batch_size: int = 64
     shift: float = 1.0
@@ -62,6 +65,7 @@ class DiscoverySettings:
     def __post_init__(self) -> None:
         _check(self.method in SEARCH_METHODS, "method", self.method, ", ".join(SEARCH_METHODS))
         _check(self.span in ("effect", "pca", "identity"), "span", self.span, "'effect', 'pca' or 'identity'")
+        _check(self.whitening in ("full", "channels"), "whitening", self.whitening, "'full' or 'channels'")
         _check(self.shift_law in ("gaussian", "sigma"), "shift_law", self.shift_law, "'gaussian' or 'sigma'")
         _check(self.divergence in ("rtd", "rtd-lite"), "divergence", self.divergence, "'rtd' or 'rtd-lite'")
         _check(self.steps >= 0, "steps", self.steps, "0 or more")

@@ -1,7 +1,7 @@
 """The span that directions are looked for in: a few axes of the code space, whitened.
 
-Codes c (D numbers) with mean m and covariance U diag(L) U^T are whitened, u = L^-1/2 U^T (c - m), and M
-orthonormal rows Q are chosen there; y = Q u has unit variance in every direction. Three choices of Q:
+Codes c (D numbers) have coordinates u of unit variance (see `discovery.whitening`), and M orthonormal rows Q are
+chosen there; y = Q u has unit variance in every direction. Three choices of Q:
 
 * effect: leading eigenvectors of E[J^T J], J = d features / d u: what really moves the features;
 * pca: the codes' leading principal components (GANSpace, Harkonen et al. 2020);
@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ganspace_topdis.discovery.whitening import ByChannels, Full, Whitening, principal_axes, whiten
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.generators import Generate
 
@@ -27,8 +28,6 @@ SpanKind = Literal["effect", "pca", "identity"]
 
 _SMALLEST_SHARE = 1 / 400
 _LARGEST_SIZE = 32
-_NEGLIGIBLE_VARIANCE = 1e-6
-"""Principal components of the codes with less than this share of the largest variance are left out."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +59,7 @@ def find_span(
     *,
     size: int | None,
     rng: torch.Generator,
+    whitening: Whitening = "full",
     num_probes: int = 1024,
     micro_batch: int = 64,
 ) -> Span:
@@ -69,29 +69,38 @@ def find_span(
         InvalidArgumentError: the kind is unknown, or `size` is more than the codes' dimension.
     """
     if kind == "effect":
-        return effect_span(generate, codes, size=size, rng=rng, num_probes=num_probes, micro_batch=micro_batch)
+        return effect_span(
+            generate,
+            codes,
+            size=size,
+            rng=rng,
+            whitening=whitening,
+            num_probes=num_probes,
+            micro_batch=micro_batch,
+        )
     if kind == "pca":
-        return pca_span(codes, size=size)
+        return pca_span(codes, size=size, whitening=whitening)
     if kind == "identity":
         return identity_span(codes, size=size)
     raise InvalidArgumentError(f"span is {kind!r}, allowed are 'effect', 'pca' and 'identity'")
 
 
-def pca_span(codes: Tensor, *, size: int | None = None) -> Span:
+def pca_span(codes: Tensor, *, size: int | None = None, whitening: Whitening = "full") -> Span:
     """The leading principal components of `codes` (n, D)."""
-    mean, whiten, colour, variances = _whitening(codes)
-    size = _checked_size(size, variances)
-    return Span(mean=mean, axes=colour[:size], projection=whiten[:size], spectrum=variances / variances.sum())
+    coordinates = whiten(whitening, codes)
+    variances, rows = coordinates.principal()
+    return _span(coordinates, rows[: _checked_size(size, variances)], variances)
 
 
 def identity_span(codes: Tensor, *, size: int | None = None) -> Span:
     """All principal components of `codes` (n, D): no choice is made."""
-    mean, whiten, colour, variances = _whitening(codes)
+    coordinates = whiten("full", codes)
+    variances, rows = coordinates.principal()
     if size is not None and _checked_size(size, variances) < len(variances):
         raise InvalidArgumentError(
             f"the identity span has {len(variances)} axes and takes no fewer, got {size}; use span='pca'"
         )
-    return Span(mean=mean, axes=colour, projection=whiten, spectrum=variances / variances.sum())
+    return _span(coordinates, rows, variances)
 
 
 def effect_span(
@@ -100,6 +109,7 @@ def effect_span(
     *,
     size: int | None = None,
     rng: torch.Generator,
+    whitening: Whitening = "full",
     num_probes: int = 1024,
     micro_batch: int = 64,
 ) -> Span:
@@ -107,48 +117,29 @@ def effect_span(
 
     Args:
         generate: codes (N, D) -> features (N, ...), differentiable.
-        codes: (n, D); all are used for the covariance, the first `num_probes` for the effect.
+        codes: (n, D); all are used for the variances, the first `num_probes` for the effect.
         size: M; read off the spectrum by default.
         rng: for the Gaussian probes.
+        whitening: the coordinates that effects are measured by.
         num_probes: how many backward passes.
         micro_batch: how many codes at a time.
     """
-    mean, whiten, colour, _ = _whitening(codes)
-    total = torch.zeros(len(colour), len(colour), dtype=torch.float64)
+    coordinates = whiten(whitening, codes)
+    pulled = []
     for chunk in codes[:num_probes].split(micro_batch):
         leaf = chunk.detach().clone().requires_grad_(True)
         with torch.enable_grad():
             features = generate(leaf)
             probe = torch.randn(features.shape, generator=rng, dtype=features.dtype).to(features.device)
-            (pulled,) = torch.autograd.grad((features * probe).sum(), leaf)
-        whitened = (pulled @ colour.T).double().cpu()
-        total += whitened.T @ whitened
-    effects, vectors = torch.linalg.eigh(total)
-    effects, rotation = effects.flip(0).clamp(min=0), _signed(vectors.flip(1).T).to(codes)
-    size = _checked_size(size, effects)
-    chosen = rotation[:size]
-    return Span(mean=mean, axes=chosen @ colour, projection=chosen @ whiten, spectrum=effects / effects.sum())
+            (gradients,) = torch.autograd.grad((features * probe).sum(), leaf)
+        pulled.append(coordinates.pulled(gradients).cpu())
+    effects, rows = principal_axes(torch.cat(pulled))
+    return _span(coordinates, rows[: _checked_size(size, effects)].to(codes), effects)
 
 
-def _whitening(codes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean (D,), whitening (R, D), colouring (R, D) and variances (R,), in the order of the variances."""
-    if codes.ndim != 2 or len(codes) < 2:
-        raise InvalidArgumentError(f"codes must be (n, D) with n >= 2, got {tuple(codes.shape)}")
-    mean = codes.mean(0)
-    variances, vectors = torch.linalg.eigh(torch.cov(codes.double().T).reshape(codes.shape[1], codes.shape[1]))
-    variances, vectors = variances.flip(0), _signed(vectors.flip(1).T)
-    kept = variances > _NEGLIGIBLE_VARIANCE * variances[0]
-    if variances[0] <= 0:
-        raise InvalidArgumentError("the codes are all equal; sample_codes must give different codes")
-    variances, vectors = variances[kept], vectors[kept]
-    deviations = variances.sqrt()[:, None]
-    return mean, (vectors / deviations).to(codes), (vectors * deviations).to(codes), variances
-
-
-def _signed(rows: Tensor) -> Tensor:
-    """Rows with their largest entry positive, so that an eigenvector's sign is no accident."""
-    largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
-    return rows * torch.where(largest < 0, -1.0, 1.0)
+def _span(coordinates: Full | ByChannels, rows: Tensor, spectrum: Tensor) -> Span:
+    axes, projection = coordinates.chosen(rows)
+    return Span(mean=coordinates.mean, axes=axes, projection=projection, spectrum=spectrum / spectrum.sum())
 
 
 def _checked_size(size: int | None, spectrum: Tensor) -> int:

@@ -9,7 +9,7 @@ from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, gansp
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
-from stylegan2.space import WSpace
+from stylegan2.space import LatentSpace
 
 __all__ = ["CLOSED_FORMS", "ClosedForm", "closed_form", "style_weights"]
 
@@ -17,16 +17,16 @@ ClosedForm = Literal["random", "span-axes", "ganspace", "ganspace-features", "se
 CLOSED_FORMS: tuple[ClosedForm, ...] = ("random", "span-axes", "ganspace", "ganspace-features", "sefa", "axes")
 
 
-def closed_form(name: ClosedForm, search: Discovery, space: WSpace) -> Directions:
+def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Directions:
     """The directions `name`, as many as the span of `search` has axes, in their own order."""
-    settings = search.settings
     if name == "random":
         return search.directions(search.start)
     if name == "span-axes":
         return search.directions(torch.eye(search.span.size).to(search.start))
+    settings = search.settings
     codes = space.sample_codes(settings.num_span_codes, torch.Generator().manual_seed(settings.seed))
     if name == "ganspace":
-        return ganspace(codes, search.span.size)
+        return ganspace(codes, search.span.size, whitening=settings.whitening)
     if name == "ganspace-features":
         return ganspace_of_features(space.features, codes, search.span.size, micro_batch=settings.micro_batch)
     if name == "sefa":
@@ -34,8 +34,14 @@ def closed_form(name: ClosedForm, search: Discovery, space: WSpace) -> Direction
     return coordinate_axes(codes, search.span.size)
 
 
-def style_weights(space: WSpace) -> Tensor:
-    """The weights (rows, w_dim) that read the code in the convolutions of the space's layers, stacked."""
+def style_weights(space: LatentSpace) -> Tensor:
+    """The weights (rows, w_dim) that read the code in the convolutions of the space's layers, stacked.
+
+    Raises:
+        InvalidArgumentError: the space is not w, or its layers hold no convolution.
+    """
+    if space.name != "w":
+        raise InvalidArgumentError(f"sefa reads the weights that take w, the space is {space.name}; give --space w")
     convolutions = [module for name, module in space.generator.named_modules() if name.endswith(("conv0", "conv1"))]
     chosen = range(len(convolutions)) if space.layers is None else [k for k in space.layers if k < len(convolutions)]
     if not chosen:

@@ -27,7 +27,7 @@ from stylegan2.commands.ranges import parse_layers
 from stylegan2.commands.traverse import require_same_checkpoint
 from stylegan2.generator import Generator
 from stylegan2.loading import load, locate
-from stylegan2.space import WSpace
+from stylegan2.space import LatentSpace, NoiseMode, SpaceName
 
 __all__ = ["DiscoverOptions", "discover"]
 
@@ -43,10 +43,13 @@ class DiscoverOptions:
         ckpt: a file, an https address, or a name.
         closed_form: one of `discovery.baselines` instead of the search that `search.method` names.
         refine: what the search starts from: a run folder, or one of `CLOSED_FORMS`; None for a random start.
+        space: "z", "w" or "s".
         features: side of the block whose activations are compared, px; 0 takes images pooled to 64 px; None
             the third block.
         layers: layers that get the code, as they are typed ("0-3,6"); None for all.
         label: the class of a conditional generator.
+        noise_mode: "const" or "none"; fresh noise would change features where nothing moves.
+        search_psi: truncation of the codes that are searched with; 1 for none.
         search: settings of the search.
         names: names of the directions, saved from their page.
         pictures: what is drawn.
@@ -56,15 +59,20 @@ class DiscoverOptions:
     ckpt: str = "scenes"
     closed_form: ClosedForm | None = None
     refine: str | None = None
+    space: SpaceName = "w"
     features: int | None = None
     layers: str | None = None
     label: int | None = None
+    noise_mode: NoiseMode = "const"
+    search_psi: float = 1.0
     search: DiscoverySettings = dataclasses.field(default_factory=DiscoverySettings)
     names: Path | None = None
     pictures: PictureOptions = dataclasses.field(default_factory=PictureOptions)
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.noise_mode == "random":
+            raise InvalidArgumentError("--noise is 'random', which changes features by itself; allowed are const, none")
         if self.closed_form is not None and self.refine is not None:
             raise InvalidArgumentError(
                 f"--refine improves a search's start, but {self.closed_form} makes no steps; "
@@ -90,14 +98,13 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
     with ProgressReporter("download, MB") as progress:
         path = locate(options.ckpt, progress)
     generator = load(path, device)
-    space = space_of(generator, features=options.features, layers=options.layers, label=options.label)
+    space = space_of(generator, options)
+    if space.name == "s":
+        options = dataclasses.replace(options, search=dataclasses.replace(options.search, whitening="channels"))
     facts: dict[str, Any] = {
         "checkpoint_sha256": sha256_of(path),
         "method": options.method,
-        "space": "W",
-        "resolution": space.resolution,
-        "layers": None if space.layers is None else list(space.layers),
-        "label": space.label,
+        **space.facts(),
     }
     start = _start_of(options.refine, path)
     if isinstance(start, Directions):
@@ -114,12 +121,20 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
         return directions, written + draw_run(folder.path, space, directions, options.pictures, names=options.names)
 
 
-def space_of(generator: Generator, *, features: int | None, layers: str | None, label: int | None) -> WSpace:
-    """The W space that options describe; see `DiscoverOptions`."""
+def space_of(generator: Generator, options: DiscoverOptions) -> LatentSpace:
+    """The space that `options` describe."""
+    features = options.features
     if features is None:
         features = min(_THIRD_BLOCK_PX, generator.img_resolution)
-    chosen = parse_layers(layers, generator.num_ws)
-    return WSpace(generator=generator, resolution=features or None, layers=chosen, label=label)
+    return LatentSpace(
+        generator=generator,
+        name=options.space,
+        resolution=features or None,
+        layers=parse_layers(options.layers, generator.num_ws),
+        label=options.label,
+        noise_mode=options.noise_mode,
+        truncation_psi=options.search_psi,
+    )
 
 
 def _config(options: DiscoverOptions, facts: dict[str, Any]) -> dict[str, Any]:
@@ -128,6 +143,7 @@ def _config(options: DiscoverOptions, facts: dict[str, Any]) -> dict[str, Any]:
         "search": dataclasses.asdict(options.search),
         "pictures": dataclasses.asdict(options.pictures),
         "device": options.device,
+        "search_psi": options.search_psi,
         **facts,
     }
 
@@ -155,7 +171,7 @@ def _start_of(refine: str | None, ckpt: Path) -> Directions | ClosedForm | None:
 
 def _searched(
     folder: RunFolder,
-    space: WSpace,
+    space: LatentSpace,
     options: DiscoverOptions,
     start: Directions | ClosedForm | None,
     facts: dict[str, Any],
@@ -178,7 +194,7 @@ def _searched(
 
 def _search_of(
     folder: RunFolder,
-    space: WSpace,
+    space: LatentSpace,
     options: DiscoverOptions,
     start: Directions | ClosedForm | None,
     device: torch.device,

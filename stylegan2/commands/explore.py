@@ -21,7 +21,6 @@ from ganspace_topdis.traversal.live.studio import LiveModel, Studio
 from stylegan2.commands.found import Found, open_found
 from stylegan2.commands.pictures import PictureOptions, labels_of, page_text, source_of
 from stylegan2.commands.ranges import NAMED_LAYERS
-from stylegan2.space import codes_of_seeds
 
 __all__ = ["explore", "open_server"]
 
@@ -67,7 +66,7 @@ def explore(
         while not interrupt.requested:
             time.sleep(0.1)
         server.shutdown()
-        interrupt.stop("the page no longer answers; names are in the run folder")
+        interrupt.stop("the page no longer answers")
 
 
 def open_server(found: Found, pictures: PictureOptions, *, port: int = 0) -> LiveServer:
@@ -100,7 +99,7 @@ def _model_of(found: Found) -> LiveModel:
 
     @lru_cache(maxsize=_MOST_CODES)
     def code_of_seed(seed: int, psi: float) -> Tensor:
-        return codes_of_seeds(generator, [seed], label=space.label, truncation_psi=psi)
+        return space.truncated(psi, space.truncation_cutoff).codes_of_seeds([seed])
 
     def generate(codes: Tensor) -> Tensor:
         with torch.no_grad():
@@ -113,6 +112,6 @@ def _model_of(found: Found) -> LiveModel:
         image_px=(generator.img_resolution, generator.img_resolution),
         num_channels=generator.img_channels,
         num_layers=generator.num_ws,
-        layers=space.layers,
+        layers=space.moving_layers,
         layer_ranges=[("all", tuple(all_layers)), *((name, layers) for name, layers in ranges if layers)],
     )

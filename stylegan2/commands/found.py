@@ -2,15 +2,16 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
-from ganspace_topdis.errors import CheckpointError, RunFolderError
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.runs.folder import read_run
 from stylegan2.commands.ranges import parse_layers
 from stylegan2.loading import load, locate
-from stylegan2.space import WSpace
+from stylegan2.space import LatentSpace
 
 __all__ = ["Found", "checkpoint_of_run", "open_found", "require_same_checkpoint"]
 
@@ -27,7 +28,7 @@ class Found:
 
     folder: Path
     directions: Directions
-    space: WSpace
+    space: LatentSpace
 
 
 def open_found(
@@ -50,10 +51,14 @@ def open_found(
     path = locate(ckpt or checkpoint_of_run(run))
     require_same_checkpoint(directions, path)
     generator = load(path, choose_device(device))
-    found_in = directions.metadata.get("layers")
-    moving = parse_layers(layers, generator.num_ws) if layers else (None if found_in is None else tuple(found_in))
-    chosen_label = directions.metadata.get("label") if label is None else label
-    space = WSpace(generator=generator, layers=moving, label=chosen_label)
+    changes: dict[str, Any] = {} if label is None else {"label": label}
+    if layers is not None:
+        if directions.metadata.get("space") == "s":
+            raise InvalidArgumentError(
+                f"--layers is {layers!r}, but directions of space s name their channels; leave --layers out"
+            )
+        changes["layers"] = parse_layers(layers, generator.num_ws)
+    space = LatentSpace.of(directions, generator, **changes)
     return Found(folder=run if run.is_dir() else run.parent, directions=directions, space=space)
 
 

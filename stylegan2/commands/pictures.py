@@ -13,7 +13,7 @@ from ganspace_topdis.traversal.labels import DirectionLabel
 from ganspace_topdis.traversal.mixing import MOST_MIXED, largest_mix
 from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, apply_names, read_names, write_names
 from stylegan2.commands.summary import summary
-from stylegan2.space import WSpace, codes_of_seeds
+from stylegan2.space import LatentSpace
 
 __all__ = ["PictureOptions", "draw_run", "labels_of", "names_of", "page_text", "source_of"]
 
@@ -32,6 +32,7 @@ class PictureOptions:
         extent: the farthest shift, standard deviations.
         num_steps: frames of a walk, odd.
         truncation_psi: 1 leaves codes alone, 0 gives the mean image.
+        truncation_cutoff: how many layers are truncated; None for all.
         batch_size: images at a time.
         num_mixed: directions that the page can move together; None for as many as take little time.
     """
@@ -40,6 +41,7 @@ class PictureOptions:
     extent: float = 3.0
     num_steps: int = 9
     truncation_psi: float = 0.7
+    truncation_cutoff: int | None = None
     batch_size: int = 16
     num_mixed: int | None = None
 
@@ -105,7 +107,7 @@ def _subtitle(directions: Directions, options: PictureOptions) -> str:
 
 
 def draw_run(
-    folder: Path, space: WSpace, directions: Directions, options: PictureOptions, *, names: Path | None = None
+    folder: Path, space: LatentSpace, directions: Directions, options: PictureOptions, *, names: Path | None = None
 ) -> list[Path]:
     """Draw all pictures and the page of a run into its folder; return what was written.
 
@@ -123,7 +125,8 @@ def draw_run(
     given = names_of(folder, directions, names)
     if names is not None:
         write_names(folder / NAMES_FILE, given, source=source_of(directions))
-    codes = codes_of_seeds(space.generator, options.seeds, label=space.label, truncation_psi=options.truncation_psi)
+    space = space.truncated(options.truncation_psi, options.truncation_cutoff)
+    codes = space.codes_of_seeds(options.seeds)
     with torch.no_grad(), ProgressReporter("pictures") as progress:
         return write_gallery(
             folder,
@@ -132,7 +135,7 @@ def draw_run(
             directions,
             labels_of(directions, given),
             [f"seed {seed}" for seed in options.seeds],
-            walk=options.walk(space.layers),
+            walk=options.walk(space.moving_layers),
             text=page_text(directions, options),
             num_mixed=options.mix(directions.num_directions, space.generator.img_resolution),
             progress=progress,

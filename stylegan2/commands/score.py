@@ -33,7 +33,7 @@ from stylegan2.commands.found import checkpoint_of_run, require_same_checkpoint
 from stylegan2.commands.known_factors import factor_network_for, makes_scenes
 from stylegan2.commands.pictures import PictureOptions, draw_run, names_of, source_of
 from stylegan2.loading import load, locate
-from stylegan2.space import WSpace
+from stylegan2.space import LatentSpace
 
 __all__ = ["ScoreOptions", "score"]
 
@@ -113,7 +113,7 @@ def _in_order(run: Path, directions: Directions, result: HeldOut) -> Directions:
 
 
 def _measured(
-    space: WSpace,
+    space: LatentSpace,
     directions: Directions,
     network: FactorNetwork | None,
     others: list[Directions],
@@ -156,7 +156,7 @@ def _other(run: Path, directions: Directions, path: Path) -> Directions:
     return other
 
 
-def _space(run: Path, directions: Directions, ckpt: Path, device: torch.device) -> WSpace:
+def _space(run: Path, directions: Directions, ckpt: Path, device: torch.device) -> LatentSpace:
     facts = directions.metadata
     missing = [name for name in ("resolution", "layers", "label", "settings") if name not in facts]
     if missing:
@@ -164,11 +164,10 @@ def _space(run: Path, directions: Directions, ckpt: Path, device: torch.device) 
             f"the directions in {run} do not say what they were found with ({', '.join(missing)}); "
             "score takes the run folders of `topdis-gan discover`"
         )
-    layers = None if facts["layers"] is None else tuple(facts["layers"])
-    return WSpace(generator=load(ckpt, device), resolution=facts["resolution"], layers=layers, label=facts["label"])
+    return LatentSpace.of(directions, load(ckpt, device))
 
 
-def _held_out(space: WSpace, directions: Directions) -> HeldOut:
+def _held_out(space: LatentSpace, directions: Directions) -> HeldOut:
     """RTD and effect on codes that neither the search nor its own judgement has seen."""
     settings = directions.metadata["settings"]
     return judge_held_out(
@@ -186,7 +185,7 @@ def _held_out(space: WSpace, directions: Directions) -> HeldOut:
 
 
 @torch.no_grad()
-def _truth(space: WSpace, directions: Directions, network: FactorNetwork) -> Scores:
+def _truth(space: LatentSpace, directions: Directions, network: FactorNetwork) -> Scores:
     size = space.generator.img_resolution
     if network.resolution != size:
         raise CheckpointError(
@@ -204,7 +203,7 @@ def _truth(space: WSpace, directions: Directions, network: FactorNetwork) -> Sco
     }
 
 
-def _reconstructor(space: WSpace, directions: Directions) -> Scores:
+def _reconstructor(space: LatentSpace, directions: Directions) -> Scores:
     rng = torch.Generator().manual_seed(_SCORE_STREAM + 1)
     with torch.no_grad():
         codes = space.sample_codes(_NUM_RECONSTRUCTOR_CODES, rng)
@@ -217,7 +216,7 @@ def _agreement(directions: Directions, others: list[Directions]) -> Scores:
     return {"agreement": each}, {"agreement": {"mean": sum(each) / len(each), "num_others": len(others)}}
 
 
-def _protocol(space: WSpace, directions: Directions, labelled: Labelled) -> Scores:
+def _protocol(space: LatentSpace, directions: Directions, labelled: Labelled) -> Scores:
     side, device = space.generator.img_resolution, space.generator.mapping.w_avg.device
     with torch.no_grad():
         codes = space.sample_codes(_NUM_PROTOCOL_CODES, torch.Generator().manual_seed(_SCORE_STREAM + 2))

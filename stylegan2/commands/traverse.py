@@ -1,5 +1,6 @@
 """`topdis-gan traverse`: more pictures of directions that were found before."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from ganspace_topdis.traversal.gallery import write_page, write_traversal
 from ganspace_topdis.traversal.labels import DirectionLabel
 from stylegan2.commands.found import Found, checkpoint_of_run, open_found, require_same_checkpoint
 from stylegan2.commands.pictures import PictureOptions, labels_of, names_of, page_text
-from stylegan2.space import codes_of_seeds
 
 __all__ = ["checkpoint_of_run", "require_same_checkpoint", "traverse"]
 
@@ -53,8 +53,9 @@ def traverse(
     labels = labels_of(found.directions, names_of(found.folder, found.directions, names))
     labels = labels if chosen is None else [labels[index] for index in _existing(chosen, len(labels), run)]
     folder = _folder_for(found, out)
-    space = found.space
-    codes = codes_of_seeds(space.generator, pictures.seeds, label=space.label, truncation_psi=pictures.truncation_psi)
+    space = found.space.truncated(pictures.truncation_psi, pictures.truncation_cutoff)
+    found = dataclasses.replace(found, space=space)
+    codes = space.codes_of_seeds(pictures.seeds)
     suffix = "" if layers is None else f"_layers_{layers.replace(',', '_')}"
     ending = f"seeds_{pictures.seeds[0]}-{pictures.seeds[-1]}{suffix}.{picture_format}"
     with torch.no_grad():
@@ -66,7 +67,7 @@ def traverse(
 
 
 def _walk(path: Path, found: Found, codes: Tensor, label: DirectionLabel, pictures: PictureOptions) -> Path:
-    seeds, walk = [f"seed {seed}" for seed in pictures.seeds], pictures.walk(found.space.layers)
+    seeds, walk = [f"seed {seed}" for seed in pictures.seeds], pictures.walk(found.space.moving_layers)
     return write_traversal(path, found.space.images, codes, found.directions, label, seeds, walk=walk)
 
 
@@ -79,7 +80,7 @@ def _page(path: Path, found: Found, codes: Tensor, labels: Sequence[DirectionLab
             found.directions,
             labels,
             [f"seed {seed}" for seed in pictures.seeds],
-            walk=pictures.walk(found.space.layers),
+            walk=pictures.walk(found.space.moving_layers),
             text=page_text(found.directions, pictures),
             num_mixed=pictures.mix(len(labels), found.space.generator.img_resolution),
             progress=progress,
