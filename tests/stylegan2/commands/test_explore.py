@@ -1,0 +1,121 @@
+import http.client
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import torch
+
+import cli
+from ganspace_topdis.traversal.names import read_names
+from stylegan2 import Generator, save
+
+FAST = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "16", "--picture-seeds", "0", "--frames", "3"]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    return int(left.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("explore")
+    torch.manual_seed(0)
+    generator = Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=2, channel_base=128, channel_max=16)
+    checkpoint = save(generator.eval(), folder / "small.safetensors")
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(folder / "run"), "--directions", "3", *FAST) == 0
+    return folder / "run"
+
+
+class Explorer:
+    """`topdis-gan explore` in a process of its own."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "cli", "explore", str(folder), "--no-browser", *options]
+        self.process = subprocess.Popen(
+            command, cwd=Path(cli.__file__).parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+
+    def post(self, path: str, body: dict) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, content
+
+    def stop(self, number: int = signal.SIGINT) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, error = self.process.communicate(timeout=30)
+        return self.process.returncode, error
+
+
+@pytest.fixture
+def two_explorers(finished: Path) -> Iterator[tuple[Explorer, Explorer]]:
+    both = Explorer(finished, "--seeds", "3"), Explorer(finished)
+    yield both
+    for explorer in both:
+        if explorer.process.poll() is None:
+            explorer.process.kill()
+            explorer.process.communicate()
+
+
+def test_two_explore_one_run_no_name_is_lost_and_both_end_cleanly(
+    finished: Path, two_explorers: tuple[Explorer, Explorer]
+) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    for index, explorer in enumerate(two_explorers):
+        state = {"seed": 5, "shifts": {"1": 2.5}}
+        question = {"page": "p", "channel": "view", "number": 1, "psi": 0.5, "layers": [0, 1], "states": [state]}
+        status, image = explorer.post("/frames", question)
+        assert (status, image[:4], image[8:12]) == (200, b"RIFF", b"WEBP")
+        name = {"index": index, "name": f"name {index}", "starred": False}
+        assert explorer.post("/names", name) == (200, b"kept")
+    assert {index: name.name for index, name in read_names(finished / "names.json").items()} == {
+        0: "name 0",
+        1: "name 1",
+    }
+    for explorer, number in zip(two_explorers, (signal.SIGINT, signal.SIGTERM), strict=True):
+        code, error = explorer.stop(number)
+        assert code == 128 + number
+        assert "Traceback" not in error
+    assert {path: path.read_bytes() for path in before} == before
+    (finished / "names.json").unlink()
+
+
+def test_names_of_other_directions_in_the_folder_are_refused(finished: Path, capsys: pytest.CaptureFixture) -> None:
+    other = {"format": "topdis-gan names", "source": "0123", "directions": {}}
+    (finished / "names.json").write_text(json.dumps(other))
+    try:
+        assert run("explore", str(finished), "--no-browser") == 2
+    finally:
+        (finished / "names.json").unlink()
+    assert "saved for other directions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "code"),
+    [
+        (["--port", "70000"], "--port", 2),
+        (["--seeds", "x"], "--seeds", 2),
+        (["--layers", "0-99"], "do not exist", 2),
+        (["--truncation-psi", "3"], "truncation is 3", 2),
+        (["--extent", "-1"], "extent is -1", 2),
+        (["--ckpt", "nowhere.pkl"], "nowhere.pkl", 1),
+    ],
+)
+def test_bad_input_is_one_line_and_the_right_exit_code(
+    finished: Path, capsys: pytest.CaptureFixture, options: list[str], message: str, code: int
+) -> None:
+    assert run("explore", str(finished), "--no-browser", *options) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error

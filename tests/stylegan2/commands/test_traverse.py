@@ -1,0 +1,105 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import cli
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.traversal.names import DirectionName, read_names, write_names
+from stylegan2 import Generator, save
+from stylegan2.commands.pictures import PictureOptions, source_of
+
+FAST = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "16", "--picture-seeds", "0", "--frames", "3"]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    return int(left.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    generator = Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=2, channel_base=128, channel_max=16)
+    return save(generator.eval(), tmp_path_factory.mktemp("traverse") / "small.safetensors")
+
+
+@pytest.fixture(scope="module")
+def finished(checkpoint: Path) -> Path:
+    out = checkpoint.parent / "run"
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--directions", "3", *FAST) == 0
+    return out
+
+
+@pytest.fixture
+def names(finished: Path, tmp_path: Path) -> Path:
+    given = {1: DirectionName(name="Smile <b>", starred=True)}
+    return write_names(tmp_path / "saved.json", given, source=source_of(Directions.load(finished)))
+
+
+def page_data(path: Path) -> dict:
+    start = path.read_text(encoding="utf-8").partition('<script type="application/json" id="data">')[2]
+    return json.loads(start.partition("</script>")[0])
+
+
+def drawn(capsys: pytest.CaptureFixture, *arguments: str) -> Path:
+    assert run(*arguments) == 0
+    (path,) = capsys.readouterr().out.split()
+    return Path(path)
+
+
+def test_a_page_has_the_names_and_the_choice_that_were_given(
+    finished: Path, names: Path, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    options = ["--format", "html", "--steps", "3", "--seeds", "1-2", "--direction", "1,2", "--names", str(names)]
+    path = drawn(capsys, "traverse", "--directions", str(finished), "--out", str(tmp_path), *options)
+    assert path.name == "explorer_seeds_1-2.html"
+    data = page_data(path)
+    assert [(entry["index"], entry["name"], entry["starred"]) for entry in data["directions"]] == [
+        (1, "Smile <b>", True),
+        (2, "Direction 2", False),
+    ]
+    assert data["seeds"] == ["seed 1", "seed 2"]
+    assert data["held"]["numMixed"] == 2
+
+
+def test_mixes_are_as_many_as_asked_for(finished: Path, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    options = ["--format", "html", "--steps", "3", "--seeds", "1", "--out", str(tmp_path), "--mix"]
+    for asked, expected in (("0", 0), ("2", 2), ("8", 3)):
+        path = drawn(capsys, "traverse", "--directions", str(finished), *options, asked)
+        assert page_data(path)["held"]["numMixed"] == expected
+    assert run("traverse", "--directions", str(finished), *options, "9") == 2
+    assert "--mix is 9" in capsys.readouterr().err
+
+
+def test_names_given_to_discover_stay_with_the_run(checkpoint: Path, finished: Path, names: Path) -> None:
+    command = ["discover", "--ckpt", str(checkpoint), "--out", str(finished), "--directions", "3", *FAST]
+    try:
+        assert run(*command, "--names", str(names)) == 0
+        assert read_names(finished / "names.json") == read_names(names)
+        assert run(*command) == 0
+        assert page_data(finished / "explorer.html")["directions"][1]["name"] == "Smile <b>"
+    finally:
+        (finished / "names.json").unlink()
+
+
+@pytest.mark.parametrize("command", ["traverse", "discover"])
+def test_names_of_other_directions_are_refused(
+    checkpoint: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture, command: str
+) -> None:
+    other = write_names(tmp_path / "other.json", {0: DirectionName(name="a")}, source="0123")
+    where = ["--directions", str(finished)] if command == "traverse" else ["--out", str(finished)]
+    base = [] if command == "traverse" else ["--ckpt", str(checkpoint), "--directions", "3", *FAST]
+    assert run(command, *where, *base, "--names", str(other)) == 2
+    assert "saved for other directions" in capsys.readouterr().err
+    assert not (finished / "names.json").exists()
+
+
+def test_large_images_get_no_mixes_by_themselves_and_small_ones_do() -> None:
+    options = PictureOptions()
+    assert options.mix(10, 1024) == 0
+    assert options.mix(10, 64) == 5
+    assert options.mix(2, 64) == 2
+    assert PictureOptions(num_mixed=3).mix(10, 1024) == 3
