@@ -33,7 +33,7 @@ class Controller:
         """The controller after an error, nats; `proportional` is Kp, `integral` Ki.
 
         >>> Controller().move(0.0, proportional=0.01, integral=-0.001, floor=1.0)
-        Controller(integral=-0.0, raw=1.005)
+        Controller(integral=0.0, raw=1.005)
         """
         total = self.integral if self.raw < floor else self.integral + integral * error
         share = 0.5 * (1 - math.tanh(error / 2))  # 1 / (1 + exp(error)), which overflows nowhere
