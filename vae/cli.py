@@ -1,6 +1,7 @@
 """The commands of the VAE half: options and one call each. No torch is imported before a command runs."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -190,5 +191,92 @@ def data_sheet(*, name: str, out: Path | None, data_root: Path | None, columns: 
     click.echo(write_bytes(out or Path(f"{name.partition(':')[0]}.png"), encode_png(sheet)))
 
 
-COMMANDS: tuple[click.Command, ...] = (train_vae, data)
+@settings_layers()
+@click.command("evaluate-vae")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--metrics", help="Groups, separated by commas: mig,dci.  [default: all that the data set allows]")
+@click.option("--max-images", type=int, help="Thin the grid that is encoded to so many images.  [default: all of it]")
+@click.option("--num-reconstructed", type=int, default=5000, show_default=True, help="Images for the error.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the metrics' draws.")
+@click.option("--jobs", type=int, help="Threads of the boosted trees.  [default: one a processor]")
+@click.option("--pictures/--no-pictures", default=True, show_default=True, help="Draw traversals and the page.")
+@click.option("--data-root", type=click.Path(path_type=Path), help="The data set's file or folder.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def evaluate_vae(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, **options: Any) -> None:
+    """Score a run of train-vae by every metric; draw its traversals and a page."""
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from vae.evaluation.command import evaluate_from_options, evaluation_text
+
+    evaluation = evaluate_from_options(run, options)
+    click.echo(json.dumps(evaluation, indent=2) if as_json else evaluation_text(run, evaluation))
+
+
+@settings_layers()
+@click.command()
+@click.argument("grid", metavar="PRESET|FILE.toml", required=False)
+@click.option("--out", type=_FOLDER, help="Results folder.  [default: runs/suite-NAME]")
+@click.option("--status", type=_FOLDER, metavar="DIR", help="Only show how the cells of these results stand.")
+@click.option("--engine", type=click.Choice(["local", "ray", "dask"]), default="local", show_default=True)
+@click.option("--address", help="Of the Ray or Dask cluster: 10.0.0.1:6379, auto, tcp://10.0.0.1:8786.")
+@click.option("--jobs", type=int, help="Cells at once.  [default: as many as cores, shares of GPUs, or the cluster]")
+@click.option("--threads", type=int, help="Threads of a cell.  [default: what leaves a core to one cell]")
+@click.option("--gpus-per-cell", type=float, default=0.0, show_default=True, help="0.25: four cells share a GPU.")
+@click.option("--device", default="auto", show_default=True, help="Of each cell: auto, cpu, cuda or mps.")
+@click.option("--data-root", type=click.Path(path_type=Path), help="The data set's file or folder.")
+@click.option("--resident", is_flag=True, help="Put the whole data set on the device.")
+@click.option("--compile", "compiled", type=click.Choice(["none", "default", "cuda-graphs"]), default="none")
+@click.option("--pictures/--no-pictures", default=True, show_default=True, help="Draw each cell's traversals and page.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def suite(context: click.Context, *, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Train and evaluate a grid of settings and seeds; the same command again fills what is missing.
+
+    Presets: quick, paper-dsprites, paper-3dshapes, paper-mpi3d, paper-3dfaces, celeba, correlated, ablation-gamma,
+    ablation-shift, ablation-orthogonal, control-losses. --dry-run counts the cells and times a few steps of each.
+    """
+    grid, out, status = (options.pop(name) for name in ("grid", "out", "status"))
+    if (grid is None) == (status is None):
+        raise click.UsageError("give a preset or a TOML file, or --status with a results folder")
+    from vae.suite import command
+
+    if status is not None:
+        live = not as_json and sys.stdout.isatty()
+        stands = command.show_status(status, lambda text: None if as_json else click.echo(text), live=live)
+    elif dry_run:
+        click.echo(command.estimate_suite(grid, options))
+        return
+    else:
+        out = out or Path("runs") / f"suite-{Path(grid).stem}"
+        stands = command.run_from_options(grid, out, options)
+        if not as_json:
+            click.echo(out)
+    if as_json:
+        click.echo(json.dumps(stands, indent=2))
+
+
+@settings_layers()
+@click.command()
+@click.argument("results", type=_FOLDER)
+@click.option("--out", type=_FOLDER, help="Where to write.  [default: report in the results folder]")
+@click.option("--against", type=_FOLDER, metavar="DIR", help="Other results to set beside these.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def report(
+    context: click.Context, *, dry_run: bool, as_json: bool, results: Path, out: Path | None, against: Path | None
+) -> None:
+    """Write the tables and plots of a suite's results: HTML, Markdown, CSV, LaTeX and PNG."""
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from vae.suite.command import write_suite_report
+
+    written = [str(path) for path in write_suite_report(results, out, against)]
+    click.echo(json.dumps({"files": written}, indent=2) if as_json else "\n".join(written))
+
+
+COMMANDS: tuple[click.Command, ...] = (train_vae, data, evaluate_vae, suite, report)
 """What `cli` adds to its group."""

@@ -23,6 +23,7 @@ from vae.suite.rendering import to_csv, to_html, to_latex, to_markdown
 from vae.suite.statistics import compare, summarise
 from vae.suite.tables import (
     Table,
+    against_table,
     cell_table,
     cost_table,
     difference_table,
@@ -53,8 +54,13 @@ figure { margin: 1.5rem 0; } img { max-width: 100%; background: #fff; } figcapti
 """
 
 
-def write_report(results: Results, out: str | os.PathLike[str]) -> list[Path]:
+def write_report(results: Results, out: str | os.PathLike[str], *, against: Results | None = None) -> list[Path]:
     """Write the report into the folder `out`, replacing an earlier one; return the files, the page first.
+
+    Args:
+        results: of a suite.
+        out: the folder, made where it is missing.
+        against: other results, perhaps of another version, whose means stand beside these.
 
     Raises:
         InvalidArgumentError: the suite has no cell.
@@ -65,7 +71,7 @@ def write_report(results: Results, out: str | os.PathLike[str]) -> list[Path]:
         raise InvalidArgumentError(f"suite {results.name!r} has no cell, so there is nothing to report")
     folder = Path(out)
     plots = _plots(results)
-    tables = list(_tables(results))
+    tables = [*_tables(results), *([] if against is None else [against_table(results, against)])]
     try:
         (folder / "plots").mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -18,6 +18,7 @@ from vae.suite.statistics import Difference, Summary, compare, summarise
 
 __all__ = [
     "Table",
+    "against_table",
     "cell_table",
     "cost_table",
     "difference_table",
@@ -124,6 +125,26 @@ def difference_table(results: Results, metric: str) -> Table | None:
         rows=rows,
         note="Percentile bootstrap of the mean over the pairs. Of few pairs it is too narrow: of three it is their "
         "range, which holds the true median 3 times in 4.",
+        num_labels=2,
+    )
+
+
+def against_table(results: Results, other: Results) -> Table:
+    """The means of both results where they have a setting and a metric in common, and the difference."""
+    rows = []
+    for metric in shown_metrics(results.records):
+        theirs = {summary.setting: summary for summary in summarise(other.records, metric)}
+        for ours in summarise(results.records, metric):
+            if ours.setting in theirs:
+                old = theirs[ours.setting]
+                both = ours.mean is not None and old.mean is not None
+                change = ours.mean - old.mean if both else None  # type: ignore[operator]
+                texts = (_spread(ours), _spread(old), _signed(change))
+                rows.append((metric_name(metric), setting_name(ours.setting), *texts))
+    return Table(
+        title=f"Beside the results in {other.name}, made by topdis-gan {other.version}",
+        header=("metric", "setting", "here", "there", "difference of the means"),
+        rows=tuple(rows),
         num_labels=2,
     )
 
