@@ -16,6 +16,7 @@ import click
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.runs.ranks import is_follower
 from ganspace_topdis.runs.settings import describe_settings, settings_layers
 from vae.cli import COMMANDS as VAE_COMMANDS
 
@@ -355,6 +356,8 @@ for _command in VAE_COMMANDS:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     warnings.showwarning = _show_warning
+    if is_follower():
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the rest of this process)
     try:
         sys.exit(cli.main(args=None if arguments is None else list(arguments), standalone_mode=False) or 0)
     except click.ClickException as error:

@@ -29,7 +29,7 @@ from torch.func import functional_call
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.runs.devices import choose_device
 
-__all__ = ["World", "by_rows", "is_follower", "join_world"]
+__all__ = ["World", "by_rows", "join_world"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +67,6 @@ class World:
         if made[1] is not None:
             raise made[1]
         return made[0]
-
-
-def is_follower() -> bool:
-    """Whether torchrun started this process as another than the first."""
-    return int(os.environ.get("RANK", "0")) > 0
 
 
 @contextlib.contextmanager
@@ -172,15 +167,22 @@ class _JoinRows(torch.autograd.Function):
 
 
 class _SumGradients(torch.autograd.Function):
-    """The same weights; backward, their gradients summed over the processes, in one message."""
+    """The same weights; backward, their gradients summed over the processes, in one message.
+
+    A gradient gets its weight's strides: fused optimisers read both in the order of memory.
+    """
 
     @staticmethod
     def forward(ctx: Any, *weights: Tensor) -> tuple[Tensor, ...]:
+        ctx.weights = [weight.detach() for weight in weights]
         return tuple(weight.view_as(weight) for weight in weights)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
-        parts = flat.split([gradient.numel() for gradient in gradients])
-        return tuple(part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True))
+        parts = flat.split([weight.numel() for weight in ctx.weights])
+        return tuple(
+            torch.empty_like(weight).copy_(part.view(weight.shape))
+            for part, weight in zip(parts, ctx.weights, strict=True)
+        )

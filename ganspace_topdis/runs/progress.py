@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 if TYPE_CHECKING:
     import rich.progress
 
+from ganspace_topdis.runs.ranks import is_follower
+
 __all__ = ["Progress", "ProgressReporter", "TimeLeft", "format_duration"]
 
 _PLAIN_INTERVAL_S = 30.0
@@ -89,7 +91,8 @@ class ProgressReporter:
         left_s = self._time_left.update(step, num_steps, now_s)
         last = step >= num_steps
         interval_s = _PLAIN_INTERVAL_S if self._bar is None else _DRAW_INTERVAL_S
-        if now_s - self._shown_s < interval_s and not (last and (self._bar is not None or self._wrote)):
+        early = now_s - self._shown_s < interval_s and not (last and (self._bar is not None or self._wrote))
+        if early or is_follower():
             return
         self._shown_s, self._wrote = now_s, True
         details = _details(values, left_s)

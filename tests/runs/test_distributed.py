@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.runs.distributed import by_rows, is_follower, join_world
+from ganspace_topdis.runs.distributed import by_rows, join_world
+from ganspace_topdis.runs.ranks import is_follower
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ganspace_topdis.runs.distributed import by_rows
+
 __all__ = ["AutoEncoder", "Posterior"]
 
 
@@ -28,7 +30,7 @@ class Posterior:
 
 
 class AutoEncoder(nn.Module):
-    """Encoder and decoder.
+    """Encoder and decoder; in a run of several processes each computes its rows of a batch.
 
     Args:
         encoder: images (B, C, H, W) -> (B, 2 D), means and then logarithms of variances.
@@ -46,13 +48,12 @@ class AutoEncoder(nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance of q(z | x), (B, D) each, of images (B, C, H, W) in [0, 1]."""
-        mean, logvar = self.encoder(images).chunk(2, dim=1)
+        mean, logvar = by_rows(self.encoder, images).chunk(2, dim=1)
         return mean, logvar
 
     def decode(self, codes: Tensor) -> Tensor:
         """Logits (B, C, H, W) of codes (B, D)."""
-        logits: Tensor = self.decoder(codes)
-        return logits
+        return by_rows(self.decoder, codes)
 
     def forward(self, images: Tensor) -> Tensor:
         """The images' reconstructions from the posterior means, in [0, 1]."""

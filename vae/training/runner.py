@@ -13,9 +13,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ganspace_topdis.runs.devices import choose_device
-from ganspace_topdis.runs.folder import RunFolder
+from ganspace_topdis.runs.distributed import World, join_world
 from ganspace_topdis.runs.progress import Progress, ProgressReporter
+from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
 from ganspace_topdis.runs.signals import Interrupt
 from ganspace_topdis.runs.trees import flatten, unflatten
 from vae.data import DataSet, open_data
@@ -74,33 +74,37 @@ def train(
         TopdisError: a term is not finite; the last checkpoint stays.
     """
     options = TrainOptions() if options is None else options
-    device = choose_device(options.device)
     data = open_data(settings.data, root=options.data_root) if data is None else data
     config = {
         **settings.as_config(),
         "data_fingerprint": data.fingerprint,
         "features": None if features is None else f"{features.__module__}.{features.__qualname__}",
     }
-    with RunFolder.open(run_folder, config, command="train-vae", device=str(device)) as folder:
+    with (
+        join_world(options.device) as world,
+        open_shared(world, run_folder, config, command="train-vae", device=str(world.device)) as folder,
+    ):
         if folder.finished:
             return folder.path
         training = Training(
-            settings, data, device=device, features=features, compiled=options.compiled, resident=options.resident
+            settings, data, device=world.device, features=features, compiled=options.compiled, resident=options.resident
         )
         checkpoint = folder.resume()
         if checkpoint is not None:
             training.load_state(unflatten(checkpoint.tensors, checkpoint.rest))
-        _take_steps(folder, training, options, progress)
+        _take_steps(folder, world, training, options, progress)
         return folder.path
 
 
-def _take_steps(folder: RunFolder, training: Training, options: TrainOptions, progress: Progress | None) -> None:
+def _take_steps(
+    folder: SharedFolder, world: World, training: Training, options: TrainOptions, progress: Progress | None
+) -> None:
     settings, saved_s = training.settings, time.monotonic()
     with contextlib.ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt())
         report = stack.enter_context(ProgressReporter("train")) if progress is None else progress
         board = None
-        if options.tensorboard:
+        if options.tensorboard and world.leads:
             board = stack.enter_context(TensorBoard(folder.path / "tensorboard", training.step_index))
         while not training.finished:
             values = training.step()
@@ -111,8 +115,10 @@ def _take_steps(folder: RunFolder, training: Training, options: TrainOptions, pr
                 folder.append_metrics({"step": step, **means})
                 if board is not None:
                     board.append(step, means)
-            if interrupt.requested or time.monotonic() - saved_s > options.checkpoint_every_s:
+            stopping = world.agreed(interrupt.requested)
+            if stopping or time.monotonic() - saved_s > options.checkpoint_every_s:
                 folder.save(step, *flatten(training.state()))
                 saved_s = time.monotonic()
-            interrupt.check(f"saved after step {step} of {settings.steps}; the same command goes on from there")
+            if stopping:
+                interrupt.stop(f"saved after step {step} of {settings.steps}; the same command goes on from there")
     folder.save(training.step_index, *flatten(training.state()))
