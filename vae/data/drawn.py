@@ -21,9 +21,17 @@ class DrawnSet(DataSet):
         info: the set.
         draw: codes (n, K) -> images (n, H, W, C).
         drawing: names the drawing and its version, for the fingerprint.
+        draw_rows: codes (n, K) -> the rows of images in an array that keeps the set; by default the images.
     """
 
-    def __init__(self, info: SetInfo, draw: Callable[[Integers], Images], *, drawing: str) -> None:
+    def __init__(
+        self,
+        info: SetInfo,
+        draw: Callable[[Integers], Images],
+        *,
+        drawing: str,
+        draw_rows: Callable[[Integers], Images] | None = None,
+    ) -> None:
         super().__init__(
             name=info.name,
             factors=info.factors,
@@ -32,6 +40,7 @@ class DrawnSet(DataSet):
             fingerprint=f"{info.name}:{drawing}",
         )
         self.drawing = drawing
+        self.draw_rows = draw if draw_rows is None else draw_rows
         self._draw = draw
 
     def _read(self, indices: Integers) -> Images:
@@ -45,7 +54,7 @@ def draw_sprites(info: SetInfo) -> DrawnSet:
         pixels = dsprites.draw(codes)
         return np.negative(pixels, out=pixels)[..., None]  # 1 becomes 255
 
-    return DrawnSet(info, draw, drawing="drawn-1")
+    return DrawnSet(info, draw, drawing="drawn-1", draw_rows=dsprites.draw_bits)
 
 
 def draw_scenes(info: SetInfo) -> DrawnSet:
@@ -55,11 +64,10 @@ def draw_scenes(info: SetInfo) -> DrawnSet:
 
 
 def draw_once(info: SetInfo, drawn: DrawnSet, store: ArrayStore) -> StoredSet:
-    """The whole grid of a drawn set as an array, with eight pixels a byte where `info.bits` says so."""
+    """The whole grid of a drawn set as an array."""
 
     def blocks() -> Iterator[Images]:
         for start in range(0, len(drawn), _BLOCK):
-            images = drawn.images(np.arange(start, min(len(drawn), start + _BLOCK)))
-            yield np.packbits(images.reshape(len(images), -1), axis=1) if info.bits else images
+            yield drawn.draw_rows(drawn.codes(np.arange(start, min(len(drawn), start + _BLOCK))))
 
     return StoredSet(info, store.array(drawn.drawing, info, blocks), source=drawn.drawing)

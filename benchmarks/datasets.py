@@ -1,0 +1,60 @@
+"""Time data sets: drawing all of dSprites, and batches of 64 drawn at random as a training asks for them.
+
+    python benchmarks/datasets.py [NAME ...]
+
+A batch's time is the median of 500, and includes drawing the indices; "copying" is a plain copy of as many bytes,
+taken in the same run.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from vae.data import DataSet, dsprites, open_data
+
+BATCH = 64
+NAMES = ("dsprites", "dsprites-cached", "scenes", "scenes-32", "dsprites:posX=8,posY=8", "dsprites:posX~posY=0.1")
+
+
+def time_grid() -> tuple[float, int]:
+    """Seconds to draw every image of dSprites as bits, and how many there are."""
+    data = open_data("dsprites")
+    data.images([0])  # compiled or loaded before the clock starts
+    start_s = time.perf_counter()
+    for first in range(0, len(data), 8192):
+        dsprites.draw_bits(data.codes(np.arange(first, min(len(data), first + 8192))))
+    return time.perf_counter() - start_s, len(data)
+
+
+def median_us(work: Callable[[], object], repeats: int = 500) -> float:
+    times = []
+    for _ in range(repeats):
+        start_s = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start_s)
+    return 1e6 * float(np.median(times))
+
+
+def time_batches(data: DataSet) -> tuple[float, float]:
+    """Microseconds a batch, and for a copy of as many bytes."""
+    generator = np.random.default_rng(0)
+    data.images(data.sample(20_000, generator))  # caches are warm, pages are mapped
+    source = np.zeros((BATCH, *data.image_shape), np.uint8)
+    batch_us = median_us(lambda: data.images(data.sample(BATCH, generator)))
+    return batch_us, median_us(source.copy)
+
+
+def main() -> None:
+    names = sys.argv[1:] or NAMES
+    grid_s, num_images = time_grid()
+    print(f"drawing all {num_images:,} images of dSprites: {grid_s:.2f} s, {1e6 * grid_s / num_images:.2f} us an image")
+    print(f"{'set':<28}{'batch of 64':>12}{'images / s':>12}{'copying':>10}")
+    for name in names:
+        batch_us, copy_us = time_batches(open_data(name))
+        print(f"{name:<28}{batch_us:>9.0f} us{1e6 * BATCH / batch_us:>12,.0f}{copy_us:>7.0f} us")
+
+
+if __name__ == "__main__":
+    main()
