@@ -192,6 +192,54 @@ def explore(context: click.Context, *, dry_run: bool, run: Path, **options: Any)
 
 @settings_layers()
 @cli.command()
+@click.option("--directions", "run", type=click.Path(path_type=Path), required=True, help="Run folder, or its file.")
+@click.option("--set", "amounts", required=True, metavar="3=+2,5=-1", help="Directions and standard deviations.")
+@click.option("--latents", type=click.Path(path_type=Path), help="Codes of images: .npy, .npz or .pt.")
+@click.option("--seeds", default="", help="Codes of seeds instead: 1-8,12.")
+@click.option("--layers", help='Layers that move: "4-7", coarse, middle, fine.  [default: the run\'s]')
+@click.option("--label", type=int, help="Class, for conditional generators.  [default: the run's]")
+@click.option("--truncation-psi", type=float, default=0.7, show_default=True, help="Of the seeds' codes.")
+@click.option("--noise", "noise_mode", type=click.Choice(["const", "random", "none"]), help="[default: the run's]")
+@click.option("--ckpt", help="Checkpoint.  [default: the run's]")
+@click.option("--tuned", is_flag=True, help="--ckpt is the run's checkpoint tuned to an image, as PTI makes.")
+@click.option("--out", type=_FOLDER, help="Folder for codes and images.  [default: edits in the run folder]")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def edit(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, out: Path | None, **options: Any) -> None:
+    """Move the codes of real images, or of seeds, along directions; write codes and images."""
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from stylegan2.commands.edit import EditOptions
+    from stylegan2.commands.edit import edit as move
+    from stylegan2.commands.ranges import parse_numbers
+
+    typed = options.pop("seeds")
+    seeds = parse_numbers(typed, option="--seeds") if typed else ()
+    _print_paths(move(run, EditOptions(seeds=seeds, **options), out), as_json)
+
+
+@settings_layers()
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--to", type=click.Choice(["npy", "rosinality", "json"]), required=True, help="For which programs.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder (npy) or file.  [default: in the run folder]")
+@click.option("--ckpt", help="Checkpoint.  [default: the run's]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def export(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, to: Any, **options: Any) -> None:
+    """Write directions for other programs: arrays, rosinality's factor file, or JSON."""
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from stylegan2.commands.export import export as write
+
+    _print_paths(write(run, to, **options), as_json)
+
+
+@settings_layers()
+@cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--factors", type=click.Path(path_type=Path), help="Network that reads the factors.  [default: packaged]")
 @click.option("--truth/--no-truth", default=None, help="Score against known factors.  [default: where they are known]")

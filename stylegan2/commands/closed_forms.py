@@ -38,10 +38,9 @@ def style_weights(space: LatentSpace) -> Tensor:
     """The weights (rows, w_dim) that read the code in the convolutions of the space's layers, stacked.
 
     Raises:
-        InvalidArgumentError: the space is not w, or its layers hold no convolution.
+        InvalidArgumentError: the space's layers hold no convolution.
     """
-    if space.name != "w":
-        raise InvalidArgumentError(f"sefa reads the weights that take w, the space is {space.name}; give --space w")
+    assert space.name == "w", "no weight reads z, and every channel of s has its own"
     convolutions = [module for name, module in space.generator.named_modules() if name.endswith(("conv0", "conv1"))]
     chosen = range(len(convolutions)) if space.layers is None else [k for k in space.layers if k < len(convolutions)]
     if not chosen:

@@ -13,7 +13,7 @@ from stylegan2.commands.ranges import parse_layers
 from stylegan2.loading import load, locate
 from stylegan2.space import LatentSpace
 
-__all__ = ["Found", "checkpoint_of_run", "open_found", "require_same_checkpoint"]
+__all__ = ["Found", "checkpoint_of_run", "make_folder", "open_found", "require_same_checkpoint"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,13 @@ class Found:
 
 
 def open_found(
-    run: Path, *, ckpt: str | None = None, layers: str | None = None, label: int | None = None, device: str = "auto"
+    run: Path,
+    *,
+    ckpt: str | None = None,
+    layers: str | None = None,
+    label: int | None = None,
+    device: str = "auto",
+    tuned: bool = False,
 ) -> Found:
     """Load the directions of `run`, a run folder or a directions file, and their generator.
 
@@ -42,6 +48,7 @@ def open_found(
         layers: layers that move, as typed; by default those that the directions were found in.
         label: the class of a conditional generator; by default the run's.
         device: where to draw.
+        tuned: the checkpoint is another than the run's, of the same kind: one that was tuned to an image.
 
     Raises:
         CheckpointError: directions or checkpoint cannot be used, or do not belong together.
@@ -49,7 +56,8 @@ def open_found(
     """
     directions = Directions.load(run)
     path = locate(ckpt or checkpoint_of_run(run))
-    require_same_checkpoint(directions, path)
+    if not tuned:
+        require_same_checkpoint(directions, path)
     generator = load(path, choose_device(device))
     changes: dict[str, Any] = {} if label is None else {"label": label}
     if layers is not None:
@@ -57,9 +65,19 @@ def open_found(
             raise InvalidArgumentError(
                 f"--layers is {layers!r}, but directions of space s name their channels; leave --layers out"
             )
-        changes["layers"] = parse_layers(layers, generator.num_ws)
+        changes["layers"] = _overlapping(parse_layers(layers, generator.num_ws), directions, layers)
     space = LatentSpace.of(directions, generator, **changes)
     return Found(folder=run if run.is_dir() else run.parent, directions=directions, space=space)
+
+
+def _overlapping(chosen: tuple[int, ...] | None, directions: Directions, typed: str) -> tuple[int, ...] | None:
+    """`chosen`, unless the directions were found in other layers altogether."""
+    found_in = directions.metadata.get("layers")
+    if chosen is not None and found_in is not None and not set(chosen) & set(found_in):
+        raise InvalidArgumentError(
+            f"--layers is {typed!r}, but these directions were found in layers {found_in}; give some of those"
+        )
+    return chosen
 
 
 def checkpoint_of_run(run: Path) -> str:
@@ -86,3 +104,16 @@ def require_same_checkpoint(directions: Directions, path: Path) -> None:
             f"these directions were found in a checkpoint with SHA-256 {expected[:12]}..., {path} has "
             f"{actual[:12]}...; give the checkpoint they belong to with --ckpt"
         )
+
+
+def make_folder(folder: Path) -> Path:
+    """Make `folder` for results, and those above it; return it.
+
+    Raises:
+        RunFolderError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
+    return folder

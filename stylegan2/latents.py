@@ -1,0 +1,139 @@
+"""Codes that other programs found for real images, read from their files without executing anything in them.
+
+    .npz   NVIDIA's projector (projected_w.npz, key w), or any with one array
+    .npy   encoders' and editors' arrays
+    .pt    pSp, e4e, PTI: a tensor; rosinality's projector: a dictionary of images, each with its "latent"
+
+A file is recognised by its content. One code is (w_dim,) or (num_ws, w_dim); several are (N, w_dim) or
+(N, num_ws, w_dim). Two numbers of axes leave a doubt where N = num_ws: that is one code.
+"""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from stylegan2.checkpoints.budget import Budget
+from stylegan2.checkpoints.inert import array_of
+from stylegan2.checkpoints.pickle_machine import Record, damaged, printable
+from stylegan2.checkpoints.recognition import LEGACY_HEAD
+from stylegan2.checkpoints.tensors import to_tensor
+from stylegan2.checkpoints.torch_container import read_legacy, read_zip, torch_file_globals
+from stylegan2.space import LatentSpace
+
+__all__ = ["fit_latents", "read_latents"]
+
+_KEYS = ("w", "w_plus", "ws", "wp", "latent", "latents", "latent_in", "projected_w", "codes", "z")
+_MOST_BYTES = 1 << 30
+
+
+def read_latents(path: Path) -> Tensor:
+    """The array of codes in the file at `path`, as it is, float32.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, too large, or holds no codes.
+    """
+    try:
+        data = path.read_bytes() if path.is_file() and path.stat().st_size <= _MOST_BYTES else None
+    except OSError as error:
+        raise CheckpointError(f"--latents {path} cannot be read: {error.strerror}; check the path") from error
+    if data is None:
+        raise CheckpointError(f"--latents {path} is no file, or larger than 1 GiB; give a .npy, .npz or .pt of codes")
+    try:
+        codes = _parse(data)
+    except CheckpointError as error:
+        raise CheckpointError(f"--latents {path}: {error}") from error
+    except (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"--latents {path} is damaged or holds no codes ({type(error).__name__})") from error
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"--latents {path} cannot be read ({error}); give an array of numbers saved by numpy.save, numpy.savez "
+            "or torch.save"
+        ) from error
+    if not torch.isfinite(codes).all():
+        raise CheckpointError(f"--latents {path} holds NaN or infinite numbers; the inversion had failed")
+    return codes
+
+
+def fit_latents(codes: Tensor, space: LatentSpace) -> Tensor:
+    """`codes` as `space` moves them: (N, num_ws, w_dim) in w, (N, code_dim) in z and s.
+
+    Styles are turned into channels for s.
+
+    Raises:
+        InvalidArgumentError: they are of another width or number of layers.
+    """
+    generator = space.generator
+    codes = codes.to(generator.mapping.w_avg)
+    if space.name != "w" and codes.ndim in (1, 2) and codes.shape[-1] == space.code_dim:
+        return codes.reshape(-1, space.code_dim)
+    num_ws, width = generator.num_ws, generator.w_dim
+    fits = codes.ndim in (1, 2, 3) and codes.shape[-1] == width and (codes.ndim < 3 or codes.shape[1] in (1, num_ws))
+    if space.name == "z" or not fits or len(codes) == 0:
+        allowed = {
+            "z": f"({generator.z_dim},) or (N, {generator.z_dim}), as these directions are of space z",
+            "w": f"({width},), (N, {width}), ({num_ws}, {width}) or (N, {num_ws}, {width})",
+            "s": f"those of w, or ({space.code_dim},) or (N, {space.code_dim})",
+        }[space.name]
+        raise InvalidArgumentError(f"the latents are {tuple(codes.shape)}; this generator takes {allowed}")
+    if codes.ndim == 2 and len(codes) == num_ws:
+        codes = codes[None]
+    styles = codes.reshape(-1, codes.shape[1] if codes.ndim == 3 else 1, width).expand(-1, num_ws, -1)
+    return styles if space.name == "w" else space.styles.of(styles)
+
+
+def _parse(data: bytes) -> Tensor:
+    if data[:6] == b"\x93NUMPY":
+        return _numbers(np.load(io.BytesIO(data), allow_pickle=False))
+    view, budget = memoryview(data), Budget(len(data))
+    if data[: len(LEGACY_HEAD)] == LEGACY_HEAD:
+        return _found(read_legacy(view, budget, torch_file_globals(budget)), budget)
+    if data[:2] == b"PK":
+        names = zipfile.ZipFile(io.BytesIO(data)).namelist()
+        if any(name.endswith("/data.pkl") for name in names):
+            return _found(read_zip(view, budget), budget)
+        return _from_npz(data)
+    raise damaged("neither an array of numpy nor a file of torch.save")
+
+
+def _from_npz(data: bytes) -> Tensor:
+    """The codes in an archive of arrays, whose sizes are known before any is unpacked."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+    name = next((key for key in _KEYS if key in sizes), None)
+    if name is None and len(sizes) == 1:
+        (name,) = sizes
+    if name is None:
+        raise CheckpointError(f"it holds {', '.join(map(printable, sizes))}, none of them {', '.join(_KEYS)}")
+    if sizes[name] > _MOST_BYTES:
+        raise CheckpointError(f"{printable(name)} takes more than 1 GiB unpacked, which no code does")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return _numbers(arrays[name])
+
+
+def _numbers(array: Any) -> Tensor:
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise damaged("an array of something else than numbers")
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).clone()
+
+
+def _found(content: Any, budget: Budget) -> Tensor:
+    """The tensor in what torch.save wrote: itself, under a known key, or one for each of several images."""
+    content = array_of(content)
+    if not isinstance(content, Record) or content.name != "dict":
+        if isinstance(content, list | tuple) and content:
+            return torch.cat([_found(each, budget) for each in content])
+        return to_tensor(content, "latents", budget)
+    for key in _KEYS:
+        if key in content:
+            return to_tensor(array_of(content[key]), key, budget)
+    images = [value["latent"] for value in content.values() if isinstance(value, Record) and "latent" in value]
+    if images:
+        codes = [to_tensor(array_of(image), "latent", budget) for image in images]
+        return torch.stack(codes) if codes[0].ndim < 3 else torch.cat(codes)
+    raise CheckpointError(f"it holds a dictionary with none of the keys {', '.join(_KEYS)}")

@@ -1,0 +1,105 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.traversal.frames import to_uint8
+from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_names
+from stylegan2 import save
+from stylegan2.commands.edit import EditOptions, edit, parse_amounts
+from stylegan2.commands.pictures import source_of
+from stylegan2.space import LatentSpace
+from tests.stylegan2.commands.found_directions import small_generator, write_found
+
+CODES = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0))
+
+
+def run_edit(tmp_path, codes=CODES, *, amounts="0=+2,2=-1", space=None, **options):
+    ckpt, path, directions = write_found(tmp_path, **(space or {}))
+    np.save(tmp_path / "photo.npy", codes.numpy())
+    options = {"latents": tmp_path / "photo.npy", "ckpt": str(ckpt), "device": "cpu", **options}
+    written = edit(path, EditOptions(amounts=amounts, **options), tmp_path / "out")
+    return {each.name: each for each in written}, directions
+
+
+def test_the_codes_move_by_the_sum_of_the_named_displacements(tmp_path):
+    written, directions = run_edit(tmp_path)
+    moved = torch.from_numpy(np.load(written["edited.npy"]))
+    assert torch.allclose(moved - CODES, (2 * directions.vectors[0] - directions.vectors[2]).expand(2, 6, 8), atol=1e-6)
+
+
+def test_only_the_named_layers_move(tmp_path):
+    written, _ = run_edit(tmp_path, layers="4-5")
+    moved = torch.from_numpy(np.load(written["edited.npy"]))
+    assert torch.equal(moved[:, :4], CODES[:, :4])
+    assert not torch.equal(moved[:, 4:], CODES[:, 4:])
+
+
+def test_the_images_are_those_of_the_codes_before_and_after(tmp_path):
+    written, _ = run_edit(tmp_path)
+    edited = torch.from_numpy(np.load(written["edited.npy"]))
+    before, after = (to_uint8(small_generator().synthesis(codes)) for codes in (CODES, edited))
+    assert np.array_equal(np.asarray(Image.open(written["edited_01.png"])), after[1])
+    sheet = np.asarray(Image.open(written["before_after.png"]))
+    assert np.array_equal(sheet[:16, :16], before[0])
+    assert np.array_equal(sheet[-16:, -16:], after[1])
+
+
+def test_edited_codes_can_be_edited_back(tmp_path):
+    written, _ = run_edit(tmp_path)
+    again, _ = run_edit(tmp_path, torch.from_numpy(np.load(written["edited.npy"])), amounts="0=-2,2=1")
+    assert np.allclose(np.load(again["edited.npy"]), CODES.numpy(), atol=1e-5)
+
+
+def test_channels_of_a_photos_styles_are_moved_by_directions_of_channels(tmp_path):
+    written, directions = run_edit(tmp_path, space={"name": "s"})
+    space = LatentSpace(generator=small_generator(), name="s")
+    moved = torch.from_numpy(np.load(written["edited.npy"])) - space.styles.of(CODES)
+    assert torch.allclose(moved, (2 * directions.vectors[0] - directions.vectors[2]).expand_as(moved), atol=1e-5)
+
+
+def test_seeds_stand_in_for_a_photo(tmp_path):
+    written, _ = run_edit(tmp_path, latents=None, seeds=(3, 4))
+    assert np.load(written["edited.npy"]).shape == (2, 6, 8)
+    assert json.loads(written["edit.json"].read_text())["seeds"] == [3, 4]
+
+
+def test_another_checkpoint_is_refused_unless_it_is_said_to_be_tuned(tmp_path):
+    (tmp_path / "other").mkdir()
+    other = save(small_generator(seed=5), tmp_path / "other/tuned.safetensors")
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        run_edit(tmp_path, ckpt=str(other))
+    written, _ = run_edit(tmp_path, ckpt=str(other), tuned=True)
+    edited = torch.from_numpy(np.load(written["edited.npy"]))
+    expected = to_uint8(small_generator(seed=5).synthesis(edited))
+    assert np.array_equal(np.asarray(Image.open(written["edited_00.png"])), expected[0])
+
+
+def test_layers_that_the_directions_were_not_found_in_are_refused(tmp_path):
+    with pytest.raises(InvalidArgumentError, match=r"found in layers \[0, 1\]"):
+        run_edit(tmp_path, space={"layers": (0, 1)}, layers="4-5")
+
+
+def test_latents_and_seeds_contradict_each_other():
+    with pytest.raises(InvalidArgumentError, match="either --latents or --seeds"):
+        EditOptions(amounts="0=1")
+
+
+def test_a_direction_can_be_called_by_the_name_it_was_given(tmp_path):
+    *_, directions = write_found(tmp_path)
+    names = {1: DirectionName(name="Smile")}
+    write_names(tmp_path / NAMES_FILE, names, source=source_of(directions))
+    written, _ = run_edit(tmp_path, amounts="smile=1")
+    assert json.loads(written["edit.json"].read_text())["amounts"] == {"1": 1.0}
+    with pytest.raises(InvalidArgumentError, match="the nearest name is 'smile'"):
+        parse_amounts("smil=1", directions, names={"Smile": 1})
+
+
+@pytest.mark.parametrize("text", ["", "3", "0=", "0=x", "0=nan", "0=inf", "0=101", "9=1", "-1=1", "0=1,0=2", "ghost=1"])
+def test_an_amount_that_cannot_be_meant_is_refused(tmp_path, text):
+    _, _, directions = write_found(tmp_path)
+    with pytest.raises(InvalidArgumentError, match="--set"):
+        parse_amounts(text, directions, names={})

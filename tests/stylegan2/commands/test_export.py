@@ -1,0 +1,47 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from ganspace_topdis.errors import InvalidArgumentError
+from stylegan2.commands.export import export
+from tests.stylegan2.commands.found_directions import write_found
+
+
+def test_arrays_have_the_shapes_that_editors_add(tmp_path):
+    ckpt, path, directions = write_found(tmp_path, layers=(1, 2))
+    written = export(path, "npy", tmp_path / "out", ckpt=str(ckpt))
+    assert [each.name for each in written[:2]] == ["direction_00.npy", "direction_00_layers.npy"]
+    one, layers = (torch.from_numpy(np.load(each)) for each in written[:2])
+    assert torch.equal(one, directions.vectors[0])
+    assert layers.shape == (6, 8)
+    assert torch.equal(layers[1:3], one.expand(2, 8))
+    assert layers[[0, 3, 4, 5]].abs().max() == 0
+
+
+def test_a_factor_file_moves_codes_as_its_readers_do(tmp_path):
+    ckpt, path, directions = write_found(tmp_path)
+    (written,) = export(path, "rosinality", tmp_path / "factor.pt", ckpt=str(ckpt))
+    content = torch.load(written, weights_only=True)
+    assert torch.equal(2 * content["eigvec"][:, 1], 2 * directions.vectors[1])
+    assert content["ckpt"] == str(ckpt)
+
+
+def test_json_holds_the_vectors_and_what_is_known_of_them(tmp_path):
+    _, path, directions = write_found(tmp_path)
+    (written,) = export(path, "json", tmp_path / "directions.json")
+    content = json.loads(written.read_text())
+    assert torch.allclose(torch.tensor(content["vectors"]), directions.vectors)
+    assert content["space"] == "w"
+
+
+def test_channels_do_not_fit_a_factor_file(tmp_path):
+    _, path, _ = write_found(tmp_path, name="s")
+    with pytest.raises(InvalidArgumentError, match="these are of s"):
+        export(path, "rosinality", tmp_path / "factor.pt", ckpt="x")
+
+
+def test_codes_of_z_have_no_layers_to_write(tmp_path):
+    ckpt, path, _ = write_found(tmp_path, name="z")
+    assert len(export(path, "npy", tmp_path / "out", ckpt=str(ckpt))) == 3

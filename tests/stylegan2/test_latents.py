@@ -1,0 +1,130 @@
+import io
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from stylegan2 import Generator, latents
+from stylegan2.latents import fit_latents, read_latents
+from stylegan2.space import LatentSpace
+
+CODES = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    torch.manual_seed(0)
+    return Generator(z_dim=6, w_dim=8, img_resolution=8, num_mapping_layers=1, channel_base=64).eval()
+
+
+def save_npy(path):
+    np.save(path, CODES.numpy())
+
+
+def save_npz(path):
+    np.savez(path, w=CODES.numpy())
+
+
+def save_npz_of_one_array(path):
+    np.savez_compressed(path, something=CODES.numpy())
+
+
+def save_pt(path):
+    torch.save(CODES, path)
+
+
+def save_pt_on_old_torch(path):
+    torch.save(CODES, path, _use_new_zipfile_serialization=False)
+
+
+def save_pt_under_a_key(path):
+    torch.save({"latent": CODES, "loss": 0.1}, path)
+
+
+def save_rosinality(path):
+    torch.save({f"{k}.png": {"img": torch.zeros(3), "latent": code, "noise": []} for k, code in enumerate(CODES)}, path)
+
+
+@pytest.mark.parametrize(
+    "save",
+    [save_npy, save_npz, save_npz_of_one_array, save_pt, save_pt_on_old_torch, save_pt_under_a_key, save_rosinality],
+)
+def test_codes_of_every_program_are_read_as_they_are_whatever_the_file_is_called(tmp_path, save):
+    with (tmp_path / "codes").open("wb") as file:
+        save(file)
+    assert torch.equal(read_latents(tmp_path / "codes"), CODES)
+
+
+def numpy_bytes(write, *args, **kwargs):
+    buffer = io.BytesIO()
+    write(buffer, *args, **kwargs)
+    return buffer.getvalue()
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("hostile",)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(pickle.dumps(Hostile())),
+        lambda path: torch.save(Hostile(), path),
+        lambda path: path.write_bytes(numpy_bytes(np.save, np.array([Hostile()], dtype=object), allow_pickle=True)),
+        lambda path: path.write_bytes(numpy_bytes(np.savez, w=np.array([Hostile()], dtype=object))),
+        lambda path: path.write_bytes(numpy_bytes(np.savez, a=np.zeros(3), b=np.zeros(3))),
+        lambda path: path.write_bytes(numpy_bytes(np.save, np.array(["text"]))),
+        lambda path: path.write_bytes(numpy_bytes(np.save, np.full(8, np.nan))),
+        lambda path: torch.save({"other": CODES}, path),
+        lambda path: torch.save([], path),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, "),
+        lambda path: path.write_bytes(b"PK\x03\x04 no archive"),
+        lambda path: path.mkdir(),
+        lambda path: None,
+    ],
+)
+def test_what_holds_no_codes_is_refused_by_its_name_and_nothing_in_it_runs(tmp_path, monkeypatch, write):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bad.pt"
+    write(path)
+    with pytest.raises(CheckpointError, match=r"bad\.pt"):
+        read_latents(path)
+    assert not (tmp_path / "hostile").exists()
+
+
+def test_an_array_that_would_unpack_to_too_much_is_refused_before_it_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(latents, "_MOST_BYTES", 5000)
+    np.savez_compressed(tmp_path / "bomb.npz", w=np.zeros(10_000))
+    with pytest.raises(CheckpointError, match="unpacked"):
+        read_latents(tmp_path / "bomb.npz")
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"), [((8,), 1), ((3, 8), 3), ((4, 8), 1), ((1, 4, 8), 1), ((5, 4, 8), 5), ((2, 1, 8), 2)]
+)
+def test_codes_of_w_come_out_one_style_a_layer(generator, shape, count):
+    codes = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    fitted = fit_latents(codes, LatentSpace(generator=generator))
+    assert fitted.shape == (count, 4, 8)
+    assert torch.equal(fitted[0, 0], codes.reshape(-1, 8)[0])
+
+
+def test_styles_become_channels_where_directions_are_of_channels(generator):
+    space = LatentSpace(generator=generator, name="s")
+    fitted = fit_latents(CODES, space)
+    assert torch.allclose(space.images(fitted), generator.synthesis(CODES), atol=1e-5)
+    assert torch.equal(fit_latents(fitted, space), fitted)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("w", (7,)), ("w", (2, 5, 8)), ("w", (1, 1, 4, 8)), ("w", (0, 8)), ("z", (1, 4, 8)), ("z", (8,)), ("s", (3, 9))],
+)
+def test_another_width_or_number_of_layers_is_refused_with_what_fits(generator, name, shape):
+    with pytest.raises(InvalidArgumentError, match=r"the latents are .* this generator takes"):
+        fit_latents(torch.zeros(shape), LatentSpace(generator=generator, name=name))
