@@ -17,7 +17,7 @@ import numpy as np
 
 from vae.data.catalogue import SetInfo
 from vae.data.dataset import Images
-from vae.data.errors import DataFileError
+from vae.data.errors import DataFileError, one_line
 from vae.data.pictures import resized
 from vae.data.stored import ArrayStore, StoredSet
 from vae.data.sums import fingerprint_of
@@ -92,7 +92,7 @@ def _members(path: Path) -> Iterator[tuple[str | None, bytes]]:
                     raise EOFError(f"{member.name} ends too early")
                 yield (car.group(1) if car else None), data
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataFileError(f"{path} is no .tar.gz archive or is damaged ({error}); get it again") from error
+        raise DataFileError(f"{path} is no .tar.gz archive or is damaged ({one_line(error)}); get it again") from error
 
 
 def _matlab_images(path: Path, name: str, data: bytes, azimuths: int, elevations: int) -> Images:

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from ganspace_topdis.errors import TopdisError
 from vae.data.catalogue import SetInfo
 from vae.data.dataset import DataSet, Images, Integers
-from vae.data.errors import DataFileError
+from vae.data.errors import DataFileError, one_line
 from vae.data.pictures import centre_crop
 from vae.data.stored import ArrayStore, StoredSet
 from vae.data.sums import fingerprint_of
@@ -69,8 +70,10 @@ class ZippedSet(DataSet):
                 whole = centre_crop(picture, CROP_SIDE) if self._crop else picture
                 height, width, _ = self.image_shape
                 return np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR))
-        except (zipfile.BadZipFile, UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-            raise DataFileError(f"{self._path}: {name} is damaged ({error}); fetch it again") from error
+        except TopdisError:
+            raise
+        except Exception as error:  # zipfile and Pillow raise half a dozen kinds for damaged files
+            raise DataFileError(f"{self._path}: {name} is damaged ({one_line(error)}); fetch it again") from error
 
 
 def read_squash(info: SetInfo, files: tuple[Path, ...], store: ArrayStore) -> DataSet:
@@ -107,8 +110,8 @@ def _name(index: int) -> str:
 def _open(path: Path, num_pictures: int) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataFileError(f"{path} is no zip archive or is damaged ({error}); fetch it again") from error
+    except Exception as error:  # zipfile raises half a dozen kinds for damaged archives
+        raise DataFileError(f"{path} is no zip archive or is damaged ({one_line(error)}); fetch it again") from error
     sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
     for index in (0, num_pictures - 1):
         if _name(index) not in sizes:

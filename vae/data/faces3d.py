@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganspace_topdis.errors import TopdisError
 from vae.data.catalogue import SetInfo
 from vae.data.errors import DataFileError
 from vae.data.stored import ArrayStore, StoredSet
@@ -55,7 +56,9 @@ def _tensor(path: Path) -> "Tensor":
         raise DataFileError(
             f"{path} holds something else than a tensor, or is damaged; nothing of it was run; give the published file"
         ) from error
-    except (RuntimeError, ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except TopdisError:
+        raise
+    except Exception as error:  # torch and zipfile raise half a dozen kinds for damaged files
         raise DataFileError(f"{path} is no file of torch.save or is damaged; get it again") from error
     if not isinstance(value, torch.Tensor):
         raise DataFileError(f"{path} holds a {type(value).__name__}, expected is one tensor; give the published file")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ganspace_topdis.errors import MissingDependencyError
-from vae.data.errors import DataFileError
+from ganspace_topdis.errors import MissingDependencyError, TopdisError
+from vae.data.errors import DataFileError, one_line
 
 if TYPE_CHECKING:
     import h5py
@@ -42,8 +42,10 @@ def open_dataset(
             dataset = _follow(h5py, file, path, name)
             _check(dataset, path, dtypes, row_shape)
             yield dataset
-    except OSError as error:
-        raise DataFileError(f"{path} is no HDF5 file or is damaged ({error}); fetch it again") from error
+    except TopdisError:
+        raise
+    except Exception as error:  # h5py raises half a dozen kinds for damaged files
+        raise DataFileError(f"{path} is no HDF5 file or is damaged ({one_line(error)}); fetch it again") from error
 
 
 def blocks_of(dataset: "h5py.Dataset", num_bytes: int = 256 << 20) -> Iterator[npt.NDArray]:

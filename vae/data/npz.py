@@ -6,7 +6,6 @@ declare exactly the type and shape that the caller expects, and no more bytes th
 
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from vae.data.errors import DataFileError
+from ganspace_topdis.errors import TopdisError
+from vae.data.errors import DataFileError, one_line
 
 __all__ = ["NpzMember", "open_member"]
 
@@ -103,20 +103,17 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, struct.error) as error:
-        raise DataFileError(f"{path} is no .npz file or is damaged ({error}); fetch it again") from error
-    except OSError as error:
-        raise DataFileError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except TopdisError:
+        raise
+    except Exception as error:  # zipfile and numpy raise half a dozen kinds for damaged files
+        raise DataFileError(f"{path} is no .npz file or is damaged ({one_line(error)}); fetch it again") from error
 
 
 def _read_header(file: IO[bytes], path: Path, key: str) -> tuple[np.dtype, tuple[int, ...], int]:
     """Type, shape and length of a .npy header; pickled objects are refused by their type."""
-    try:
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(file)
-    except (ValueError, KeyError, SyntaxError, TypeError) as error:
-        raise DataFileError(f"{path}: {key} has no readable .npy header ({error}); fetch it again") from error
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+    shape, fortran, dtype = read(file)
     if dtype.hasobject:
         raise DataFileError(
             f"{path}: {key} holds pickled Python objects, which could run anything and are not read; "

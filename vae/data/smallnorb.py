@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from vae.data.catalogue import SetInfo
 from vae.data.dataset import Images
-from vae.data.errors import DataFileError
+from vae.data.errors import DataFileError, one_line
 from vae.data.pictures import resized
 from vae.data.stored import ArrayStore, StoredSet
 from vae.data.sums import fingerprint_of
@@ -108,7 +108,7 @@ def _matrix_file(path: Path) -> Iterator[tuple[IO[bytes], np.dtype, tuple[int, .
             shape = struct.unpack(f"<{stored}i", file.read(4 * stored))[:num_axes]
             yield file, _TYPES[magic], shape  # type: ignore[misc]
     except (gzip.BadGzipFile, EOFError, struct.error, zlib.error, OSError) as error:
-        raise DataFileError(f"{path} is no gzip file or is damaged ({error}); fetch it again") from error
+        raise DataFileError(f"{path} is no gzip file or is damaged ({one_line(error)}); fetch it again") from error
 
 
 def _exactly(path: Path, file: IO[bytes], num_bytes: int) -> npt.NDArray[np.uint8]:
