@@ -93,7 +93,7 @@ def open_server(found: Found, pictures: PictureOptions, *, port: int = 0) -> Liv
 
 def _model_of(found: Found) -> LiveModel:
     space = found.space
-    generator = space.generator
+    generator, has_layers = space.generator, space.name == "w"
     all_layers = range(generator.num_ws)
     ranges = [(name, tuple(all_layers[slice(*ends)])) for name, ends in NAMED_LAYERS.items()]
 
@@ -101,9 +101,9 @@ def _model_of(found: Found) -> LiveModel:
     def code_of_seed(seed: int, psi: float) -> Tensor:
         return space.truncated(psi, space.truncation_cutoff).codes_of_seeds([seed])
 
-    def generate(codes: Tensor) -> Tensor:
+    def generate(codes: Tensor, psi: float) -> Tensor:
         with torch.no_grad():
-            return space.images(codes)
+            return space.truncated(psi, space.truncation_cutoff).images(codes)
 
     return LiveModel(
         generate=generate,
@@ -111,7 +111,7 @@ def _model_of(found: Found) -> LiveModel:
         code_of_seed=code_of_seed,
         image_px=(generator.img_resolution, generator.img_resolution),
         num_channels=generator.img_channels,
-        num_layers=generator.num_ws,
+        num_layers=generator.num_ws if has_layers else None,
         layers=space.moving_layers,
         layer_ranges=[("all", tuple(all_layers)), *((name, layers) for name, layers in ranges if layers)],
     )

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganspace_topdis.generators import Generate
 from ganspace_topdis.traversal.frames import Frames, MovesCodes, draw_frames
 from ganspace_topdis.traversal.live.desk import Desk
 from ganspace_topdis.traversal.live.questions import CHANNELS, FramesQuestion, FrameState
@@ -25,7 +25,7 @@ class LiveModel:
     """A generator with its directions, as the live page uses them.
 
     Attributes:
-        generate: draws images of codes, with constant noise.
+        generate: draws images (N, C, H, W) of codes, under a truncation, with constant noise.
         directions: the directions.
         code_of_seed: a seed and a truncation to a code (1, D), or (1, num_layers, D).
         image_px: height and width of its images.
@@ -35,7 +35,7 @@ class LiveModel:
         layer_ranges: named choices of layers, for the page.
     """
 
-    generate: Generate
+    generate: Callable[[Tensor, float], Tensor]
     directions: MovesCodes
     code_of_seed: Callable[[int, float], Tensor]
     image_px: tuple[int, int]
@@ -82,13 +82,16 @@ class Studio:
     def _frames(self, states: Sequence[FrameState], question: FramesQuestion) -> Frames:
         with torch.no_grad():
             codes = torch.cat([self._code(state, question) for state in states])
-        return draw_frames(self.model.generate, codes, max_size_px=self._limit(question.channel))
+        return draw_frames(partial(self._generate, question.psi), codes, max_size_px=self._limit(question.channel))
 
     def _code(self, state: FrameState, question: FramesQuestion) -> Tensor:
         code = self.model.code_of_seed(state.seed, question.psi)
         for index, shift in state.shifts.items():
             code = self.model.directions.move(code, index, shift, layers=question.layers)
         return code
+
+    def _generate(self, psi: float, codes: Tensor) -> Tensor:
+        return self.model.generate(codes, psi)
 
     def _limit(self, channel: str) -> int:
         return self._max_size_px if channel == CHANNELS[0] else _THUMB_PX

@@ -1,4 +1,5 @@
 import http.client
+import io
 import json
 import signal
 import subprocess
@@ -7,12 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import cli
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.traversal.frames import to_uint8
+from ganspace_topdis.traversal.live.questions import FramesQuestion, FrameState
 from ganspace_topdis.traversal.names import read_names
-from stylegan2 import Generator, save
+from stylegan2 import Generator, load, save
+from stylegan2.commands.explore import open_server
+from stylegan2.commands.found import Found
+from stylegan2.commands.pictures import PictureOptions
+from stylegan2.space import LatentSpace
 
 FAST = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "16", "--picture-seeds", "0", "--frames", "3"]
 
@@ -119,3 +129,23 @@ def test_bad_input_is_one_line_and_the_right_exit_code(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("space", ["z", "w", "s"])
+def test_the_server_draws_what_the_run_would_in_every_space(finished: Path, tmp_path: Path, space: str) -> None:
+    generator = load(finished.parent / "small.safetensors")
+    where = LatentSpace(generator=generator, name=space)
+    axes = torch.eye(2, where.code_dim)
+    directions = Directions(
+        vectors=axes, readouts=axes, mean=torch.zeros(where.code_dim), span=axes, scales=torch.ones(2)
+    )
+    with open_server(Found(folder=tmp_path, directions=directions, space=where), PictureOptions()) as server:
+        layers = None if server.studio.model.num_layers is None else tuple(range(generator.num_ws))
+        assert (layers is None) == (space != "w")
+        state = FrameState(seed=3, shifts={1: 2.0})
+        question = FramesQuestion(page="p", channel="view", number=1, psi=0.5, layers=layers, states=(state,))
+        image = server.studio.draw(question)
+    truncated = where.truncated(0.5)
+    expected = to_uint8(truncated.images(directions.move(truncated.codes_of_seeds([3]), 1, 2.0)))[0]
+    with Image.open(io.BytesIO(image)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), expected)

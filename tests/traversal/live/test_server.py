@@ -33,7 +33,7 @@ class Slow:
     def __init__(self, generate: Any) -> None:
         self.generate, self.rest_s, self.num_drawn = generate, 0.0, 0
 
-    def __call__(self, codes: torch.Tensor) -> torch.Tensor:
+    def __call__(self, codes: torch.Tensor, psi: float) -> torch.Tensor:
         self.num_drawn += len(codes)
         time.sleep(self.rest_s)
         return self.generate(codes)

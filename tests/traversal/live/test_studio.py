@@ -16,9 +16,13 @@ def code_of_seed(seed: int, psi: float) -> torch.Tensor:
     return psi * torch.randn(1, 3, generator=torch.Generator().manual_seed(seed))
 
 
+def drawing(generate: Any) -> Any:
+    return lambda codes, psi: generate(codes)
+
+
 @pytest.fixture
 def studio(paint: Any, axes: Any) -> Studio:
-    return Studio(LiveModel(generate=paint(), directions=axes, code_of_seed=code_of_seed, image_px=(8, 8)))
+    return Studio(LiveModel(generate=drawing(paint()), directions=axes, code_of_seed=code_of_seed, image_px=(8, 8)))
 
 
 def question(*states: FrameState, **fields: Any) -> FramesQuestion:
@@ -47,10 +51,22 @@ def test_more_frames_than_one_turn_draws_are_in_order(studio: Studio) -> None:
         np.testing.assert_array_equal(whole[:, 8 * place : 8 * place + 8], alone)
 
 
+def test_the_generator_is_told_the_truncation(axes: Any) -> None:
+    seen: list[float] = []
+
+    def generate(codes: torch.Tensor, psi: float) -> torch.Tensor:
+        seen.append(psi)
+        return torch.zeros(len(codes), 3, 4, 4)
+
+    model = LiveModel(generate=generate, directions=axes, code_of_seed=code_of_seed, image_px=(4, 4))
+    Studio(model).draw(question(FrameState(seed=0, shifts={}), psi=0.25))
+    assert seen == [0.25]
+
+
 def test_chosen_layers_move_alone(axes: Any) -> None:
     seen: list[torch.Tensor] = []
 
-    def generate(codes: torch.Tensor) -> torch.Tensor:
+    def generate(codes: torch.Tensor, psi: float) -> torch.Tensor:
         seen.append(codes)
         return torch.zeros(len(codes), 3, 4, 4)
 
@@ -68,7 +84,7 @@ def test_chosen_layers_move_alone(axes: Any) -> None:
 def test_a_newer_question_stops_the_rest_of_an_older_one(axes: Any, paint: Any) -> None:
     draw = paint()
 
-    def generate(codes: torch.Tensor) -> torch.Tensor:
+    def generate(codes: torch.Tensor, psi: float) -> torch.Tensor:
         images = draw(codes)
         if len(draw.batches) == 1:
             studio.draw_newer()
@@ -85,7 +101,9 @@ def test_a_newer_question_stops_the_rest_of_an_older_one(axes: Any, paint: Any) 
 
 
 def test_large_images_are_reduced_for_small_places(paint: Any, axes: Any) -> None:
-    model = LiveModel(generate=paint(3, 256, 128), directions=axes, code_of_seed=code_of_seed, image_px=(256, 128))
+    model = LiveModel(
+        generate=drawing(paint(3, 256, 128)), directions=axes, code_of_seed=code_of_seed, image_px=(256, 128)
+    )
     studio = Studio(model)
     assert (studio.size("view"), studio.size("film")) == ((128, 256), (48, 96))
     assert opened(studio.draw(question(FrameState(seed=0, shifts={}), channel="film"))).shape == (96, 48, 3)
