@@ -68,6 +68,7 @@ class FactorVAE(Objective):
             require_at_least(0, gamma=self.gamma)
             require(self.permute in ("second", "same"), "permute", self.permute, "'second' or 'same'")
             require_at_least(1, discriminator_width=self.discriminator_width)
+            object.__setattr__(self, "discriminator_betas", tuple(self.discriminator_betas))
 
     def __init__(self, options: Any, problem: Problem) -> None:
         super().__init__(options, problem)

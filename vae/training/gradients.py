@@ -53,11 +53,11 @@ def _gradient(loss: Tensor, parameters: Sequence[Tensor], *, keep: bool = False)
 
 
 def _checked(parts: dict[str, list[Tensor]]) -> list[Tensor]:
-    """The sum of the parts, finite."""
-    first, *rest = parts.values()
+    """The sum of the parts, finite. The first part that is not is blamed: topdis is made from those before it."""
+    total, *rest = parts.values()
     for part in rest:
-        torch._foreach_add_(first, part)
-    if not torch.isfinite(torch.stack(torch._foreach_norm(first)).sum()):
+        total = list(torch._foreach_add(total, part))
+    if not torch.isfinite(torch.stack(torch._foreach_norm(total)).sum()):
         blamed = [name for name, part in parts.items() if not all(torch.isfinite(g).all() for g in part)]
-        raise TopdisError(f"the gradient of {blamed[-1]} is not finite")
-    return first
+        raise TopdisError(f"the gradient of {blamed[0] if blamed else 'the sum'} is not finite")
+    return total

@@ -65,6 +65,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", complete_options(self.method, self.options))
+        object.__setattr__(self, "adam_betas", tuple(self.adam_betas))
         _check(self.network in NETWORKS, "network", self.network, ", ".join(NETWORKS))
         for name, kind in (
             ("initial_weights", InitialWeights),
@@ -90,7 +91,7 @@ class TrainSettings:
 
     def as_config(self) -> dict[str, Any]:
         """JSON-able; `from_config` undoes it."""
-        return {**dataclasses.asdict(self), "adam_betas": list(self.adam_betas)}
+        return dataclasses.asdict(self)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "TrainSettings":
