@@ -114,9 +114,14 @@ def open_set(
     """The set that `info` describes; a changed copy of a catalogue row reads files of other sizes.
 
     Raises:
+        InvalidArgumentError: a file is given for a set that is drawn.
         DataFileError: see `open_data`.
     """
     if drawer := _DRAWERS.get(info.name):
+        if root is not None:
+            raise InvalidArgumentError(
+                f"{info.name} is drawn and read from no file: leave {os.fspath(root)} out, or name the set it holds"
+            )
         return drawer(info, store)
     files = find_files(info, root)
     if verify:

@@ -46,3 +46,8 @@ def test_a_file_of_another_sum_is_refused_unless_that_is_wanted(tmp_path):
     with pytest.raises(DataFileError, match=r"has the md5 .*fetch it again, or pass verify=False"):
         open_set(info, root=tmp_path, store=ArrayStore())
     assert len(open_set(info, root=tmp_path, store=ArrayStore(), verify=False)) == 144
+
+
+def test_a_file_for_a_drawn_set_is_refused(tmp_path):
+    with pytest.raises(InvalidArgumentError, match="dsprites is drawn and read from no file"):
+        open_data("dsprites", root=tmp_path)
