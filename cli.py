@@ -240,6 +240,44 @@ def export(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, t
 
 @settings_layers()
 @cli.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
+@click.option("--seed", type=int, default=0, show_default=True, help="The image that walks.")
+@click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
+@click.option("--steps", type=int, default=9, show_default=True, help="Frames of a walk, odd.")
+@click.option("--truncation-psi", type=float, default=0.7, show_default=True)
+@click.option("--ckpt", help="Checkpoint.  [default: the first run's]")
+@click.option("--out", type=_FOLDER, help="Folder for page and pictures.  [default: comparison beside the first run]")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def compare(context: click.Context, *, dry_run: bool, as_json: bool, runs: tuple[Path, ...], **options: Any) -> None:
+    """Compare runs of several methods or seeds: scores, which direction is which, matched walks."""
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from stylegan2.commands.compare import compare as side_by_side
+    from stylegan2.commands.pictures import PictureOptions
+
+    pictures = PictureOptions(
+        seeds=(options.pop("seed"),),
+        extent=options.pop("extent"),
+        num_steps=options.pop("steps"),
+        truncation_psi=options.pop("truncation_psi"),
+    )
+    found, written = side_by_side(runs, pictures, **options)
+    if as_json:
+        click.echo(json.dumps({**found, "files": [str(path) for path in written]}, indent=2))
+        return
+    names = list(dict.fromkeys(name for row in found["runs"] for name in row["means"]))
+    click.echo(f"{'run':>24}  " + "  ".join(f"{name.replace('_', ' '):>10}" for name in (*names, "matched")))
+    for row in found["runs"]:
+        cells = [*(row["means"].get(name) for name in names), row["images"]["mean"]]
+        click.echo(f"{row['run']:>24}  " + "  ".join(map(_cell, cells)))
+    _print_paths(written, as_json=False)
+
+
+@settings_layers()
+@cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--factors", type=click.Path(path_type=Path), help="Network that reads the factors.  [default: packaged]")
 @click.option("--truth/--no-truth", default=None, help="Score against known factors.  [default: where they are known]")

@@ -1,0 +1,81 @@
+import json
+
+import pytest
+from PIL import Image
+
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.latent.directions import Directions
+from stylegan2.commands.compare import compare
+from stylegan2.commands.pictures import PictureOptions
+from tests.stylegan2.commands.found_directions import write_found
+
+PICTURES = PictureOptions(seeds=(3,), num_steps=3, extent=2.0)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A set of directions, the same reordered, and directions of channels; with the checkpoint."""
+    ckpt, first, directions = write_found(tmp_path)
+    directions.metadata.update({"method": "axes <&>", "seed": 1, "effect": [0.1, 0.2, 0.3]})
+    directions.save(first)
+    second = directions.select([2, 0, 1]).save(tmp_path / "reordered.safetensors")
+    (tmp_path / "channels").mkdir()
+    _, channels, _ = write_found(tmp_path / "channels", name="s", count=2)
+    return str(ckpt), [first, second, channels]
+
+
+def test_a_reordered_run_is_matched_to_the_first_by_images_and_displacements(runs, tmp_path):
+    ckpt, paths = runs
+    found, _ = compare(paths, PICTURES, tmp_path / "out", ckpt=ckpt, device="cpu")
+    for kind in ("images", "displacements"):
+        assert found["runs"][1][kind]["partner"] == (1, 2, 0)
+        assert found["runs"][1][kind]["mean"] == pytest.approx(1, abs=1e-4)
+    assert found["runs"][0]["means"] == {"effect": pytest.approx(0.2)}
+
+
+def test_another_space_is_matched_by_images_alone(runs, tmp_path):
+    ckpt, paths = runs
+    found, _ = compare(paths, PICTURES, tmp_path / "out", ckpt=ckpt, device="cpu")
+    assert found["runs"][2]["displacements"] is None
+    assert sorted(found["runs"][2]["images"]["partner"]) == [-1, 0, 1]
+
+
+def test_page_record_and_a_sheet_for_each_direction_are_written(runs, tmp_path):
+    ckpt, paths = runs
+    _, written = compare(paths, PICTURES, tmp_path / "out", ckpt=ckpt, device="cpu")
+    assert [path.name for path in written[:2]] == ["comparison.json", "comparison.html"]
+    assert json.loads(written[0].read_text())["runs"][0]["seed"] == 1
+    page = written[1].read_text(encoding="utf-8")
+    assert "axes &lt;&amp;&gt;" in page
+    assert 'src="http' not in page
+    assert page.count("<img") == 3
+    heights = []
+    for path in written[2:]:
+        with Image.open(path) as picture:
+            heights.append(picture.height)
+    assert max(heights) > min(heights)  # one direction has no partner among the channels
+
+
+def test_the_pages_own_words_hold_for_sets_of_one(runs, tmp_path):
+    ckpt, (first, *_) = runs
+    (tmp_path / "one").mkdir()
+    one = Directions.load(first).select([1]).save(tmp_path / "one/directions.safetensors")
+    found, _ = compare([one, first], PICTURES, tmp_path / "out", ckpt=ckpt, device="cpu")
+    assert found["runs"][1]["images"]["partner"] == (1,)
+
+
+def test_one_run_or_the_same_twice_is_no_comparison(runs, tmp_path):
+    ckpt, paths = runs
+    with pytest.raises(InvalidArgumentError, match="two or more"):
+        compare(paths[:1], PICTURES, tmp_path / "out", ckpt=ckpt)
+    with pytest.raises(InvalidArgumentError, match="twice"):
+        compare([paths[0], paths[0]], PICTURES, tmp_path / "out", ckpt=ckpt)
+
+
+def test_a_run_on_another_checkpoint_is_refused_by_name(runs, tmp_path):
+    ckpt, paths = runs
+    other = Directions.load(paths[1])
+    other.metadata["checkpoint_sha256"] = "0" * 64
+    other.save(paths[1])
+    with pytest.raises(CheckpointError, match=r"reordered\.safetensors cannot be compared"):
+        compare(paths, PICTURES, tmp_path / "out", ckpt=ckpt)
