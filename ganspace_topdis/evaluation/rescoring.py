@@ -71,6 +71,15 @@ class Rescoring:
             "spearman": [None if place is None else self.spearman[place] for place in places],
         }
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the matrix, with the matched direction of each factor framed."""
+        from ganspace_topdis.notebook import matrix_html
+
+        rows = [f"direction {row}" for row in range(len(self.matrix))]
+        marked = [(row, column) for column, row in enumerate(self.direction) if row is not None]
+        caption = f"mean share {self.mean_share:.3f}, mean Spearman {self.mean_spearman:.3f}"
+        return matrix_html(rows, self.factors, self.matrix, marked=marked, caption=caption)
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; an infinite off-target ratio becomes None."""
         finite = [None if ratio == float("inf") else ratio for ratio in self.off_target]

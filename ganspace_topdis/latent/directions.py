@@ -30,7 +30,7 @@ _LISTS = ("layers", "spectrum")
 _TENSORS = ("vectors", "readouts", "mean", "span", "scales")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Directions:
     """K directions in a space of codes of D numbers.
 
@@ -176,6 +176,16 @@ class Directions:
         if description.get("format") != _FORMAT or set(tensors) != set(_TENSORS):
             raise CheckpointError(f"{file} holds no directions but {description.get('format', 'something else')!r}")
         return cls(**tensors, metadata=description["metadata"])
+
+    def __repr__(self) -> str:
+        facts = [str(self.metadata[name]) for name in ("method", "space") if name in self.metadata]
+        return f"Directions({', '.join([f'{self.num_directions} of codes of {self.code_dim} numbers', *facts])})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row of scores for each direction."""
+        from ganspace_topdis.notebook import directions_html
+
+        return directions_html(self)
 
     def _check(self, codes: Tensor, index: int) -> None:
         if codes.ndim not in (2, 3) or codes.shape[-1] != self.code_dim:

@@ -20,11 +20,12 @@ from ganspace_topdis.traversal.grid import cell_size, resize_frame
 from ganspace_topdis.traversal.labels import format_shift
 from ganspace_topdis.traversal.lettering import draw_text, shorten
 
-__all__ = ["encode_animation", "there_and_back", "write_animation"]
+__all__ = ["encode_animation", "natural_fps", "there_and_back", "write_animation"]
 
 _PAPER, _INK, _GREY, _TRACK, _DOT = "#fcfcfa", "#1b1f24", "#667079", "#d5dae0", "#2f6db3"
 _MARGIN_PX, _GAP_PX, _TEXT_PX, _FOOT_PX = 16, 6, 17, 34
 _NUM_PALETTE_FRAMES = 12
+_LOOP_S = 3.2
 _OWN_COLOURS = (_PAPER, _INK, _GREY, _TRACK, _DOT, "#8b8f94", "#b1b7bc")
 
 
@@ -36,6 +37,11 @@ def there_and_back(num_steps: int) -> list[int]:
     """
     middle, last = num_steps // 2, num_steps - 1
     return [*range(middle, last), *range(last, 0, -1), *range(middle)]
+
+
+def natural_fps(num_steps: int) -> float:
+    """Frames a second at which a loop takes 3.2 seconds, as long as that is not too many."""
+    return min(25.0, 2 * (num_steps - 1) / _LOOP_S)
 
 
 def write_animation(

@@ -18,7 +18,7 @@ from torch import Tensor
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.runs.files import write_bytes
-from ganspace_topdis.traversal.animation import write_animation
+from ganspace_topdis.traversal.animation import natural_fps, write_animation
 from ganspace_topdis.traversal.explorer import build_explorer, write_explorer
 from ganspace_topdis.traversal.frames import Frames, MovesCodes, step_values, traverse, traverse_all
 from ganspace_topdis.traversal.grid import draw_direction, draw_overview, encode_png
@@ -30,7 +30,6 @@ __all__ = ["TRAVERSAL_FORMATS", "PageText", "WalkSettings", "write_gallery", "wr
 TRAVERSAL_FORMATS = ("png", "webp", "gif")
 _FRAME_PX = 256
 _NUM_ANIMATED_SEEDS = 4
-_ANIMATION_LOOP_S = 3.2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -188,7 +187,7 @@ def write_traversal(
     if suffix == "png":
         sheet = draw_direction(frames, label, walk.values, seeds, subtitle=subtitle, cell_px=cell_px)
         return write_bytes(path, encode_png(sheet))
-    fps = fps or _natural_fps(walk.num_steps)
+    fps = fps or natural_fps(walk.num_steps)
     return write_animation(path, frames, walk.values, title=label.name, fps=fps, cell_px=cell_px)
 
 
@@ -235,7 +234,7 @@ def _write_traversals(
     line = "  ·  ".join(part for part in (text.subtitle, seeds[0]) if part)
     overview = draw_overview(frames[:, 0], labels, values, title=text.title, subtitle=line)
     written = [write_bytes(target / "overview.png", encode_png(overview))]
-    fps = _natural_fps(len(values))
+    fps = natural_fps(len(values))
     for label, walks in zip(labels, frames, strict=True):
         stem = target / f"direction_{label.index:02d}"
         sheet = draw_direction(walks, label, values, seeds)
@@ -243,10 +242,6 @@ def _write_traversals(
         animated = walks[:_NUM_ANIMATED_SEEDS]
         written.append(write_animation(stem.with_suffix(".webp"), animated, values, title=label.name, fps=fps))
     return written
-
-
-def _natural_fps(num_steps: int) -> float:
-    return min(25.0, 2 * (num_steps - 1) / _ANIMATION_LOOP_S)
 
 
 def _counting(generate: Generate, num_frames: int, progress: Callable[[int, int], None] | None) -> Generate:

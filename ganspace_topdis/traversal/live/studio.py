@@ -1,9 +1,9 @@
 """From a page's question to an image: codes of seeds, moved along directions, drawn in their turn."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from ganspace_topdis.traversal.strips import encode_strip
 __all__ = ["LiveModel", "Studio"]
 
 _THUMB_PX = 96
-_FRAMES_A_TURN = 4
+_TURN_S, _MOST_A_TURN = 0.05, 8
+"""An urgent question waits for about this long: a turn has as many frames as were drawn in that time before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ class Studio:
         self.model = model
         self._max_size_px = max_size_px
         self._desk = Desk()
+        self._frame_s = _TURN_S
 
     def size(self, channel: str) -> tuple[int, int]:
         """Width and height of a channel's frames, pixels."""
@@ -73,16 +75,23 @@ class Studio:
         """
         urgent = question.channel == CHANNELS[0]
         ticket = self._desk.take_ticket((question.page, question.channel), question.number, urgent=urgent)
-        remaining, parts = iter(question.states), []
-        while part := list(islice(remaining, _FRAMES_A_TURN)):
+        parts: list[Frames] = []
+        while (num_drawn := sum(map(len, parts))) < len(question.states):
             with self._desk.turn(ticket):
+                part = question.states[num_drawn : num_drawn + self._num_a_turn()]
                 parts.append(self._frames(part, question))
         return encode_strip(np.concatenate(parts))
 
+    def _num_a_turn(self) -> int:
+        return max(1, min(_MOST_A_TURN, int(_TURN_S / self._frame_s)))
+
     def _frames(self, states: Sequence[FrameState], question: FramesQuestion) -> Frames:
+        start_s = time.monotonic()
         with torch.no_grad():
             codes = torch.cat([self._code(state, question) for state in states])
-        return draw_frames(partial(self._generate, question.psi), codes, max_size_px=self._limit(question.channel))
+        frames = draw_frames(partial(self._generate, question.psi), codes, max_size_px=self._limit(question.channel))
+        self._frame_s = max(1e-4, (time.monotonic() - start_s) / len(frames))
+        return frames
 
     def _code(self, state: FrameState, question: FramesQuestion) -> Tensor:
         code = self.model.code_of_seed(state.seed, question.psi)

@@ -1,4 +1,5 @@
 import io
+import time
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,19 @@ def test_a_newer_question_stops_the_rest_of_an_older_one(axes: Any, paint: Any) 
     studio = Interrupted(LiveModel(generate=generate, directions=axes, code_of_seed=code_of_seed, image_px=(8, 8)))
     with pytest.raises(StaleError):
         studio.draw(question(*[FrameState(seed=seed, shifts={}) for seed in range(12)], channel="film"))
-    assert sum(draw.batches) == 4
+    assert sum(draw.batches) == 1
+
+
+def test_a_slow_generator_gives_the_turn_away_after_each_frame(axes: Any, paint: Any) -> None:
+    draw = paint()
+
+    def generate(codes: torch.Tensor, psi: float) -> torch.Tensor:
+        time.sleep(0.03)
+        return draw(codes)
+
+    studio = Studio(LiveModel(generate=generate, directions=axes, code_of_seed=code_of_seed, image_px=(8, 8)))
+    studio.draw(question(*[FrameState(seed=seed, shifts={}) for seed in range(4)], channel="film"))
+    assert draw.batches == [1, 1, 1, 1]
 
 
 def test_large_images_are_reduced_for_small_places(paint: Any, axes: Any) -> None:
