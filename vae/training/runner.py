@@ -74,7 +74,9 @@ def train(
         TopdisError: a term is not finite; the last checkpoint stays.
     """
     options = TrainOptions() if options is None else options
-    data = open_data(settings.data, root=options.data_root) if data is None else data
+    if data is None:
+        with ProgressReporter("data, images") as unpacking:
+            data = open_data(settings.data, root=options.data_root, progress=unpacking)
     config = {
         **settings.as_config(),
         "data_fingerprint": data.fingerprint,
