@@ -14,11 +14,12 @@ import numpy as np
 from PIL import Image
 
 from ganspace_topdis.errors import TopdisError
+from vae.data.array_store import ArrayStore
 from vae.data.catalogue import SetInfo
 from vae.data.dataset import DataSet, Images, Integers
 from vae.data.errors import DataFileError, one_line
 from vae.data.pictures import centre_crop
-from vae.data.stored import ArrayStore, StoredSet
+from vae.data.stored import StoredSet
 from vae.data.sums import fingerprint_of
 
 __all__ = ["ZippedSet", "read_crop", "read_squash"]

@@ -11,12 +11,12 @@ from ganspace_topdis.runs.downloads import fetch
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.runs.progress import Progress
 from ganspace_topdis.runs.transfer import TransferLimits
+from vae.data.array_store import ArrayStore
 from vae.data.catalogue import CATALOGUE, SetInfo, SourceFile
 from vae.data.dataset import DataSet
 from vae.data.errors import DataFileError
 from vae.data.opening import info_of, open_set
 from vae.data.places import KIND, find_files, locate
-from vae.data.stored import ArrayStore
 from vae.data.sums import judge
 
 __all__ = ["check_set", "describe_set", "fetch_set", "list_sets"]

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from vae.data import dsprites, scenes
+from vae.data.array_store import ArrayStore
 from vae.data.catalogue import SetInfo
 from vae.data.dataset import DataSet, Images, Integers
-from vae.data.stored import ArrayStore, StoredSet
+from vae.data.stored import StoredSet
 
 __all__ = ["DrawnSet", "draw_once", "draw_scenes", "draw_sprites"]
 

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vae.data import hdf5
+from vae.data.array_store import ArrayStore
 from vae.data.catalogue import SetInfo
 from vae.data.dataset import Images
 from vae.data.errors import DataFileError
 from vae.data.npz import open_member
 from vae.data.order import require_grid_order, require_length
-from vae.data.stored import ArrayStore, StoredSet, packed
+from vae.data.stored import StoredSet, packed
 from vae.data.sums import fingerprint_of
 
 __all__ = ["read_hdf5", "read_npz"]

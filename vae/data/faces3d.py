@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganspace_topdis.errors import TopdisError
+from vae.data.array_store import ArrayStore
 from vae.data.catalogue import SetInfo
 from vae.data.errors import DataFileError
-from vae.data.stored import ArrayStore, StoredSet
+from vae.data.stored import StoredSet
 from vae.data.sums import fingerprint_of
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.downloads import cache_folder
 from ganspace_topdis.runs.progress import Progress
 from vae.data import cars3d, celeba, dsprites_files, faces3d, mpi3d, shapes3d, smallnorb
+from vae.data.array_store import ArrayStore
 from vae.data.catalogue import CATALOGUE, SetInfo
 from vae.data.correlated import correlated
 from vae.data.dataset import DataSet
 from vae.data.drawn import draw_once, draw_scenes, draw_sprites
 from vae.data.places import KIND, find_files
-from vae.data.stored import ArrayStore
 from vae.data.subset import subset
 from vae.data.sums import require_published
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from vae.data import hdf5
+from vae.data.array_store import ArrayStore
 from vae.data.catalogue import SetInfo
 from vae.data.dataset import Images
 from vae.data.order import require_grid_order, require_length
-from vae.data.stored import ArrayStore, StoredSet
+from vae.data.stored import StoredSet
 from vae.data.sums import fingerprint_of
 
 __all__ = ["read"]

@@ -17,11 +17,12 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from vae.data.array_store import ArrayStore
 from vae.data.catalogue import SetInfo
 from vae.data.dataset import Images
 from vae.data.errors import DataFileError, one_line
 from vae.data.pictures import resized
-from vae.data.stored import ArrayStore, StoredSet
+from vae.data.stored import StoredSet
 from vae.data.sums import fingerprint_of
 
 __all__ = ["read"]

@@ -1,6 +1,6 @@
 import pytest
 
-from vae.data.stored import ArrayStore
+from vae.data.array_store import ArrayStore
 
 
 @pytest.fixture(autouse=True)

@@ -141,11 +141,12 @@ def test_a_damaged_array_in_the_cache_is_told(capsys, tmp_path, small, cache):
     info = small(md5="0" * 32, firm=False)
     path = write_npz(tmp_path / "a.npz", images=random_images(info))
     check_set("mpi3d-toy", path)
-    (stale,) = (cache / "data" / "arrays").glob("*.u8")
-    stale.rename(stale.with_name("mpi3d-toy-old.u8"))
+    (made,) = (cache / "data" / "arrays" / "mpi3d-toy").iterdir()
+    made.rename(made.with_name("old"))
+    (made.with_name("old") / "record.json").write_text('{"sha256": "0"}')
     code, printed = run(capsys, "check", "mpi3d-toy", path)
     assert code == 0
-    assert "mpi3d-toy-old.u8: 1,769,472 bytes, DAMAGED" in printed.out
+    assert "old/images.u8: 1,769,472 bytes, DAMAGED" in printed.out
     assert "for an earlier upload" in printed.out
 
 

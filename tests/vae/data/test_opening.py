@@ -5,10 +5,10 @@ import pytest
 from ganspace_topdis.errors import InvalidArgumentError
 from tests.vae.data.published import random_images, small_info, write_npz
 from vae.data import names, open_data
+from vae.data.array_store import ArrayStore
 from vae.data.catalogue import CATALOGUE
 from vae.data.errors import DataFileError
 from vae.data.opening import open_set
-from vae.data.stored import ArrayStore
 
 
 def test_every_set_of_the_catalogue_is_opened_or_says_how_to_get_it(tmp_path):
