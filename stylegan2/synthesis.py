@@ -50,18 +50,20 @@ class SynthesisLayer(nn.Module):
         styles = self.affine(w)
         scale = (demodulation(self.weight, styles) * (LEAKY_GAIN * gain))[:, :, None, None]
         x = convolve_up(x, self.weight, styles, self.taps) if self.up else convolve(x, self.weight, styles)
-        shift = self._shift(x, noise_mode) * (LEAKY_GAIN * gain)
-        x = F.leaky_relu_(torch.addcmul(shift, x, scale), LEAKY_SLOPE)
+        x = self._shifted(x, scale, LEAKY_GAIN * gain, noise_mode)
+        x = F.leaky_relu_(x, LEAKY_SLOPE)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)
 
-    def _shift(self, x: Tensor, noise_mode: str) -> Tensor:
-        bias = self.bias[:, None, None]
+    def _shifted(self, x: Tensor, scale: Tensor, gain: float, noise_mode: str) -> Tensor:
+        """scale x + gain (bias + noise); in place where no gradient is kept, for fresh memory costs more than it."""
+        out = None if torch.is_grad_enabled() else x
+        x = torch.addcmul(self.bias[:, None, None] * gain, x, scale, out=out)
         if not self.use_noise or noise_mode == "none":
-            return bias
-        if noise_mode == "const":
-            return bias + self.noise_const * self.noise_strength
-        noise = torch.randn(x.shape[0], 1, self.resolution, self.resolution, dtype=x.dtype, device=x.device)
-        return bias + noise * self.noise_strength
+            return x
+        noise = self.noise_const
+        if noise_mode == "random":
+            noise = torch.randn(x.shape[0], 1, self.resolution, self.resolution, dtype=x.dtype, device=x.device)
+        return torch.add(x, noise * (self.noise_strength * gain), out=out)
 
 
 class ToRGB(nn.Module):
@@ -77,8 +79,9 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Activations (B, C, r, r) and styles (B, w_dim) to an image (B, img_channels, r, r)."""
-        kernels = self.weight[None, :, :, 0, 0] * (self.affine(w) * self.weight_gain)[:, None, :]
-        image = torch.baddbmm(self.bias[:, None], kernels, x.flatten(2)).unflatten(2, x.shape[2:])
+        kernels = self.weight[:, :, 0, 0].t() * (self.affine(w) * self.weight_gain)[:, :, None]
+        pixels = torch.baddbmm(self.bias, x.permute(0, 2, 3, 1).flatten(1, 2), kernels)
+        image = pixels.transpose(1, 2).contiguous().unflatten(2, x.shape[2:])
         return image if self.conv_clamp is None else image.clamp(-self.conv_clamp, self.conv_clamp)
 
 
@@ -123,7 +126,7 @@ class SynthesisBlock(nn.Module):
     def activations(self, x: Tensor | None, ws: Sequence[Tensor], noise_mode: str) -> Tensor:
         """What the convolutions make of x (None at 4 px) with `num_conv` styles: (B, O, r, r)."""
         if x is None:
-            x = self.const.expand(ws[0].shape[0], -1, -1, -1)
+            x = self.const.expand(ws[0].shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
             return self.conv1(x, ws[0], noise_mode)
         if self.architecture != "resnet":
             return self.conv1(self.conv0(x, ws[0], noise_mode), ws[1], noise_mode)

@@ -1,11 +1,12 @@
-"""Low-pass filtering of images by a separable filter of four taps, by slicing and adding.
+"""Low-pass filtering of images by a separable filter of four taps.
 
-For an image u and taps f the filtered image is v[k] = sum_j f[j] u[k + 3 - j] along each axis (a true
-convolution, no padding). Upsampling by two stuffs zeros between the pixels and filters with gain 4 and padding
-(2, 1), of which only two taps meet a pixel at a time: out[2i] = 2 (f[0] x[i-1] + f[2] x[i]), out[2i+1] =
+For an image u and taps f the filtered image is v[k] = sum_j f[j] u[k + 2 - j] along each axis (a true
+convolution, one pixel of zeros around). Upsampling by two stuffs zeros between the pixels and filters with gain 4
+and padding (2, 1), of which only two taps meet a pixel at a time: out[2i] = 2 (f[0] x[i-1] + f[2] x[i]), out[2i+1] =
 2 (f[1] x[i] + f[3] x[i+1]), reading the taps backwards for a filter that is not symmetric. Beyond the border lie
-zeros, so the outermost pixels differ from `interpolate`'s bilinear image. Slices and additions are several times
-faster on a CPU than a depthwise convolution, and differentiate to any order.
+zeros, so the outermost pixels differ from `interpolate`'s bilinear image.
+Activations are filtered by a depthwise convolution, which is quick where they lie channels-last in memory (docs/
+speed.md); images, of a few channels, are upsampled by slices and additions.
 Source: Zhang 2019, arXiv:1904.11486; Karras et al. 2020, arXiv:1912.04958, appendix B.
 """
 
@@ -25,9 +26,9 @@ def outer_filter(taps: Sequence[float]) -> Tensor:
 
 
 def filter_image(x: Tensor, taps: Sequence[float], gain: float = 1.0) -> Tensor:
-    """Filter (B, C, H, W) along both axes without padding: (B, C, H - 3, W - 3). `gain` is for the two together."""
-    scaled = [tap * gain**0.5 for tap in taps]
-    return _filter_axis(_filter_axis(x, scaled, 3), scaled, 2)
+    """Filter (B, C, H, W) along both axes: (B, C, H - 1, W - 1), one row of zeros put around. `gain` is for both."""
+    kernel = (gain * outer_filter(taps)).flip(0, 1).to(x).expand(x.shape[1], 1, 4, 4)
+    return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
 
 
 def upsample_image(x: Tensor, taps: Sequence[float]) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stylegan2.ops.fir import filter_image
+from stylegan2.ops.winograd import TILE, winograd_convolve
 
 __all__ = ["convolve", "convolve_up", "demodulation"]
 
@@ -30,14 +31,21 @@ def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
 
 def convolve(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
     """Scale the channels of x (B, I, H, W) by styles (B, I) and convolve with (O, I, k, k), same size out."""
+    if _pays_off(x, weight):
+        return winograd_convolve(x, weight, styles)
     return F.conv2d(x * styles[:, :, None, None], weight, padding=weight.shape[-1] // 2)
 
 
 def convolve_up(x: Tensor, weight: Tensor, styles: Tensor, taps: Sequence[float]) -> Tensor:
-    """As `convolve`, doubling height and width: a transposed convolution, then the low-pass filter with gain 4.
-
-    The border of zeros that the filter needs is put around the small input, where it costs least.
-    """
-    x = F.pad(x * styles[:, :, None, None], (1, 1, 1, 1))
-    x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2, padding=1)
+    """As `convolve`, doubling height and width: a transposed convolution, then the low-pass filter with gain 4."""
+    x = F.conv_transpose2d(x * styles[:, :, None, None], weight.transpose(0, 1), stride=2)
     return filter_image(x, taps, gain=4.0)
+
+
+def _pays_off(x: Tensor, weight: Tensor) -> bool:
+    """Whether the transforms of `winograd_convolve` cost less than they save, by measurement (docs/speed.md)."""
+    if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
+        return False
+    batch, channels, height, width = x.shape
+    tiles = batch * (height // TILE) * (width // TILE)
+    return height % TILE == width % TILE == 0 and tiles >= 256 and min(channels, weight.shape[0]) >= 64

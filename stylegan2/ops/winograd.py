@@ -1,0 +1,103 @@
+"""A 3x3 convolution with a quarter of the multiplications, for inference on a CPU.
+
+Four outputs in a row depend on six inputs d and three weights w, and six products suffice for them:
+
+    y = A^T [(G w) * (B^T d)],   in two dimensions  Y = A^T [(G w G^T) * (B^T d B)] A.
+
+Summed over the input channels before A^T is applied, the products of all tiles are 36 matrix products of
+(tiles, I) by (I, O). A, B and G come from interpolation at five points and infinity; 0, 1, -1, 1/2, -2 lose fewer
+digits than the usual 0, 1, -1, 2, -2. B^T d B and A^T m A are matrix products as well, by Kronecker squares. All is
+done in pieces that stay in the processor's cache.
+Sources: Winograd 1980, "Arithmetic Complexity of Computations"; Lavin and Gray 2015, arXiv:1509.09308; Barabasz et
+al. 2018, arXiv:1803.10986, for the points.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["TILE", "winograd_convolve"]
+
+TILE = 4
+"""Outputs of a tile along one axis."""
+
+PATCH = TILE + 2
+POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
+TILES_AT_ONCE = 256
+
+
+def winograd_convolve(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
+    """Scale the channels of x (B, I, H, W) by styles (B, I) and convolve with (O, I, 3, 3), same size out.
+
+    H and W are multiples of four. No gradient is kept. The result lies channels-last in memory, as x should.
+    """
+    batch, channels, height, width = x.shape
+    down, across, outputs = height // TILE, width // TILE, weight.shape[0]
+    image, kernels = x.permute(0, 2, 3, 1), _transformed(weight)
+    out = x.new_empty(batch, down, TILE, across, TILE, outputs)
+    rows = min(down, max(1, TILES_AT_ONCE // across))
+    samples = min(batch, max(1, TILES_AT_ONCE // (down * across)))
+    scratch = [x.new_empty(PATCH**2 * samples * rows * across * max(channels, outputs)) for _ in range(2)]
+    for sample in range(0, batch, samples):
+        for row in range(0, down, rows):
+            piece = slice(sample, sample + samples), slice(row, row + rows)
+            tiles = _tiles(_padded(image, styles, *piece), kernels, *scratch)
+            out[piece].copy_(tiles.permute(2, 3, 0, 4, 1, 5))
+    return out.view(batch, height, width, outputs).permute(0, 3, 1, 2)
+
+
+def _tiles(padded: Tensor, kernels: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Outputs (4, 4, B, down, across, O) of padded (B, 4 down + 2, 4 across + 2, I); `first`, `second` are scratch."""
+    patches = padded.unfold(1, PATCH, TILE).unfold(2, PATCH, TILE).permute(4, 5, 0, 1, 2, 3)
+    places, channels, outputs = patches.shape[2:5], padded.shape[3], kernels.shape[2]
+    count = math.prod(places)
+    gathered = first[: patches.numel()].view(patches.shape).copy_(patches)
+    inputs = second[: patches.numel()].view(PATCH**2, count * channels)
+    torch.mm(_square(_INPUT, padded), gathered.view(PATCH**2, -1), out=inputs)
+    products = first[: PATCH**2 * count * outputs].view(PATCH**2, count, outputs)
+    torch.bmm(inputs.view(PATCH**2, count, channels), kernels, out=products)
+    results = second[: TILE**2 * count * outputs].view(TILE**2, count * outputs)
+    torch.mm(_square(_OUTPUT, padded), products.view(PATCH**2, -1), out=results)
+    return results.view(TILE, TILE, *places, outputs)
+
+
+def _padded(image: Tensor, styles: Tensor, samples: slice, rows: slice) -> Tensor:
+    """Rows of tiles of an image (B, H, W, I), scaled by their styles, with a border of one pixel."""
+    height = image.shape[1]
+    top, bottom = TILE * rows.start - 1, min(height, TILE * rows.stop) + 1
+    inside = image[samples, max(top, 0) : bottom] * styles[samples, None, None]
+    return F.pad(inside, (0, 0, 1, 1, max(-top, 0), max(bottom - height, 0)))
+
+
+def _transformed(weight: Tensor) -> Tensor:
+    """Kernels (O, I, 3, 3) as (36, I, O)."""
+    outputs, channels = weight.shape[:2]
+    taps = weight.permute(2, 3, 1, 0).reshape(9, -1)
+    return (_square(_KERNEL, weight) @ taps).view(PATCH**2, channels, outputs)
+
+
+def _square(matrix: Tensor, like: Tensor) -> Tensor:
+    return torch.kron(matrix, matrix).to(like)
+
+
+def _matrices() -> tuple[Tensor, Tensor, Tensor]:
+    """A^T (4, 6), G (6, 3) and B^T (6, 6) of interpolation at POINTS and infinity, in double precision.
+
+    Row k of B^T holds the coefficients of the product of (t - p) over the other points p, and the row of infinity
+    those over all points; A and G hold powers of the points, G divided by that product at the point itself.
+    """
+    output, kernel, inputs = (np.zeros((PATCH, size)) for size in (TILE, 3, PATCH))
+    for index, point in enumerate(POINTS):
+        others = [other for other in POINTS if other != point]
+        output[index] = point ** np.arange(TILE)
+        kernel[index] = point ** np.arange(3) / np.prod(point - np.array(others))
+        inputs[index, : TILE + 1] = np.poly(others)[::-1]
+    output[-1, -1] = kernel[-1, -1] = 1
+    inputs[-1] = np.poly(POINTS)[::-1]
+    return torch.from_numpy(output.T.copy()), torch.from_numpy(kernel), torch.from_numpy(inputs)
+
+
+_OUTPUT, _KERNEL, _INPUT = _matrices()
