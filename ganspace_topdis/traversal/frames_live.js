@@ -33,10 +33,12 @@ function makeFrames(data, tell) {
     const batch = [...channel.wanted].slice(0, maxStates);
     if (!batch.length) return;
     const request = channel.request = new AbortController();
+    const start = performance.now();
     try {
       const strip = await fetchStrip(channel.name, batch.map(([, want]) => want.state), request.signal);
       batch.forEach(([canvas, want], place) => paint(canvas, want, strip, place, batch.length));
       strip?.close();
+      if (channel.name === "view") calmFilm(performance.now() - start);
       tell("");
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -47,6 +49,13 @@ function makeFrames(data, tell) {
     channel.request = null;
     batch.forEach(([canvas, want]) => { if (channel.wanted.get(canvas) === want) channel.wanted.delete(canvas); });
     ask(channel);
+  }
+
+  // Small images wait until the slider has rested for longer than the large one takes: a slow generator has no time
+  // for them while it is dragged.
+  function calmFilm(viewMs) {
+    delays.film = Math.max(120, Math.min(3000, 2 * viewMs));
+    delays.ends = Math.max(250, delays.film);
   }
 
   async function fetchStrip(channel, states, signal) {

@@ -17,7 +17,7 @@ _MOST_QUEUES = 256
 
 
 class StaleError(Exception):
-    """A newer question of the same page and channel has arrived."""
+    """A newer question of the same page and channel has arrived, or the desk is closed."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Desk:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._newest: OrderedDict[tuple[str, str], int] = OrderedDict()
-        self._busy = False
+        self._busy = self._closed = False
         self._num_urgent = 0
 
     def take_ticket(self, queue: tuple[str, str], number: int, *, urgent: bool) -> Ticket:
@@ -52,7 +52,7 @@ class Desk:
         """Wait for a turn and hold it.
 
         Raises:
-            StaleError: a newer ticket came while this one waited.
+            StaleError: a newer ticket came while this one waited, or the desk was closed.
         """
         with self._condition:
             self._num_urgent += ticket.urgent
@@ -71,8 +71,15 @@ class Desk:
                 self._busy = False
                 self._condition.notify_all()
 
+    def close(self) -> None:
+        """Let nobody in any more, and wait until the turn that is under way is over."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+            self._condition.wait_for(lambda: not self._busy)
+
     def _is_stale(self, ticket: Ticket) -> bool:
-        return ticket.number < self._newest.get(ticket.queue, 0)
+        return self._closed or ticket.number < self._newest.get(ticket.queue, 0)
 
     def _may_go(self, ticket: Ticket) -> bool:
         return not self._busy and (ticket.urgent or self._num_urgent == 0)

@@ -102,6 +102,11 @@ class LiveServer(ThreadingHTTPServer):
         """The Host headers that are answered."""
         return f"{_HOST}:{self.server_port}", f"localhost:{self.server_port}"
 
+    def server_close(self) -> None:
+        """Free the port, and wait for the image that is being drawn."""
+        super().server_close()
+        self.studio.close()
+
     def page(self) -> str:
         """The page with the names as they are now."""
         settings, model = self.settings, self.studio.model

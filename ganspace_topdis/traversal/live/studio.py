@@ -82,6 +82,10 @@ class Studio:
                 parts.append(self._frames(part, question))
         return encode_strip(np.concatenate(parts))
 
+    def close(self) -> None:
+        """Draw nothing more, and wait for what is being drawn: a process must not end inside the generator."""
+        self._desk.close()
+
     def _num_a_turn(self) -> int:
         return max(1, min(_MOST_A_TURN, int(_TURN_S / self._frame_s)))
 

@@ -1,9 +1,11 @@
+import contextlib
 import http.client
 import io
 import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -149,3 +151,22 @@ def test_the_server_draws_what_the_run_would_in_every_space(finished: Path, tmp_
     expected = to_uint8(truncated.images(directions.move(truncated.codes_of_seeds([3]), 1, 2.0)))[0]
     with Image.open(io.BytesIO(image)) as picture:
         np.testing.assert_array_equal(np.asarray(picture), expected)
+
+
+def test_ctrl_c_while_an_image_is_being_drawn_ends_cleanly(finished: Path) -> None:
+    explorer = Explorer(finished)
+    states = [{"seed": seed, "shifts": {}} for seed in range(64)]
+
+    def ask_for_more(number: int) -> None:
+        question = {"page": "p", "channel": "film", "number": number, "psi": 1, "layers": None, "states": states}
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            explorer.post("/frames", question)
+
+    threads = [threading.Thread(target=ask_for_more, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    code, error = explorer.stop()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert code == 130, error
+    assert error.startswith("error: stopped by SIGINT")

@@ -93,3 +93,23 @@ def test_a_turn_that_fails_lets_the_next_one_in() -> None:
         raise ValueError("no")
     with desk.turn(desk.take_ticket(QUEUE, 2, urgent=True)):
         pass
+
+
+def test_a_closed_desk_waits_for_the_turn_under_way_and_lets_nobody_in() -> None:
+    desk, log = Desk(), []
+    entered = threading.Event()
+
+    def ask() -> None:
+        with desk.turn(desk.take_ticket(QUEUE, 1, urgent=True)):
+            entered.set()
+            time.sleep(0.1)
+            log.append("drawn")
+
+    thread = started(ask)
+    entered.wait(10)
+    desk.close()
+    log.append("closed")
+    thread.join(timeout=10)
+    assert log == ["drawn", "closed"]
+    with pytest.raises(StaleError), desk.turn(desk.take_ticket(QUEUE, 2, urgent=True)):
+        pass
