@@ -84,7 +84,15 @@ def cli() -> None:
 @click.option("--learning-rate", type=float, default=0.05, show_default=True)
 @click.option("--num-span-codes", type=int, default=10_000, show_default=True, help="Codes the span is measured on.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--micro-batch", type=int, default=64, show_default=True, help="Images at a time: bounds the memory.")
+@click.option("--micro-batch", type=int, help="Images at a time: bounds the memory.  [default: as many as fit]")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "mixed"]),
+    default="float32",
+    show_default=True,
+    help="Of a GPU's work.",
+)
+@click.option("--compile", is_flag=True, help="Compile the generator first (minutes; needs a compiler).")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--picture-seeds", default="0-5", show_default=True, help="Images that walk in the pictures.")
 @click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
@@ -378,7 +386,7 @@ def _discover_options(options: dict[str, Any]) -> Any:
 
     names = (
         "num_directions span steps batch_size shift shift_law final_shift directions_per_step divergence per_effect "
-        "learning_rate num_span_codes seed micro_batch"
+        "learning_rate num_span_codes seed micro_batch precision compile"
     )
     method = options["method"]
     return DiscoverOptions(

@@ -44,7 +44,7 @@ def judge_held_out(
     shift_law: ShiftLaw = "gaussian",
     batch_size: int = 64,
     num_batches: int = 4,
-    micro_batch: int = 64,
+    micro_batch: int | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> HeldOut:
@@ -58,10 +58,11 @@ def judge_held_out(
         shift_law: "gaussian" or "sigma".
         batch_size: N, points of a cloud.
         num_batches: how many clouds; both signs of the shift are applied to each.
-        micro_batch: codes that are synthesised at a time.
+        micro_batch: codes that are synthesised at a time; None takes 64.
         seed: draws the codes; give one that the search did not use.
         device: where the codes go.
     """
+    micro_batch = micro_batch or _MICRO_BATCH
     rng = torch.Generator().manual_seed(_HELD_OUT_STREAM + seed)
     divergences = torch.zeros(directions.num_directions, dtype=torch.float64)
     effects = torch.zeros_like(divergences)
@@ -80,6 +81,7 @@ def judge_held_out(
     return HeldOut(rtd=(divergences / count).tolist(), effect=(effects / count).tolist())
 
 
+_MICRO_BATCH = 64
 _HELD_OUT_STREAM = 0x7E57
 """Keeps the held-out codes of seed s apart from the search's codes of seed s."""
 

@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from ganspace_topdis.discovery.execution import compiled, in_mixed_precision
 from ganspace_topdis.discovery.held_out import HeldOut, judge_held_out
+from ganspace_topdis.discovery.memory import choose_micro_batch
 from ganspace_topdis.discovery.methods.base import Objective
 from ganspace_topdis.discovery.methods.contrastive import Contrastive
 from ganspace_topdis.discovery.methods.hessian import HessianPenalty
 from ganspace_topdis.discovery.methods.reconstructor import Reconstructor
 from ganspace_topdis.discovery.methods.topdis import TopDis
-from ganspace_topdis.discovery.objective import to_directions
+from ganspace_topdis.discovery.objective import outputs_of, to_directions
 from ganspace_topdis.discovery.settings import DiscoverySettings, SearchMethod
 from ganspace_topdis.discovery.span import Span, find_span
 from ganspace_topdis.discovery.start import nearest_rotation, random_rotation
@@ -47,6 +49,7 @@ class Discovery:
         sample_codes: (n, rng) -> codes (n, D).
         settings: see `DiscoverySettings`.
         span: a span found before; found from `settings` by default.
+        micro_batch: codes at a time; by default those of `settings`, or as many as fit into memory.
         device: where the codes go.
     """
 
@@ -57,17 +60,30 @@ class Discovery:
         settings: DiscoverySettings,
         *,
         span: Span | None = None,
+        micro_batch: int | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         self.settings = settings
         self._generate, self._sample, self._device = generate, sample_codes, device
+        if settings.precision == "mixed":
+            self._generate = in_mixed_precision(self._generate)
         self._rng = torch.Generator().manual_seed(settings.seed)
+        self.micro_batch = micro_batch or settings.micro_batch or self._fitting_micro_batch()
+        if settings.compile:
+            self._generate = compiled(self._generate)
         self.span = self._find_span() if span is None else span
         self._orthonormal = _orthonormal(random_rotation(self.span.size, self._rng)).to(self.span.axes)
         self.start = self.rotation().clone()
-        self._objective = _OBJECTIVES[settings.method](generate, self.span, settings)
+        self._objective = _OBJECTIVES[settings.method](self._outputs, self.span, settings)
         self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
         self.step_index = 0
+
+    def _fitting_micro_batch(self) -> int:
+        codes = self._sample(2, torch.Generator().manual_seed(self.settings.seed)).to(self._device)
+        return choose_micro_batch(self._generate, codes, most=self.settings.batch_size)
+
+    def _outputs(self, codes: Tensor) -> Tensor:
+        return outputs_of(self._generate, codes, self.micro_batch)
 
     def _find_span(self) -> Span:
         settings = self.settings
@@ -80,7 +96,7 @@ class Discovery:
             whitening=settings.whitening,
             rng=self._rng,
             num_probes=settings.num_probes,
-            micro_batch=settings.micro_batch,
+            micro_batch=self.micro_batch,
         )
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -158,7 +174,7 @@ class Discovery:
             shift=settings.shift,
             shift_law=settings.shift_law,
             batch_size=settings.batch_size,
-            micro_batch=settings.micro_batch,
+            micro_batch=self.micro_batch,
             seed=settings.seed,
             device=self._device,
         )
@@ -168,6 +184,7 @@ class Discovery:
         return flatten(
             {
                 "step": self.step_index,
+                "micro_batch": self.micro_batch,
                 "rng": self._rng.get_state(),
                 "start": self.start,
                 "span": {field.name: getattr(self.span, field.name) for field in dataclasses.fields(self.span)},
@@ -190,7 +207,7 @@ class Discovery:
         """The search that gave out `state`, ready to take its next step."""
         parts = unflatten(*state)
         span = Span(**{name: value.to(device) for name, value in parts["span"].items()})
-        search = cls(generate, sample_codes, settings, span=span, device=device)
+        search = cls(generate, sample_codes, settings, span=span, micro_batch=parts["micro_batch"], device=device)
         search._orthonormal.load_state_dict(parts["orthonormal"])
         search._objective.load_state_dict(parts["objective"])
         search._optimizer.load_state_dict(parts["optimizer"])

@@ -39,7 +39,10 @@ class DiscoverySettings:
         seed: of the codes, the start, the signs and the choices.
         num_span_codes: codes that the span is measured on.
         num_probes: backward passes that the effect is measured with.
-        micro_batch: codes that are synthesised at a time; memory grows with this, not with N.
+        micro_batch: codes that are synthesised at a time; memory grows with this, not with N; None takes as many
+            as fit (see `discovery.memory`).
+        precision: "float32", or "mixed": the generator in bfloat16 where autocast allows it.
+        compile: run the generator by `torch.compile`.
     """
 
     method: SearchMethod = "topdis"
@@ -60,7 +63,9 @@ class DiscoverySettings:
     seed: int = 0
     num_span_codes: int = 10_000
     num_probes: int = 1024
-    micro_batch: int = 64
+    micro_batch: int | None = None
+    precision: Literal["float32", "mixed"] = "float32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         _check(self.method in SEARCH_METHODS, "method", self.method, ", ".join(SEARCH_METHODS))
@@ -76,10 +81,10 @@ class DiscoverySettings:
             self._check_shift("final_shift", self.final_shift)
         _check(self.p >= 1, "p", self.p, "1 or more")
         _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "a positive number")
-        _check(self.micro_batch >= 1, "micro_batch", self.micro_batch, "1 or more")
+        _check(self.precision in ("float32", "mixed"), "precision", self.precision, "'float32' or 'mixed'")
         _check(self.num_span_codes >= 64, "num_span_codes", self.num_span_codes, "64 or more")
         _check(self.num_probes >= 16, "num_probes", self.num_probes, "16 or more")
-        for name in ("num_directions", "directions_per_step"):
+        for name in ("num_directions", "directions_per_step", "micro_batch"):
             value = getattr(self, name)
             _check(value is None or value >= 1, name, value, "1 or more")
 

@@ -13,6 +13,7 @@ each hold at least 1/400 of its sum.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -28,6 +29,7 @@ SpanKind = Literal["effect", "pca", "identity"]
 
 _SMALLEST_SHARE = 1 / 400
 _LARGEST_SIZE = 32
+_PROBED_TOGETHER = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,16 +127,27 @@ def effect_span(
         micro_batch: how many codes at a time.
     """
     coordinates = whiten(whitening, codes)
-    pulled = []
-    for chunk in codes[:num_probes].split(micro_batch):
+    pulled = [
+        coordinates.pulled(gradients).cpu()
+        for group in codes[:num_probes].split(_PROBED_TOGETHER)
+        for gradients in _probed(generate, group, rng, micro_batch)
+    ]
+    effects, rows = principal_axes(torch.cat(pulled))
+    return _span(coordinates, rows[: _checked_size(size, effects)].to(codes), effects)
+
+
+def _probed(generate: Generate, codes: Tensor, rng: torch.Generator, micro_batch: int) -> Iterator[Tensor]:
+    """Gradients of <features, Gaussian probe> by the codes; the probes do not depend on `micro_batch`."""
+    probes: tuple[Tensor, ...] = ()
+    for place, chunk in enumerate(codes.split(micro_batch)):
         leaf = chunk.detach().clone().requires_grad_(True)
         with torch.enable_grad():
             features = generate(leaf)
-            probe = torch.randn(features.shape, generator=rng, dtype=features.dtype).to(features.device)
-            (gradients,) = torch.autograd.grad((features * probe).sum(), leaf)
-        pulled.append(coordinates.pulled(gradients).cpu())
-    effects, rows = principal_axes(torch.cat(pulled))
-    return _span(coordinates, rows[: _checked_size(size, effects)].to(codes), effects)
+            if place == 0:
+                shape = (len(codes), *features.shape[1:])
+                probes = torch.randn(shape, generator=rng, dtype=features.dtype).split(micro_batch)
+            (gradients,) = torch.autograd.grad((features * probes[place].to(features.device)).sum(), leaf)
+        yield gradients
 
 
 def _span(coordinates: Full | ByChannels, rows: Tensor, spectrum: Tensor) -> Span:

@@ -28,7 +28,7 @@ def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Dire
     if name == "ganspace":
         return ganspace(codes, search.span.size, whitening=settings.whitening)
     if name == "ganspace-features":
-        return ganspace_of_features(space.features, codes, search.span.size, micro_batch=settings.micro_batch)
+        return ganspace_of_features(space.features, codes, search.span.size, micro_batch=search.micro_batch)
     if name == "sefa":
         return sefa(style_weights(space), codes, search.span.size)
     return coordinate_axes(codes, search.span.size)

@@ -185,7 +185,7 @@ def _sheet(
         if partner < 0:
             continue
         label = side.labels[partner]
-        scores = {"image": pairing.images.similarity[index]} if side is not sides[0] else {}
+        scores = {"alike": pairing.images.similarity[index]} if side is not sides[0] else {}
         labels.append(dataclasses.replace(label, name=f"{side.name}: {label.name}", scores={**scores, **label.scores}))
         rows.append(walks[partner][::sign])
     values = pictures.walk(None).values

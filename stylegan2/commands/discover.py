@@ -97,6 +97,8 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
         StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
     """
     device = choose_device(options.device)
+    if options.search.precision == "mixed" and device.type != "cuda":
+        raise InvalidArgumentError(f"--precision is 'mixed', which only a GPU is faster in; {device} takes float32")
     with ProgressReporter("download, MB") as progress:
         path = locate(options.ckpt, progress)
     generator = load(path, device)

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 import torch
 
+from ganspace_topdis.discovery import loop
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
@@ -67,6 +68,20 @@ def test_a_search_starts_near_to_the_directions_it_refines():
     resumed = Discovery.resume(generator, generator.sample_codes, SETTINGS, search.state())
     assert step["loss"] > 0
     assert torch.equal(resumed.start, search.start)
+
+
+def test_the_size_of_a_micro_batch_changes_results_by_rounding_alone():
+    one, two = (finish(start(dataclasses.replace(SETTINGS, steps=2, micro_batch=size))) for size in (7, 64))
+    assert torch.allclose(one.rotation(), two.rotation(), atol=1e-4)
+
+
+def test_a_resumed_search_keeps_its_micro_batch_whatever_is_free_now(monkeypatch):
+    generator = HandBuiltGenerator(seed=3, resolution=16)
+    search = start()
+    monkeypatch.setattr(loop, "choose_micro_batch", lambda *_, **__: 1)
+    resumed = Discovery.resume(generator, generator.sample_codes, SETTINGS, search.state())
+    assert resumed.micro_batch == search.micro_batch == 32
+    assert start().micro_batch == 1
 
 
 def test_features_that_are_not_finite_stop_the_search_before_a_step():

@@ -77,3 +77,12 @@ def test_equal_codes_are_refused():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(InvalidArgumentError, match="'effect', 'pca' and 'identity'"):
         find_span("ica", linear_features, correlated_codes(), size=None, rng=rng())  # type: ignore[arg-type]
+
+
+def test_the_size_of_a_micro_batch_does_not_change_the_span():
+    spans = [
+        effect_span(linear_features, correlated_codes(), size=2, rng=rng(), num_probes=100, micro_batch=micro_batch)
+        for micro_batch in (7, 64, 100)
+    ]
+    for span in spans[1:]:
+        assert torch.allclose(span.axes, spans[0].axes, atol=1e-5)

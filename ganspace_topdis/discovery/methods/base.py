@@ -22,7 +22,7 @@ class Objective(nn.Module, abc.ABC):
     """Base of the methods.
 
     Args:
-        generate: codes (N, D) -> images or features (N, ...), differentiable.
+        outputs: codes (N, D), however many -> images or features (N, ...), differentiable.
         span: where V lives.
         settings: see `DiscoverySettings`.
 
@@ -32,9 +32,9 @@ class Objective(nn.Module, abc.ABC):
 
     own_learning_rate: float = 0.0
 
-    def __init__(self, generate: Generate, span: Span, settings: DiscoverySettings) -> None:
+    def __init__(self, outputs: Generate, span: Span, settings: DiscoverySettings) -> None:
         super().__init__()
-        self.generate, self.span, self.settings = generate, span, settings
+        self.outputs, self.span, self.settings = outputs, span, settings
 
     @abc.abstractmethod
     def losses(self, rotation: Tensor, codes: Tensor, shift: float, rng: torch.Generator) -> Iterator[Tensor]:

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganspace_topdis.discovery.methods.base import Objective
-from ganspace_topdis.discovery.objective import features_of
 
 __all__ = ["Contrastive", "contrastive_loss"]
 
@@ -32,8 +31,8 @@ class Contrastive(Objective):
         steps = shift * signs.to(rotation) * (rotation @ self.span.axes)
         moved = (codes + steps[:, None]).flatten(0, 1)
         with torch.no_grad():
-            before = features_of(self.generate, codes, self.settings.micro_batch)
-        after = features_of(self.generate, moved, self.settings.micro_batch)
+            before = self.outputs(codes).flatten(1)
+        after = self.outputs(moved).flatten(1)
         yield contrastive_loss(after.unflatten(0, (len(rotation), len(codes))) - before)
 
 

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.discovery.methods.base import Objective
-from ganspace_topdis.discovery.objective import features_of
 
 __all__ = ["HessianPenalty"]
 
@@ -37,11 +36,9 @@ class HessianPenalty(Objective):
         signs = torch.randint(2, (_NUM_PROBES, len(codes), len(rotation)), generator=rng) * 2 - 1
         steps = _STEP_SIGMA * signs.to(axes) @ axes
         with torch.no_grad():
-            middle = features_of(self.generate, codes, self.settings.micro_batch)
+            middle = self.outputs(codes).flatten(1)
         curvatures = []
         for step in steps:
-            ahead, behind = (
-                features_of(self.generate, codes + sign * step, self.settings.micro_batch) for sign in (1, -1)
-            )
+            ahead, behind = (self.outputs(codes + sign * step).flatten(1) for sign in (1, -1))
             curvatures.append((ahead - 2 * middle + behind) / _STEP_SIGMA**2)
         yield torch.stack(curvatures).var(0).mean() / middle.var(0).mean().clamp(min=torch.finfo(middle.dtype).tiny)

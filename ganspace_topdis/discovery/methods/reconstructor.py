@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganspace_topdis.discovery.methods.base import Objective
-from ganspace_topdis.discovery.objective import outputs_of
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.discovery.span import Span
 from ganspace_topdis.evaluation.encoders import pooled, small_encoder
@@ -34,10 +33,10 @@ class Reconstructor(Objective):
 
     own_learning_rate = 3e-3
 
-    def __init__(self, generate: Generate, span: Span, settings: DiscoverySettings) -> None:
-        super().__init__(generate, span, settings)
+    def __init__(self, outputs: Generate, span: Span, settings: DiscoverySettings) -> None:
+        super().__init__(outputs, span, settings)
         with torch.no_grad():
-            sample = _as_images(generate(span.mean[None]))
+            sample = _as_images(outputs(span.mean[None]))
         channels, side = sample.shape[1], sample.shape[-1]
         network = small_encoder(2 * channels, span.size + 1, side, _WIDTH, settings.seed)
         self.network = network.to(sample.device)
@@ -49,10 +48,9 @@ class Reconstructor(Objective):
         lengths = _NEAREST + (_FARTHEST - _NEAREST) * torch.rand(len(codes), generator=rng)
         labels, amounts = labels.to(codes.device), (signs * lengths).to(codes)
         moved = codes + shift * amounts[:, None] * (rotation[labels] @ self.span.axes)
-        micro_batch = self.settings.micro_batch
         with torch.no_grad():
-            before = _as_images(outputs_of(self.generate, codes, micro_batch))
-        after = _as_images(outputs_of(self.generate, moved, micro_batch))
+            before = _as_images(self.outputs(codes))
+        after = _as_images(self.outputs(moved))
         answers = self.network(torch.cat([before, after - before], dim=1))
         named, measured = answers[:, :-1], answers[:, -1]
         yield F.cross_entropy(named, labels) + _SHIFT_WEIGHT * (measured - amounts).abs().mean()

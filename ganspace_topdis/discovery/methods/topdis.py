@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.discovery.methods.base import Objective
-from ganspace_topdis.discovery.objective import features_of, mean_distance_apart, shift_codes
+from ganspace_topdis.discovery.objective import mean_distance_apart, shift_codes
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.discovery.span import Span
 from ganspace_topdis.generators import Generate
@@ -29,8 +29,8 @@ _FEWEST_ROWS = 4
 class TopDis(Objective):
     """One part a direction; see `Objective`."""
 
-    def __init__(self, generate: Generate, span: Span, settings: DiscoverySettings) -> None:
-        super().__init__(generate, span, settings)
+    def __init__(self, outputs: Generate, span: Span, settings: DiscoverySettings) -> None:
+        super().__init__(outputs, span, settings)
         self.divergence: Callable[[Tensor, Tensor], Tensor] = rtd_lite
         if settings.divergence == "rtd":
             self.divergence = RTDLoss(p=settings.p, variant=settings.variant)
@@ -39,7 +39,7 @@ class TopDis(Objective):
         """The divergence between the features before and after a shift along each direction that is drawn."""
         settings = self.settings
         with torch.no_grad():
-            before = features_of(self.generate, codes, settings.micro_batch)
+            before = self.outputs(codes).flatten(1)
         apart = mean_distance_apart(before)
         chosen = torch.randperm(len(rotation), generator=rng)[: settings.directions_per_step].tolist()
         signs = torch.randint(2, (len(chosen),), generator=rng).tolist()
@@ -48,7 +48,7 @@ class TopDis(Objective):
             shifted = shift_codes(self.span, rotation[index], codes, amount, settings.shift_law)
             if len(shifted.codes) < _FEWEST_ROWS:
                 continue
-            after = features_of(self.generate, shifted.codes, settings.micro_batch)
+            after = self.outputs(shifted.codes).flatten(1)
             loss = self.divergence(before[shifted.kept], after)
             if settings.per_effect:
                 moved = (after - before[shifted.kept]).norm(dim=1).mean()
