@@ -97,11 +97,11 @@ def read_crop(info: SetInfo, files: tuple[Path, ...], store: ArrayStore) -> Data
 
 def _read(info: SetInfo, files: tuple[Path, ...], store: ArrayStore, *, crop: bool) -> DataSet:
     (path,) = files
-    zipped = ZippedSet(info, path, crop=crop)
     if store.folder is None:
-        return zipped
+        return ZippedSet(info, path, crop=crop)
     source = fingerprint_of(path)
-    return StoredSet(info, store.array(source, info, zipped.blocks), source=source)
+    array = store.array(source, info, lambda: ZippedSet(info, path, crop=crop).blocks())
+    return StoredSet(info, array, source=source)
 
 
 def _name(index: int) -> str:
