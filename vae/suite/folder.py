@@ -134,7 +134,7 @@ class SuiteFolder:
             scores=evaluation["scores"] if state == "finished" and evaluation is not None else {},
             settings=cell.settings,
             duration_s=mark.duration_s or None,
-            device=mark.device,
+            device=mark.device if evaluation is None else evaluation["device"],
         )
 
 

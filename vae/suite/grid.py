@@ -50,7 +50,7 @@ CheckSettings = Callable[[Mapping[str, Any], Sequence[str] | None], list[str]]
 """The faults of the settings of a cell, given the metrics that are asked for."""
 
 _KEYS = ("name", "description", "notes", "seeds", "metrics", "max_images", "compare", "base", "axes", "where")
-_MANY = 8
+_MANY = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,11 +204,15 @@ def _faults_of_labels(document: Mapping[str, Any]) -> list[str]:
 def _faults_of_cells(cells: Sequence[Cell], metrics: Sequence[str] | None, check: CheckSettings) -> list[str]:
     faults = [f"unknown metric {name!r} (known: {', '.join(ALL_GROUPS)})" for name in unknown_groups(metrics or ())]
     known = None if metrics is None else [name for name in metrics if name in ALL_GROUPS]
+    places: dict[str, list[str]] = {}
     for cell in cells:
         if cell.seed == cells[0].seed:
-            where = ", ".join(cell.labels.values())
-            faults += [f"{where}: {fault}" for fault in check(cell.settings, known)]
-    return list(dict.fromkeys(faults)) + _duplicates(cells)
+            for fault in check(cell.settings, known):
+                places.setdefault(fault, []).append(", ".join(cell.labels.values()))
+    for fault, labels in places.items():
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        faults.append(f"{labels[0]}{more}: {fault}")
+    return faults + _duplicates(cells)
 
 
 def _duplicates(cells: Sequence[Cell]) -> list[str]:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 __all__ = ["CellState", "Record", "Results", "Setting", "axes_of", "metrics_of", "settings_in_order"]
 
-CellState = Literal["finished", "failed", "running", "missing"]
+CellState = Literal["finished", "failed", "stopped", "running", "missing"]
+"""Stopped: by Ctrl-C or SIGTERM, with its work saved."""
 
 Setting = tuple[tuple[str, str], ...]
 """The labels of a setting, axis by axis: (("method", "beta-VAE"), ("variant", "plain"))."""

@@ -92,6 +92,8 @@ def _run_pending(folder: SuiteFolder, settings: EngineSettings, options: CellOpt
             if not left or interrupt.requested:
                 break
             for name, mark in _survived(engine, [_order(folder, cell, engine, options) for cell in left]):
+                if interrupt.requested:
+                    continue
                 done[name] = mark
                 progress(len(done), len(pending), failed=sum(mark.state == "failed" for mark in done.values()))
         interrupt.check("the cells that ran have saved their work; the same command goes on")

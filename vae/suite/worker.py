@@ -21,14 +21,17 @@ from typing import Any
 
 from vae.suite.cell import CellTask
 from vae.suite.marks import Mark, write_mark
+from vae.suite.records import CellState
 
 __all__ = ["STOP", "WorkOrder", "work"]
 
 STOP = threading.Event()
 """Set in this process when the suite is asked to stop: cells that run here save and end, others do not start."""
 
+_COMMAND = [sys.executable, "-m", "vae.suite.cell"]
 _POLL_S = 0.2
 _GRACE_S = 120.0
+_STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -64,8 +67,8 @@ def work(order: WorkOrder) -> tuple[str, Mark]:
     write_mark(order.mark, begun)
     code = _run(order)
     duration_s = round(order.before.duration_s + time.monotonic() - start_s, 1)
-    state, reason = ("finished", "") if code == 0 else ("failed", _reason(code, Path(order.log)))
-    mark = replace(begun, state=state, reason=reason, duration_s=duration_s)  # type: ignore[arg-type]
+    reason = "" if code == 0 else _reason(code, Path(order.log))
+    mark = replace(begun, state=_state(code), reason=reason, duration_s=duration_s)
     return order.name, write_mark(order.mark, mark)
 
 
@@ -73,7 +76,7 @@ def _run(order: WorkOrder) -> int:
     """Start the cell's process and wait for it; its return code."""
     with Path(order.log).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "vae.suite.cell"],
+            _COMMAND,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -112,6 +115,10 @@ def _environment(order: WorkOrder, inherited: Mapping[str, str]) -> dict[str, st
     if order.gpus is not None:
         environment["CUDA_VISIBLE_DEVICES"] = order.gpus
     return environment
+
+
+def _state(code: int) -> CellState:
+    return "finished" if code == 0 else "stopped" if code in _STOPPED else "failed"
 
 
 def _reason(code: int, log: Path) -> str:
