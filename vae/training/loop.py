@@ -1,20 +1,19 @@
 """One training, step by step: draw, encode, decode, add the terms up, take Adam's step, let the method do its own.
 
 `Training` holds everything that a step changes and gives it out as a tree of tensors and numbers, so that a run that
-is stopped and resumed takes the very same steps: weights, optimisers, the method's discriminator or controller, both
-random generators, and the running means of the log.
+is stopped and resumed takes the very same steps: weights, optimisers, the method's discriminator or controller, the
+random streams, and the running means of the log. TopDis draws from a stream of its own, so that a training with it and
+its companion without see the same batches and noise.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.errors import CheckpointError, TopdisError
 from vae.data import DataSet
 from vae.networks import AutoEncoder, Posterior, build_networks
 from vae.objectives.methods import create_objective
@@ -24,6 +23,7 @@ from vae.topdis import TopDisTerm
 from vae.training.averages import Averages
 from vae.training.batches import Batches
 from vae.training.gradients import step_gradient
+from vae.training.random_streams import Random
 from vae.training.runtime import Compiled, prepare
 from vae.training.settings import TrainSettings
 
@@ -62,8 +62,7 @@ class Training:
         )
         self._topdis = None if settings.topdis is None else TopDisTerm(settings.topdis, features)
         self._batches = Batches(data, settings.batch_size, self.device, resident=resident)
-        self._host = np.random.default_rng(settings.seed)
-        self._generator = torch.Generator(self.device).manual_seed(settings.seed)
+        self._random, self._topdis_random = (Random(settings.seed, stream, self.device) for stream in (0, 1))
         self.averages = Averages()
         self.step_index = 0
 
@@ -78,30 +77,29 @@ class Training:
         Raises:
             TopdisError: a term or its gradient is not finite; the autoencoder is still what it was before the step.
         """
-        images = self._batches.draw(self._host)
-        posterior = self.model.posterior(images, self._generator)
+        images = self._batches.draw(self._random.host)
+        posterior = self.model.posterior(images, self._random.device)
         logits = self.model.decode(posterior.sample).float()
         reconstruction = reconstruction_loss(logits, images, self.settings.likelihood)
         penalty = self.objective.penalty(posterior, self.step_index)
-        second, topdis = self._topdis_loss(posterior)
+        topdis = self._topdis_loss(posterior)
         values = self._finite(reconstruction, penalty, topdis)
         self._move(reconstruction, penalty, topdis)
-        done = self._done(images, posterior, second)
-        values |= {name: float(value) for name, value in self.objective.after_step(done).items()}
+        after = self.objective.after_step(self._done(images, posterior))
+        values |= {name: float(value) for name, value in after.items()}
         self.step_index += 1
         self.averages.add(values)
         return values
 
-    def _topdis_loss(self, posterior: Posterior) -> tuple[Posterior | None, Tensor | None]:
-        """The posterior of a second batch, where one was drawn, and the TopDis loss, where it has set in."""
-        term = self._topdis
+    def _topdis_loss(self, posterior: Posterior) -> Tensor | None:
+        """The TopDis loss, where it has set in."""
+        term, random = self._topdis, self._topdis_random
         if term is None or self.step_index < term.settings.delay or not term.settings.weight:
-            return None, None
-        choice = term.choose(self.model, self._host)
-        if term.settings.batch == "same":
-            return None, term(self.model, posterior, choice)
-        second = self.model.posterior(self._batches.draw(self._host), self._generator)
-        return second, term(self.model, second, choice)
+            return None
+        choice = term.choose(self.model, random.host)
+        if term.settings.batch == "second":
+            posterior = self.model.posterior(self._batches.draw(random.host), random.device)
+        return term(self.model, posterior, choice)
 
     def _finite(self, reconstruction: Tensor, penalty: Penalty, topdis: Tensor | None) -> dict[str, float]:
         """The terms' values; one that is not finite ends the training."""
@@ -133,12 +131,10 @@ class Training:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.max_grad_norm)
         self.optimizer.step()
 
-    def _done(self, images: Tensor, posterior: Posterior, second: Posterior | None) -> StepDone:
+    def _done(self, images: Tensor, posterior: Posterior) -> StepDone:
         def second_posterior() -> Posterior:
-            if second is not None:
-                return second.detach()
             with torch.no_grad():
-                return self.model.posterior(self._batches.draw(self._host), self._generator)
+                return self.model.posterior(self._batches.draw(self._random.host), self._random.device)
 
         return StepDone(
             step=self.step_index,
@@ -147,7 +143,7 @@ class Training:
             posterior=posterior.detach(),
             images=images,
             second_posterior=second_posterior,
-            generator=self._generator,
+            generator=self._random.device,
             max_grad_norm=self.max_grad_norm,
         )
 
@@ -174,25 +170,26 @@ class Training:
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
             "objective": self.objective.state(),
-            "host": self._host.bit_generator.state,
-            "generator": self._generator.get_state(),
-            "device": self.device.type,
+            "random": self._random.state(),
+            "topdis_random": self._topdis_random.state(),
             "averages": self.averages.state(),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave. On another kind of device the noise is drawn anew, with a warning."""
+        """Go on from what `state` gave. On another kind of device other noise is drawn, with a warning.
+
+        Raises:
+            CheckpointError: another version of this package gave it.
+        """
+        if state.keys() != self.state().keys():
+            raise CheckpointError("the checkpoint is of another version of topdis-gan; choose another --out")
         self.step_index = state["step"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.load_state(state["objective"])
-        self._host.bit_generator.state = state["host"]
+        self._random.load_state(state["random"])
+        self._topdis_random.load_state(state["topdis_random"])
         self.averages = Averages(state["averages"])
-        if state["device"] == self.device.type:
-            self._generator.set_state(state["generator"])
-        else:
-            warnings.warn(f"the run was on {state['device']}: on {self.device.type} other noise is drawn", stacklevel=2)
-            self._generator.manual_seed(self.settings.seed + self.step_index)
 
 
 def _fresh(settings: TrainSettings, data: DataSet, device: torch.device) -> tuple[AutoEncoder, Objective]:

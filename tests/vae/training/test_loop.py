@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.errors import CheckpointError, TopdisError
 from ganspace_topdis.runs.checkpoints import CheckpointStore
 from ganspace_topdis.runs.trees import flatten, unflatten
 from vae.objectives.methods import METHODS
@@ -109,11 +109,21 @@ def test_a_data_set_on_the_device_gives_the_same_batches(tiny):
     assert there == here
 
 
-def test_noise_is_drawn_anew_on_another_kind_of_device(tiny):
+def test_a_checkpoint_of_another_version_is_refused(tiny):
     training = Training(settings(), tiny)
-    state = {**training.state(), "device": "cuda"}
-    with pytest.warns(UserWarning, match="other noise is drawn"):
-        training.load_state(state)
+    with pytest.raises(CheckpointError, match="another version"):
+        training.load_state({"step": 3})
+
+
+def test_a_companion_without_topdis_sees_the_same_batches_and_noise(tiny):
+    first, second = (take(Training(settings(topdis=t), tiny), 2)[0] for t in ("plain", "topdis"))
+    assert first == second  # topdis sets in at the second step
+    drawn = []
+    for topdis in ("plain", "topdis"):
+        training = Training(settings("factor-vae", topdis), tiny)
+        take(training, 3)
+        drawn.append(training.state()["random"]["host"])
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.slow
