@@ -97,17 +97,17 @@ def _fully_convolutional(
     encoder = nn.Sequential(
         *_down(stages, normalize=normalize),
         nn.Conv2d(last, hidden, _LAST_PX),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Conv2d(hidden, 2 * num_latents, 1),
         nn.Flatten(),
     )
     decoder = nn.Sequential(
         nn.Unflatten(1, (num_latents, 1, 1)),
         nn.Conv2d(num_latents, hidden, 1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.ConvTranspose2d(hidden, last, _LAST_PX),
         *_normalization(last, normalize),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         *_up(stages.channels[::-1], normalize=normalize),
     )
     return AutoEncoder(encoder, decoder, num_latents=num_latents, image_shape=image_shape)
@@ -132,7 +132,7 @@ def _down(stages: _Stages, *, normalize: bool = False) -> list[nn.Module]:
     for index, (ins, outs) in enumerate(pairwise(stages.channels)):
         kernel = stages.kernels[index]
         layers += [nn.Conv2d(ins, outs, kernel, stride=2, padding=(kernel - 2) // 2)]
-        layers += [*_normalization(outs, normalize and index > 0), nn.ReLU()]
+        layers += [*_normalization(outs, normalize and index > 0), nn.ReLU(inplace=True)]
     return layers
 
 
@@ -140,7 +140,7 @@ def _up(channels: Sequence[int], *, normalize: bool = False) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for ins, outs in pairwise(channels):
         layers += [nn.ConvTranspose2d(ins, outs, 4, stride=2, padding=1)]
-        layers += [*_normalization(outs, normalize), nn.ReLU()]
+        layers += [*_normalization(outs, normalize), nn.ReLU(inplace=True)]
     return layers[: -2 if normalize else -1]
 
 
@@ -149,7 +149,7 @@ def _normalization(channels: int, wanted: bool) -> list[nn.Module]:
 
 
 def _dense(*sizes: int) -> list[nn.Module]:
-    return [layer for ins, outs in pairwise(sizes) for layer in (nn.Linear(ins, outs), nn.ReLU())]
+    return [layer for ins, outs in pairwise(sizes) for layer in (nn.Linear(ins, outs), nn.ReLU(inplace=True))]
 
 
 def _scaled(widths: Sequence[int], width: float) -> tuple[int, ...]:

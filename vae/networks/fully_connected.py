@@ -19,9 +19,9 @@ def fully_connected(image_shape: tuple[int, int, int], num_latents: int, width: 
     encoder = nn.Sequential(
         nn.Flatten(),
         nn.Linear(num_pixels, hidden),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Linear(hidden, hidden),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Linear(hidden, 2 * num_latents),
     )
     decoder = nn.Sequential(

@@ -62,12 +62,24 @@ class TopDisTerm:
         index = int(rng.choice(model.num_latents, p=law))
         return ShiftChoice(index=index, amount=self.settings.shift * (1 if rng.integers(2) else -1))
 
-    def __call__(self, model: AutoEncoder, posterior: Posterior, choice: ShiftChoice) -> Tensor:
-        """The loss, unweighted, a scalar; zero where fewer than four rows can be shifted."""
-        codes = posterior.sample if self.settings.codes == "sample" else posterior.mean
-        codes = codes[: self.settings.points]
+    def __call__(
+        self, model: AutoEncoder, posterior: Posterior, choice: ShiftChoice, *, decoded: Tensor | None = None
+    ) -> Tensor:
+        """The loss, unweighted, a scalar; zero where fewer than four rows can be shifted.
+
+        Args:
+            model: decodes.
+            posterior: of the batch whose codes are shifted.
+            choice: which latent, and how far.
+            decoded: logits of the posterior's sample, where they are at hand: samples are not decoded again.
+        """
+        sampled = self.settings.codes == "sample"
+        codes = (posterior.sample if sampled else posterior.mean)[: self.settings.points]
         shifted, kept = gaussian_shift(codes, choice.index, choice.amount)
         if len(shifted) < _FEWEST_ROWS:
             return 0 * codes.sum()
-        logits = model.decode(torch.cat([codes[kept], shifted])).float()
-        return self._divergence(*self._features(logits).chunk(2))
+        if decoded is not None and sampled:
+            before, after = decoded[: len(codes)][kept], model.decode(shifted).float()
+        else:
+            before, after = model.decode(torch.cat([codes[kept], shifted])).float().chunk(2)
+        return self._divergence(self._features(before), self._features(after))

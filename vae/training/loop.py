@@ -82,7 +82,7 @@ class Training:
         logits = self.model.decode(posterior.sample).float()
         reconstruction = reconstruction_loss(logits, images, self.settings.likelihood)
         penalty = self.objective.penalty(posterior, self.step_index)
-        topdis = self._topdis_loss(posterior)
+        topdis = self._topdis_loss(posterior, logits)
         values = self._finite(reconstruction, penalty, topdis)
         self._move(reconstruction, penalty, topdis)
         after = self.objective.after_step(self._done(images, posterior))
@@ -91,15 +91,16 @@ class Training:
         self.averages.add(values)
         return values
 
-    def _topdis_loss(self, posterior: Posterior) -> Tensor | None:
-        """The TopDis loss, where it has set in."""
+    def _topdis_loss(self, posterior: Posterior, logits: Tensor) -> Tensor | None:
+        """The TopDis loss, where it has set in; `logits` are those of the posterior's sample."""
         term, random = self._topdis, self._topdis_random
         if term is None or self.step_index < term.settings.delay or not term.settings.weight:
             return None
         choice = term.choose(self.model, random.host)
-        if term.settings.batch == "second":
-            posterior = self.model.posterior(self._batches.draw(random.host), random.device)
-        return term(self.model, posterior, choice)
+        if term.settings.batch == "same":
+            return term(self.model, posterior, choice, decoded=logits)
+        second = self.model.posterior(self._batches.draw(random.host), random.device)
+        return term(self.model, second, choice)
 
     def _finite(self, reconstruction: Tensor, penalty: Penalty, topdis: Tensor | None) -> dict[str, float]:
         """The terms' values; one that is not finite ends the training."""

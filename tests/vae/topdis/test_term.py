@@ -52,6 +52,15 @@ def test_no_more_points_are_taken_than_asked_for(model, posterior):
     assert torch.equal(some, TopDisTerm(TopDisSettings())(model, first, CHOICE))
 
 
+def test_samples_that_were_decoded_before_are_not_decoded_again(model, posterior):
+    expected = TopDisTerm(TopDisSettings())(model, posterior, CHOICE)
+    decoded, calls = model.decode(posterior.sample), []
+    model.decoder.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
+    found = TopDisTerm(TopDisSettings())(model, posterior, CHOICE, decoded=decoded)
+    assert torch.isclose(found, expected, rtol=1e-4)
+    assert calls == [len(gaussian_shift(posterior.sample, 2, 0.125)[0])]
+
+
 def test_fewer_than_four_rows_give_a_zero_that_can_be_differentiated(model):
     codes = torch.tensor([[5.0, 0, 0, 0], [-5.0, 0, 0, 0], [5.0, 0, 0, 0], [6.0, 0, 0, 0]], requires_grad=True)
     few = Posterior(mean=codes, logvar=torch.zeros(4, 4), sample=codes)
@@ -69,7 +78,7 @@ def test_features_of_ones_own_are_compared_instead_of_pixels(model, posterior):
         return logits.mean(dim=(2, 3))
 
     assert TopDisTerm(TopDisSettings(), features)(model, posterior, CHOICE) >= 0
-    assert seen[0][1:] == (1, 8, 8)
+    assert [shape[1:] for shape in seen] == [(1, 8, 8)] * 2
 
 
 @pytest.mark.parametrize("features", ["pixels", "logits", "pooled"])

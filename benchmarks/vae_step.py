@@ -1,0 +1,123 @@
+"""What TopDis adds to a training step: python benchmarks/vae_step.py --threads 2
+
+For each method a training without TopDis and one with it (second batch, both decodings and orthogonalisation included)
+take their steps in turns, on drawn dSprites. Printed are medians, the median of the ratios of neighbouring steps, and
+the part of the TopDis step in which barcodes are computed. A line is printed as soon as it is known.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.topology import bar_sum
+from vae.data import open_data
+from vae.objectives.methods import METHODS
+from vae.topdis import TopDisSettings
+from vae.training import Training, TrainSettings
+
+WARM_UP_STEPS = 3
+
+
+def main() -> None:
+    arguments = parse()
+    torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    print(
+        f"{arguments.network} network, batch {arguments.batch_size}, {arguments.threads} threads, {device}, "
+        f"{arguments.precision}; TopDis on the {arguments.batch} batch, orthogonal to {arguments.orthogonalize}; "
+        f"{arguments.steps} steps each in turns{', CPU time' if arguments.busy else ''}"
+    )
+    print("| method | plain, ms | TopDis, ms | ratio | barcodes, % of the TopDis step |\n|---|---|---|---|---|")
+    for method in arguments.methods:
+        print("| " + " | ".join([method, *measured(method, arguments, device)]) + " |", flush=True)
+
+
+def measured(method: str, arguments: argparse.Namespace, device: torch.device) -> Iterator[str]:
+    data = open_data("dsprites")
+    plain, topdis = (
+        Training(
+            TrainSettings(
+                method=method,
+                topdis=term,
+                network=arguments.network,
+                batch_size=arguments.batch_size,
+                precision=arguments.precision,
+            ),
+            data,
+            device=device,
+            compiled=arguments.compile,
+            resident=device.type != "cpu",
+        )
+        for term in (None, topdis_settings(arguments))
+    )
+    for _ in range(WARM_UP_STEPS):
+        plain.step(), topdis.step()
+    plain_s, topdis_s = [], []
+    with barcode_time(arguments.clock) as barcodes_s:
+        for _ in range(arguments.steps):
+            plain_s.append(duration_s(plain.step, device, arguments.clock))
+            topdis_s.append(duration_s(topdis.step, device, arguments.clock))
+    ratios = [slow / fast for slow, fast in zip(topdis_s, plain_s, strict=True)]
+    yield from (f"{1000 * statistics.median(times):.1f}" for times in (plain_s, topdis_s))
+    yield f"{statistics.median(ratios):.2f}"
+    yield f"{100 * sum(barcodes_s) / sum(topdis_s):.2f}"
+
+
+def topdis_settings(arguments: argparse.Namespace) -> TopDisSettings:
+    return TopDisSettings(orthogonalize=arguments.orthogonalize, points=arguments.points, batch=arguments.batch)
+
+
+def duration_s(step: Callable[[], object], device: torch.device, clock: Callable[[], float]) -> float:
+    start_s = clock()
+    step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return clock() - start_s
+
+
+@contextmanager
+def barcode_time(clock: Callable[[], float]) -> Iterator[list[float]]:
+    """The seconds of every call that computes barcodes within the block."""
+    durations_s: list[float] = []
+    compute = bar_sum.bars_of_pairs
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        start_s = clock()
+        bars = compute(*arguments, **options)
+        durations_s.append(clock() - start_s)
+        return bars
+
+    bar_sum.bars_of_pairs = timed
+    try:
+        yield durations_s
+    finally:
+        bar_sum.bars_of_pairs = compute
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--network", default="narrow")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--points", type=int, help="points of a cloud at most")
+    parser.add_argument("--batch", choices=["second", "same"], default="second")
+    parser.add_argument("--orthogonalize", choices=["none", "reconstruction", "all"], default="reconstruction")
+    parser.add_argument("--precision", choices=["float32", "bf16"], default="float32")
+    parser.add_argument("--compile", choices=["none", "default", "cuda-graphs"], default="none")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--busy", action="store_true", help="count this process's CPU time, where others run too")
+    arguments = parser.parse_args()
+    arguments.clock = time.process_time if arguments.busy else time.perf_counter
+    return arguments
+
+
+if __name__ == "__main__":
+    main()
