@@ -39,7 +39,7 @@ def cli() -> None:
 
 @settings_layers(
     presets={
-        "quick": {"steps": 60, "num_span_codes": 2000},
+        "quick": {"steps": 40, "num_span_codes": 2000},
         "thorough": {"steps": 1000, "batch_size": 128},
     }
 )
@@ -65,7 +65,7 @@ def cli() -> None:
 @click.option("--label", type=int, help="Class, for conditional generators.")
 @click.option("--noise", type=click.Choice(["const", "none"]), default="const", show_default=True)
 @click.option("--search-psi", type=float, default=1.0, show_default=True, help="Truncation of the search's codes.")
-@click.option("--steps", type=int, default=200, show_default=True, help="Optimisation steps.")
+@click.option("--steps", type=int, default=100, show_default=True, help="Optimisation steps.")
 @click.option("--batch-size", type=int, default=64, show_default=True, help="Points of a cloud.")
 @click.option("--shift", type=float, default=1.0, show_default=True, help="How far a step shifts (see --shift-law).")
 @click.option(

@@ -104,7 +104,7 @@ class Network(Rung):
     """
 
     methods = (*CLOSED_FORMS, *SEARCH_METHODS, "oracle")
-    steps = 200
+    steps = DiscoverySettings.steps
 
     def __init__(self, name: str, ckpt: str) -> None:
         path = locate(ckpt)

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from direction_rungs import HandBuilt, Network, Rung
 
+from ganspace_topdis.discovery.settings import SEARCH_METHODS
 from ganspace_topdis.runs.files import write_json
 from stylegan2.commands.ranges import parse_numbers
 
@@ -45,7 +46,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("rungs", nargs="*", default=list(RUNGS), choices=[*RUNGS, []], help="all by default")
     parser.add_argument("--methods", default=",".join(METHODS), help="names, with commas")
     parser.add_argument("--seeds", default="0-4")
-    parser.add_argument("--steps", type=int, help="of a search; by default 400 on the hand-built rung, else 200")
+    parser.add_argument(
+        "--steps", type=int, help="of a search; by default 400 on the hand-built rung, else those of discover"
+    )
     parser.add_argument("--fitted", default="scenes-fitted", help="the fitted generator")
     parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of the results")
     parser.add_argument("--table", action="store_true", help="measure nothing")
@@ -64,7 +67,8 @@ def rung_named(name: str, fitted: str) -> Rung:
 
 def path_of(folder: Path, rung: Rung, method: str, seed: int, steps: int) -> Path:
     """Where a cell is kept: the name holds all that it depends on, the code aside."""
-    return folder / f"{rung.key} {method} seed {seed} steps {steps}.json".replace(" ", "_")
+    name = f"{rung.key} {method} seed {seed}" + (f" steps {steps}" if method in SEARCH_METHODS else "")
+    return folder / f"{name}.json".replace(" ", "_")
 
 
 def measure(options: argparse.Namespace, rung: Rung) -> None:

@@ -49,7 +49,7 @@ class DiscoverySettings:
     num_directions: int | None = None
     span: SpanKind = "effect"
     whitening: Whitening = "full"
-    steps: int = 200
+    steps: int = 100
     batch_size: int = 64
     shift: float = 1.0
     shift_law: ShiftLaw = "sigma"
