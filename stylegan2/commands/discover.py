@@ -4,6 +4,7 @@ load -> search (resumable) -> judge on held-out codes -> save -> draw
 """
 
 import dataclasses
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import torch
 from ganspace_topdis import __version__
 from ganspace_topdis.discovery.api import conclude, judged
 from ganspace_topdis.discovery.loop import Discovery
+from ganspace_topdis.discovery.memory import choose_micro_batch
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.distributed import World, by_rows, join_world
 from ganspace_topdis.runs.files import sha256_of, write_json
-from ganspace_topdis.runs.folder import RunFolder
 from ganspace_topdis.runs.progress import ProgressReporter
+from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
 from ganspace_topdis.runs.signals import Interrupt
 from stylegan2.commands.closed_forms import CLOSED_FORMS, ClosedForm, closed_form
 from stylegan2.commands.pictures import PictureOptions, draw_run
@@ -96,12 +98,17 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
         RunFolderError: the folder cannot be used.
         StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
     """
-    device = choose_device(options.device)
-    if options.search.precision == "mixed" and device.type != "cuda":
-        raise InvalidArgumentError(f"--precision is 'mixed', which only a GPU is faster in; {device} takes float32")
-    with ProgressReporter("download, MB") as progress:
-        path = locate(options.ckpt, progress)
-    generator = load(path, device)
+    with join_world(options.device) as world:
+        return _discover_in(world, options, out)
+
+
+def _discover_in(world: World, options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path]]:
+    if options.search.precision == "mixed" and world.device.type != "cuda":
+        raise InvalidArgumentError(
+            f"--precision is 'mixed', which only a GPU is faster in; {world.device} takes float32"
+        )
+    path = _located(options.ckpt, world)
+    generator = load(path, world.device)
     space = space_of(generator, options)
     if space.name == "s":
         options = dataclasses.replace(options, search=dataclasses.replace(options.search, whitening="channels"))
@@ -115,14 +122,26 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
         facts["refined"] = {"method": start.metadata.get("method"), "sha256": start.fingerprint}
     elif start is not None:
         facts["refined"] = {"method": start}
-    with RunFolder.open(
-        out, _config(options, facts), command="discover", device=str(device), free_keys=("ckpt", "device", "pictures")
-    ) as folder:
-        directions = _finished_directions(folder)
+    record = {"command": "discover", "device": str(world.device), "free_keys": ("ckpt", "device", "pictures")}
+    with open_shared(world, out, _config(options, facts), **record) as folder:
+        directions = _finished_directions(folder, world)
         if directions is None:
-            directions = _searched(folder, space, options, start, facts, device)
+            directions = _searched(folder, world, space, options, start, facts)
         written = [folder.path / "directions.safetensors", folder.path / "scores.json"]
-        return directions, written + draw_run(folder.path, space, directions, options.pictures, names=options.names)
+        if world.leads:
+            written += draw_run(folder.path, space, directions, options.pictures, names=options.names)
+        return directions, written
+
+
+def _located(ckpt: str, world: World) -> Path:
+    """The checkpoint's file; where it has to be downloaded the leader does so first, and the others find it."""
+
+    def look() -> Path:
+        with ProgressReporter("download, MB") as progress:
+            return locate(ckpt, progress)
+
+    world.from_leader(look)
+    return look()
 
 
 def space_of(generator: Generator, options: DiscoverOptions) -> LatentSpace:
@@ -152,9 +171,12 @@ def _config(options: DiscoverOptions, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _finished_directions(folder: RunFolder) -> Directions | None:
+def _finished_directions(folder: SharedFolder, world: World) -> Directions | None:
     path = folder.path / "directions.safetensors"
-    return Directions.load(path) if folder.finished and path.exists() else None
+    if not (folder.finished and world.from_leader(path.exists)):
+        return None
+    found: Directions = world.from_leader(lambda: Directions.load(path))
+    return found
 
 
 def _start_of(refine: str | None, ckpt: Path) -> Directions | ClosedForm | None:
@@ -174,47 +196,58 @@ def _start_of(refine: str | None, ckpt: Path) -> Directions | ClosedForm | None:
 
 
 def _searched(
-    folder: RunFolder,
+    folder: SharedFolder,
+    world: World,
     space: LatentSpace,
     options: DiscoverOptions,
     start: Directions | ClosedForm | None,
     facts: dict[str, Any],
-    device: torch.device,
 ) -> Directions:
     """Search, judge, and save directions and scores."""
-    search = _search_of(folder, space, options, start, device)
+    search = _search_of(folder, world, space, options, start)
     if options.closed_form is None:
-        _take_steps(folder, search)
+        _take_steps(folder, world, search)
         directions = conclude(search)
     else:
         directions = closed_form(options.closed_form, search, space)
         directions = judged(directions, search.judge(directions))
     settings = {"version": __version__, "seed": options.search.seed, "settings": dataclasses.asdict(options.search)}
     directions = dataclasses.replace(directions, metadata={**directions.metadata, **facts, **settings})
-    directions.save(folder.path / "directions.safetensors")
-    write_json(folder.path / "scores.json", directions.score_table())
+    if world.leads:
+        directions.save(folder.path / "directions.safetensors")
+        write_json(folder.path / "scores.json", directions.score_table())
     return directions
 
 
 def _search_of(
-    folder: RunFolder,
+    folder: SharedFolder,
+    world: World,
     space: LatentSpace,
     options: DiscoverOptions,
     start: Directions | ClosedForm | None,
-    device: torch.device,
 ) -> Discovery:
     """The search where it was left, or at its start."""
+    features = functools.partial(by_rows, space.features)
     checkpoint = folder.resume()
     if checkpoint is not None:
         state = checkpoint.tensors, checkpoint.rest
-        return Discovery.resume(space.features, space.sample_codes, options.search, state, device=device)
-    search = Discovery(space.features, space.sample_codes, options.search, device=device)
+        return Discovery.resume(features, space.sample_codes, options.search, state, device=world.device)
+    micro_batch = world.from_leader(lambda: _fitting_micro_batch(space, options.search, world.device))
+    search = Discovery(features, space.sample_codes, options.search, micro_batch=micro_batch, device=world.device)
     if start is not None:
         search.start_near(start if isinstance(start, Directions) else closed_form(start, search, space))
     return search
 
 
-def _take_steps(folder: RunFolder, search: Discovery) -> None:
+def _fitting_micro_batch(space: LatentSpace, search: DiscoverySettings, device: torch.device) -> int:
+    """The micro-batch of the settings, or the largest that fits into this process's memory."""
+    if search.micro_batch is not None:
+        return search.micro_batch
+    codes = space.sample_codes(2, torch.Generator().manual_seed(search.seed)).to(device)
+    return choose_micro_batch(space.features, codes, most=search.batch_size)
+
+
+def _take_steps(folder: SharedFolder, world: World, search: Discovery) -> None:
     saved_s = time.monotonic()
     num_steps = search.settings.steps
     with Interrupt() as interrupt, ProgressReporter("discover") as progress:
@@ -222,8 +255,12 @@ def _take_steps(folder: RunFolder, search: Discovery) -> None:
             values = search.step()
             folder.append_metrics({"step": search.step_index, **values})
             progress(search.step_index, num_steps, **values)
-            if interrupt.requested or time.monotonic() - saved_s > _SAVE_INTERVAL_S:
+            stopping = world.agreed(interrupt.requested)
+            if stopping or time.monotonic() - saved_s > _SAVE_INTERVAL_S:
                 folder.save(search.step_index, *search.state())
                 saved_s = time.monotonic()
-            interrupt.check(f"saved after step {search.step_index} of {num_steps}; the same command goes on from there")
+            if stopping:
+                interrupt.stop(
+                    f"saved after step {search.step_index} of {num_steps}; the same command goes on from there"
+                )
     folder.save(search.step_index, *search.state())

@@ -24,7 +24,9 @@ def train(folder, method, num_processes):
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
     command = [sys.executable, *(launcher if num_processes > 1 else []), str(ROOT / "cli.py")]
     command += [*COMMAND.split(), *METHODS[method].split(), "--device", "cpu", "--out", str(folder)]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def lines(folder):
