@@ -39,8 +39,8 @@ class GeneratorConfig:
         conv_clamp: activations are clamped to this times the layer's gain; None: not at all.
         use_noise: whether every convolution adds a noise image.
         resample_taps: the four taps of the separable low-pass filter, adding up to 1.
-        num_fp16_res: how many of the highest resolutions the file's author ran in half precision. Kept as a
-            record: everything here is computed in the precision of the weights.
+        num_fp16_res: how many of the highest resolutions, never those below 8 px, are computed in half precision
+            for pictures on a GPU. Gradients, and everything on a CPU, are in single precision.
 
     Raises:
         InvalidArgumentError: a value is not allowed; the message names it.

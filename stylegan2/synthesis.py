@@ -4,7 +4,8 @@ A layer is: modulated convolution (doubling the size in a block's first), plus n
 sqrt(2), clamp. A block holds two (the 4 px block one, fed with a learned constant). The image is the sum of one
 1x1 convolution a block, each upsampled to the next ("skip"), or of the last block alone ("orig", and "resnet",
 whose blocks add a filtered 1x1 shortcut). The styles are used in order; the image layer of a block shares its
-style with the first convolution of the next. Source: Karras et al. 2020, arXiv:1912.04958, figures 2 and 7.
+style with the first convolution of the next. Files name the highest resolutions that run in half precision; that is
+done for pictures on a GPU. Source: Karras et al. 2020, arXiv:1912.04958, figures 2 and 7.
 """
 
 import math
@@ -17,8 +18,9 @@ from torch.nn import functional as F
 from ganspace_topdis.errors import InvalidArgumentError
 from stylegan2.config import GeneratorConfig
 from stylegan2.layers import LEAKY_GAIN, LEAKY_SLOPE, FullyConnected
+from stylegan2.ops.bias_act import scaled_bias_act
 from stylegan2.ops.fir import outer_filter, upsample_image
-from stylegan2.ops.modulated_conv import convolve, convolve_up, demodulation
+from stylegan2.ops.modulated_conv import convolve, convolve_up, demodulation, within_half_range
 
 __all__ = ["NOISE_MODES", "SynthesisBlock", "SynthesisNetwork"]
 
@@ -43,27 +45,24 @@ class SynthesisLayer(nn.Module):
             self.noise_strength = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str, gain: float = 1.0) -> Tensor:
-        """Apply the layer to x with styles w (B, w_dim); `gain` scales what comes out.
-
-        The leaky ReLU is homogeneous, so its gain is multiplied into its input, where it costs no pass.
-        """
+        """Apply the layer to x with styles w (B, w_dim); `gain` scales what comes out. x is overwritten at times."""
+        weight: Tensor = self.weight
         styles = self.affine(w)
-        scale = (demodulation(self.weight, styles) * (LEAKY_GAIN * gain))[:, :, None, None]
-        x = convolve_up(x, self.weight, styles, self.taps) if self.up else convolve(x, self.weight, styles)
-        x = self._shifted(x, scale, LEAKY_GAIN * gain, noise_mode)
-        x = F.leaky_relu_(x, LEAKY_SLOPE)
-        return x if self.conv_clamp is None else x.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)
+        if x.dtype == torch.float16:
+            weight, styles = within_half_range(weight, styles)
+        scale = demodulation(weight, styles)
+        x = convolve_up(x, weight, styles, self.taps) if self.up else convolve(x, weight, styles)
+        clamp = None if self.conv_clamp is None else self.conv_clamp * gain
+        options = {"slope": LEAKY_SLOPE, "gain": LEAKY_GAIN * gain}
+        return scaled_bias_act(x, scale, self.bias, self._noise(x, noise_mode), **options, clamp=clamp)
 
-    def _shifted(self, x: Tensor, scale: Tensor, gain: float, noise_mode: str) -> Tensor:
-        """scale x + gain (bias + noise); in place where no gradient is kept, for fresh memory costs more than it."""
-        out = None if torch.is_grad_enabled() else x
-        x = torch.addcmul(self.bias[:, None, None] * gain, x, scale, out=out)
+    def _noise(self, x: Tensor, noise_mode: str) -> Tensor | None:
         if not self.use_noise or noise_mode == "none":
-            return x
-        noise = self.noise_const
-        if noise_mode == "random":
-            noise = torch.randn(x.shape[0], 1, self.resolution, self.resolution, dtype=x.dtype, device=x.device)
-        return torch.add(x, noise * (self.noise_strength * gain), out=out)
+            return None
+        if noise_mode == "const":
+            return self.noise_const * self.noise_strength
+        shape = (x.shape[0], 1, self.resolution, self.resolution)
+        return torch.randn(shape, dtype=self.bias.dtype, device=x.device) * self.noise_strength
 
 
 class ToRGB(nn.Module):
@@ -80,8 +79,8 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Activations (B, C, r, r) and styles (B, w_dim) to an image (B, img_channels, r, r)."""
         kernels = self.weight[:, :, 0, 0].t() * (self.affine(w) * self.weight_gain)[:, :, None]
-        pixels = torch.baddbmm(self.bias, x.permute(0, 2, 3, 1).flatten(1, 2), kernels)
-        image = pixels.transpose(1, 2).contiguous().unflatten(2, x.shape[2:])
+        pixels = torch.baddbmm(self.bias.to(x.dtype), x.permute(0, 2, 3, 1).flatten(1, 2), kernels.to(x.dtype))
+        image = pixels.transpose(1, 2).to(w.dtype).contiguous().unflatten(2, x.shape[2:])
         return image if self.conv_clamp is None else image.clamp(-self.conv_clamp, self.conv_clamp)
 
 
@@ -97,7 +96,7 @@ class Shortcut(nn.Module):
 
     def forward(self, x: Tensor, gain: float) -> Tensor:
         """(B, I, r, r) to (B, O, 2r, 2r)."""
-        return upsample_image(F.conv2d(x, self.weight * (self.weight_gain * gain)), self.taps)
+        return upsample_image(F.conv2d(x, (self.weight * (self.weight_gain * gain)).to(x.dtype)), self.taps)
 
 
 class SynthesisBlock(nn.Module):
@@ -111,6 +110,7 @@ class SynthesisBlock(nn.Module):
         super().__init__()
         self.resolution, self.architecture, self.taps = resolution, config.architecture, config.resample_taps
         self.num_conv = 1 if in_channels == 0 else 2
+        self.runs_in_half = resolution >= max(8, 2 * config.img_resolution // 2**config.num_fp16_res)
         self.register_buffer("resample_filter", outer_filter(config.resample_taps))
         if in_channels == 0:
             self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
@@ -128,10 +128,17 @@ class SynthesisBlock(nn.Module):
         if x is None:
             x = self.const.expand(ws[0].shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
             return self.conv1(x, ws[0], noise_mode)
+        x = x.to(self._precision(x))
         if self.architecture != "resnet":
             return self.conv1(self.conv0(x, ws[0], noise_mode), ws[1], noise_mode)
         beside = self.skip(x, math.sqrt(0.5))
         return beside + self.conv1(self.conv0(x, ws[0], noise_mode), ws[1], noise_mode, math.sqrt(0.5))
+
+    def _precision(self, x: Tensor) -> torch.dtype:
+        """Half where the file asks for it, on a GPU, for pictures; gradients and CPUs get single precision."""
+        if self.runs_in_half and x.is_cuda and not torch.is_grad_enabled():
+            return torch.float16
+        return self.conv1.weight.dtype
 
     def image(self, x: Tensor, w: Tensor, below: Tensor | None) -> Tensor | None:
         """The image so far: this block's, added to the upsampled image `below`; None where there is none yet."""
@@ -201,7 +208,7 @@ class SynthesisNetwork(nn.Module):
             x = block.activations(x, styles[first : first + block.num_conv], noise_mode)
             first += block.num_conv
         assert x is not None
-        return x
+        return x.to(w.dtype)
 
     def _styles(self, w: Tensor, noise_mode: str) -> tuple[Tensor, ...]:
         if noise_mode not in NOISE_MODES:

@@ -16,32 +16,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from stylegan2.ops.upfirdn2d import Resampling, upfirdn2d
+
 __all__ = ["filter_image", "outer_filter", "upsample_image"]
 
 
-def outer_filter(taps: Sequence[float]) -> Tensor:
+def outer_filter(taps: Sequence[float], device: torch.device | None = None) -> Tensor:
     """The (4, 4) kernel of which `taps` are the factor on both axes."""
-    row = torch.tensor(taps, dtype=torch.float32)
+    row = torch.tensor(taps, dtype=torch.float32, device=device)
     return torch.outer(row, row)
 
 
 def filter_image(x: Tensor, taps: Sequence[float], gain: float = 1.0) -> Tensor:
     """Filter (B, C, H, W) along both axes: (B, C, H - 1, W - 1), one row of zeros put around. `gain` is for both."""
-    kernel = (gain * outer_filter(taps)).flip(0, 1).to(x).expand(x.shape[1], 1, 4, 4)
-    return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
+    return upfirdn2d(x, outer_filter(taps, x.device), Resampling(padding=(1, 1, 1, 1)), gain=gain)
 
 
 def upsample_image(x: Tensor, taps: Sequence[float]) -> Tensor:
     """Double both sides of (B, C, H, W): zeros stuffed in, then the filter with gain 4."""
+    if x.is_cuda:
+        return upfirdn2d(x, outer_filter(taps, x.device), Resampling(up=2, padding=(2, 1, 2, 1)), gain=4.0)
     return _upsample_axis(_upsample_axis(x, taps, 2), taps, 3)
-
-
-def _filter_axis(x: Tensor, taps: Sequence[float], axis: int) -> Tensor:
-    length = x.shape[axis] - len(taps) + 1
-    out = x.narrow(axis, 0, length) * taps[-1]
-    for offset, tap in enumerate(reversed(taps[:-1]), start=1):
-        out = torch.add(out, x.narrow(axis, offset, length), alpha=tap)
-    return out
 
 
 def _upsample_axis(x: Tensor, taps: Sequence[float], axis: int) -> Tensor:

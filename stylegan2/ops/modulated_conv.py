@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from stylegan2.ops.fir import filter_image
 from stylegan2.ops.winograd import TILE, winograd_convolve
 
-__all__ = ["convolve", "convolve_up", "demodulation"]
+__all__ = ["convolve", "convolve_up", "demodulation", "within_half_range"]
 
 
 def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
@@ -29,17 +29,31 @@ def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     return torch.rsqrt(styles.square() @ energy.t() + 1e-8)
 
 
+def within_half_range(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
+    """Kernel and styles scaled so that sums over a kernel stay within half precision.
+
+    Demodulation takes the factors out again. Source: Karras et al. 2020, arXiv:2006.06676, appendix D.1.
+    """
+    fan_in = weight[0].numel()
+    weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * fan_in**0.5).clamp(min=1e-8)
+    return weight, styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
+
+
 def convolve(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
     """Scale the channels of x (B, I, H, W) by styles (B, I) and convolve with (O, I, k, k), same size out."""
     if _pays_off(x, weight):
         return winograd_convolve(x, weight, styles)
-    return F.conv2d(x * styles[:, :, None, None], weight, padding=weight.shape[-1] // 2)
+    return F.conv2d(_scaled(x, styles), weight.to(x.dtype), padding=weight.shape[-1] // 2)
 
 
 def convolve_up(x: Tensor, weight: Tensor, styles: Tensor, taps: Sequence[float]) -> Tensor:
     """As `convolve`, doubling height and width: a transposed convolution, then the low-pass filter with gain 4."""
-    x = F.conv_transpose2d(x * styles[:, :, None, None], weight.transpose(0, 1), stride=2)
+    x = F.conv_transpose2d(_scaled(x, styles), weight.transpose(0, 1).to(x.dtype), stride=2)
     return filter_image(x, taps, gain=4.0)
+
+
+def _scaled(x: Tensor, styles: Tensor) -> Tensor:
+    return x * styles.to(x.dtype)[:, :, None, None]
 
 
 def _pays_off(x: Tensor, weight: Tensor) -> bool:

@@ -1,0 +1,115 @@
+"""Bias, leaky ReLU, gain and clamp in one pass: y = clamp(gain leaky(x + b)).
+
+leaky(u) is u for u >= 0 and slope u below, so a slope of 1 is no activation and 0 is ReLU. The derivative is
+gain times 1 or slope, and 0 where y is clamped, which y alone tells; it is constant almost everywhere, so the
+gradient's gradient is the same operation again, to any order.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stylegan2.ops.build import kernels_for
+from stylegan2.ops.kernels import Kernels
+
+__all__ = ["bias_act", "bias_act_by_kernels", "plain_bias_act", "scaled_bias_act"]
+
+
+def bias_act(
+    x: Tensor, bias: Tensor | None = None, *, slope: float = 1.0, gain: float = 1.0, clamp: float | None = None
+) -> Tensor:
+    """clamp(gain leaky(x + bias)), by the compiled operation on a GPU and by plain torch elsewhere.
+
+    Args:
+        x: (B, C, ...).
+        bias: (C,), of any floating type.
+        slope: of the leaky ReLU below zero.
+        gain: at least 0.
+        clamp: the largest absolute value of the result; None: no bound.
+    """
+    kernels = kernels_for(x)
+    if kernels is None:
+        return plain_bias_act(x, bias, slope=slope, gain=gain, clamp=clamp)
+    return bias_act_by_kernels(kernels, x, bias, slope=slope, gain=gain, clamp=clamp)
+
+
+def plain_bias_act(x: Tensor, bias: Tensor | None, *, slope: float, gain: float, clamp: float | None) -> Tensor:
+    """`bias_act` in plain torch."""
+    if bias is not None:
+        x = x + bias.to(x.dtype).reshape(1, -1, *[1] * (x.ndim - 2))
+    x = F.leaky_relu(x, slope) * gain
+    return x if clamp is None else x.clamp(-clamp, clamp)
+
+
+def scaled_bias_act(
+    x: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    noise: Tensor | None,
+    *,
+    slope: float,
+    gain: float,
+    clamp: float | None,
+) -> Tensor:
+    """clamp(gain leaky(scale x + noise + bias)) of x (B, C, H, W), scale (B, C), bias (C,) and noise ((B, 1,) H, W).
+
+    Where no gradient is kept x itself is overwritten: fresh memory costs a CPU more than the arithmetic.
+    """
+    kernels = kernels_for(x)
+    out = None if torch.is_grad_enabled() else x
+    factor = 1.0 if kernels else gain  # leaky ReLU is homogeneous: plain torch saves a pass by scaling before it
+    scale = (scale * factor).to(x.dtype)[:, :, None, None]
+    if kernels is None:
+        x = torch.addcmul((bias * gain).to(x.dtype)[:, None, None], x, scale, out=out)
+    else:
+        x = torch.mul(x, scale, out=out)
+    if noise is not None:
+        x = torch.add(x, (noise * factor).to(x.dtype), out=out)
+    if kernels is not None:
+        return bias_act_by_kernels(kernels, x, bias, slope=slope, gain=gain, clamp=clamp)
+    x = F.leaky_relu_(x, slope)
+    return x if clamp is None else torch.clamp(x, -clamp, clamp, out=out)
+
+
+def bias_act_by_kernels(kernels: Kernels, x: Tensor, bias: Tensor | None, **options: Any) -> Tensor:
+    """`bias_act` by compiled operations, differentiable to any order."""
+    result: Tensor = _BiasAct.apply(x, bias, kernels, options)
+    return result
+
+
+class _BiasAct(torch.autograd.Function):
+    """y(x, b); keeps y, which the next layer keeps anyway, and not x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, kernels: Kernels, options: dict[str, Any]) -> Tensor:
+        y = kernels.bias_act(x, bias, **options)
+        ctx.save_for_backward(y)
+        ctx.kernels, ctx.options = kernels, options
+        ctx.bias_type = None if bias is None else bias.dtype
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (y,) = ctx.saved_tensors
+        dx = _BiasActGradient.apply(dy, y.detach(), ctx.kernels, ctx.options)
+        db = None
+        if ctx.needs_input_grad[1]:
+            db = dx.sum(dim=[axis for axis in range(dx.ndim) if axis != 1]).to(ctx.bias_type)
+        return dx if ctx.needs_input_grad[0] else None, db, None, None
+
+
+class _BiasActGradient(torch.autograd.Function):
+    """dx = dy gain leaky'; linear in dy with a diagonal matrix, so it is its own adjoint."""
+
+    @staticmethod
+    def forward(ctx: Any, dy: Tensor, y: Tensor, kernels: Kernels, options: dict[str, Any]) -> Tensor:
+        ctx.save_for_backward(y)
+        ctx.kernels, ctx.options = kernels, options
+        return kernels.bias_act_gradient(dy, y, **options)
+
+    @staticmethod
+    def backward(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
+        (y,) = ctx.saved_tensors
+        return _BiasActGradient.apply(ddx, y, ctx.kernels, ctx.options), None, None, None

@@ -1,0 +1,124 @@
+"""The compiled operations, called on tensors: the C functions of cuda/interface.h through ctypes.
+
+The library knows nothing of torch: it takes pointers, sizes and strides, so it compiles in seconds and does not
+depend on a torch release.
+"""
+
+import ctypes
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["TYPES", "Kernels"]
+
+TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.float64: 3}
+"""The types of tensors that can be given, and their numbers in cuda/interface.h."""
+
+
+class _Activation(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_double) for name in ("slope", "gain", "clamp")]
+
+
+class _Images(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("batch", "channels", "height", "width")),
+        ("stride", ctypes.c_int64 * 4),
+    ]
+
+
+class _Resampling(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ("up", "down", "pad_x", "pad_y", "taps_x", "taps_y")]
+
+
+class Kernels:
+    """The operations of one library.
+
+    Args:
+        library: a shared library that exports the functions of cuda/interface.h.
+    """
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+
+    def bias_act(self, x: Tensor, bias: Tensor | None, *, slope: float, gain: float, clamp: float | None) -> Tensor:
+        """clamp(gain leaky(x + bias)) of x (B, C, ...) and bias (C,)."""
+        x = _dense(x)
+        y = torch.empty_like(x)
+        bias = None if bias is None else bias.to(x).contiguous()
+        step = 1 if _is_channels_last(x) else math.prod(x.shape[2:])
+        self._call(
+            "topdis_bias_act", y, _pointer(x), _pointer(bias), _pointer(y), ctypes.c_int(TYPES[x.dtype]),
+            ctypes.c_int64(x.numel()), ctypes.c_int64(step), ctypes.c_int64(x.shape[1]),
+            ctypes.byref(_activation(slope, gain, clamp)),
+        )  # fmt: skip
+        return y
+
+    def bias_act_gradient(self, dy: Tensor, y: Tensor, *, slope: float, gain: float, clamp: float | None) -> Tensor:
+        """`dy` times the derivative of `bias_act` where that gave `y`."""
+        dy = _laid_out_as(dy, y)
+        dx = torch.empty_like(y)
+        self._call(
+            "topdis_bias_act_gradient", y, _pointer(dy), _pointer(y), _pointer(dx), ctypes.c_int(TYPES[y.dtype]),
+            ctypes.c_int64(y.numel()), ctypes.byref(_activation(slope, gain, clamp)),
+        )  # fmt: skip
+        return dx
+
+    def upfirdn2d(self, x: Tensor, f: Tensor, *, up: int, down: int, padding: Sequence[int]) -> Tensor:
+        """Zero-stuff, pad (left, right, top, bottom), correlate with f (h, w), keep every `down`-th sample."""
+        x, f = _dense(x), f.to(x.device, torch.float32).contiguous()
+        left, right, top, bottom = padding
+        height = (x.shape[2] * up + top + bottom - f.shape[0]) // down + 1
+        width = (x.shape[3] * up + left + right - f.shape[1]) // down + 1
+        y = _empty_like(x, height, width)
+        self._call(
+            "topdis_upfirdn2d", y, _pointer(x), _pointer(f), _pointer(y), ctypes.c_int(TYPES[x.dtype]),
+            ctypes.byref(_images(x)), ctypes.byref(_images(y)),
+            ctypes.byref(_Resampling(up, down, left, top, f.shape[1], f.shape[0])),
+        )  # fmt: skip
+        return y
+
+    def _call(self, name: str, out: Tensor, *arguments: object) -> None:
+        if not out.numel():
+            return
+        function = getattr(self._library, name)
+        if not out.is_cuda:
+            code = function(*arguments, None)
+        else:
+            with torch.cuda.device(out.device):
+                code = function(*arguments, ctypes.c_void_p(torch.cuda.current_stream().cuda_stream))
+        if code:
+            raise RuntimeError(f"{name} failed with CUDA error {code}")
+
+
+def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(0 if tensor is None else tensor.data_ptr())
+
+
+def _activation(slope: float, gain: float, clamp: float | None) -> _Activation:
+    return _Activation(slope, gain, -1.0 if clamp is None else clamp)
+
+
+def _images(x: Tensor) -> _Images:
+    return _Images(*x.shape, (ctypes.c_int64 * 4)(*x.stride()))
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    """Whether neighbours in memory are channels; a tensor that is both counts as contiguous."""
+    return not x.is_contiguous() and x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def _dense(x: Tensor) -> Tensor:
+    return x if _is_channels_last(x) else x.contiguous()
+
+
+def _laid_out_as(x: Tensor, like: Tensor) -> Tensor:
+    if _is_channels_last(like):
+        return x.contiguous(memory_format=torch.channels_last)
+    return x.contiguous()
+
+
+def _empty_like(x: Tensor, height: int, width: int) -> Tensor:
+    layout = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+    return torch.empty((*x.shape[:2], height, width), dtype=x.dtype, device=x.device, memory_format=layout)

@@ -1,0 +1,91 @@
+"""Zero-stuff, pad, filter and thin out images: y[n] = sum_k f[k] z[n down + k - p], z[m up] = x[m], on both axes.
+
+Its adjoint is the same operation with `up` and `down` exchanged and the filter turned round. With K taps, N samples
+in and M out, substituting j = K - 1 - k in dx[m] = sum_n dy[n] f[m up + p - n down] gives the padding before,
+K - 1 - p, and that N samples come out gives the padding after, (N - 1) up - M down + p + 1. So gradients of any
+order are calls of the operation itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stylegan2.ops.build import kernels_for
+from stylegan2.ops.kernels import Kernels
+
+__all__ = ["Resampling", "plain_upfirdn2d", "upfirdn2d", "upfirdn2d_by_kernels"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampling:
+    """How images are resampled.
+
+    Attributes:
+        up: every sample is followed by `up` - 1 zeros.
+        down: every `down`-th sample is kept.
+        padding: zeros put left, right, above and below; fewer than none crops.
+    """
+
+    up: int = 1
+    down: int = 1
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def adjoint(self, inputs: Sequence[int], outputs: Sequence[int], taps: Sequence[int]) -> "Resampling":
+        """The adjoint's resampling; `inputs`, `outputs` and `taps` are (height, width)."""
+        before = {1: self.padding[0], 0: self.padding[2]}
+        pads = []
+        for axis in (1, 0):
+            after = (inputs[axis] - 1) * self.up - outputs[axis] * self.down + before[axis] + 1
+            pads += [taps[axis] - 1 - before[axis], after]
+        return Resampling(up=self.down, down=self.up, padding=(pads[0], pads[1], pads[2], pads[3]))
+
+
+def upfirdn2d(x: Tensor, f: Tensor, form: Resampling, *, flip: bool = False, gain: float = 1.0) -> Tensor:
+    """Resample x (B, C, H, W) with the filter f (h, w), by the compiled operation on a GPU and plain torch elsewhere.
+
+    Args:
+        x: images.
+        f: the filter; a true convolution is done.
+        form: how to resample.
+        flip: do a correlation instead.
+        gain: a factor of the filter.
+    """
+    f = gain * (f if flip else f.flip(0, 1))
+    kernels = kernels_for(x)
+    return plain_upfirdn2d(x, f, form) if kernels is None else upfirdn2d_by_kernels(kernels, x, f, form)
+
+
+def plain_upfirdn2d(x: Tensor, f: Tensor, form: Resampling) -> Tensor:
+    """Resample with the correlation filter f, in plain torch."""
+    batch, channels, height, width = x.shape
+    if form.up > 1:
+        x = F.pad(x[:, :, :, None, :, None], (0, form.up - 1, 0, 0, 0, form.up - 1))
+        x = x.reshape(batch, channels, height * form.up, width * form.up)
+    kernel = f.to(x).expand(channels, 1, *f.shape)
+    left, right, top, bottom = form.padding
+    if left == right >= 0 and top == bottom >= 0:
+        return F.conv2d(x, kernel, stride=form.down, padding=(top, left), groups=channels)
+    return F.conv2d(F.pad(x, form.padding), kernel, stride=form.down, groups=channels)
+
+
+def upfirdn2d_by_kernels(kernels: Kernels, x: Tensor, f: Tensor, form: Resampling) -> Tensor:
+    """Resample with the correlation filter f by compiled operations, differentiable in x to any order."""
+    result: Tensor = _Upfirdn2d.apply(x, f, kernels, form)
+    return result
+
+
+class _Upfirdn2d(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, f: Tensor, kernels: Kernels, form: Resampling) -> Tensor:
+        y = kernels.upfirdn2d(x, f, up=form.up, down=form.down, padding=form.padding)
+        ctx.f, ctx.kernels = f, kernels
+        ctx.back = form.adjoint(x.shape[2:], y.shape[2:], f.shape)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return _Upfirdn2d.apply(dy, ctx.f.flip(0, 1), ctx.kernels, ctx.back), None, None, None

@@ -1,0 +1,150 @@
+import ctypes
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+from torch.utils import cpp_extension
+
+from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError
+from stylegan2.ops import build as building
+from stylegan2.ops.bias_act import bias_act
+
+NVCC = shutil.which("nvcc")
+FAILING_NVCC = """#!/bin/sh
+case "$*" in *--version*) echo "Cuda compilation tools, release 13.0, V13.0.88"; exit 0;; esac
+echo "nvcc fatal : unsupported compiler: this one is from the future" >&2
+exit 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch, tmp_path):
+    """No attempt was made yet, and the extension folder is the test's own."""
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "extensions"))
+    monkeypatch.delenv(building.VARIABLE, raising=False)
+    building._try_to_build.cache_clear()
+    yield
+    building._try_to_build.cache_clear()
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch):
+    """torch believes that there is a GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "9.0")
+
+
+def toolkit(folder, script):
+    """A CUDA toolkit whose nvcc is `script`."""
+    nvcc = folder / "toolkit" / "bin" / "nvcc"
+    nvcc.parent.mkdir(parents=True)
+    nvcc.write_text(script)
+    nvcc.chmod(nvcc.stat().st_mode | stat.S_IXUSR)
+    return str(folder / "toolkit")
+
+
+def the_warning():
+    """The one warning of two attempts."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert building.kernels() is None
+        assert building.kernels() is None
+    texts = [str(warning.message) for warning in caught if "CUDA operations" in str(warning.message)]
+    assert len(texts) == 1
+    assert "\n" not in texts[0]
+    return texts[0]
+
+
+def test_tensors_on_a_cpu_ask_for_nothing_and_warn_of_nothing():
+    assert building.kernels_for(torch.zeros(1, 1)) is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu_is_one_warning():
+    assert "torch sees no CUDA device" in the_warning()
+
+
+def test_no_nvcc_is_one_warning(monkeypatch, pretended_gpu):
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
+    assert "no nvcc was found" in the_warning()
+
+
+def test_a_compiler_that_fails_is_one_warning_with_its_words(monkeypatch, tmp_path, pretended_gpu):
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", toolkit(tmp_path, FAILING_NVCC))
+    assert "this one is from the future" in the_warning()
+
+
+def test_no_ninja_is_one_warning(monkeypatch, tmp_path, pretended_gpu):
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", toolkit(tmp_path, FAILING_NVCC))
+    monkeypatch.setattr(cpp_extension, "is_ninja_available", lambda: False)
+    assert "inja is required" in the_warning()
+
+
+def test_the_lock_of_a_build_that_died_is_one_warning_that_names_it(monkeypatch, tmp_path, pretended_gpu):
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", toolkit(tmp_path, FAILING_NVCC))
+    lock = building._folder("unused") / "lock"
+    lock.touch()
+    os.utime(lock, (1, 1))
+    assert str(lock) in the_warning()
+
+
+def test_off_asks_for_nothing(monkeypatch):
+    monkeypatch.setenv(building.VARIABLE, "off")
+    assert building.kernels_for(torch.zeros(1, 1)) is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_require_is_an_error_of_one_line_and_no_warning(monkeypatch):
+    monkeypatch.setenv(building.VARIABLE, "require")
+    with pytest.raises(MissingDependencyError, match=r"TOPDIS_CUDA_OPS=require.*torch sees no CUDA device") as caught:
+        bias_act(torch.zeros(1, 1))
+    assert "\n" not in str(caught.value)
+
+
+def test_another_word_is_refused(monkeypatch):
+    monkeypatch.setenv(building.VARIABLE, "on")
+    with pytest.raises(InvalidArgumentError, match="auto, off, require"):
+        bias_act(torch.zeros(1, 1))
+
+
+def test_importing_builds_nothing_and_does_not_even_import_the_extension_loader():
+    code = "import sys, stylegan2; assert 'torch.utils.cpp_extension' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_sources_lie_beside_the_module():
+    assert {path.name for path in building.SOURCES.iterdir()} == {"elements.h", "interface.h", "kernels.cu"}
+
+
+@pytest.mark.skipif(NVCC is None, reason="no nvcc here")
+def test_the_kernels_compile_for_three_generations_of_gpus(tmp_path):
+    targets = [f"-gencode=arch=compute_{sm},code=sm_{sm}" for sm in (80, 90, 100)]
+    flags = ["-std=c++17", "-O3", "-Xcompiler", "-fPIC", "-Werror", "all-warnings", "-t", "0"]
+    command = [NVCC, "-c", *flags, *targets, building.SOURCES / "kernels.cu", "-o", tmp_path / "kernels.o"]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NVCC is None or sys.platform != "linux", reason="no nvcc here")
+def test_torchs_loader_builds_a_library_with_the_three_functions(monkeypatch, tmp_path, pretended_gpu):
+    """torch's build for CPUs lacks two libraries to link with; empty ones stand in, for nothing of them is used."""
+    for name in ("c10_cuda", "torch_cuda"):
+        empty = ["g++", "-shared", "-x", "c++", os.devnull, "-o", tmp_path / f"lib{name}.so"]
+        subprocess.run(empty, check=True)
+    monkeypatch.setenv("LIBRARY_PATH", str(tmp_path))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", os.path.realpath("/usr/local/cuda"))
+    for name in ("c10_cuda", "torch_cuda"):
+        ctypes.CDLL(str(tmp_path / f"lib{name}.so"), mode=ctypes.RTLD_GLOBAL)
+    library = building.build()._library
+    assert library.topdis_bias_act
+    assert library.topdis_bias_act_gradient
+    assert library.topdis_upfirdn2d

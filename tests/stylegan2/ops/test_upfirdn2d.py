@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+
+from stylegan2.ops.upfirdn2d import Resampling, plain_upfirdn2d, upfirdn2d, upfirdn2d_by_kernels
+
+FORMS = [
+    Resampling(),
+    Resampling(padding=(1, 1, 1, 1)),
+    Resampling(up=2, padding=(2, 1, 2, 1)),
+    Resampling(down=2, padding=(1, 1, 1, 1)),
+    Resampling(up=3, down=2, padding=(4, 0, 2, 5)),
+    Resampling(up=2, padding=(-1, 3, 4, -2)),
+]
+DTYPES = {torch.float32: 1e-5, torch.float64: 1e-6, torch.float16: 1e-2, torch.bfloat16: 6e-2}
+
+
+class PlainKernels:
+    def upfirdn2d(self, x, f, *, up, down, padding):
+        return plain_upfirdn2d(x, f, Resampling(up=up, down=down, padding=padding))
+
+
+def images(dtype=torch.double, layout=torch.contiguous_format):
+    torch.manual_seed(0)
+    return torch.randn(2, 3, 6, 5).to(dtype=dtype, memory_format=layout)
+
+
+def lopsided(height=4, width=4):
+    torch.manual_seed(1)
+    return torch.randn(height, width)
+
+
+def by_hand(image, f, form):
+    """One image (H, W) as the equation says it."""
+    stuffed = np.zeros((image.shape[0] * form.up, image.shape[1] * form.up))
+    stuffed[:: form.up, :: form.up] = image
+    left, right, top, bottom = form.padding
+    padded = np.pad(stuffed, ((max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0))))
+    padded = padded[max(-top, 0) : padded.shape[0] - max(-bottom, 0), max(-left, 0) : padded.shape[1] - max(-right, 0)]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, f.shape)[:: form.down, :: form.down]
+    return (windows * f).sum(axis=(2, 3))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("flip", [False, True])
+def test_plain_torch_gives_the_equation(form, flip):
+    x, f = images(), lopsided().double()
+    expected = by_hand(x[1, 2].numpy(), (f if flip else f.flip(0, 1)).numpy(), form)
+    np.testing.assert_allclose(upfirdn2d(x, f, form, flip=flip, gain=4.0)[1, 2], 4 * expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("taps", [(4, 4), (3, 2)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_elements_give_plain_torchs_images_in_every_type_and_layout(host_kernels, form, taps, dtype, layout):
+    x, f = images(dtype, layout), lopsided(*taps)
+    y = upfirdn2d_by_kernels(host_kernels, x, f, form)
+    assert y.dtype == dtype
+    torch.testing.assert_close(y.double(), plain_upfirdn2d(x.double(), f, form), atol=DTYPES[dtype], rtol=DTYPES[dtype])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("built", [False, True])
+def test_gradients_of_both_orders_are_those_of_finite_differences(form, built, host_kernels):
+    kernels, f = host_kernels if built else PlainKernels(), lopsided(4, 3)
+    x = images()[:1, :2, :, :4].clone().requires_grad_()
+    assert gradcheck(lambda x: upfirdn2d_by_kernels(kernels, x, f, form), [x])
+    assert gradgradcheck(lambda x: upfirdn2d_by_kernels(kernels, x, f, form), [x])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_adjoint_is_the_transpose(form):
+    f = lopsided().double()
+    x = images()
+    y = plain_upfirdn2d(x, f, form)
+    dy = torch.randn_like(y)
+    back = plain_upfirdn2d(dy, f.flip(0, 1), form.adjoint(x.shape[2:], y.shape[2:], f.shape))
+    torch.testing.assert_close((dy * y).sum(), (back * x).sum())
+
+
+def test_channels_last_is_kept(host_kernels):
+    x = images(layout=torch.channels_last)
+    y = upfirdn2d_by_kernels(host_kernels, x, lopsided(), FORMS[2])
+    assert y.is_contiguous(memory_format=torch.channels_last)
