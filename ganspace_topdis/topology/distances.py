@@ -2,8 +2,8 @@
 
 On a CPU, squared distances come from the Gram matrix of the centred cloud in double precision,
 |a|^2 + |b|^2 - 2 a.b: one matrix product however long the rows are. Pairs so close that this would lose digits
-are measured again from their difference, so coincident points are exactly at distance zero. On other devices
-every pair is measured from its difference, which needs no synchronisation.
+are measured again from their difference, so coincident points are exactly at distance zero. Where many are, and on
+other devices, every pair is measured from its difference, which needs no synchronisation.
 The gradient of a distance is the unit vector between its points, and zero where they coincide.
 """
 
@@ -15,7 +15,9 @@ from torch import Tensor
 __all__ = ["normalized_distances", "pairwise_distances"]
 
 _CLOSE = 1e-6
+_MANY = 4  # close pairs a point; with more, as in a cloud that has collapsed, measuring all pairs is faster
 _CHUNK = 1 << 24
+_EXACTLY = "donot_use_mm_for_euclid_dist"
 
 
 def normalized_distances(cloud: Tensor, *, quantile: float = 0.9) -> Tensor:
@@ -46,7 +48,7 @@ class _PairwiseDistances(torch.autograd.Function):
         if cloud.device.type == "cpu":
             distances = _distances_by_gram(cloud)
         else:
-            distances = torch.cdist(cloud, cloud, compute_mode="donot_use_mm_for_euclid_dist")
+            distances = torch.cdist(cloud, cloud, compute_mode=_EXACTLY)
         ctx.save_for_backward(cloud, distances)
         return distances
 
@@ -66,10 +68,12 @@ def _distances_by_gram(cloud: Tensor) -> Tensor:
     squares = gram.diagonal(dim1=-2, dim2=-1)
     sums = squares[..., :, None] + squares[..., None, :]
     squared = sums - (gram + gram.mT)
-    close = squared <= _CLOSE * sums
-    close.diagonal(dim1=-2, dim2=-1).fill_(False)
+    close = (squared <= _CLOSE * sums).triu_(1)
     pairs = close.nonzero(as_tuple=True)
-    squared[pairs] = _squared_differences(points, pairs)
+    if len(pairs[0]) * close.shape[-1] > _MANY * close.numel():
+        return torch.cdist(points, points, compute_mode=_EXACTLY).to(cloud.dtype)
+    *batch, first, second = pairs
+    squared[pairs] = squared[(*batch, second, first)] = _squared_differences(points, pairs)
     return squared.sqrt_().to(cloud.dtype)
 
 
