@@ -15,6 +15,7 @@ from ganspace_topdis.discovery.span import Span
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.latent.shift import shift_values
+from ganspace_topdis.runs.distributed import by_rows
 
 __all__ = ["ShiftLaw", "Shifted", "features_of", "mean_distance_apart", "outputs_of", "shift_codes", "to_directions"]
 
@@ -55,8 +56,13 @@ def features_of(generate: Generate, codes: Tensor, micro_batch: int) -> Tensor:
 def outputs_of(generate: Generate, codes: Tensor, micro_batch: int) -> Tensor:
     """What `generate` gives for all `codes`, with one micro-batch's graph alive at a time.
 
-    More than one micro-batch costs a second forward pass in the backward pass.
+    More than one micro-batch costs a second forward pass in the backward pass. Of several processes, each computes
+    its part of the rows (see `runs.distributed`).
     """
+    return by_rows(lambda part: _in_micro_batches(generate, part, micro_batch), codes)
+
+
+def _in_micro_batches(generate: Generate, codes: Tensor, micro_batch: int) -> Tensor:
     if len(codes) <= micro_batch or not torch.is_grad_enabled():
         return torch.cat([generate(chunk) for chunk in codes.split(micro_batch)])
     return torch.cat([checkpoint(generate, chunk, use_reentrant=False) for chunk in codes.split(micro_batch)])

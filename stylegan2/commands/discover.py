@@ -4,7 +4,6 @@ load -> search (resumable) -> judge on held-out codes -> save -> draw
 """
 
 import dataclasses
-import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ganspace_topdis.discovery.memory import choose_micro_batch
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.distributed import World, by_rows, join_world
+from ganspace_topdis.runs.distributed import World, join_world
 from ganspace_topdis.runs.files import sha256_of, write_json
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
@@ -227,13 +226,12 @@ def _search_of(
     start: Directions | ClosedForm | None,
 ) -> Discovery:
     """The search where it was left, or at its start."""
-    features = functools.partial(by_rows, space.features)
     checkpoint = folder.resume()
     if checkpoint is not None:
         state = checkpoint.tensors, checkpoint.rest
-        return Discovery.resume(features, space.sample_codes, options.search, state, device=world.device)
+        return Discovery.resume(space.features, space.sample_codes, options.search, state, device=world.device)
     micro_batch = world.from_leader(lambda: _fitting_micro_batch(space, options.search, world.device))
-    search = Discovery(features, space.sample_codes, options.search, micro_batch=micro_batch, device=world.device)
+    search = Discovery(space.features, space.sample_codes, options.search, micro_batch=micro_batch, device=world.device)
     if start is not None:
         search.start_near(start if isinstance(start, Directions) else closed_form(start, search, space))
     return search
