@@ -102,6 +102,11 @@ class LiveServer(ThreadingHTTPServer):
         """The Host headers that are answered."""
         return f"{_HOST}:{self.server_port}", f"localhost:{self.server_port}"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a page that has gone in the middle of a question; anything else is an error of ours."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
     def server_close(self) -> None:
         """Free the port, and wait for the image that is being drawn."""
         super().server_close()
@@ -222,10 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**_HEADERS, "Content-Type": kind, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
-        try:
-            self.wfile.write(content)
-        except OSError:  # the page has gone, or asked for something newer
-            self.close_connection = True
+        self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
         """Stay silent: a slider makes hundreds of questions."""

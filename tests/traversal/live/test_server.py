@@ -1,5 +1,7 @@
 import http.client
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -189,6 +191,22 @@ def test_a_generator_that_fails_is_reported_and_the_server_goes_on(
     assert "out of memory" in capsys.readouterr().err
     slow.generate = whole
     assert ask(server, "POST", "/frames", {**QUESTION, "number": 2})[0] == 200
+
+
+def test_a_page_that_goes_away_in_the_middle_leaves_no_trace(
+    server: LiveServer, slow: Slow, capfd: pytest.CaptureFixture[str]
+) -> None:
+    slow.rest_s = 0.1
+    body = json.dumps(QUESTION).encode()
+    head = f"POST /frames HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\nContent-Type: application/json\r\n"
+    for sent in (b"POST", head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body):
+        with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(sent)
+            time.sleep(0.05)
+    time.sleep(0.3)
+    assert ask(server, "POST", "/frames", {**QUESTION, "number": 2})[0] == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_in_use_is_named(server: LiveServer) -> None:
