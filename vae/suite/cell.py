@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.runs.lock import lock_holder
 
 __all__ = ["CellTask", "run_cell"]
 
 _GRACE_S = 60.0
+_POLL_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ def run_cell(task: CellTask) -> None:
     from vae.suite.checks import train_settings
     from vae.training.runner import TrainOptions, train
 
+    _wait_for(Path(task.folder))
     root = None if task.data_root is None else Path(task.data_root)
     options = TrainOptions(
         device=task.device,
@@ -76,6 +79,13 @@ def run_cell(task: CellTask) -> None:
     wanted = EvaluationSettings(metrics=metrics, max_images=task.max_images)
     jobs = int(os.environ.get("OMP_NUM_THREADS", "1"))
     evaluate(task.folder, wanted, device=task.device, data_root=root, jobs=jobs, pictures=task.pictures)
+
+
+def _wait_for(folder: Path) -> None:
+    """Wait until a former process of this cell, whose worker was lost, has saved its work and let go."""
+    deadline_s = time.monotonic() + _GRACE_S
+    while lock_holder(folder) is not None and time.monotonic() < deadline_s:
+        time.sleep(_POLL_S)
 
 
 def _stop_with_parent() -> None:

@@ -97,6 +97,11 @@ def _run_pending(folder: SuiteFolder, settings: EngineSettings, options: CellOpt
                 done[name] = mark
                 progress(len(done), len(pending), failed=sum(mark.state == "failed" for mark in done.values()))
         interrupt.check("the cells that ran have saved their work; the same command goes on")
+    if lost := [cell.name for cell in pending if cell.name not in done]:
+        raise TopdisError(
+            f"the engine lost {len(lost)} cells with their workers, {_ROUNDS} times in a row ({', '.join(lost[:3])}); "
+            "see the workers' own logs; the same command goes on"
+        )
 
 
 def _survived(engine: Engine, orders: Sequence[WorkOrder]) -> Iterator[tuple[str, Mark]]:
