@@ -7,7 +7,8 @@
   that are isotropic themselves;
 * sefa: the leading right singular vectors of the stacked weights that read the code (Shen and Zhou 2021,
   arXiv:2007.06600);
-* axes: the coordinate axes of the code, those of the largest variance.
+* axes: the coordinate axes of the code, those of the largest variance; for style channels, whose variances do not
+  compare, those that the span moves most.
 
 All give `Directions`: one standard deviation of the codes along each, so that shifts and pictures compare.
 """
@@ -88,10 +89,11 @@ def sefa(weight: Tensor, codes: Tensor, num_directions: int) -> Directions:
     return unit_directions(vectors[: _checked(num_directions, len(vectors))].to(codes), codes)
 
 
-def coordinate_axes(codes: Tensor, num_directions: int) -> Directions:
-    """The coordinate axes along which `codes` (n, D) vary most, most first."""
+def coordinate_axes(codes: Tensor, num_directions: int, *, importance: Tensor | None = None) -> Directions:
+    """The coordinate axes along which `codes` (n, D) vary most, or those of the largest `importance` (D,)."""
     count = _checked(num_directions, codes.shape[1])
-    chosen = codes.var(0).argsort(descending=True, stable=True)[:count]
+    order = codes.var(0) if importance is None else importance
+    chosen = order.argsort(descending=True, stable=True)[:count]
     return unit_directions(torch.eye(codes.shape[1]).to(codes)[chosen], codes)
 
 

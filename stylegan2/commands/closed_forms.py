@@ -31,7 +31,14 @@ def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Dire
         return ganspace_of_features(space.features, codes, search.span.size, micro_batch=search.micro_batch)
     if name == "sefa":
         return sefa(style_weights(space), codes, search.span.size)
-    return coordinate_axes(codes, search.span.size)
+    return coordinate_axes(codes, search.span.size, importance=_importance(search, space, codes))
+
+
+def _importance(search: Discovery, space: LatentSpace, codes: Tensor) -> Tensor | None:
+    """How far the span moves each style channel, in its standard deviations; None for other spaces."""
+    if space.name != "s":
+        return None
+    return (search.span.axes / codes.std(0)).nan_to_num(0, 0, 0).square().sum(0)
 
 
 def style_weights(space: LatentSpace) -> Tensor:

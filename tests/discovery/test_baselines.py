@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, sefa
+from ganspace_topdis.errors import InvalidArgumentError
+
+SCALES = torch.tensor([1.0, 3.0, 2.0, 0.5])
+CODES = torch.randn(600, 4, generator=torch.Generator().manual_seed(0)) * SCALES
+
+
+def isotropic(num_codes: int = 600) -> torch.Tensor:
+    return torch.randn(num_codes, 4, generator=torch.Generator().manual_seed(0))
+
+
+def leading(directions) -> list[int]:
+    """The coordinate that each direction moves most."""
+    return directions.vectors.abs().argmax(1).tolist()
+
+
+def test_ganspace_and_axes_follow_the_variance_of_the_codes():
+    assert leading(ganspace(CODES, 3)) == leading(coordinate_axes(CODES, 3)) == [1, 2, 0]
+
+
+def test_sefa_follows_the_weights_that_read_the_code():
+    weight = torch.eye(4)[[2, 2, 2, 0, 0, 3]]
+    assert leading(sefa(weight, CODES, 2)) == [2, 0]
+    assert leading(sefa(100 * weight, CODES, 2)) == [2, 0]
+
+
+def test_components_of_activations_are_regressed_to_the_code():
+    wide = torch.linalg.qr(torch.randn(30, 4, generator=torch.Generator().manual_seed(1)))[0]
+
+    def features(codes: torch.Tensor) -> torch.Tensor:
+        return (codes * SCALES) @ wide.T
+
+    directions = ganspace_of_features(features, isotropic(), 3)
+    assert leading(directions) == [1, 2, 0]
+    assert directions.coordinates(isotropic()).std(0).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 64, 597])
+def test_components_do_not_depend_on_how_activations_come(micro_batch):
+    def features(codes: torch.Tensor) -> torch.Tensor:
+        return torch.sin(codes) * torch.tensor([1.0, 4.0, 2.0, 0.5])
+
+    expected = ganspace_of_features(features, CODES, 2, micro_batch=600)
+    found = ganspace_of_features(features, CODES, 2, micro_batch=micro_batch)
+    cosines = torch.cosine_similarity(found.vectors, expected.vectors).abs()
+    assert cosines.min() > 0.95  # incremental components are approximate
+
+
+@pytest.mark.parametrize("make", [ganspace, coordinate_axes])
+def test_a_step_is_one_standard_deviation_of_the_codes(make):
+    assert make(CODES, 2).coordinates(CODES).std(0).tolist() == pytest.approx([1, 1], abs=1e-4)
+
+
+@pytest.mark.parametrize("make", [ganspace, coordinate_axes, lambda codes, count: sefa(torch.eye(4), codes, count)])
+def test_more_directions_than_there_are_is_refused(make):
+    with pytest.raises(InvalidArgumentError, match="5 directions were asked for"):
+        make(CODES, 5)

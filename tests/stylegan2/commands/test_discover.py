@@ -1,0 +1,88 @@
+import dataclasses
+
+import pytest
+
+from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.evaluation.recovery import recovery
+from ganspace_topdis.latent.directions import Directions
+from stylegan2 import save
+from stylegan2.commands.closed_forms import CLOSED_FORMS
+from stylegan2.commands.discover import DiscoverOptions, discover
+from stylegan2.commands.pictures import PictureOptions
+from tests.stylegan2.commands.found_directions import small_generator
+
+SEARCH = DiscoverySettings(num_directions=3, steps=2, batch_size=8, num_span_codes=100, num_probes=64)
+PICTURES = PictureOptions(seeds=(0,), num_steps=3, num_mixed=0)
+IN_SPACES = [(method, "w") for method in (*SEARCH_METHODS, *CLOSED_FORMS)]
+IN_SPACES += [("topdis", "z"), ("ganspace", "z"), ("topdis", "s"), ("ganspace-features", "s"), ("axes", "s")]
+
+
+@pytest.fixture(scope="module")
+def ckpt(tmp_path_factory) -> str:
+    return str(save(small_generator(), tmp_path_factory.mktemp("ckpt") / "small.safetensors"))
+
+
+def run(ckpt, out, method="topdis", search=SEARCH, **options):
+    if method in CLOSED_FORMS:
+        options["closed_form"] = method
+    else:
+        search = dataclasses.replace(search, method=method)
+    options = DiscoverOptions(ckpt=ckpt, search=search, pictures=PICTURES, device="cpu", **options)
+    return discover(options, out)[0]
+
+
+@pytest.mark.parametrize(("method", "space"), IN_SPACES)
+def test_methods_work_in_their_spaces_and_say_so(ckpt, tmp_path, method, space):
+    directions = run(ckpt, tmp_path / "run", method, space=space)
+    assert (directions.metadata["method"], directions.metadata["space"]) == (method, space)
+    assert directions.num_directions == 3
+    assert min(directions.metadata["effect"]) > 0
+    assert (tmp_path / "run/traversals/overview.png").exists()
+
+
+@pytest.mark.parametrize("refine", ["sefa", "run"])
+def test_refining_starts_from_the_directions_that_are_named(ckpt, tmp_path, refine):
+    earlier = run(ckpt, tmp_path / "earlier", "sefa" if refine == "sefa" else "topdis")
+    no_steps = dataclasses.replace(SEARCH, steps=0, span="pca", num_directions=8)
+    refined = run(
+        ckpt, tmp_path / "refined", search=no_steps, refine="sefa" if refine == "sefa" else str(tmp_path / "earlier")
+    )
+    assert recovery(refined.vectors, earlier.vectors).mean > (0.8 if refine == "sefa" else 0.99)
+    assert refined.metadata["refined"]["method"] == earlier.metadata["method"]
+
+
+def test_layers_reach_the_file_and_only_they_were_searched(ckpt, tmp_path):
+    directions = run(ckpt, tmp_path / "run", layers="1-2")
+    assert Directions.load(tmp_path / "run").metadata["layers"] == [1, 2]
+    assert directions.metadata["layers"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "sefa", "space": "z"}, "--space is z"),
+        ({"method": "random", "refine": "sefa"}, "makes no steps"),
+        ({"refine": "nowhere"}, "--refine is 'nowhere'"),
+        ({"noise_mode": "random"}, "--noise is 'random'"),
+        ({"search": dataclasses.replace(SEARCH, precision="mixed")}, "--precision is 'mixed'"),
+        ({"space": "z", "layers": "0-1"}, "a code z has none"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_before_any_folder_is_made(ckpt, tmp_path, options, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        run(ckpt, tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_directions_of_another_checkpoint_cannot_be_refined(ckpt, tmp_path):
+    other = save(small_generator(seed=3), tmp_path / "other.safetensors")
+    run(str(other), tmp_path / "other", "random")
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        run(ckpt, tmp_path / "run", refine=str(tmp_path / "other"))
+
+
+def test_another_method_does_not_go_on_in_the_folder_of_one(ckpt, tmp_path):
+    run(ckpt, tmp_path / "run", "random")
+    with pytest.raises(Exception, match="method was"):
+        run(ckpt, tmp_path / "run", "hessian")
