@@ -1,6 +1,8 @@
 """Directions of a generator written by hand: any differentiable function from codes to images will do.
 
-python examples/hand_built_generator.py          # writes hand_built.png
+    python examples/hand_built_generator.py          # writes hand_built.png
+
+No latent controls one thing alone here: the directions that do stand behind a rotation.
 """
 
 import torch

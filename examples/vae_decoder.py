@@ -1,7 +1,9 @@
 """Directions in the latent space of a VAE that `topdis-gan train-vae` trained, found by the same search.
 
-topdis-gan train-vae --data dsprites --out runs/vae
-python examples/vae_decoder.py runs/vae          # writes vae.png
+    topdis-gan train-vae --data dsprites --out runs/vae
+    python examples/vae_decoder.py runs/vae          # writes vae.png
+
+Latents that the decoder does not use are left out by the span.
 """
 
 import sys

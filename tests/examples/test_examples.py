@@ -40,3 +40,9 @@ def test_a_trained_vaes_decoder_has_directions_too(
     assert lines[0].startswith("direction 0: rtd_before")
     assert lines[-1] == "vae.png"
     assert (tmp_path / "vae.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", ["hand_built_generator.py", "vae_decoder.py"])
+def test_the_documentation_shows_the_examples_as_they_are(name: str) -> None:
+    page = (EXAMPLES.parent / "docs" / "other-generators.md").read_text(encoding="utf-8")
+    assert f"```python\n{(EXAMPLES / name).read_text(encoding='utf-8')}```" in page
