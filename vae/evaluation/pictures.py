@@ -92,7 +92,7 @@ def latent_labels(latents: Sequence[Latent]) -> list[DirectionLabel]:
     """What is written beside each direction: the latent's number, its KL divergence, its factor."""
     labels = []
     for place, latent in enumerate(latents):
-        scores = {"kl": latent.kl}
+        scores = {"KL": latent.kl}
         name = f"Latent {latent.index}"
         if latent.factor is not None:
             name += f" ({latent.factor})"

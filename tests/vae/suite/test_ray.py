@@ -65,9 +65,11 @@ def address() -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         _disconnect()
-        for pid in _processes(folder):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for number in (signal.SIGTERM, signal.SIGKILL):  # asked to, a node ends its agents too
+            for pid in _processes(folder):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            time.sleep(3)
         shutil.rmtree(folder, ignore_errors=True)
 
 

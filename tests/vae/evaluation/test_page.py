@@ -1,0 +1,50 @@
+from pathlib import Path
+
+from PIL import Image
+
+from vae.evaluation.latents import Latent
+from vae.evaluation.page import draw_heat_map, write_run_page
+
+LATENTS = [
+    Latent(index=4, std=1.0, kl=2.5, live=True, shares={"posX": 0.9, "<i>": 0.0}),
+    Latent(index=0, std=0.01, kl=0.0, live=False, shares={"posX": 0.0, "<i>": 0.0}),
+]
+
+
+def test_the_page_has_scores_latents_curves_and_settings_and_needs_no_other_file(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "overview.png")
+    path = write_run_page(
+        tmp_path / "report.html",
+        title="A & B",
+        facts={"method": "beta-vae"},
+        scores={"mig": 0.25},
+        latents=LATENTS,
+        log=[{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}],
+        overview=tmp_path / "overview.png",
+    )
+    page = path.read_text()
+    for part in ("A &amp; B", "MIG", "0.250", "posX", "<svg", "beta-vae", "data:image/png;base64,"):
+        assert part in page
+    assert "http" not in page
+    assert "src=traversals" not in page
+
+
+def test_without_pictures_or_log_the_page_has_neither(tmp_path: Path) -> None:
+    page = write_run_page(
+        tmp_path / "r.html", title="x", facts={}, scores={}, latents=[], log=[], overview=None
+    ).read_text()
+    assert "Traversals" not in page
+    assert "<svg" not in page
+
+
+def test_more_information_is_a_darker_cell() -> None:
+    page = draw_heat_map(LATENTS)
+    assert "rgb(255,255,255)" in page
+    assert page.index("0.90") > page.index("rgb(21,74,135)")
+
+
+def test_names_are_shown_as_text_and_dead_latents_are_grey() -> None:
+    page = draw_heat_map(LATENTS)
+    assert "&lt;i&gt;" in page
+    assert "<i>" not in page
+    assert page.count('class="dead"') == 1
