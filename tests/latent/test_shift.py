@@ -70,7 +70,7 @@ def test_a_constant_coordinate_stays_and_has_a_finite_gradient(value):
 
 
 def test_extreme_values_give_finite_codes_and_gradients():
-    z = torch.tensor([[-40.0], [-6.0], [0.0], [1.15], [6.0], [40.0]], requires_grad=True)
+    z = torch.tensor([[-40.0], [-6.0], [0.0], [1.0], [6.0], [40.0]], requires_grad=True)
     shifted, kept = gaussian_shift(z, 0, 0.125, mean=0.0, std=1.0)
     (gradient,) = torch.autograd.grad(shifted.sum(), z)
     assert torch.isfinite(shifted).all()
@@ -104,3 +104,12 @@ def test_wrong_arguments_are_named():
         gaussian_shift(torch.zeros(4, 2, dtype=torch.int64), 0, 0.1)
     with pytest.raises(InvalidArgumentError, match="std is -1"):
         gaussian_shift(torch.zeros(4, 2), 0, 0.1, std=-1.0)
+
+
+def test_no_row_moves_more_than_eight_times_as_far_as_its_code():
+    z = torch.randn(20_000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_(True)
+    for amount in (0.125, -0.125):
+        shifted, kept = gaussian_shift(z, 0, amount, mean=0.0, std=1.0)
+        (slope,) = torch.autograd.grad(shifted.sum(), z)
+        assert 5 < slope.max() < 8
+        assert 0.85 < kept.double().mean() < 0.875
