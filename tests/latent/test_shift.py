@@ -106,10 +106,10 @@ def test_wrong_arguments_are_named():
         gaussian_shift(torch.zeros(4, 2), 0, 0.1, std=-1.0)
 
 
-def test_no_row_moves_more_than_eight_times_as_far_as_its_code():
+def test_no_row_moves_more_than_nine_times_as_far_as_its_code():
     z = torch.randn(20_000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_(True)
     for amount in (0.125, -0.125):
         shifted, kept = gaussian_shift(z, 0, amount, mean=0.0, std=1.0)
         (slope,) = torch.autograd.grad(shifted.sum(), z)
-        assert 5 < slope.max() < 8
+        assert 5 < slope.max() < 9
         assert 0.85 < kept.double().mean() < 0.875
