@@ -24,7 +24,7 @@ __all__ = ["read_hdf5", "read_npz"]
 
 
 def read_npz(info: SetInfo, files: tuple[Path, ...], store: ArrayStore) -> StoredSet:
-    """dSprites from its .npz, a minute's inflating at the first opening.
+    """dSprites from its .npz, seconds of inflating at the first opening.
 
     Raises:
         DataFileError: it is another file, or a damaged one.

@@ -35,6 +35,12 @@ def test_a_stored_array_is_mapped_and_a_compressed_one_streamed(tmp_path):
     assert np.array_equal(np.concatenate(list(packed.blocks(7))), IMAGES)
 
 
+def test_the_headers_of_very_large_members_are_understood(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("imgs.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, IMAGES)
+    assert np.array_equal(open_member(tmp_path / "a.npz", "imgs", np.uint8, (4, 4)).mapped(), IMAGES)
+
+
 def test_pickled_members_beside_the_array_are_never_opened(tmp_path):
     path = write_npz(tmp_path / "a.npz", imgs=IMAGES, metadata=np.array({"a": 1}, dtype=object))
     assert open_member(path, "imgs", np.uint8, (4, 4)).shape == (50, 4, 4)
