@@ -86,11 +86,18 @@ def discover_directions(
     return conclude(search)
 
 
-def conclude(search: Discovery) -> Directions:
+def conclude(search: Discovery, progress: Progress | None = None) -> Directions:
     """The directions of a search, judged on held-out codes before and after it, best first."""
-    before = search.judge(search.directions(search.start))
+    before = search.judge(search.directions(search.start), _half(progress, 0))
     directions = search.directions(spectrum=[round(share, 6) for share in search.span.spectrum.tolist()])
-    return judged(directions, search.judge(directions), rtd_before=before.rtd)
+    return judged(directions, search.judge(directions, _half(progress, 1)), rtd_before=before.rtd)
+
+
+def _half(progress: Progress | None, place: int) -> Progress | None:
+    """`progress` for the first or second of two equal pieces of work."""
+    if progress is None:
+        return None
+    return lambda step, num_steps, **values: progress(place * num_steps + step, 2 * num_steps, **values)
 
 
 def judged(directions: Directions, result: HeldOut, *, rtd_before: list[float] | None = None) -> Directions:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ganspace_topdis.discovery.objective import ShiftLaw, features_of, mean_distance_apart
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.progress import Progress
 from ganspace_topdis.topology import rtd
 
 __all__ = ["HeldOut", "judge_held_out"]
@@ -47,6 +48,7 @@ def judge_held_out(
     micro_batch: int | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
+    progress: Progress | None = None,
 ) -> HeldOut:
     """Score `directions` on `num_batches` batches of codes drawn with `seed`.
 
@@ -61,11 +63,13 @@ def judge_held_out(
         micro_batch: codes that are synthesised at a time; None takes 64.
         seed: draws the codes; give one that the search did not use.
         device: where the codes go.
+        progress: called after every shifted cloud.
     """
     micro_batch = micro_batch or _MICRO_BATCH
     rng = torch.Generator().manual_seed(_HELD_OUT_STREAM + seed)
     divergences = torch.zeros(directions.num_directions, dtype=torch.float64)
     effects = torch.zeros_like(divergences)
+    done, count = 0, 2 * num_batches
     with torch.no_grad():
         for _ in range(num_batches):
             codes = sample_codes(batch_size, rng).to(device)
@@ -77,7 +81,9 @@ def judge_held_out(
                     after = features_of(generate, shifted, micro_batch)
                     divergences[index] += rtd(before[kept], after).double().cpu()
                     effects[index] += ((after - before[kept]).norm(dim=1).mean() / apart).double().cpu()
-    count = 2 * num_batches
+                    done += 1
+                    if progress is not None:
+                        progress(done, count * directions.num_directions)
     return HeldOut(rtd=(divergences / count).tolist(), effect=(effects / count).tolist())
 
 

@@ -29,6 +29,7 @@ from ganspace_topdis.discovery.start import nearest_rotation, random_rotation
 from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.progress import Progress
 from ganspace_topdis.runs.trees import flatten, unflatten
 
 __all__ = ["Discovery"]
@@ -51,6 +52,7 @@ class Discovery:
         span: a span found before; found from `settings` by default.
         micro_batch: codes at a time; by default those of `settings`, or as many as fit into memory.
         device: where the codes go.
+        progress: called while the span is measured.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Discovery:
         span: Span | None = None,
         micro_batch: int | None = None,
         device: torch.device | str | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.settings = settings
         self._generate, self._sample, self._device = generate, sample_codes, device
@@ -71,7 +74,7 @@ class Discovery:
         self.micro_batch = micro_batch or settings.micro_batch or self._fitting_micro_batch()
         if settings.compile:
             self._generate = compiled(self._generate)
-        self.span = self._find_span() if span is None else span
+        self.span = self._find_span(progress) if span is None else span
         self._orthonormal = _orthonormal(random_rotation(self.span.size, self._rng)).to(self.span.axes)
         self.start = self.rotation().clone()
         self._objective = _OBJECTIVES[settings.method](self._outputs, self.span, settings)
@@ -85,7 +88,7 @@ class Discovery:
     def _outputs(self, codes: Tensor) -> Tensor:
         return outputs_of(self._generate, codes, self.micro_batch)
 
-    def _find_span(self) -> Span:
+    def _find_span(self, progress: Progress | None) -> Span:
         settings = self.settings
         codes = self.draw(settings.num_span_codes)
         return find_span(
@@ -97,6 +100,7 @@ class Discovery:
             rng=self._rng,
             num_probes=settings.num_probes,
             micro_batch=self.micro_batch,
+            progress=progress,
         )
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -164,8 +168,8 @@ class Discovery:
         """The directions as they are now, or those of another `rotation` (K, M) of the span."""
         return to_directions(self.span, self.rotation() if rotation is None else rotation, **metadata)
 
-    def judge(self, directions: Directions) -> HeldOut:
-        """The held-out scores of `directions` under this search's settings."""
+    def judge(self, directions: Directions, progress: Progress | None = None) -> HeldOut:
+        """The held-out scores of `directions` under this search's settings; `progress` hears of every cloud."""
         settings = self.settings
         return judge_held_out(
             self._generate,
@@ -177,6 +181,7 @@ class Discovery:
             micro_batch=self.micro_batch,
             seed=settings.seed,
             device=self._device,
+            progress=progress,
         )
 
     def state(self) -> tuple[dict[str, Tensor], Any]:

@@ -23,6 +23,7 @@ from ganspace_topdis.discovery.whitening import ByChannels, Full, Whitening, pri
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.runs.distributed import by_rows
+from ganspace_topdis.runs.progress import Progress
 
 __all__ = ["Span", "SpanKind", "effect_span", "find_span", "identity_span", "pca_span"]
 
@@ -65,6 +66,7 @@ def find_span(
     whitening: Whitening = "full",
     num_probes: int = 1024,
     micro_batch: int = 64,
+    progress: Progress | None = None,
 ) -> Span:
     """The span of that `kind` for `codes` (n, D); `size` None reads the size off the spectrum.
 
@@ -80,6 +82,7 @@ def find_span(
             whitening=whitening,
             num_probes=num_probes,
             micro_batch=micro_batch,
+            progress=progress,
         )
     if kind == "pca":
         return pca_span(codes, size=size, whitening=whitening)
@@ -115,6 +118,7 @@ def effect_span(
     whitening: Whitening = "full",
     num_probes: int = 1024,
     micro_batch: int = 64,
+    progress: Progress | None = None,
 ) -> Span:
     """The axes that move what `generate` gives the most, on average over `codes` (n, D).
 
@@ -126,13 +130,15 @@ def effect_span(
         whitening: the coordinates that effects are measured by.
         num_probes: how many backward passes.
         micro_batch: how many codes at a time.
+        progress: called after every micro-batch with the number of backward passes done.
     """
     coordinates = whiten(whitening, codes)
-    pulled = [
-        coordinates.pulled(gradients).cpu()
-        for group in codes[:num_probes].split(_PROBED_TOGETHER)
-        for gradients in _probed(generate, group, rng, micro_batch)
-    ]
+    pulled: list[Tensor] = []
+    for group in codes[:num_probes].split(_PROBED_TOGETHER):
+        for gradients in _probed(generate, group, rng, micro_batch):
+            pulled.append(coordinates.pulled(gradients).cpu())
+            if progress is not None:
+                progress(sum(map(len, pulled)), min(num_probes, len(codes)))
     effects, rows = principal_axes(torch.cat(pulled))
     return _span(coordinates, rows[: _checked_size(size, effects)].to(codes), effects)
 

@@ -206,10 +206,12 @@ def _searched(
     search = _search_of(folder, world, space, options, start)
     if options.closed_form is None:
         _take_steps(folder, world, search)
-        directions = conclude(search)
+        with ProgressReporter("judge, clouds") as progress:
+            directions = conclude(search, progress)
     else:
         directions = closed_form(options.closed_form, search, space)
-        directions = judged(directions, search.judge(directions))
+        with ProgressReporter("judge, clouds") as progress:
+            directions = judged(directions, search.judge(directions, progress))
     settings = {"version": __version__, "seed": options.search.seed, "settings": dataclasses.asdict(options.search)}
     directions = dataclasses.replace(directions, metadata={**directions.metadata, **facts, **settings})
     if world.leads:
@@ -231,7 +233,15 @@ def _search_of(
         state = checkpoint.tensors, checkpoint.rest
         return Discovery.resume(space.features, space.sample_codes, options.search, state, device=world.device)
     micro_batch = world.from_leader(lambda: _fitting_micro_batch(space, options.search, world.device))
-    search = Discovery(space.features, space.sample_codes, options.search, micro_batch=micro_batch, device=world.device)
+    with ProgressReporter("span, codes") as progress:
+        search = Discovery(
+            space.features,
+            space.sample_codes,
+            options.search,
+            micro_batch=micro_batch,
+            device=world.device,
+            progress=progress,
+        )
     if start is not None:
         search.start_near(start if isinstance(start, Directions) else closed_form(start, search, space))
     return search

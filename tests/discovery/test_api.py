@@ -1,6 +1,7 @@
 import pytest
 
-from ganspace_topdis.discovery.api import discover_directions
+from ganspace_topdis.discovery import Discovery, DiscoverySettings
+from ganspace_topdis.discovery.api import conclude, discover_directions
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
 from ganspace_topdis.evaluation.recovery import recovery
@@ -42,3 +43,13 @@ def test_more_directions_than_the_span_has_are_refused():
     generator = HandBuiltGenerator(seed=1, resolution=16)
     with pytest.raises(InvalidArgumentError, match="7 directions were asked for, the span has 1 to 6"):
         discover_directions(generator, generator.sample_codes, num_directions=7, steps=1)
+
+
+def test_judging_counts_its_clouds_once_for_the_start_and_once_for_the_result():
+    generator = HandBuiltGenerator(seed=1, resolution=16)
+    settings = DiscoverySettings(span="identity", steps=0, batch_size=8, num_span_codes=64)
+    heard = []
+    conclude(
+        Discovery(generator, generator.sample_codes, settings), lambda step, num_steps: heard.append((step, num_steps))
+    )
+    assert heard == [(step, 96) for step in range(1, 97)]

@@ -69,6 +69,19 @@ def test_the_identity_span_takes_every_axis():
         identity_span(correlated_codes(), size=2)
 
 
+def test_progress_hears_of_every_micro_batch_to_the_end():
+    heard = []
+    effect_span(
+        linear_features,
+        correlated_codes(),
+        rng=rng(),
+        num_probes=100,
+        micro_batch=32,
+        progress=lambda step, num_steps: heard.append((step, num_steps)),
+    )
+    assert heard == [(32, 100), (64, 100), (96, 100), (100, 100)]
+
+
 def test_equal_codes_are_refused():
     with pytest.raises(InvalidArgumentError, match="all equal"):
         pca_span(torch.ones(10, 3))
