@@ -17,8 +17,8 @@ from stylegan2.space import LatentSpace
 
 __all__ = ["PictureOptions", "draw_run", "labels_of", "names_of", "page_text", "source_of"]
 
-_MOST_MIXED_PIXELS = 12_000_000
-"""Mixes are drawn by default as long as they are no more work than this; 1024 px images get none."""
+_MOST_MIXED, _MOST_MIXED_PIXELS = 2200, 12_000_000
+"""Mixes are drawn by default as long as they are no more frames and pixels than this; 1024 px images get none."""
 
 _SHOWN_SCORES = ("share", "spearman", "recognised", "agreement", "rtd_before", "rtd_after", "effect")
 
@@ -60,7 +60,7 @@ class PictureOptions:
         """How many of `num_directions` the page can move together, for images of `image_px`."""
         if self.num_mixed is not None:
             return self.num_mixed
-        most = _MOST_MIXED_PIXELS // image_px**2
+        most = min(_MOST_MIXED, _MOST_MIXED_PIXELS // image_px**2)
         return largest_mix(num_directions, len(self.seeds), self.num_steps, max_frames=most)
 
 

@@ -26,7 +26,20 @@ from stylegan2.commands.found import Found
 from stylegan2.commands.pictures import PictureOptions
 from stylegan2.space import LatentSpace
 
-FAST = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "16", "--picture-seeds", "0", "--frames", "3"]
+FAST = [
+    "--steps",
+    "1",
+    "--num-span-codes",
+    "200",
+    "--batch-size",
+    "16",
+    "--picture-seeds",
+    "0",
+    "--frames",
+    "3",
+    "--mix",
+    "0",
+]
 
 
 def run(*arguments: str) -> int:

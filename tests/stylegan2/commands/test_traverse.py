@@ -100,6 +100,6 @@ def test_names_of_other_directions_are_refused(
 def test_large_images_get_no_mixes_by_themselves_and_small_ones_do() -> None:
     options = PictureOptions()
     assert options.mix(10, 1024) == 0
-    assert options.mix(10, 64) == 5
+    assert options.mix(10, 64) == options.mix(10, 16) == 5
     assert options.mix(2, 64) == 2
     assert PictureOptions(num_mixed=3).mix(10, 1024) == 3
