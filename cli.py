@@ -136,6 +136,7 @@ def discover(context: click.Context, *, dry_run: bool, as_json: bool, **options:
     help="A grid, an animation, or the page.",
 )
 @click.option("--truncation-psi", type=float, default=0.7, show_default=True)
+@click.option("--truncation-cutoff", type=int, help="Truncate so many layers.  [default: all]")
 @click.option("--names", type=_FILE, help="Names saved from the page.  [default: those in the run folder]")
 @click.option("--mix", type=int, help="Directions that the page moves together.  [default: what is quick]")
 @click.option("--label", type=int, help="Class, for conditional generators.  [default: the run's]")
@@ -158,6 +159,7 @@ def traverse(context: click.Context, *, dry_run: bool, as_json: bool, **options:
         extent=options.pop("extent"),
         num_steps=options.pop("steps"),
         truncation_psi=options.pop("truncation_psi"),
+        truncation_cutoff=options.pop("truncation_cutoff"),
         num_mixed=options.pop("mix"),
     )
     chosen = options.pop("chosen")
