@@ -10,10 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["LEAKY_GAIN", "LEAKY_SLOPE", "FullyConnected", "normalize_second_moment"]
+__all__ = ["LEAKY_GAIN", "LEAKY_SLOPE", "FullyConnected", "normalize_second_moment", "standard_normal"]
 
 LEAKY_SLOPE = 0.2
 LEAKY_GAIN = math.sqrt(2.0)
+
+
+def standard_normal(*shape: int) -> Tensor:
+    """Weights to start a training from.
+
+    On torch's meta device, where a network only shows its shapes, none are drawn: that would load a compiler.
+    """
+    weights = torch.empty(shape)
+    return weights if weights.is_meta else weights.normal_()
 
 
 def normalize_second_moment(x: Tensor) -> Tensor:
@@ -43,7 +52,8 @@ class FullyConnected(nn.Module):
     ) -> None:
         super().__init__()
         self.activate = activate
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        weight = standard_normal(out_features, in_features)
+        self.weight = nn.Parameter(weight if weight.is_meta else weight / lr_multiplier)
         self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier))
         self.weight_gain = lr_multiplier / math.sqrt(in_features)
         self.bias_gain = lr_multiplier

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ganspace_topdis.errors import InvalidArgumentError
 from stylegan2.config import GeneratorConfig
-from stylegan2.layers import LEAKY_GAIN, LEAKY_SLOPE, FullyConnected
+from stylegan2.layers import LEAKY_GAIN, LEAKY_SLOPE, FullyConnected, standard_normal
 from stylegan2.ops.bias_act import scaled_bias_act
 from stylegan2.ops.fir import outer_filter, upsample_image
 from stylegan2.ops.modulated_conv import convolve, convolve_up, demodulation, within_half_range
@@ -37,11 +37,11 @@ class SynthesisLayer(nn.Module):
         self.resolution, self.up, self.use_noise = resolution, up, config.use_noise
         self.conv_clamp, self.taps = config.conv_clamp, config.resample_taps
         self.affine = FullyConnected(config.w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.weight = nn.Parameter(standard_normal(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("resample_filter", outer_filter(config.resample_taps))
         if self.use_noise:
-            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.register_buffer("noise_const", standard_normal(resolution, resolution))
             self.noise_strength = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str, gain: float = 1.0) -> Tensor:
@@ -72,7 +72,7 @@ class ToRGB(nn.Module):
         super().__init__()
         self.conv_clamp = config.conv_clamp
         self.affine = FullyConnected(config.w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(config.img_channels, in_channels, 1, 1))
+        self.weight = nn.Parameter(standard_normal(config.img_channels, in_channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(config.img_channels))
         self.weight_gain = 1 / math.sqrt(in_channels)
 
@@ -90,7 +90,7 @@ class Shortcut(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, config: GeneratorConfig):
         super().__init__()
         self.taps = config.resample_taps
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
+        self.weight = nn.Parameter(standard_normal(out_channels, in_channels, 1, 1))
         self.weight_gain = 1 / math.sqrt(in_channels)
         self.register_buffer("resample_filter", outer_filter(config.resample_taps))
 
@@ -113,7 +113,7 @@ class SynthesisBlock(nn.Module):
         self.runs_in_half = resolution >= max(8, 2 * config.img_resolution // 2**config.num_fp16_res)
         self.register_buffer("resample_filter", outer_filter(config.resample_taps))
         if in_channels == 0:
-            self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
+            self.const = nn.Parameter(standard_normal(out_channels, resolution, resolution))
         else:
             self.conv0 = SynthesisLayer(in_channels, out_channels, resolution, config, up=True)
         self.conv1 = SynthesisLayer(out_channels, out_channels, resolution, config, up=False)

@@ -4,6 +4,7 @@ The description says {"kind": "stylegan2 generator", "version": 1, "config": the
 "source": free}. Tensors may be stored in half precision; they are computed in single.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,8 +64,8 @@ def read_native(path: str | os.PathLike[str]) -> Checkpoint:
     known = set(GeneratorConfig.__dataclass_fields__)
     if not isinstance(config, dict) or not set(config) <= known:
         raise CheckpointError("its configuration has unknown fields; a later release wrote it: update")
-    state = {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
+    state = {name: tensor.to(torch.float32) for name, tensor in tensors.items()}
     for name, tensor in state.items():
-        if not torch.isfinite(tensor).all():
+        if tensor.numel() and not all(map(math.isfinite, tensor.aminmax())):
             raise CheckpointError(f"the weights {name} hold NaN or infinite values; the training had failed")
     return Checkpoint(FORMAT, state, config)

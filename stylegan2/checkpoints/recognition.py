@@ -4,6 +4,7 @@ A zip archive or torch's magic number is a `torch.save` file, a length and a bra
 pickle is NVIDIA's: a dictionary with `G_ema` (PyTorch) or a triple of networks (TensorFlow 1).
 """
 
+import mmap
 from pathlib import Path
 
 from ganspace_topdis.errors import CheckpointError
@@ -48,10 +49,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     data = _bytes_of(path)
     if _is_safetensors(data):
         return read_native(path)
-    return _read(memoryview(data), Budget(len(data)))
+    return _read(data, Budget(len(data)))
 
 
-def _bytes_of(path: Path) -> bytes:
+def _bytes_of(path: Path) -> memoryview:
+    """The file's bytes, mapped and not read: published files hold networks that are never looked at."""
     if path.is_dir():
         raise CheckpointError("this is a folder; give a file in it")
     if not path.exists():
@@ -60,16 +62,16 @@ def _bytes_of(path: Path) -> bytes:
         raise CheckpointError("this is no plain file")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise CheckpointError(f"the file is larger than {MAX_FILE_BYTES >> 30} GiB, which no checkpoint is")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"the file cannot be read: {error.strerror or error}") from error
-    if not data:
+    if path.stat().st_size == 0:
         raise CheckpointError("the file is empty; fetch it again")
-    return data
+    try:
+        with path.open("rb") as file:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"the file cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _is_safetensors(data: bytes) -> bool:
+def _is_safetensors(data: memoryview) -> bool:
     return len(data) > 8 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") < len(data)
 
 

@@ -116,22 +116,22 @@ def to_tensor(value: Any, name: str, budget: Budget) -> Tensor:
         CheckpointError: it is none, has NaN or infinite entries, or takes more than the file explains.
     """
     if isinstance(value, bool | int | float):
-        value = np.float32(value)
+        stored: Any = np.asarray(value)
     elif isinstance(value, TensorRef):
         budget.take(4 * value.numel)
-        value = _window(value, budget)
+        stored = _window(value, budget)
     elif isinstance(value, ArrayRef):
         budget.take(4 * math.prod(value.shape))
-        flat = np.frombuffer(value.data, dtype=value.dtype)
-        stored = flat.reshape(value.shape, order="F" if value.fortran else "C")
-        value = stored if value.axes is None else stored.transpose(value.axes)
+        flat = np.frombuffer(value.data, dtype=value.dtype).reshape(value.shape, order="F" if value.fortran else "C")
+        stored = flat if value.axes is None else flat.transpose(value.axes)
     else:
         raise damaged(f"{printable(name)} is no tensor")
+    tensor = torch.empty(stored.shape)  # torch aligns its memory, on which the last bit of results depends
     with np.errstate(over="ignore", invalid="ignore"):
-        array = np.array(value, dtype=np.float32, order="C")
-    if not np.isfinite(array).all():
+        np.copyto(tensor.numpy(), stored, casting="unsafe")
+    if not all(map(math.isfinite, tensor.aminmax())):
         raise CheckpointError(f"the weights {printable(name)} hold NaN or infinite values; the training had failed")
-    return torch.from_numpy(array).clone()  # torch aligns its memory, on which the last bit of results depends
+    return tensor
 
 
 def _window(ref: TensorRef, budget: Budget) -> Any:

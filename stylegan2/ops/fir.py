@@ -23,8 +23,7 @@ __all__ = ["filter_image", "outer_filter", "upsample_image"]
 
 def outer_filter(taps: Sequence[float], device: torch.device | None = None) -> Tensor:
     """The (4, 4) kernel of which `taps` are the factor on both axes."""
-    row = torch.tensor(taps, dtype=torch.float32, device=device)
-    return torch.outer(row, row)
+    return torch.tensor([[a * b for b in taps] for a in taps], dtype=torch.float32, device=device)
 
 
 def filter_image(x: Tensor, taps: Sequence[float], gain: float = 1.0) -> Tensor:

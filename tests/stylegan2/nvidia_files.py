@@ -106,12 +106,14 @@ def snapshot_bytes(
     protocol: int = 4,
     root: nn.Module | None = None,
     num_fp16_res: int = 0,
+    others: tuple[nn.Module, nn.Module] | None = None,
 ) -> bytes:
-    """A snapshot of either repository ("ada" or "stylegan3") with `generator` as its G_ema."""
+    """A snapshot of either repository ("ada" or "stylegan3") with `generator` as its G_ema, `others` as G and D."""
     network = persistent_tree(generator, num_fp16_res) if root is None else root
     other = Persistent("Discriminator", c_dim=0)
     other.register_parameter("weight", nn.Parameter(torch.zeros(3)))
-    contents: dict[str, Any] = {"G": other, "D": other, "G_ema": network, "augment_pipe": None}
+    G, D = others or (other, other)
+    contents: dict[str, Any] = {"G": G, "D": D, "G_ema": network, "augment_pipe": None}
     kwargs = {"training_set_kwargs": EasyDict(class_name="training.dataset.ImageFolderDataset", path="x.zip")}
     contents = {**kwargs, **contents} if layout == "ada" else {**contents, **kwargs}
     with nvidia_modules():

@@ -1,17 +1,32 @@
 import io
+import json
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import pytest
+import torch
 from PIL import Image
 
 import stylegan2
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from stylegan2 import Generator
-from tests.stylegan2.nvidia_files import snapshot_bytes
+from tests.stylegan2.nvidia_files import persistent_tree, snapshot_bytes
 
 SMALL = {"z_dim": 4, "w_dim": 4, "img_resolution": 8, "num_mapping_layers": 1, "channel_base": 16}
+
+LOAD_AND_MEASURE = r"""
+import json, re, sys, time
+from pathlib import Path
+import stylegan2
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+before, start = peak(), time.process_time()
+stylegan2.load(sys.argv[1])
+print(json.dumps([time.process_time() - start, peak() - before]))
+"""
 
 
 def refusal(path):
@@ -91,3 +106,24 @@ def test_an_unknown_device_is_the_users_mistake(tmp_path):
     path = stylegan2.save(Generator(**SMALL), tmp_path / "g.safetensors")
     with pytest.raises(InvalidArgumentError, match="toaster"):
         stylegan2.load(path, device="toaster")
+
+
+def test_loading_imports_no_compiler(tmp_path):
+    path = stylegan2.save(Generator(**SMALL), tmp_path / "g.safetensors")
+    code = f"import sys, stylegan2; stylegan2.load({str(path)!r}); assert 'sympy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
+@pytest.mark.parametrize("with_training", [False, True], ids=["121 MB", "363 MB"])
+def test_a_large_snapshot_takes_two_seconds_and_two_and_a_half_times_its_size(tmp_path, with_training):
+    torch.manual_seed(0)
+    generator = Generator(img_resolution=256)
+    others = (persistent_tree(generator), persistent_tree(generator)) if with_training else None
+    path = tmp_path / "network.pkl"
+    path.write_bytes(snapshot_bytes(generator, others=others))
+    command = [sys.executable, "-c", LOAD_AND_MEASURE, str(path)]
+    seconds, grown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert seconds < 2
+    assert grown < 2.5 * path.stat().st_size
