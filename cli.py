@@ -27,14 +27,33 @@ __all__ = ["main"]
 
 _SEARCHES = ("topdis", "hessian", "contrastive", "reconstructor")
 _CLOSED_FORMS = ("random", "span-axes", "ganspace", "ganspace-features", "sefa", "axes")
+_SECTIONS = {
+    "Generators": ("discover", "score", "traverse", "explore", "compare", "edit", "export"),
+    "Checkpoints": ("inspect", "convert"),
+    "Autoencoders": ("train-vae", "evaluate-vae", "data", "suite", "report"),
+    "Clouds of points": ("rtd",),
+}
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _InSections(click.Group):
+    """A group whose help lists its commands by what they work on, in the order of their use."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections."""
+        for title, names in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=70)) for name in names])
+
+
+@click.group(cls=_InSections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="topdis-gan")
 def cli() -> None:
-    """Find directions in a generator's latent space that change one thing each, by topology (TopDis)."""
+    """Latent coordinates that change one thing each, by topology (TopDis, Balabin et al. 2024).
+
+    Find directions in a StyleGAN2 generator, or train a disentanglement VAE; score either against truth.
+    """
 
 
 @settings_layers(
@@ -43,7 +62,7 @@ def cli() -> None:
         "thorough": {"steps": 1000, "batch_size": 128},
     }
 )
-@cli.command()
+@cli.command(short_help="Find directions in a checkpoint.")
 @click.option("--ckpt", default="scenes", show_default=True, help="StyleGAN2 file, https address, or name.")
 @click.option("--out", type=_FOLDER, help="Run folder.  [default: runs/CKPT-METHOD]")
 @click.option(
@@ -120,7 +139,7 @@ def discover(context: click.Context, *, dry_run: bool, as_json: bool, **options:
 
 
 @settings_layers()
-@cli.command()
+@cli.command(short_help="Draw more pictures of them.")
 @click.option("--directions", "run", type=click.Path(path_type=Path), required=True, help="Run folder, or its file.")
 @click.option("--direction", "chosen", help="Which: 3, or 0-2,5.  [default: all]")
 @click.option("--seeds", default="0-5", show_default=True, help="Images that walk: 1-8,12.")
@@ -168,7 +187,7 @@ def traverse(context: click.Context, *, dry_run: bool, as_json: bool, **options:
 
 
 @settings_layers()
-@cli.command()
+@cli.command(short_help="Explore them on a live page.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="On 127.0.0.1; 0: any.")
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page.")
@@ -201,7 +220,7 @@ def explore(context: click.Context, *, dry_run: bool, run: Path, **options: Any)
 
 
 @settings_layers()
-@cli.command()
+@cli.command(short_help="Move codes of real images along them.")
 @click.option("--directions", "run", type=click.Path(path_type=Path), required=True, help="Run folder, or its file.")
 @click.option("--set", "amounts", required=True, metavar="3=+2,5=-1", help="Directions and standard deviations.")
 @click.option("--latents", type=click.Path(path_type=Path), help="Codes of images: .npy, .npz or .pt.")
@@ -231,7 +250,7 @@ def edit(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, out
 
 
 @settings_layers()
-@cli.command()
+@cli.command(short_help="Write them for other programs.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--to", type=click.Choice(["npy", "rosinality", "json"]), required=True, help="For which programs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder (npy) or file.  [default: in the run folder]")
@@ -249,7 +268,7 @@ def export(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, t
 
 
 @settings_layers()
-@cli.command()
+@cli.command(short_help="Compare runs of methods or seeds.")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, default=0, show_default=True, help="The image that walks.")
 @click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
@@ -287,7 +306,7 @@ def compare(context: click.Context, *, dry_run: bool, as_json: bool, runs: tuple
 
 
 @settings_layers()
-@cli.command()
+@cli.command(short_help="Score them, against truth where it is known.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--factors", type=click.Path(path_type=Path), help="Network that reads the factors.  [default: packaged]")
 @click.option("--truth/--no-truth", default=None, help="Score against known factors.  [default: where they are known]")
@@ -326,7 +345,7 @@ def _scenes() -> Any:
 
 
 @settings_layers()
-@cli.command()
+@cli.command(short_help="Print the RTD of two clouds of points.")
 @click.argument("x", type=click.Path(path_type=Path))
 @click.argument("y", type=click.Path(path_type=Path))
 @click.option("--trials", type=int, default=10, show_default=True, help="Random subsets.")
@@ -351,7 +370,7 @@ def rtd(context: click.Context, *, dry_run: bool, as_json: bool, x: Path, y: Pat
         click.echo(options["plot"])
 
 
-@cli.command()
+@cli.command(short_help="Say what a checkpoint is.")
 @click.argument("ckpt")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def inspect(ckpt: str, as_json: bool) -> None:
@@ -366,7 +385,7 @@ def inspect(ckpt: str, as_json: bool) -> None:
         click.echo(f"{name.replace('_', ' '):>19}  {value}")
 
 
-@cli.command()
+@cli.command(short_help="Write a checkpoint in another format.")
 @click.argument("ckpt")
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
@@ -453,7 +472,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     warnings.showwarning = _show_warning
     if is_follower():
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the rest of this process)
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  (for the rest of this process)
     try:
         sys.exit(cli.main(args=None if arguments is None else list(arguments), standalone_mode=False) or 0)
     except click.ClickException as error:

@@ -40,6 +40,13 @@ def test_help_answers_without_torch():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(cli.__file__).parent)
 
 
+def test_help_lists_every_command_once_and_none_is_cut_short(capsys):
+    assert run("--help") == 0
+    shown = capsys.readouterr().out
+    assert all(shown.count(f"\n  {name} ") == 1 for name in cli.cli.commands)
+    assert "..." not in shown.partition("Generators:")[2]
+
+
 def test_a_run_folder_holds_directions_scores_pictures_and_page(finished):
     for name in ("directions.safetensors", "scores.json", "explorer.html", "traversals/overview.png", "config.json"):
         assert (finished / name).stat().st_size > 0

@@ -18,7 +18,7 @@ _TRAIN_METHODS += ["dip-vae-1", "dip-vae-2"]
 
 
 @settings_layers(presets=PRESETS)
-@click.command("train-vae")
+@click.command("train-vae", short_help="Train an autoencoder, with or without TopDis.")
 @click.option("--data", default="dsprites", show_default=True, help="Data set; `topdis-gan data list` shows them.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="The data set's file or folder.")
 @click.option("--out", type=_FOLDER, help="Run folder.  [default: runs/DATA-METHOD[-topdis]-SEED]")
@@ -111,7 +111,7 @@ def train_vae(context: click.Context, *, dry_run: bool, as_json: bool, **options
     click.echo(json.dumps({"run": str(run)}) if as_json else run)
 
 
-@click.group()
+@click.group(short_help="List, fetch, check and draw data sets.")
 def data() -> None:
     """Data sets: what there is, where it comes from, whether it is whole."""
 
@@ -192,7 +192,7 @@ def data_sheet(*, name: str, out: Path | None, data_root: Path | None, columns: 
 
 
 @settings_layers()
-@click.command("evaluate-vae")
+@click.command("evaluate-vae", short_help="Score a trained one by every metric.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--metrics", help="Groups, separated by commas: mig,dci.  [default: all that the data set allows]")
 @click.option("--max-images", type=int, help="Thin the grid that is encoded to so many images.  [default: all of it]")
@@ -216,7 +216,7 @@ def evaluate_vae(context: click.Context, *, dry_run: bool, as_json: bool, run: P
 
 
 @settings_layers()
-@click.command()
+@click.command(short_help="Train and evaluate a grid of settings and seeds.")
 @click.argument("grid", metavar="PRESET|FILE.toml", required=False)
 @click.option("--out", type=_FOLDER, help="Results folder.  [default: runs/suite-NAME]")
 @click.option("--status", type=_FOLDER, metavar="DIR", help="Only show how the cells of these results stand.")
@@ -259,7 +259,7 @@ def suite(context: click.Context, *, dry_run: bool, as_json: bool, **options: An
 
 
 @settings_layers()
-@click.command()
+@click.command(short_help="Write the tables and plots of a suite.")
 @click.argument("results", type=_FOLDER)
 @click.option("--out", type=_FOLDER, help="Where to write.  [default: report in the results folder]")
 @click.option("--against", type=_FOLDER, metavar="DIR", help="Other results to set beside these.")
