@@ -24,7 +24,7 @@ from stylegan2.generator import Generator
 __all__ = ["PACKAGED", "load", "locate", "read"]
 
 ASSETS = Path(__file__).parent / "assets"
-PACKAGED = ("scenes",)
+PACKAGED = ("scenes", "scenes-fitted")
 
 
 def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu") -> Generator:
@@ -32,7 +32,7 @@ def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu
 
     Args:
         path_or_name: a checkpoint of any kind that docs/checkpoints.md lists, recognised by its content, or
-            "scenes" for the packaged network.
+            "scenes" or "scenes-fitted" for the packaged networks.
         device: where to put it.
 
     Raises:
@@ -66,7 +66,7 @@ def read(path_or_name: str | os.PathLike[str]) -> Checkpoint:
 def locate(path_or_name: str | os.PathLike[str], progress: Progress | None = None) -> Path:
     """The file that a path, an https address, or the name of a packaged or published network means."""
     if path_or_name in PACKAGED:
-        return ASSETS / f"{path_or_name}.safetensors"
+        return ASSETS / f"{str(path_or_name).replace('-', '_')}.safetensors"
     return resolve(path_or_name, progress=progress)
 
 
