@@ -9,6 +9,7 @@ function makeFrames(data, tell) {
   const channels = {};
   const stops = Array.from({ length: 121 }, (_, step) => (step - 60) * extent / 60);
   const film = Array.from({ length: 9 }, (_, step) => stops[step * 15]);
+  const RETRY_MS = 2000;
   let number = 0;
 
   const channelOf = (name) => (channels[name] ??= { name, wanted: new Map(), timer: 0, request: null });
@@ -41,9 +42,12 @@ function makeFrames(data, tell) {
       if (channel.name === "view") calmFilm(performance.now() - start);
       tell("");
     } catch (error) {
-      if (error.name === "AbortError") return;
-      batch.forEach(([canvas]) => { canvas.wanted = null; });
-      tell(error instanceof TypeError ? "The server does not answer: start topdis-gan explore again, then reload." : error.message);
+      if (error.name === "AbortError" || channel.request !== request) return;
+      tell(error instanceof TypeError ? "The server does not answer. Is topdis-gan explore still running?" : error.message);
+      channel.request = null;
+      clearTimeout(channel.timer);
+      channel.timer = setTimeout(() => ask(channel), RETRY_MS);
+      return;
     }
     if (channel.request !== request) return;
     channel.request = null;

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from ganspace_topdis.traversal.labels import SCORE_NOTES, DirectionLabel, score_texts
 from ganspace_topdis.traversal.names import NAMES_FORMAT
 
-__all__ = ["content_policy", "fill_page", "page_data", "page_overhead"]
+__all__ = ["FrameSource", "content_policy", "fill_page", "page_data", "page_overhead"]
 
 FrameSource = Literal["held", "live"]
 

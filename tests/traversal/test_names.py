@@ -6,7 +6,7 @@ import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.traversal.labels import DirectionLabel
-from ganspace_topdis.traversal.names import NAMES_FORMAT, DirectionName, apply_names, read_names
+from ganspace_topdis.traversal.names import NAMES_FORMAT, DirectionName, apply_names, read_names, write_names
 
 
 def written(tmp_path: Path, directions: Any, **others: Any) -> Path:
@@ -71,3 +71,15 @@ def test_a_file_that_is_something_else_is_refused(tmp_path: Path, content: bytes
 def test_a_missing_file_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="No such file"):
         read_names(tmp_path / "none.json")
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    names = {3: DirectionName(name="Улыбка", starred=True), 0: DirectionName(name="b")}
+    assert read_names(write_names(tmp_path / "names.json", names, source="abc"), source="abc") == names
+
+
+def test_names_of_another_source_are_refused_and_those_without_one_pass(tmp_path: Path) -> None:
+    path = write_names(tmp_path / "names.json", {0: DirectionName(name="a")}, source="abc")
+    with pytest.raises(InvalidArgumentError, match="saved for other directions"):
+        read_names(path, source="xyz")
+    assert read_names(path) == read_names(written(tmp_path, {"0": {"name": "a"}}), source="xyz")

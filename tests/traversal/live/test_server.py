@@ -312,6 +312,32 @@ def test_a_new_name_is_in_the_run_folder_and_on_the_page_after_a_reload(page: An
     assert page.run("document.querySelector('.name').value") == "Sky"
 
 
+@pytest.mark.parametrize("width_px", [320, 400, 820, 1280])
+def test_no_width_needs_sideways_scrolling(page: Any, width_px: int) -> None:
+    page.resize(width_px, 800)
+    page.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 60)))")
+    assert page.run("document.documentElement.scrollWidth") <= width_px
+
+
+def test_every_control_has_a_name_for_those_who_do_not_see_it(page: Any) -> None:
+    page.send("Accessibility.enable")
+    nodes = page.send("Accessibility.getFullAXTree")["nodes"]
+    roles = {"slider", "button", "radio", "textbox", "checkbox", "image", "spinbutton"}
+    controls = [node for node in nodes if not node["ignored"] and node["role"]["value"] in roles]
+    assert {node["role"]["value"] for node in controls} == roles
+    assert [node for node in controls if not node["name"]["value"].strip()] == []
+
+
+def test_letters_typed_into_a_seed_do_nothing_else(page: Any) -> None:
+    slide(page, 0, 1.0)
+    shows(page, 1, {"0": 1})
+    page.click("#seed-number")
+    for key in "r5s":
+        page.press(key)
+    assert page.run("document.querySelector('.direction output').textContent") == "+1 σ"
+    assert page.run("document.querySelector('.star').getAttribute('aria-pressed')") == "false"
+
+
 def test_what_went_wrong_is_said_on_the_page_until_it_goes_well(page: Any, slow: Slow) -> None:
     def fail(codes: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("out of memory")
