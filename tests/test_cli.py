@@ -42,9 +42,9 @@ def test_help_answers_without_torch():
 
 def test_help_lists_every_command_once_and_none_is_cut_short(capsys):
     assert run("--help") == 0
-    shown = capsys.readouterr().out
+    shown = capsys.readouterr().out.partition("Options:")[2]
     assert all(shown.count(f"\n  {name} ") == 1 for name in cli.cli.commands)
-    assert "..." not in shown.partition("Generators:")[2]
+    assert ".." not in shown
 
 
 def test_a_run_folder_holds_directions_scores_pictures_and_page(finished):
