@@ -1,6 +1,7 @@
 """`topdis-gan train-vae`: from the command line's options to settings, and to a trained run."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ def train_from_options(options: Mapping[str, Any]) -> Path:
     """Train as the command line says; return the run folder."""
     settings = settings_from_options(options)
     suffix = "" if settings.topdis is None else "-topdis"
-    out = options["out"] or Path("runs") / f"{settings.data}-{settings.method}{suffix}-{settings.seed}"
+    data = re.sub(r"[^\w.-]+", "-", settings.data)  # a name with variations, dsprites:posX=8, holds signs of its own
+    out = options["out"] or Path("runs") / f"{data}-{settings.method}{suffix}-{settings.seed}"
     names = {field.name for field in dataclasses.fields(TrainOptions)}
     return train(settings, out, options=TrainOptions(**{name: options[name] for name in names}))
 
