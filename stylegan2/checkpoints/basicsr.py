@@ -1,15 +1,12 @@
 """BasicSR's StyleGAN2 (`params_ema`): rosinality's tensors renamed, without filters and without the mean style."""
 
-from stylegan2.checkpoints.budget import Budget
-from stylegan2.checkpoints.checkpoint import Checkpoint
 from stylegan2.checkpoints.flat_names import FlatNames
-from stylegan2.checkpoints.naming import convert, fill_gaps, same, scalar, vector, without_first_axis
-from stylegan2.checkpoints.pickle_machine import Record
+from stylegan2.checkpoints.naming import same, scalar, vector, without_first_axis
 
-__all__ = ["NAMES", "read_basicsr"]
+__all__ = ["NAMES"]
 
-FORMAT = "BasicSR"
 NAMES = FlatNames(
+    format="BasicSR",
     constant="constant_input.weight",
     mapping="style_mlp",
     mapping_parts={"weight": "weight", "bias": "bias"},
@@ -25,13 +22,3 @@ NAMES = FlatNames(
         "bias": ("bias", vector),
     },
 )
-
-
-def read_basicsr(tensors: Record, budget: Budget) -> Checkpoint:
-    """The generator whose tensors are `tensors`.
-
-    Raises:
-        CheckpointError: a tensor is unknown or damaged.
-    """
-    state = convert(tensors.items(), NAMES.rename, FORMAT, budget)
-    return Checkpoint(FORMAT, state, notes=fill_gaps(state))

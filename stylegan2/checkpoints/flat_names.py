@@ -9,7 +9,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stylegan2.checkpoints.naming import DROPPED, Target, image_layer, layer, map_only, same, without_first_axis
+from torch import Tensor
+
+from stylegan2.checkpoints.budget import Budget
+from stylegan2.checkpoints.checkpoint import Checkpoint
+from stylegan2.checkpoints.naming import (
+    DROPPED,
+    Target,
+    convert,
+    fill_gaps,
+    image_layer,
+    layer,
+    map_only,
+    same,
+    without_first_axis,
+)
+from stylegan2.checkpoints.pickle_machine import Record
 
 __all__ = ["FlatNames"]
 
@@ -19,6 +34,7 @@ class FlatNames:
     """One variation of the naming.
 
     Attributes:
+        format: the kind of file, in words.
         constant: the learned constant. No two variations share its name.
         mapping: what precedes the number of a mapping layer.
         mapping_parts: the names in a mapping layer, and ours.
@@ -26,8 +42,10 @@ class FlatNames:
         first: the convolution at 4 px.
         others: the list of the other convolutions.
         parts: the names in a convolution or an image layer, and their targets within it.
+        note: what a user of such a file should know.
     """
 
+    format: str
     constant: str
     mapping: str
     mapping_parts: Mapping[str, str]
@@ -35,6 +53,21 @@ class FlatNames:
     first: str
     others: str
     parts: Mapping[str, Target]
+    note: str | None = None
+
+    def read(self, tensors: Record, budget: Budget) -> Checkpoint:
+        """The generator whose tensors are `tensors`, with what such files leave out filled in.
+
+        Raises:
+            CheckpointError: a tensor is unknown or damaged.
+        """
+        state = self.convert(tensors, budget)
+        notes = () if self.note is None else (self.note,)
+        return Checkpoint(self.format, state, notes=(*notes, *fill_gaps(state)))
+
+    def convert(self, tensors: Record, budget: Budget) -> dict[str, Tensor]:
+        """The tensors under NVIDIA's names, with the same gaps."""
+        return convert(tensors.items(), self.rename, self.format, budget)
 
     def rename(self, name: str) -> Target | None:
         """The target of `name`; None if it has no place."""

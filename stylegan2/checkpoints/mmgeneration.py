@@ -4,25 +4,21 @@ Models that were trained there read their pictures with OpenCV, so their channel
 green, red; no tensor tells which.
 """
 
-from stylegan2.checkpoints.budget import Budget
-from stylegan2.checkpoints.checkpoint import Checkpoint
 from stylegan2.checkpoints.flat_names import FlatNames
 from stylegan2.checkpoints.naming import (
     DROPPED,
-    convert,
-    fill_gaps,
     normalized_filter,
     same,
     scalar,
     vector,
     without_first_axis,
 )
-from stylegan2.checkpoints.pickle_machine import Record
 
-__all__ = ["NAMES", "read_mmgeneration"]
+__all__ = ["NAMES"]
 
-FORMAT = "MMGeneration"
 NAMES = FlatNames(
+    format="MMGeneration",
+    note="models trained with MMGeneration may give blue, green, red: swap the channels if colours look wrong",
     constant="constant_input.input",
     mapping="style_mapping",
     mapping_parts={"linear.weight_orig": "weight", "bias": "bias"},
@@ -40,14 +36,3 @@ NAMES = FlatNames(
         "upsample.kernel": DROPPED,
     },
 )
-
-
-def read_mmgeneration(tensors: Record, budget: Budget) -> Checkpoint:
-    """The generator whose tensors are `tensors`.
-
-    Raises:
-        CheckpointError: a tensor is unknown or damaged.
-    """
-    state = convert(tensors.items(), NAMES.rename, FORMAT, budget)
-    note = "models trained with MMGeneration may give blue, green, red: swap the channels if colours look wrong"
-    return Checkpoint(FORMAT, state, notes=(note, *fill_gaps(state)))

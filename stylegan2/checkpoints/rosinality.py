@@ -10,7 +10,6 @@ from stylegan2.checkpoints.checkpoint import Checkpoint
 from stylegan2.checkpoints.flat_names import FlatNames
 from stylegan2.checkpoints.naming import (
     DROPPED,
-    convert,
     fill_gaps,
     normalized_filter,
     same,
@@ -23,8 +22,8 @@ from stylegan2.checkpoints.tensors import TensorRef, to_tensor
 
 __all__ = ["NAMES", "read_rosinality"]
 
-FORMAT = "rosinality"
 NAMES = FlatNames(
+    format="rosinality",
     constant="input.input",
     mapping="style",
     mapping_parts={"weight": "weight", "bias": "bias"},
@@ -50,12 +49,12 @@ def read_rosinality(tensors: Record, outer: Record, budget: Budget) -> Checkpoin
     Raises:
         CheckpointError: a tensor is unknown or damaged.
     """
-    state = convert(tensors.items(), NAMES.rename, FORMAT, budget)
+    state = NAMES.convert(tensors, budget)
     mean = outer.get("latent_avg")
     notes: tuple[str, ...] = ()
     if isinstance(mean, TensorRef):
         state["mapping.w_avg"], notes = _mean_style(to_tensor(mean, "latent_avg", budget))
-    return Checkpoint(FORMAT, state, notes=(*notes, *fill_gaps(state)))
+    return Checkpoint(NAMES.format, state, notes=(*notes, *fill_gaps(state)))
 
 
 def _mean_style(mean: Tensor) -> tuple[Tensor, tuple[str, ...]]:

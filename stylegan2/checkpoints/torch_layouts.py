@@ -9,11 +9,9 @@ from typing import Any
 
 from ganspace_topdis.errors import CheckpointError
 from stylegan2.checkpoints import basicsr, genforce, mmgeneration, rosinality
-from stylegan2.checkpoints.basicsr import read_basicsr
 from stylegan2.checkpoints.budget import Budget
 from stylegan2.checkpoints.checkpoint import Checkpoint
 from stylegan2.checkpoints.genforce import read_genforce
-from stylegan2.checkpoints.mmgeneration import read_mmgeneration
 from stylegan2.checkpoints.naming import convert, same
 from stylegan2.checkpoints.pickle_machine import Record, damaged
 from stylegan2.checkpoints.rosinality import read_rosinality
@@ -69,10 +67,9 @@ def _reader(table: Record, prefix: str, outer: Record, budget: Budget) -> Checkp
         return read_rosinality(_below(table, prefix), outer, budget)
     if f"{prefix}{genforce.CONSTANT}" in table:
         return read_genforce(_below(table, prefix), budget)
-    if f"{prefix}{basicsr.NAMES.constant}" in table:
-        return read_basicsr(_below(table, prefix), budget)
-    if f"{prefix}{mmgeneration.NAMES.constant}" in table:
-        return read_mmgeneration(_below(table, prefix), budget)
+    for names in (basicsr.NAMES, mmgeneration.NAMES):
+        if f"{prefix}{names.constant}" in table:
+            return names.read(_below(table, prefix), budget)
     if f"{prefix}{NVIDIA_CONSTANT}" in table:
         state = convert(_below(table, prefix).items(), lambda name: (name, same), "NVIDIA", budget)
         return Checkpoint("state dict in NVIDIA's naming", state)
