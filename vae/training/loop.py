@@ -82,11 +82,13 @@ class Training:
         logits = self.model.decode(posterior.sample).float()
         reconstruction = reconstruction_loss(logits, images, self.settings.likelihood)
         penalty = self.objective.penalty(posterior, self.step_index)
+        values = self._finite({"reconstruction": reconstruction, **penalty.report, "penalty": penalty.loss})
         topdis = self._topdis_loss(posterior, logits)
-        values = self._finite(reconstruction, penalty, topdis)
+        values |= {} if topdis is None else self._finite({"topdis": topdis})
         self._move(reconstruction, penalty, topdis)
         after = self.objective.after_step(self._done(images, posterior))
         values |= {name: float(value) for name, value in after.items()}
+        values = {"loss": self._total(values), **values}
         self.step_index += 1
         self.averages.add(values)
         return values
@@ -102,18 +104,17 @@ class Training:
         second = self.model.posterior(self._batches.draw(random.host), random.device)
         return term(self.model, second, choice)
 
-    def _finite(self, reconstruction: Tensor, penalty: Penalty, topdis: Tensor | None) -> dict[str, float]:
-        """The terms' values; one that is not finite ends the training."""
-        named = {"reconstruction": reconstruction, **penalty.report, "penalty": penalty.loss}
-        if topdis is not None:
-            named["topdis"] = topdis
-        tensors = [torch.as_tensor(value, device=self.device).detach() for value in named.values()]
-        values = dict(zip(named, torch.stack(tensors).tolist(), strict=True))
+    def _finite(self, terms: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """The values of scalar terms; one that is not finite ends the training."""
+        tensors = [torch.as_tensor(value, device=self.device).detach() for value in terms.values()]
+        values = dict(zip(terms, torch.stack(tensors).tolist(), strict=True))
         for name, value in values.items():
             if not math.isfinite(value):
                 raise TopdisError(self._advice(f"{name} is {value}"))
-        loss = values["reconstruction"] + self._ramp() * values["penalty"] + self._weight() * values.get("topdis", 0.0)
-        return {"loss": loss, **values}
+        return values
+
+    def _total(self, values: Mapping[str, float]) -> float:
+        return values["reconstruction"] + self._ramp() * values["penalty"] + self._weight() * values.get("topdis", 0.0)
 
     def _move(self, reconstruction: Tensor, penalty: Penalty, topdis: Tensor | None) -> None:
         try:

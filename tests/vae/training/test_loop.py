@@ -76,8 +76,9 @@ def test_every_way_to_do_topdis_trains(change, orthogonalize, tiny):
     assert all(np.isfinite(value["topdis"]) for value in take(training, 2))
 
 
-def test_a_term_that_is_not_finite_stops_before_the_step_and_is_named(tiny):
-    training = Training(settings(), tiny)
+@pytest.mark.parametrize("topdis", TOPDIS)
+def test_a_term_that_is_not_finite_stops_before_the_step_and_is_named(topdis, tiny):
+    training = Training(settings(topdis=topdis), tiny)
     take(training, 1)
     with torch.no_grad():
         training.model.encoder[-2].bias[0] = float("nan")  # a mean
