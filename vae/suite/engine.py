@@ -8,6 +8,7 @@ The same `work` function runs in all of them. Nodes of a cluster share the resul
 installed. A worker that is lost with its node takes its cell along, and the cell is handed out again.
 """
 
+import importlib.util
 import os
 import queue
 import socket
@@ -25,6 +26,7 @@ __all__ = ["Engine", "EngineName", "EngineSettings", "open_engine", "plan_here",
 
 EngineName = Literal["local", "ray", "dask"]
 
+_RAY_START, _DASK_START = "ray start --head --port=6379", "dask scheduler"
 _CONNECT_S = 3.0
 _ANSWER_S = 8.0
 _Done = Iterator[tuple[str, Mark]]
@@ -143,13 +145,16 @@ def _open_local(settings: EngineSettings, num_cells: int) -> Engine:
 
 
 def _open_ray(settings: EngineSettings, num_cells: int) -> Engine:
-    ray = _import("ray")
-    _import("ray.util.joblib").register_ray()
     assert settings.address is not None
+    _require_installed("ray", extra="ray")
     if settings.address != "auto":
-        _require_listener(settings.address, "ray start --head --port=6379")
-    options = {"ignore_reinit_error": True, "log_to_driver": False, "logging_level": "ERROR"}
-    _within(lambda: ray.init(address=settings.address, **options), settings.address, "ray start --head --port=6379")
+        _require_listener(settings.address, _RAY_START)
+    import ray
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    options: dict[str, Any] = {"ignore_reinit_error": True, "log_to_driver": False, "logging_level": "ERROR"}
+    _within(lambda: ray.init(address=settings.address, **options), settings.address, _RAY_START)
     threads = settings.threads or 1
     resources = ray.cluster_resources()
     fitting = int(resources.get("CPU", 1) // threads)
@@ -165,11 +170,13 @@ def _open_ray(settings: EngineSettings, num_cells: int) -> Engine:
 
 
 def _open_dask(settings: EngineSettings, num_cells: int) -> Engine:
-    distributed = _import("distributed", extra="dask")
     assert settings.address is not None
+    _require_installed("distributed", extra="dask")
     address = settings.address
-    _require_listener(address.rpartition("//")[2], "dask scheduler")
-    client = _within(lambda: distributed.Client(address, timeout=_ANSWER_S), address, "dask scheduler")
+    _require_listener(address.rpartition("//")[2], _DASK_START)
+    import distributed
+
+    client = _within(lambda: distributed.Client(address, timeout=_ANSWER_S), address, _DASK_START)
     fitting = sum(client.nthreads().values()) // (settings.threads or 1)
     jobs = settings.jobs or max(1, min(fitting, num_cells))
     resources = {"resources": {"GPU": settings.gpus_per_cell}} if settings.gpus_per_cell else {}
@@ -218,13 +225,9 @@ def _num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _import(name: str, *, extra: str = "ray") -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingDependencyError(f"--engine {extra} needs {extra}: pip install 'topdis-gan[{extra}]'") from error
+def _require_installed(name: str, *, extra: str) -> None:
+    if importlib.util.find_spec(name) is None:
+        raise MissingDependencyError(f"--engine {extra} needs {extra}: pip install 'topdis-gan[{extra}]'")
 
 
 def _require_listener(address: str, start: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
 from vae.suite import engine, worker
 from vae.suite.cell import CellTask
 from vae.suite.engine import EngineSettings, open_engine, plan_local
@@ -119,3 +119,10 @@ def test_a_client_that_waits_for_ever_is_not_waited_for(monkeypatch: pytest.Monk
     monkeypatch.setattr(engine, "_ANSWER_S", 0.2)
     with pytest.raises(TopdisError, match="no answer in"):
         engine._within(lambda: time.sleep(30), "10.0.0.1:1", "ray start")
+
+
+@pytest.mark.parametrize("name", ["ray", "dask"])
+def test_an_engine_that_is_not_installed_names_the_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=rf"pip install 'topdis-gan\[{name}\]'"):
+        open_engine(EngineSettings(engine=name, address="127.0.0.1:9"), num_cells=1)  # type: ignore[arg-type]
