@@ -12,6 +12,7 @@ __all__ = ["draw_curves"]
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 300, 150, 48, 22, 18
 _MAX_POINTS = 400
 _LOG_RATIO = 50.0
+_NAMES = {"kl": "KL", "tc": "TC", "topdis": "TopDis"}
 
 
 def draw_curves(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -50,7 +51,7 @@ def _panel(name: str, points: Sequence[tuple[int, float]]) -> str:
         f"{_TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - (y - low) / (high - low or 1)):.1f}"
         for (step, _), y in zip(points, heights, strict=True)
     )
-    title = html.escape(score_name(name) + (", log scale" if logarithmic else ""))
+    title = html.escape(_NAMES.get(name, score_name(name)) + (", log scale" if logarithmic else ""))
     floor = _HEIGHT - _BOTTOM
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{title}">'

@@ -29,6 +29,8 @@ from vae.networks.autoencoder import AutoEncoder
 __all__ = ["draw_latents", "latent_directions", "latent_labels"]
 
 _NUM_IMAGES = 4
+_NAMED_KL = 0.1
+"""Nats; a collapsed latent is not named after what little its means still tell."""
 _WALK = WalkSettings(extent=2.5, num_steps=9, batch_size=64)
 
 
@@ -94,7 +96,7 @@ def latent_labels(latents: Sequence[Latent]) -> list[DirectionLabel]:
     for place, latent in enumerate(latents):
         scores = {"KL": latent.kl}
         name = f"Latent {latent.index}"
-        if latent.factor is not None:
+        if latent.factor is not None and latent.kl >= _NAMED_KL:
             name += f" ({latent.factor})"
             scores["information"] = latent.shares[latent.factor]
         labels.append(DirectionLabel(index=place, name=name, scores=scores))
