@@ -1,0 +1,94 @@
+"""Seconds a step and memory of a search on a large generator of random weights, and what a run of 200 steps takes.
+
+    python benchmarks/discovery_scale.py --resolution 256 --threads 2
+    python benchmarks/discovery_scale.py --resolution 1024 --device cuda --precision mixed
+
+The generator has StyleGAN2's config-f widths; times do not depend on the weights. The span is that of the leading
+principal components, which costs next to nothing; the effect span takes as long as 1024 codes there and back, which
+is printed too. Steps after the first are timed, by the clock and by the processor: on a busy machine only the latter
+says what an idle one takes, which on one thread is the same.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+
+from ganspace_topdis.discovery import Discovery, DiscoverySettings
+from ganspace_topdis.discovery.span import effect_span
+from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes
+from ganspace_topdis.runs.progress import format_duration
+from stylegan2 import Generator
+from stylegan2.space import LatentSpace
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--resolution", type=int, default=256)
+    parser.add_argument("--features", type=int, default=16, help="block, px; 0 for images")
+    parser.add_argument("--directions", type=int, default=10)
+    parser.add_argument("--directions-per-step", type=int)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--micro-batch", type=int)
+    parser.add_argument("--method", default="topdis")
+    parser.add_argument("--steps", type=int, default=2, help="how many are timed")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("float32", "mixed"), default="float32")
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    device = choose_device(options.device)
+    generator = Generator(img_resolution=options.resolution).eval().requires_grad_(False).to(device)
+    space = LatentSpace(generator=generator, resolution=options.features or None)
+    settings = DiscoverySettings(
+        method=options.method,
+        num_directions=options.directions,
+        span="pca",
+        steps=200,
+        batch_size=options.batch_size,
+        directions_per_step=options.directions_per_step,
+        num_span_codes=2000,
+        micro_batch=options.micro_batch,
+        precision=options.precision,
+        compile=options.compile,
+    )
+    search = Discovery(space.features, space.sample_codes, settings, device=device)
+    print(f"{options.resolution} px, features at {options.features} px, {options.directions} directions, {device}")
+    print(f"micro-batch {search.micro_batch}")
+    seconds = [_timed(search.step, device) for _ in range(options.steps + 1)]
+    codes = space.sample_codes(2000, torch.Generator().manual_seed(0)).to(device)
+    probing, probing_cpu = _timed(lambda: _probe(space, codes, search.micro_batch), device)
+    a_step = sum(wall for wall, _ in seconds[1:]) / options.steps
+    total = 200 * a_step + 1024 / 64 * probing
+    print(f"first step {seconds[0][0]:.2f} s, each further {a_step:.2f} s; effect span {1024 / 64 * probing:.0f} s")
+    print(f"200 steps and the span: {format_duration(total)}")
+    if device.type == "cpu":
+        a_step, probing = sum(cpu for _, cpu in seconds[1:]) / options.steps, probing_cpu
+        print(f"by the processor: a step {a_step:.2f} s, span {16 * probing:.0f} s; 200 steps and the span: ", end="")
+        print(format_duration(200 * a_step + 16 * probing))
+    used = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory_bytes()
+    print(f"most memory held {0 if used is None else used / 1e9:.2f} GB")
+
+
+def _probe(space: LatentSpace, codes: torch.Tensor, micro_batch: int) -> None:
+    effect_span(
+        space.features, codes, size=1, rng=torch.Generator().manual_seed(0), num_probes=64, micro_batch=micro_batch
+    )
+
+
+def _timed(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Seconds by the clock and by the processor."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    since, since_cpu = time.monotonic(), time.process_time()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.monotonic() - since, time.process_time() - since_cpu
+
+
+if __name__ == "__main__":
+    main()
