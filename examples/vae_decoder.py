@@ -16,7 +16,7 @@ from ganspace_topdis.traversal.walks import walk
 from vae.training import load_trained
 
 
-def main(run_folder: str, steps: int = 100) -> None:
+def main(run_folder: str, steps: int = 40) -> None:
     """Find as many directions as the decoder's effect spectrum shows; print their scores; draw them."""
     trained = load_trained(run_folder)
 
@@ -28,7 +28,7 @@ def main(run_folder: str, steps: int = 100) -> None:
         """Codes (n, num_latents) of the prior."""
         return torch.randn(num_codes, trained.settings.num_latents, generator=rng)
 
-    directions = discover_directions(generate, sample_codes, steps=steps, num_span_codes=2000)
+    directions = discover_directions(generate, sample_codes, steps=steps, num_span_codes=2000, num_probes=128)
     for row in directions.score_table()["directions"]:
         scores = [f"{name} {row[name]:.2f}" for name in ("rtd_before", "rtd_after", "effect")]
         print(f"direction {row['index']}:", *scores)
