@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,29 +18,16 @@ from PIL import Image
 
 import cli
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.traversal.frames import to_uint8
 from ganspace_topdis.traversal.live.questions import FramesQuestion, FrameState
 from ganspace_topdis.traversal.names import read_names
-from stylegan2 import Generator, load, save
+from stylegan2 import load
 from stylegan2.commands.explore import open_server
 from stylegan2.commands.found import Found
 from stylegan2.commands.pictures import PictureOptions
 from stylegan2.space import LatentSpace
-
-FAST = [
-    "--steps",
-    "1",
-    "--num-span-codes",
-    "200",
-    "--batch-size",
-    "16",
-    "--picture-seeds",
-    "0",
-    "--frames",
-    "3",
-    "--mix",
-    "0",
-]
+from tests.stylegan2.commands.found_directions import write_found
 
 
 def run(*arguments: str) -> int:
@@ -51,11 +39,9 @@ def run(*arguments: str) -> int:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("explore")
-    torch.manual_seed(0)
-    generator = Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=2, channel_base=128, channel_max=16)
-    checkpoint = save(generator.eval(), folder / "small.safetensors")
-    assert run("discover", "--ckpt", str(checkpoint), "--out", str(folder / "run"), "--directions", "3", *FAST) == 0
-    return folder / "run"
+    ckpt, _, _ = write_found(folder)
+    write_json(folder / "config.json", {"command": "discover", "config": {"ckpt": str(ckpt)}})
+    return folder
 
 
 class Explorer:
@@ -66,8 +52,12 @@ class Explorer:
         self.process = subprocess.Popen(
             command, cwd=Path(cli.__file__).parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+    @cached_property
+    def url(self) -> str:
+        """The address, once the server answers."""
         assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
+        return self.process.stdout.readline().strip()
 
     def post(self, path: str, body: dict) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
@@ -148,7 +138,7 @@ def test_bad_input_is_one_line_and_the_right_exit_code(
 
 @pytest.mark.parametrize("space", ["z", "w", "s"])
 def test_the_server_draws_what_the_run_would_in_every_space(finished: Path, tmp_path: Path, space: str) -> None:
-    generator = load(finished.parent / "small.safetensors")
+    generator = load(finished / "small.safetensors")
     where = LatentSpace(generator=generator, name=space)
     axes = torch.eye(2, where.code_dim)
     directions = Directions(
@@ -168,6 +158,7 @@ def test_the_server_draws_what_the_run_would_in_every_space(finished: Path, tmp_
 
 def test_ctrl_c_while_an_image_is_being_drawn_ends_cleanly(finished: Path) -> None:
     explorer = Explorer(finished)
+    assert explorer.url.startswith("http://127.0.0.1:")
     states = [{"seed": seed, "shifts": {}} for seed in range(64)]
 
     def ask_for_more(number: int) -> None:
