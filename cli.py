@@ -100,7 +100,7 @@ def cli() -> None:
 @click.option("--divergence", type=click.Choice(["rtd", "rtd-lite"]), default="rtd", show_default=True)
 @click.option("--rtd-variant", type=click.Choice(["min", "max", "minmax"]), default="minmax", show_default=True)
 @click.option("--per-effect", is_flag=True, help="Lower RTD over the effect of the shift, not RTD.")
-@click.option("--learning-rate", type=float, default=0.05, show_default=True)
+@click.option("--learning-rate", type=float, default=0.1, show_default=True)
 @click.option("--num-span-codes", type=int, default=10_000, show_default=True, help="Codes the span is measured on.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--micro-batch", type=int, help="Images at a time: bounds the memory.  [default: as many as fit]")

@@ -59,7 +59,7 @@ class DiscoverySettings:
     variant: Variant = "minmax"
     per_effect: bool = False
     p: float = 1
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
     seed: int = 0
     num_span_codes: int = 10_000
     num_probes: int = 1024

@@ -11,7 +11,7 @@ SETTINGS = {"method": "reconstructor", "span": "identity", "batch_size": 32, "nu
 def test_hand_built_directions_are_recovered_better_than_by_a_random_start():
     generator = HandBuiltGenerator(seed=0, resolution=16)
     start = Discovery(generator, generator.sample_codes, DiscoverySettings(**SETTINGS)).directions()
-    found = discover_directions(generator, generator.sample_codes, steps=300, **SETTINGS)
+    found = discover_directions(generator, generator.sample_codes, steps=300, learning_rate=0.05, **SETTINGS)
     truth = generator.true_directions
     assert recovery(found.vectors, truth).mean > recovery(start.vectors, truth).mean + 0.05
 
