@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
@@ -11,7 +12,7 @@ from vae.evaluation.metrics import GROUPS_WITH_FACTORS
 from vae.topdis.settings import TopDisSettings
 from vae.training.settings import TrainSettings
 
-__all__ = ["faults_of_settings", "train_settings"]
+__all__ = ["data_root_for", "faults_of_settings", "train_settings"]
 
 _SET_BY_THE_SUITE = ("seed",)
 
@@ -41,6 +42,11 @@ def train_settings(settings: Mapping[str, Any], *, seed: int) -> TrainSettings:
     topdis = settings.get("topdis")
     term = None if topdis is None else TopDisSettings(**topdis)
     return TrainSettings(**{**settings, "topdis": term, "seed": seed})
+
+
+def data_root_for(settings: Mapping[str, Any], root: Path | None) -> Path | None:
+    """`root`, for a cell whose data set is read from files; None for one that is drawn."""
+    return root if info_of(str(settings.get("data", TrainSettings().data))).files else None
 
 
 def _unknown(what: str, given: Mapping[str, Any], kind: type, more: Sequence[str] = ()) -> list[str]:

@@ -13,7 +13,7 @@ from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.progress import Progress, format_duration
 from vae.data import open_data
-from vae.suite.checks import train_settings
+from vae.suite.checks import data_root_for, train_settings
 from vae.suite.grid import Cell, Grid
 from vae.suite.records import Setting
 from vae.suite.tables import setting_name
@@ -91,12 +91,13 @@ def _text(cost: SettingCost) -> str:
 
 def _cost(setting: Setting, cells: Sequence[Cell], device: str, data_root: Path | None) -> SettingCost:
     settings = train_settings(cells[0].settings, seed=cells[0].seed)
+    root = data_root_for(cells[0].settings, data_root)
     cost = SettingCost(setting=setting, num_cells=len(cells), steps=settings.steps, step_s=None)
     if settings.topdis is not None:  # the probe times the steps in which the term acts
         settings = replace(settings, topdis=replace(settings.topdis, delay=0))
     try:
         chosen = choose_device(device)
-        training = Training(settings, open_data(settings.data, root=data_root), device=chosen)
+        training = Training(settings, open_data(settings.data, root=root), device=chosen)
         for _ in range(_WARM_STEPS):
             training.step()
         start_s = time.perf_counter()

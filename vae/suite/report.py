@@ -121,7 +121,8 @@ def _missing(results: Results) -> str:
 
 def _facts(results: Results) -> str:
     finished = sum(record.state == "finished" for record in results.records)
-    return f"{finished} of {len(results.records)} cells finished; made by topdis-gan {results.version}."
+    facts = f"{finished} of {len(results.records)} cells finished; made by topdis-gan {results.version}."
+    return facts if results.axis is None else f"{facts} Intervals are not corrected for the number of comparisons."
 
 
 def _markdown(results: Results, tables: list[Table], plots: dict[str, bytes]) -> str:

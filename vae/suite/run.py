@@ -13,6 +13,7 @@ from ganspace_topdis.runs.lock import FolderLock
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.signals import Interrupt, StopRequestedError
 from vae.suite.cell import CellTask
+from vae.suite.checks import data_root_for
 from vae.suite.engine import Engine, EngineSettings, open_engine
 from vae.suite.folder import SuiteFolder
 from vae.suite.grid import Cell, Grid
@@ -122,6 +123,7 @@ def _survived(engine: Engine, orders: Sequence[WorkOrder]) -> Iterator[tuple[str
 
 
 def _order(folder: SuiteFolder, cell: Cell, engine: Engine, options: CellOptions) -> WorkOrder:
+    root = data_root_for(cell.settings, options.data_root)
     task = CellTask(
         folder=str(folder.cell_folder(cell).resolve()),
         settings=dict(cell.settings),
@@ -129,7 +131,7 @@ def _order(folder: SuiteFolder, cell: Cell, engine: Engine, options: CellOptions
         metrics=folder.grid.metrics,
         max_images=folder.grid.max_images,
         device=options.device,
-        data_root=None if options.data_root is None else str(options.data_root.resolve()),
+        data_root=None if root is None else str(root.resolve()),
         resident=options.resident,
         compiled=options.compiled,
         pictures=options.pictures,

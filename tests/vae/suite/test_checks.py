@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError
-from vae.suite.checks import faults_of_settings
+from vae.suite.checks import data_root_for, faults_of_settings
 from vae.suite.grid import parse_grid
 
 FAULTY = """
@@ -53,6 +55,11 @@ def test_two_faults_of_one_cell_are_both_named() -> None:
 def test_supervised_metrics_of_a_set_without_factors_are_a_fault_and_none_are_not() -> None:
     assert "celeba has no known factors, so mig" in faults_of_settings({"data": "celeba"}, ["mig", "unsupervised"])[0]
     assert faults_of_settings({"data": "celeba"}, None) == []
+
+
+def test_only_sets_that_are_read_from_files_get_the_data_root() -> None:
+    assert data_root_for({"data": "3dshapes:shape=2"}, Path("here")) == Path("here")
+    assert data_root_for({"data": "dsprites"}, Path("here")) is None
 
 
 def test_everything_wrong_with_a_grid_is_said_in_one_message() -> None:
