@@ -16,6 +16,7 @@ from collections.abc import Callable
 import torch
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
+from ganspace_topdis.discovery.memory import bytes_per_code
 from ganspace_topdis.discovery.span import effect_span
 from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes
 from ganspace_topdis.runs.progress import format_duration
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--micro-batch", type=int)
     parser.add_argument("--method", default="topdis")
-    parser.add_argument("--steps", type=int, default=2, help="how many are timed")
+    parser.add_argument("--steps", type=int, default=2, help="how many are timed; 0 for memory alone")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("float32", "mixed"), default="float32")
@@ -57,20 +58,28 @@ def main() -> None:
     )
     search = Discovery(space.features, space.sample_codes, settings, device=device)
     print(f"{options.resolution} px, features at {options.features} px, {options.directions} directions, {device}")
-    print(f"micro-batch {search.micro_batch}")
-    seconds = [_timed(search.step, device) for _ in range(options.steps + 1)]
     codes = space.sample_codes(2000, torch.Generator().manual_seed(0)).to(device)
+    kept_gb = bytes_per_code(space.features, codes) / 1e9
+    print(f"a code's graph keeps {kept_gb:.3g} GB; micro-batch {search.micro_batch}")
+    if options.steps:
+        _print_times(search, space, codes, options.steps, device)
+    used = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory_bytes()
+    print(f"most memory held {0 if used is None else used / 1e9:.2f} GB")
+
+
+def _print_times(
+    search: Discovery, space: LatentSpace, codes: torch.Tensor, num_steps: int, device: torch.device
+) -> None:
+    seconds = [_timed(search.step, device) for _ in range(num_steps + 1)]
     probing, probing_cpu = _timed(lambda: _probe(space, codes, search.micro_batch), device)
-    a_step = sum(wall for wall, _ in seconds[1:]) / options.steps
+    a_step = sum(wall for wall, _ in seconds[1:]) / num_steps
     total = 200 * a_step + 1024 / 64 * probing
     print(f"first step {seconds[0][0]:.2f} s, each further {a_step:.2f} s; effect span {1024 / 64 * probing:.0f} s")
     print(f"200 steps and the span: {format_duration(total)}")
     if device.type == "cpu":
-        a_step, probing = sum(cpu for _, cpu in seconds[1:]) / options.steps, probing_cpu
+        a_step, probing = sum(cpu for _, cpu in seconds[1:]) / num_steps, probing_cpu
         print(f"by the processor: a step {a_step:.2f} s, span {16 * probing:.0f} s; 200 steps and the span: ", end="")
         print(format_duration(200 * a_step + 16 * probing))
-    used = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory_bytes()
-    print(f"most memory held {0 if used is None else used / 1e9:.2f} GB")
 
 
 def _probe(space: LatentSpace, codes: torch.Tensor, micro_batch: int) -> None:
