@@ -80,7 +80,8 @@ def build() -> Kernels:
         build_directory=str(folder),
         is_python_module=False,
     )
-    return Kernels(ctypes.CDLL(path if isinstance(path, str) else str(folder / "topdis_gan_ops.so")))
+    library = path if isinstance(path, str) else folder / f"topdis_gan_ops{cpp_extension.LIB_EXT}"
+    return Kernels(ctypes.CDLL(str(library)))
 
 
 @functools.cache
