@@ -8,7 +8,8 @@ Generators of scenes come with a network that reads their factors; for another o
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,32 +121,31 @@ def _measured(
     options: ScoreOptions,
 ) -> Directions:
     """The directions with everything else that is asked for; what is not asked for stays as it was."""
-
-    def parts() -> Iterator[Scores]:
-        if network is not None:
-            yield _truth(space, directions, network)
-        if options.reconstructor and directions.num_directions > 1:
-            yield _reconstructor(space, directions)
-        if others:
-            yield _agreement(directions, others)
-        if options.labelled is not None:
-            yield _protocol(space, directions, options.labelled)
-
+    parts: list[Callable[[], Scores]] = []
+    if network is not None:
+        parts.append(partial(_truth, space, directions, network))
+    if options.reconstructor and directions.num_directions > 1:
+        parts.append(partial(_reconstructor, space, directions))
+    if others:
+        parts.append(partial(_agreement, directions, others))
+    if options.labelled is not None:
+        parts.append(partial(_protocol, space, directions, options.labelled))
     columns: dict[str, Any] = {}
     whole: dict[str, Any] = dict(directions.metadata.get("scores", {}))
     with ProgressReporter("score") as progress:
-        for done, (columns_of_part, whole_of_part) in enumerate(parts()):
+        for done, part in enumerate(parts):
+            columns_of_part, whole_of_part = part()
             columns |= columns_of_part
             whole |= whole_of_part
-            progress(done + 1, 4)
+            progress(done + 1, len(parts))
     return dataclasses.replace(directions, metadata={**directions.metadata, **columns, "scores": whole})
 
 
 def _other(run: Path, directions: Directions, path: Path) -> Directions:
-    """The directions of another run, which must be of the same checkpoint.
+    """The directions of another run, which must be of the same checkpoint and space.
 
     Raises:
-        CheckpointError: it holds no directions, or those of another checkpoint.
+        CheckpointError: it holds no directions, or those of another checkpoint or space.
         InvalidArgumentError: it is the run itself.
     """
     if path.resolve() == run.resolve():
@@ -153,6 +153,8 @@ def _other(run: Path, directions: Directions, path: Path) -> Directions:
     other = Directions.load(path)
     if other.metadata.get("checkpoint_sha256") != directions.metadata.get("checkpoint_sha256"):
         raise CheckpointError(f"--agree-with {path} holds directions of another checkpoint; give runs of the same one")
+    if other.metadata.get("space") != directions.metadata.get("space"):
+        raise CheckpointError(f"--agree-with {path} holds directions of another space; give runs in the same one")
     return other
 
 
