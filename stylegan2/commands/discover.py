@@ -74,6 +74,8 @@ class DiscoverOptions:
     def __post_init__(self) -> None:
         if self.noise_mode == "random":
             raise InvalidArgumentError("--noise is 'random', which changes features by itself; allowed are const, none")
+        if self.search.compile and self.space == "s":
+            raise InvalidArgumentError("--compile is not for --space s, whose channels are put in layer by layer")
         if "sefa" in (self.closed_form, self.refine) and self.space != "w":
             raise InvalidArgumentError(f"sefa reads the weights that take w, --space is {self.space}; give --space w")
         if self.closed_form is not None and self.refine is not None:

@@ -66,6 +66,7 @@ def test_layers_reach_the_file_and_only_they_were_searched(ckpt, tmp_path):
         ({"refine": "nowhere"}, "--refine is 'nowhere'"),
         ({"noise_mode": "random"}, "--noise is 'random'"),
         ({"search": dataclasses.replace(SEARCH, precision="mixed")}, "--precision is 'mixed'"),
+        ({"search": dataclasses.replace(SEARCH, compile=True), "space": "s"}, "--compile is not for --space s"),
         ({"space": "z", "layers": "0-1"}, "a code z has none"),
     ],
 )
