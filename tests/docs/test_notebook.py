@@ -20,7 +20,7 @@ def stored() -> Any:
 def kinds(notebook: Any) -> list[list[str]]:
     """For each code cell what it showed: pictures, tables, text."""
     return [
-        sorted(kind for output in cell.outputs for kind in output.get("data", {"text/plain": ""}))
+        sorted({kind for output in cell.outputs for kind in output.get("data", {"text/plain": ""})})
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]

@@ -90,6 +90,8 @@ class Browser:
 
     def open(self, page: Path | str, width_px: int = 1280, height_px: int = 900) -> None:
         """Open an address, or a local file by its file:// address, and wait until it is loaded."""
+        self.send("Page.navigate", url="about:blank")  # ends what the page before still asks for
+        self.wait_for("location.href === 'about:blank' && document.readyState === 'complete'")
         self.events.clear()
         self.resize(width_px, height_px)
         self.send("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())

@@ -221,10 +221,11 @@ def test_settings_are_checked_when_they_are_made(wrong: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def page(browser: Any, server: LiveServer) -> Any:
+def page(browser: Any, server: LiveServer) -> Iterator[Any]:
     browser.open(server.url)
     browser.wait_for("document.getElementById('view').dataset.shown")
-    return browser
+    yield browser
+    browser.open("about:blank")
 
 
 def shows(page: Any, seed: int, shifts: dict[str, float], psi: float = 1.0, layers: Any = (0, 1, 2, 3)) -> None:
