@@ -18,8 +18,9 @@ from ganspace_topdis.errors import InvalidArgumentError
 __all__ = ["gaussian_shift", "shift_values"]
 
 _MARGIN = 0.01
-"""Distance of F(z) + C to 0 and 1 below which a row is dropped. The slope dz'/dz = phi(z) / phi(z') blows up there: at
-C = 1/8 it is 7 at this margin, but 60 at 0.001 and 40,000 at 1e-6, and one such row throws a training off its course."""
+"""Distance of F(z) + C to 0 and 1 below which a row is dropped. The slope dz'/dz = phi(z) / phi(z') blows up there:
+at C = 1/8 it is 7 at this margin, but 60 at 0.001 and 40,000 at 1e-6, and one such row throws a training off its
+course."""
 
 
 def gaussian_shift(
