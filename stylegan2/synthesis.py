@@ -31,11 +31,12 @@ class SynthesisLayer(nn.Module):
     """One modulated 3x3 convolution with noise, bias and leaky ReLU: (B, I, r, r) to (B, O, r', r')."""
 
     noise_const: Tensor
+    resample_filter: Tensor
 
     def __init__(self, in_channels: int, out_channels: int, resolution: int, config: GeneratorConfig, *, up: bool):
         super().__init__()
         self.resolution, self.up, self.use_noise = resolution, up, config.use_noise
-        self.conv_clamp, self.taps = config.conv_clamp, config.resample_taps
+        self.conv_clamp = config.conv_clamp
         self.affine = FullyConnected(config.w_dim, in_channels, bias_init=1.0)
         self.weight = nn.Parameter(standard_normal(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
@@ -51,7 +52,7 @@ class SynthesisLayer(nn.Module):
         if x.dtype == torch.float16:
             weight, styles = within_half_range(weight, styles)
         scale = demodulation(weight, styles)
-        x = convolve_up(x, weight, styles, self.taps) if self.up else convolve(x, weight, styles)
+        x = convolve_up(x, weight, styles, self.resample_filter) if self.up else convolve(x, weight, styles)
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
         options = {"slope": LEAKY_SLOPE, "gain": LEAKY_GAIN * gain}
         return scaled_bias_act(x, scale, self.bias, self._noise(x, noise_mode), **options, clamp=clamp)
@@ -87,16 +88,17 @@ class ToRGB(nn.Module):
 class Shortcut(nn.Module):
     """The 1x1 convolution beside a "resnet" block, upsampling by two."""
 
+    resample_filter: Tensor
+
     def __init__(self, in_channels: int, out_channels: int, config: GeneratorConfig):
         super().__init__()
-        self.taps = config.resample_taps
         self.weight = nn.Parameter(standard_normal(out_channels, in_channels, 1, 1))
         self.weight_gain = 1 / math.sqrt(in_channels)
         self.register_buffer("resample_filter", outer_filter(config.resample_taps))
 
     def forward(self, x: Tensor, gain: float) -> Tensor:
         """(B, I, r, r) to (B, O, 2r, 2r)."""
-        return upsample_image(F.conv2d(x, (self.weight * (self.weight_gain * gain)).to(x.dtype)), self.taps)
+        return upsample_image(F.conv2d(x, (self.weight * (self.weight_gain * gain)).to(x.dtype)), self.resample_filter)
 
 
 class SynthesisBlock(nn.Module):
@@ -106,9 +108,11 @@ class SynthesisBlock(nn.Module):
         num_conv: styles that its convolutions take, 1 at 4 px and 2 above.
     """
 
+    resample_filter: Tensor
+
     def __init__(self, in_channels: int, out_channels: int, resolution: int, config: GeneratorConfig):
         super().__init__()
-        self.resolution, self.architecture, self.taps = resolution, config.architecture, config.resample_taps
+        self.resolution, self.architecture = resolution, config.architecture
         self.num_conv = 1 if in_channels == 0 else 2
         self.runs_in_half = resolution >= max(8, 2 * config.img_resolution // 2**config.num_fp16_res)
         self.register_buffer("resample_filter", outer_filter(config.resample_taps))
@@ -142,7 +146,7 @@ class SynthesisBlock(nn.Module):
 
     def image(self, x: Tensor, w: Tensor, below: Tensor | None) -> Tensor | None:
         """The image so far: this block's, added to the upsampled image `below`; None where there is none yet."""
-        above = None if below is None else upsample_image(below, self.taps)
+        above = None if below is None else upsample_image(below, self.resample_filter)
         if not self.has_image:
             return above
         image = self.torgb(x, w)

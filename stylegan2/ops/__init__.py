@@ -1,1 +1,1 @@
-"""The operations of the generator, in plain torch: filters and modulated convolutions."""
+"""The operations of the generator: in plain torch, and two of them compiled for GPUs."""

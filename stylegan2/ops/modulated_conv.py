@@ -6,8 +6,6 @@ Both commute with the convolution, so the activations are scaled before it and a
 a matrix product: d_b = (s_b^2 . sum_k w^2 + 1e-8)^-1/2. The kernels of the samples are never built.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -46,10 +44,10 @@ def convolve(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
     return F.conv2d(_scaled(x, styles), weight.to(x.dtype), padding=weight.shape[-1] // 2)
 
 
-def convolve_up(x: Tensor, weight: Tensor, styles: Tensor, taps: Sequence[float]) -> Tensor:
-    """As `convolve`, doubling height and width: a transposed convolution, then the low-pass filter with gain 4."""
+def convolve_up(x: Tensor, weight: Tensor, styles: Tensor, fir: Tensor) -> Tensor:
+    """As `convolve`, doubling height and width: a transposed convolution, then the filter `fir` (4, 4) with gain 4."""
     x = F.conv_transpose2d(_scaled(x, styles), weight.transpose(0, 1).to(x.dtype), stride=2)
-    return filter_image(x, taps, gain=4.0)
+    return filter_image(x, fir, gain=4.0)
 
 
 def _scaled(x: Tensor, styles: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def test_doubling_equals_a_transposed_convolution_and_a_filter(layer):
     doubled = torch.cat([F.conv_transpose2d(x[[b]], kernels[b], stride=2) for b in range(3)])
     fir = (4 * outer_filter(TAPS)).double().expand(5, 1, 4, 4)
     expected = F.conv2d(F.pad(doubled, (1, 1, 1, 1)), fir, groups=5)
-    torch.testing.assert_close(convolve_up(x, weight, styles, TAPS), expected)
+    torch.testing.assert_close(convolve_up(x, weight, styles, outer_filter(TAPS)), expected)
 
 
 def test_demodulation_gives_every_output_channel_unit_expected_variance(layer):
