@@ -7,7 +7,7 @@ edited.npy holds the moved codes in the form that they were given in: in w one s
 
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_bytes, write_json
 from ganspace_topdis.traversal.frames import to_uint8
-from ganspace_topdis.traversal.grid import encode_png
+from ganspace_topdis.traversal.grid import cell_size, encode_png, resize_frame
 from stylegan2.commands.found import make_folder, open_found
 from stylegan2.commands.pictures import names_of
 from stylegan2.latents import fit_latents, read_latents
@@ -30,7 +30,7 @@ from stylegan2.space import LatentSpace, NoiseMode
 __all__ = ["EditOptions", "edit", "parse_amounts"]
 
 _LARGEST_AMOUNT = 100.0
-_GAP_PX = 4
+_GAP_PX = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -173,14 +173,18 @@ def _draw(folder: Path, space: LatentSpace, before: Tensor, after: Tensor, batch
             for pair in zip(to_uint8(space.images(codes)), to_uint8(space.images(moved)), strict=True):
                 written.append(write_bytes(folder / f"edited_{len(pairs):02d}.png", encode_png(_picture(pair[1]))))
                 pairs.append(pair)
-    rows = [_beside(*pair) for pair in pairs]
-    sheet = np.concatenate([np.pad(row, ((0, _GAP_PX), (0, 0), (0, 0)), constant_values=255) for row in rows])
-    return [write_bytes(folder / "before_after.png", encode_png(_picture(sheet[:-_GAP_PX]))), *written]
+    return [write_bytes(folder / "before_after.png", encode_png(_sheet(pairs))), *written]
 
 
-def _beside(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    gap = np.full((len(before), _GAP_PX, before.shape[2]), 255, np.uint8)
-    return np.concatenate([before, gap, after], axis=1)
+def _sheet(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Image.Image:
+    """A row a code: before, after; small images enlarged without smoothing."""
+    width, height = cell_size(*pairs[0][0].shape[:2])
+    sheet = Image.new("RGB", (2 * width + _GAP_PX, len(pairs) * (height + _GAP_PX) - _GAP_PX), "white")
+    for row, pair in enumerate(pairs):
+        for column, frame in enumerate(pair):
+            place = column * (width + _GAP_PX), row * (height + _GAP_PX)
+            sheet.paste(resize_frame(frame, (width, height)), place)
+    return sheet
 
 
 def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
