@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, Literal, get_args
 
 import torch
+import torch._functorch.config
 
 from ganspace_topdis.errors import InvalidArgumentError
 from vae.networks.autoencoder import AutoEncoder
@@ -30,6 +31,8 @@ def prepare(model: AutoEncoder, *, device: torch.device, precision: Precision, c
     if compiled == "cuda-graphs" and device.type != "cuda":
         raise InvalidArgumentError("compile is 'cuda-graphs', but the device is no CUDA card; choose default or none")
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compiled != "none":
+        torch._functorch.config.donated_buffer = False  # a step differentiates some of its terms one by one
     for name in ("encode", "decode"):
         function = getattr(model, name)
         if compiled != "none":

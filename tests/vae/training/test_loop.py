@@ -128,6 +128,7 @@ def test_a_companion_without_topdis_sees_the_same_batches_and_noise(tiny):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
 def test_compiled_networks_give_the_same_losses(tiny):
     plain, compiled = (take(Training(settings(topdis="topdis"), tiny, compiled=c), 3) for c in ("none", "default"))
     for expected, found in zip(plain, compiled, strict=True):
