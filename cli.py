@@ -299,8 +299,8 @@ def compare(context: click.Context, *, dry_run: bool, as_json: bool, runs: tuple
         return
     names = list(dict.fromkeys(name for row in found["runs"] for name in row["means"]))
     click.echo(f"{'run':>24}  " + "  ".join(f"{name.replace('_', ' '):>10}" for name in (*names, "matched")))
-    for row in found["runs"]:
-        cells = [*(row["means"].get(name) for name in names), row["images"]["mean"]]
+    for place, row in enumerate(found["runs"]):
+        cells = [*(row["means"].get(name) for name in names), row["images"]["mean"] if place else None]
         click.echo(f"{row['run']:>24}  " + "  ".join(map(_cell, cells)))
     _print_paths(written, as_json=False)
 
