@@ -46,7 +46,7 @@ class SynthesisLayer(nn.Module):
             self.noise_strength = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str, gain: float = 1.0) -> Tensor:
-        """Apply the layer to x with styles w (B, w_dim); `gain` scales what comes out. x is overwritten at times."""
+        """Apply the layer to x with styles w (B, w_dim); `gain` scales what comes out."""
         weight: Tensor = self.weight
         styles = self.affine(w)
         if x.dtype == torch.float16:

@@ -58,7 +58,7 @@ def scaled_bias_act(
     Where no gradient is kept x itself is overwritten: fresh memory costs a CPU more than the arithmetic.
     """
     kernels = kernels_for(x)
-    out = None if torch.is_grad_enabled() else x
+    out = None if torch.is_grad_enabled() or torch.compiler.is_compiling() else x
     factor = 1.0 if kernels else gain  # leaky ReLU is homogeneous: plain torch saves a pass by scaling before it
     scale = (scale * factor).to(x.dtype)[:, :, None, None]
     if kernels is None:

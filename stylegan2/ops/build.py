@@ -37,12 +37,10 @@ def kernels_for(x: Tensor) -> Kernels | None:
         InvalidArgumentError: TOPDIS_CUDA_OPS is none of its values.
         MissingDependencyError: TOPDIS_CUDA_OPS is "require", and they cannot be used.
     """
+    if torch.compiler.is_compiling() or x.dtype not in TYPES:
+        return None
     mode = _mode()
-    if mode == "off" or (mode == "auto" and not x.is_cuda):
-        return None
-    if x.dtype not in TYPES or torch.compiler.is_compiling():
-        return None
-    return kernels()
+    return None if mode == "off" or (mode == "auto" and not x.is_cuda) else kernels()
 
 
 def kernels() -> Kernels | None:
