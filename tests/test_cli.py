@@ -88,6 +88,36 @@ def test_traverse_draws_the_named_direction(finished, picture_format, capsys, tm
     assert Path(path).stat().st_size > 0
 
 
+def test_edit_takes_codes_of_a_file_and_prints_what_it_wrote(finished, tmp_path, capsys):
+    np.save(tmp_path / "photo.npy", np.zeros((6, 8)))
+    options = ["--latents", str(tmp_path / "photo.npy"), "--set", "1=+2,0=-1", "--layers", "coarse"]
+    assert run("edit", "--directions", str(finished), *options, "--out", str(tmp_path / "out")) == 0
+    assert Path(capsys.readouterr().out.split()[0]).name == "edited.npy"
+    assert run("edit", "--directions", str(finished), "--seeds", "1", "--set", "9=1") == 2
+    assert "there are 0 to 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"), [("npy", "direction_00.npy"), ("rosinality", "factor.pt"), ("json", "d.json")]
+)
+def test_export_writes_what_other_programs_read(finished, tmp_path, capsys, kind, first):
+    out = tmp_path if kind == "npy" else tmp_path / first
+    assert run("export", str(finished), "--to", kind, "--out", str(out)) == 0
+    assert Path(capsys.readouterr().out.split()[0]).name == first
+
+
+def test_compare_puts_runs_side_by_side(checkpoint, finished, tmp_path, capsys):
+    other = tmp_path / "sefa"
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(other), "--method", "sefa", *FAST) == 0
+    capsys.readouterr()
+    assert run("compare", str(finished), str(other), "--steps", "3", "--out", str(tmp_path / "out")) == 0
+    table = capsys.readouterr().out
+    assert "sefa" in table
+    assert "comparison.html" in table
+    assert run("compare", str(finished)) == 2
+    assert "two or more" in capsys.readouterr().err
+
+
 def test_score_without_known_factors_says_what_would_work(finished, capsys):
     assert run("score", str(finished), "--truth") == 2
     assert "--factors" in capsys.readouterr().err
