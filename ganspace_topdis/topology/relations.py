@@ -1,0 +1,250 @@
+# mypy: disable-error-code="import-untyped, call-arg, arg-type, assignment, var-annotated, return-value"
+"""The relations among a matrix's edges: one for each further component of an edge's lune (docs/rtd.md, Lemma 2).
+
+Edges are walked in increasing order. Each point keeps the set of its neighbours so far, so a lune is the AND of two.
+Points take places in the order of their distance from the most central one, the hub: what it is joined to is then
+always the first so many places, and a lune without a place beyond these is connected.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganspace_topdis.topology.edges import grown, radix_sort, sorted_edges
+from ganspace_topdis.topology.words import ALL, ONE, allocating, lean, trailing_zeros
+
+__all__ = ["central_point", "relations_between", "start_of_walk"]
+
+
+@lean
+def central_point(V: NDArray) -> tuple[int, int]:
+    """The point whose farthest distance is least, and that distance, the enclosing radius."""
+    n = V.shape[0]
+    hub, radius = 0, ~V.dtype.type(0)
+    for i in range(n):
+        farthest = V[i, 0]
+        for j in range(n):
+            farthest = max(farthest, V[i, j])
+        if farthest < radius:
+            hub, radius = i, farthest
+    return hub, radius
+
+
+@allocating
+def start_of_walk(V: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """The points in order of their distance from the most central one, their places in it, and no edges."""
+    n = V.shape[0]
+    hub = central_point(V)[0]
+    keys, points = np.empty(n, V.dtype), np.empty(n, np.uint32)
+    keys[0], points[0] = 0, hub
+    for a in range(1, n):
+        points[a] = a - 1 if a <= hub else a
+        keys[a] = V[hub, points[a]]
+    points = radix_sort(keys, points)[1]
+    places = np.empty(n, np.uint32)
+    adjacency = np.zeros((n, (n + 63) // 64), np.uint64)
+    for a in range(n):
+        places[points[a]] = a
+        adjacency[a, a >> 6] = ONE << np.uint64(a & 63)
+    return points, places, adjacency
+
+
+@allocating
+def relations_between(V: NDArray, low: int, high: int, points: NDArray, places: NDArray, adjacency: NDArray) -> NDArray:
+    """The relations at V's edges of lengths from `low` to `high`, in their order."""
+    edges = sorted_edges(V, low, high)
+    relations = np.empty(128 + 4 * V.shape[0], np.int64)
+    left, reached = np.empty_like(adjacency[0]), np.empty_like(adjacency[0])
+    done, count = 0, 0
+    while done < edges.size:
+        if count + V.shape[0] > relations.size - 64:
+            relations = grown(relations)
+        if adjacency.shape[1] == 1:
+            done, count = walk_one_word(edges, done, points, places, adjacency, relations, count)
+        else:
+            done, count = walk(edges, done, points, places, adjacency, left, reached, relations, count)
+    return relations[:count]
+
+
+@lean
+def walk(
+    edges: NDArray,
+    done: int,
+    points: NDArray,
+    places: NDArray,
+    adjacency: NDArray,
+    left: NDArray,
+    reached: NDArray,
+    relations: NDArray,
+    count: int,
+) -> tuple[int, int]:
+    """Append the relations at edges[done:], in their order, to the first `count`, packed as edge << 32 | k << 16 | m.
+
+    Returns how many edges are done, not all if there may be no room, and the new number of relations.
+    adjacency: for each place the set of places joined to it by shorter edges, and itself; it is brought forward.
+    The places joined to place 0, the hub, are always the first so many.
+    """
+    n, words = adjacency.shape
+    num_joined = 0
+    while num_joined < n and adjacency[0, num_joined >> 6] >> np.uint64(num_joined & 63) & ONE != 0:
+        num_joined += 1
+    for a in range(done, edges.size):
+        if count + n > relations.size:
+            return a, count
+        e = edges[a]
+        i, j = np.int64(places[e >> 16]), np.int64(places[e & 0xFFFF])
+        some = ONE
+        k = -1
+        if min(i, j) == 0:
+            num_joined += 1
+        elif max(i, j) < num_joined:
+            k, some = 0, beyond_hub(adjacency, i, j, num_joined)
+        if k < 0:
+            k = first_common(adjacency, i, j)
+            if k >= 0:
+                some = np.uint64(0)
+                for w in range(words):
+                    some |= adjacency[i, w] & adjacency[j, w] & ~adjacency[k, w]
+        if k >= 0 and some != 0:
+            for w in range(words):
+                common = adjacency[i, w] & adjacency[j, w]
+                left[w] = common & ~adjacency[k, w]
+                reached[w] = common & adjacency[k, w]
+            if sweep(adjacency, left, reached):
+                for w in range(words):
+                    reached[w] = adjacency[i, w] & adjacency[j, w] & ~left[w]
+                reach(adjacency, left, reached)
+                m = first_of(left)
+                while m >= 0:
+                    relations[count] = np.int64(e) << 32 | np.int64(points[k]) << 16 | np.int64(points[m])
+                    count += 1
+                    for w in range(words):
+                        reached[w] = left[w] & adjacency[m, w]
+                        left[w] ^= reached[w]
+                    reach(adjacency, left, reached)
+                    m = first_of(left)
+        adjacency[i, j >> 6] |= ONE << np.uint64(j & 63)
+        adjacency[j, i >> 6] |= ONE << np.uint64(i & 63)
+    return edges.size, count
+
+
+@lean
+def beyond_hub(adjacency: NDArray, i: int, j: int, num_joined: int) -> int:
+    """A word that is zero if all common neighbours of places i and j are joined to the hub."""
+    w = num_joined >> 6
+    if w == adjacency.shape[1]:
+        return np.uint64(0)
+    some = adjacency[i, w] & adjacency[j, w] & (ALL << np.uint64(num_joined & 63))
+    for u in range(w + 1, adjacency.shape[1]):
+        some |= adjacency[i, u] & adjacency[j, u]
+    return some
+
+
+@lean
+def first_common(adjacency: NDArray, i: int, j: int) -> int:
+    """The first common neighbour of places i and j, or -1."""
+    for w in range(adjacency.shape[1]):
+        common = adjacency[i, w] & adjacency[j, w]
+        if common != 0:
+            return w * 64 + trailing_zeros(common)
+    return -1
+
+
+@lean
+def first_of(places: NDArray) -> int:
+    """The first place in a set, or -1."""
+    for w in range(places.size):
+        if places[w] != 0:
+            return w * 64 + trailing_zeros(places[w])
+    return -1
+
+
+@lean
+def sweep(adjacency: NDArray, left: NDArray, reached: NDArray) -> bool:
+    """Remove from `left` the points of the lune seen at once to be connected to `reached`; whether any remain.
+
+    A point joined to `reached` goes, with its neighbours. `reached` itself does not grow, so that a point which is
+    connected only by a longer path may remain: `reach` decides about these few.
+    """
+    words = left.size
+    stuck = False
+    for w in range(words):
+        todo = left[w]
+        while todo != 0:
+            r = w * 64 + trailing_zeros(todo)
+            todo &= todo - ONE
+            hit = False
+            for u in range(words):
+                if adjacency[r, u] & reached[u] != 0:
+                    hit = True
+                    break
+            if hit:
+                for u in range(words):
+                    left[u] &= ~adjacency[r, u]
+                todo &= left[w]
+            else:
+                stuck = True
+    return stuck
+
+
+@lean
+def reach(adjacency: NDArray, left: NDArray, reached: NDArray) -> None:
+    """Move from `left` to `reached` every point of the lune that is connected to `reached` within the lune.
+
+    `reached` must be a union of closed neighbourhoods (within the lune), which it stays.
+    """
+    words = left.size
+    progress = True
+    while progress:
+        progress = False
+        for w in range(words):
+            todo = left[w]
+            while todo != 0:
+                r = w * 64 + trailing_zeros(todo)
+                todo &= todo - ONE
+                hit = False
+                for u in range(words):
+                    if adjacency[r, u] & reached[u] != 0:
+                        hit = True
+                        break
+                if hit:
+                    progress = True
+                    for u in range(words):
+                        met = left[u] & adjacency[r, u]
+                        left[u] ^= met
+                        reached[u] |= met
+                    todo &= left[w]
+
+
+@lean
+def walk_one_word(
+    edges: NDArray, done: int, points: NDArray, places: NDArray, adjacency: NDArray, relations: NDArray, count: int
+) -> tuple[int, int]:
+    """`walk` for at most 64 points, where a set of points is one word."""
+    for a in range(done, edges.size):
+        if count + 64 > relations.size:
+            return a, count
+        e = edges[a]
+        i, j = np.int64(places[e >> 16]), np.int64(places[e & 0xFFFF])
+        left = adjacency[i, 0] & adjacency[j, 0]
+        first = -1
+        while left != 0:
+            k = trailing_zeros(left)
+            if first < 0:
+                first = k
+            else:
+                relations[count] = np.int64(e) << 32 | np.int64(points[first]) << 16 | np.int64(points[k])
+                count += 1
+            reached = left & adjacency[k, 0]
+            left ^= reached
+            todo = left
+            while todo != 0:
+                r = trailing_zeros(todo)
+                todo &= todo - ONE
+                if adjacency[r, 0] & reached != 0:
+                    met = left & adjacency[r, 0]
+                    left ^= met
+                    reached |= met
+                    todo = left
+        adjacency[i, 0] |= ONE << np.uint64(j)
+        adjacency[j, 0] |= ONE << np.uint64(i)
+    return edges.size, count
