@@ -43,7 +43,7 @@ Cell = dict[str, float]
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rungs", nargs="*", default=list(RUNGS), choices=[*RUNGS, []], help="all by default")
+    parser.add_argument("rungs", nargs="*", metavar="RUNG", help=f"{', '.join(RUNGS)}; all by default")
     parser.add_argument("--methods", default=",".join(METHODS), help="names, with commas")
     parser.add_argument("--seeds", default="0-4")
     parser.add_argument(
@@ -53,7 +53,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of the results")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     options = parser.parse_args(argv)
+    options.rungs = options.rungs or list(RUNGS)
     options.methods = options.methods.split(",")
+    for unknown in {*options.rungs} - {*RUNGS} | {*options.methods} - {*METHODS}:
+        parser.error(f"{unknown!r} is neither a rung ({', '.join(RUNGS)}) nor a method ({', '.join(METHODS)})")
     options.seeds = parse_numbers(options.seeds, option="--seeds")
     return options
 

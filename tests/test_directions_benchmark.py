@@ -33,6 +33,14 @@ def test_the_table_leaves_what_was_not_measured_empty(tmp_path: Path, capsys: py
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_all_rungs_are_taken_and_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert directions.arguments([]).rungs == list(directions.RUNGS)
+    for wrong in (["hand-made"], ["scenes", "--methods", "topdis,sofa"]):
+        with pytest.raises(SystemExit):
+            directions.arguments(wrong)
+        assert wrong[-1].split(",")[-1] in capsys.readouterr().err
+
+
 def test_the_best_method_is_bold_and_the_oracle_is_none() -> None:
     cells = {"sefa": [{"share": 0.3}, {"share": 0.4}], "topdis": [{"share": 0.6}], "oracle": [{"share": 0.9}]}
     rows = directions.table({"scenes": cells}).splitlines()[2:]
