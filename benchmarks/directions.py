@@ -101,29 +101,32 @@ def read(options: argparse.Namespace, rung: Rung) -> dict[str, list[Cell]]:
     return found
 
 
-def table(results: dict[str, dict[str, list[Cell]]]) -> str:
-    """Markdown: a row a method, and a column a score of a rung."""
+def table(results: dict[str, dict[str, list[Cell]]], num_seeds: int) -> str:
+    """Markdown: a row a method, and a column a score of a rung; fewer seeds than `num_seeds` are counted in brackets."""
     columns = [column for column in COLUMNS if column[0] in results]
-    written = [_column(results[rung], score) for rung, score, _ in columns]
+    written = [_column(results[rung], score, num_seeds) for rung, score, _ in columns]
     methods = [method for method in METHODS if any(method in cells for cells in results.values())]
     lines = [f"| method | {' | '.join(title for *_, title in columns)} |", f"|---|{'---|' * len(columns)}"]
     lines += [f"| {method} | {' | '.join(column.get(method, '') for column in written)} |" for method in methods]
     return "\n".join(lines)
 
 
-def _column(cells: dict[str, list[Cell]], score: str) -> dict[str, str]:
+def _column(cells: dict[str, list[Cell]], score: str, num_seeds: int) -> dict[str, str]:
     values = {method: [each[score] for each in rows if score in each] for method, rows in cells.items()}
     values = {method: each for method, each in values.items() if each}
     if score == "seconds":
         return {method: f"{_mean(each):.0f}" for method, each in values.items()}
     methods = [method for method in values if method != "oracle"]
     best = max(methods, key=lambda method: _mean(values[method]), default=None)
-    return {method: _cell(each, bold=method == best) for method, each in values.items()}
+    return {method: _cell(each, num_seeds, bold=method == best) for method, each in values.items()}
 
 
-def _cell(values: Sequence[float], *, bold: bool) -> str:
-    spread = torch.tensor(values).std().item() if len(values) > 1 else 0.0
-    text = f"{_mean(values):.3f} ± {spread:.3f}"
+def _cell(values: Sequence[float], num_seeds: int, *, bold: bool) -> str:
+    text = f"{_mean(values):.3f}"
+    if len(values) > 1:
+        text += f" ± {torch.tensor(values).std().item():.3f}"
+    if len(values) < num_seeds:
+        text += f" ({len(values)})"
     return f"**{text}**" if bold else text
 
 
@@ -141,7 +144,7 @@ def main(argv: list[str] | None = None) -> None:
             measure(options, rung)
         if cells := read(options, rung):
             results[name] = cells
-    print(table(results))
+    print(table(results, len(options.seeds)))
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ def test_a_cell_is_measured_once_and_read_from_then_on(tmp_path: Path, capsys: p
     assert "| random |" in first.out
 
 
-def test_the_table_leaves_what_was_not_measured_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_says_what_was_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = directions.path_of(tmp_path, HandBuilt(), "random", 1, 1)
     path.write_text(json.dumps({"cos": 0.5}))
     directions.main([*CHEAP, "--cells", str(tmp_path), "--table"])
-    assert capsys.readouterr().out.splitlines()[2:] == ["| random | **0.500 ± 0.000** |  |"]
+    assert capsys.readouterr().out.splitlines()[2:] == ["| random | **0.500 (1)** |  |"]
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -43,8 +43,8 @@ def test_all_rungs_are_taken_and_unknown_names_are_refused(capsys: pytest.Captur
 
 def test_the_best_method_is_bold_and_the_oracle_is_none() -> None:
     cells = {"sefa": [{"share": 0.3}, {"share": 0.4}], "topdis": [{"share": 0.6}], "oracle": [{"share": 0.9}]}
-    rows = directions.table({"scenes": cells}).splitlines()[2:]
-    assert [row.split(" | ")[1] for row in rows] == ["0.350 ± 0.071", "**0.600 ± 0.000**", "0.900 ± 0.000"]
+    rows = directions.table({"scenes": cells}, 2).splitlines()[2:]
+    assert [row.split(" | ")[1] for row in rows] == ["0.350 ± 0.071", "**0.600 (1)**", "0.900 (1)"]
 
 
 def test_the_seed_turns_the_hand_built_truth() -> None:
