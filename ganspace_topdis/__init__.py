@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ganspace_topdis.discovery import Discovery, DiscoverySettings, discover_directions
     from ganspace_topdis.latent import Directions, gaussian_shift, orthogonalize_gradient
-    from ganspace_topdis.topology import CrossBarcode, RTDLoss, cross_barcode, rtd, rtd_lite
+    from ganspace_topdis.topology import CrossBarcode, RTDLoss, cross_barcode, rtd, rtd_lite, rtd_score
+    from ganspace_topdis.traversal.walks import walk
 
 __all__ = [
     "CrossBarcode",
@@ -23,11 +24,13 @@ __all__ = [
     "orthogonalize_gradient",
     "rtd",
     "rtd_lite",
+    "rtd_score",
+    "walk",
 ]
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("topology", "latent", "discovery")
+_PACKAGES = ("topology", "latent", "discovery", "traversal.walks")
 
 
 def __getattr__(name: str) -> Any:
