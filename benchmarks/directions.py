@@ -102,7 +102,7 @@ def read(options: argparse.Namespace, rung: Rung) -> dict[str, list[Cell]]:
 
 
 def table(results: dict[str, dict[str, list[Cell]]], num_seeds: int) -> str:
-    """Markdown: a row a method, and a column a score of a rung; fewer seeds than `num_seeds` are counted in brackets."""
+    """Markdown: a row a method, a column a score of a rung; fewer seeds than `num_seeds` are counted in brackets."""
     columns = [column for column in COLUMNS if column[0] in results]
     written = [_column(results[rung], score, num_seeds) for rung, score, _ in columns]
     methods = [method for method in METHODS if any(method in cells for cells in results.values())]
