@@ -162,7 +162,7 @@ def lune_free_edges(M: NDArray, limit: int) -> tuple[NDArray, NDArray]:
     found = np.empty(17, np.int64)
     sample = sampled_lengths(M)
     lengths, edges = np.empty(8 * n, M.dtype), np.empty(8 * n, np.uint32)
-    count = 0
+    count = np.int64(0)
     for i in range(n - 1):
         if count + n > edges.size:
             lengths, edges = grown(lengths), grown(edges)

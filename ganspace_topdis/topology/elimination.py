@@ -59,7 +59,7 @@ def eliminate(
             known = codes[wanted[s] >> 16, wanted[s] & 0xFFFF] != 0
             if not known and not resolve(wanted[s], V, U, codes, stack, entries, starts):
                 return False
-        youngest = -1
+        youngest = np.int64(-1)
         for s in range(num_wanted):
             code = codes[wanted[s] >> 16, wanted[s] & 0xFFFF]
             youngest = max(youngest, add_code(column, code, entries, starts))

@@ -40,7 +40,7 @@ def bars_of_pair(outer: NDArray, inner: NDArray) -> NDArray:
         i, j = births[a] >> 16, births[a] & 0xFFFF
         if V[i, j] < U[i, j]:
             births[count] = births[a]
-            last = max(last, U[i, j])
+            last = V.dtype.type(max(last, U[i, j]))
             count += 1
     if count == 0:
         return np.empty((0, 5), np.int64)
@@ -92,7 +92,7 @@ def bars_of_generators(
             entries, starts, stack = grown(entries), grown(starts), grown(stack)
         if at[3] == num_generators:
             return bars[: at[2]]
-        low, high = high + V.dtype.type(1), longer_limit(V, high, last)
+        low, high = V.dtype.type(high + V.dtype.type(1)), longer_limit(V, high, last)
 
 
 @allocating
@@ -103,4 +103,4 @@ def longer_limit(V: NDArray, high: int, last: int) -> int:
     while place < sample.size and sample[place] <= high:
         place += 1
     place += place // 2 + sample.size // 64
-    return min(sample[place], last) if place < sample.size else last
+    return V.dtype.type(min(sample[place], last) if place < sample.size else last)

@@ -26,7 +26,7 @@ def central_point(V: NDArray) -> tuple[int, int]:
             farthest = max(farthest, V[i, j])
         if farthest < radius:
             hub, radius = i, farthest
-    return hub, radius
+    return hub, V.dtype.type(radius)
 
 
 @allocating
@@ -54,7 +54,7 @@ def relations_between(V: NDArray, low: int, high: int, points: NDArray, places: 
     edges = sorted_edges(V, low, high)
     relations = np.empty(128 + 4 * V.shape[0], np.int64)
     left, reached = np.empty_like(adjacency[0]), np.empty_like(adjacency[0])
-    done, count = 0, 0
+    done, count = np.int64(0), np.int64(0)
     while done < edges.size:
         if count + V.shape[0] > relations.size - 64:
             relations = grown(relations)
