@@ -42,9 +42,9 @@ class CrossBarcode:
 def cross_barcode(outer: ArrayLike, inner: ArrayLike) -> CrossBarcode:
     """The R-Cross-Barcode of two (N, N) distance matrices with inner <= outer and zero diagonals.
 
-    float32 and float64 are compared as they are, never rounded. Among equal distances the edges follow a fixed
-    order of the points (most central first, then by number), so the result is deterministic; the bars' values do
-    not depend on it. Fewer than two points have no bars.
+    float32 and float64 are compared as they are, never rounded. Among equal distances the edges follow the order
+    of the points, so the result is deterministic; the bars' values do not depend on it. Fewer than two points have
+    no bars.
 
     Raises:
         InvalidArgumentError: a matrix is not a distance matrix of float32 or float64, or inner exceeds outer.
