@@ -240,7 +240,7 @@ def suite(context: click.Context, *, dry_run: bool, as_json: bool, **options: An
     """
     grid, out, status = (options.pop(name) for name in ("grid", "out", "status"))
     if (grid is None) == (status is None):
-        raise click.UsageError("give a preset or a TOML file, or --status with a results folder")
+        raise click.UsageError("give either a preset or a TOML file, or --status with a results folder, not both")
     from vae.suite import command
 
     if status is not None:
