@@ -5,16 +5,33 @@ read-only folder raises `RunFolderError` naming the path, and the old file stays
 """
 
 import hashlib
+import io
 import json
 import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganspace_topdis.errors import RunFolderError
 
-__all__ = ["sha256_of", "write_bytes", "write_json", "write_text"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["make_folder", "sha256_of", "write_array", "write_bytes", "write_json", "write_text"]
+
+
+def make_folder(folder: Path) -> Path:
+    """Make `folder` for results, and those above it; return it.
+
+    Raises:
+        RunFolderError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
+    return folder
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
@@ -55,6 +72,15 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
 def write_json(path: str | os.PathLike[str], value: Any) -> Path:
     """Write `value` as indented JSON, as `write_bytes` does. NaN and infinity are refused by `json`."""
     return write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_array(path: str | os.PathLike[str], array: "NDArray[Any]") -> Path:
+    """Write `array` as .npy; see `write_bytes`."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return write_bytes(path, buffer.getvalue())
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

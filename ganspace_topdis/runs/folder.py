@@ -36,7 +36,7 @@ from torch import Tensor
 from ganspace_topdis.errors import RunFolderError, TopdisError
 from ganspace_topdis.runs.checkpoints import Checkpoint, CheckpointStore
 from ganspace_topdis.runs.environment import describe_environment
-from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.files import make_folder, write_json
 from ganspace_topdis.runs.lock import FolderLock
 from ganspace_topdis.runs.metrics_log import MetricsLog
 from ganspace_topdis.runs.signals import StopRequestedError
@@ -106,7 +106,7 @@ class RunFolder:
         """
         folder, plain = Path(path), _plain_json(config)
         _examine(folder)
-        _make(folder)
+        make_folder(folder)
         lock = FolderLock(folder)
         try:
             existing = _examine(folder)
@@ -238,13 +238,6 @@ def _require_same(existing: RunRecord, command: str, config: Mapping[str, Any], 
             f"{existing.path} holds a run of another configuration: {'; '.join(differing)}; "
             "give the same settings to go on with it, or choose another --out"
         )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
 
 
 def _remove_leftovers(folder: Path) -> None:

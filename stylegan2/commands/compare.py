@@ -15,13 +15,13 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.matching import Matching, image_changes, match_changes, match_displacements
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.devices import choose_device
-from ganspace_topdis.runs.files import write_bytes, write_json, write_text
+from ganspace_topdis.runs.files import make_folder, write_bytes, write_json, write_text
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.traversal.frames import Frames, traverse_all
 from ganspace_topdis.traversal.grid import draw_overview, encode_png
 from ganspace_topdis.traversal.labels import DirectionLabel
 from stylegan2.commands.compare_page import compare_page
-from stylegan2.commands.found import checkpoint_of_run, make_folder, require_same_checkpoint
+from stylegan2.commands.found import checkpoint_of_run, require_same_checkpoint
 from stylegan2.commands.pictures import PictureOptions, labels_of, names_of
 from stylegan2.loading import load, locate
 from stylegan2.space import LatentSpace

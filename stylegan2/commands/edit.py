@@ -6,7 +6,6 @@ edited.npy holds the moved codes in the form that they were given in: in w one s
 """
 
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,10 +18,10 @@ from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.files import write_bytes, write_json
+from ganspace_topdis.runs.files import make_folder, write_array, write_bytes, write_json
 from ganspace_topdis.traversal.frames import to_uint8
 from ganspace_topdis.traversal.grid import cell_size, encode_png, resize_frame
-from stylegan2.commands.found import make_folder, open_found
+from stylegan2.commands.found import open_found
 from stylegan2.commands.pictures import names_of
 from stylegan2.latents import fit_latents, read_latents
 from stylegan2.space import LatentSpace, NoiseMode
@@ -100,7 +99,8 @@ def edit(run: Path, options: EditOptions, out: Path | None = None) -> list[Path]
         after = found.directions.move(after, index, amount, layers=space.moving_layers)
     stem = options.latents.stem if options.latents is not None else "seeds_" + "_".join(map(str, options.seeds[:8]))
     folder = make_folder(found.folder / "edits" / stem if out is None else out)
-    written = [_write_codes(folder / "edited.npy", after), *_draw(folder, space, before, after, options.batch_size)]
+    codes_file = write_array(folder / "edited.npy", after.detach().cpu().float().numpy())
+    written = [codes_file, *_draw(folder, space, before, after, options.batch_size)]
     record = {
         "amounts": {str(index): amount for index, amount in amounts.items()},
         "layers": None if space.moving_layers is None else list(space.moving_layers),
@@ -156,12 +156,6 @@ def _index_of(name: str, num_directions: int, names: Mapping[str, int]) -> int:
 
 def _names(folder: Path, directions: Directions) -> dict[str, int]:
     return {given.name: index for index, given in names_of(folder, directions).items() if given.name}
-
-
-def _write_codes(path: Path, codes: Tensor) -> Path:
-    buffer = io.BytesIO()
-    np.save(buffer, codes.detach().cpu().float().numpy(), allow_pickle=False)
-    return write_bytes(path, buffer.getvalue())
 
 
 def _draw(folder: Path, space: LatentSpace, before: Tensor, after: Tensor, batch_size: int) -> list[Path]:

@@ -13,13 +13,12 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.files import write_bytes, write_text
-from stylegan2.commands.found import Found, checkpoint_of_run, make_folder, open_found
+from ganspace_topdis.runs.files import make_folder, write_array, write_bytes, write_text
+from stylegan2.commands.found import Found, checkpoint_of_run, open_found
 
 __all__ = ["ExportFormat", "export"]
 
@@ -62,18 +61,12 @@ def _write_arrays(found: Found, out: Path) -> list[Path]:
     folder, space = make_folder(out), found.space
     written = []
     for index, vector in enumerate(found.directions.vectors):
-        written.append(write_bytes(folder / f"direction_{index:02d}.npy", _npy(vector)))
+        written.append(write_array(folder / f"direction_{index:02d}.npy", vector.numpy()))
         if space.name == "w":
             rows = torch.zeros(space.generator.num_ws, len(vector))
             rows[slice(None) if space.layers is None else list(space.layers)] = vector
-            written.append(write_bytes(folder / f"direction_{index:02d}_layers.npy", _npy(rows)))
+            written.append(write_array(folder / f"direction_{index:02d}_layers.npy", rows.numpy()))
     return written
-
-
-def _npy(tensor: torch.Tensor) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, tensor.numpy(), allow_pickle=False)
-    return buffer.getvalue()
 
 
 def _as_json(directions: Directions) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from stylegan2.commands.ranges import parse_layers
 from stylegan2.loading import load, locate
 from stylegan2.space import LatentSpace
 
-__all__ = ["Found", "checkpoint_of_run", "make_folder", "open_found", "require_same_checkpoint"]
+__all__ = ["Found", "checkpoint_of_run", "open_found", "require_same_checkpoint"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,16 +104,3 @@ def require_same_checkpoint(directions: Directions, path: Path) -> None:
             f"these directions were found in a checkpoint with SHA-256 {expected[:12]}..., {path} has "
             f"{actual[:12]}...; give the checkpoint they belong to with --ckpt"
         )
-
-
-def make_folder(folder: Path) -> Path:
-    """Make `folder` for results, and those above it; return it.
-
-    Raises:
-        RunFolderError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
-    return folder

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.files import make_folder
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.traversal.gallery import write_page, write_traversal
 from ganspace_topdis.traversal.labels import DirectionLabel
@@ -52,7 +53,7 @@ def traverse(
     found = open_found(run, ckpt=ckpt, layers=layers, label=label, device=device)
     labels = labels_of(found.directions, names_of(found.folder, found.directions, names))
     labels = labels if chosen is None else [labels[index] for index in _existing(chosen, len(labels), run)]
-    folder = _folder_for(found, out)
+    folder = make_folder(found.folder / "traversals" if out is None else out)
     space = found.space.truncated(pictures.truncation_psi, pictures.truncation_cutoff)
     found = dataclasses.replace(found, space=space)
     codes = space.codes_of_seeds(pictures.seeds)
@@ -92,12 +93,3 @@ def _existing(chosen: Sequence[int], num_directions: int, run: Path) -> Sequence
     if missing:
         raise InvalidArgumentError(f"--direction {missing[0]} does not exist: {run} holds 0 to {num_directions - 1}")
     return chosen
-
-
-def _folder_for(found: Found, out: Path | None) -> Path:
-    folder = found.folder / "traversals" if out is None else out
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
-    return folder

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from ganspace_topdis.errors import RunFolderError
@@ -100,3 +101,18 @@ def test_a_process_killed_while_writing_leaves_a_whole_file(tmp_path):
             time.sleep(delay_s)
             process.kill()
         assert path.read_bytes() in (b"a" * 1_000_000, b"b" * 1_000_000)
+
+
+def test_a_written_array_reads_back_without_pickle(tmp_path):
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    read = np.load(files.write_array(tmp_path / "a.npy", array), allow_pickle=False)
+    assert read.dtype == array.dtype
+    assert (read == array).all()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    assert files.make_folder(tmp_path / "a/b") == tmp_path / "a/b"
+    assert (tmp_path / "a/b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match=r"cannot make .*file/b: .*; choose another --out"):
+        files.make_folder(tmp_path / "file/b")

@@ -17,7 +17,7 @@ from typing import Any
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
-from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.files import make_folder, write_json
 from ganspace_topdis.runs.lock import lock_holder
 from vae.evaluation.run import read_evaluation
 from vae.suite.grid import Cell, Grid
@@ -51,11 +51,8 @@ class SuiteFolder:
             grid = _joined(before, grid)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunFolderError(f"{path} is no results folder of a suite, and not empty; choose another --out")
-        try:
-            for name in ("cells", "marks", "logs"):
-                (path / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunFolderError(f"cannot make {error.filename}: {error.strerror}; choose another --out") from error
+        for name in ("cells", "marks", "logs"):
+            make_folder(path / name)
         write_json(path / _FILE, {"version": __version__, "grid": _to_json(grid)})
         return cls(path=path, grid=grid)
 

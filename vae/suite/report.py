@@ -15,8 +15,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
-from ganspace_topdis.runs.files import write_bytes, write_text
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.files import make_folder, write_bytes, write_text
 from vae.suite.plots import draw_correlations, draw_differences, draw_scores
 from vae.suite.records import Record, Results, axes_of
 from vae.suite.rendering import to_csv, to_html, to_latex, to_markdown
@@ -72,10 +72,7 @@ def write_report(results: Results, out: str | os.PathLike[str], *, against: Resu
     folder = Path(out)
     plots = _plots(results)
     tables = [*_tables(results), *([] if against is None else [against_table(results, against)])]
-    try:
-        (folder / "plots").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"cannot make {folder / 'plots'}: {error.strerror}; choose another --out") from error
+    make_folder(folder / "plots")
     return [
         write_text(folder / "report.html", _page(results, tables, plots)),
         write_text(folder / "report.md", _markdown(results, tables, plots)),
