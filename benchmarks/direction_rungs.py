@@ -152,6 +152,5 @@ def _with(settings: DiscoverySettings, method: str) -> DiscoverySettings:
 
 
 def _searched(search: Discovery) -> Directions:
-    while not search.finished:
-        search.step()
+    search.run()
     return search.directions()

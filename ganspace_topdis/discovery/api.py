@@ -79,10 +79,7 @@ def discover_directions(
     search = Discovery(generate, sample_codes, chosen, device=device)
     if start is not None:
         search.start_near(start)
-    while not search.finished:
-        values = search.step()
-        if progress is not None:
-            progress(search.step_index, steps, **values)
+    search.run(progress)
     return conclude(search)
 
 

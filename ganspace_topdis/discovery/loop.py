@@ -156,6 +156,13 @@ class Discovery:
         self.step_index += 1
         return {"loss": math.fsum(losses) / len(losses) if losses else math.nan}
 
+    def run(self, progress: Progress | None = None) -> None:
+        """Take all steps that are left; `progress` is called after each."""
+        while not self.finished:
+            values = self.step()
+            if progress is not None:
+                progress(self.step_index, self.settings.steps, **values)
+
     def _pulled_back(self, loss: Tensor) -> float:
         """The value of one part of the loss, after its gradient was added to those of the parts before."""
         value = float(loss.detach())

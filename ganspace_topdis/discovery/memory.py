@@ -6,11 +6,14 @@ them: the backward pass makes as much again, and the rest is for features. Power
 changes of what is free change nothing.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.runs.devices import free_memory_bytes
+from ganspace_topdis.runs.distributed import smallest
 
 __all__ = ["bytes_per_code", "choose_micro_batch"]
 
@@ -19,6 +22,8 @@ _SHARE = 1 / 3
 
 def choose_micro_batch(generate: Generate, codes: Tensor, *, most: int, free_bytes: int | None = None) -> int:
     """The largest power of two of codes, at most `most` rounded up to one, whose graph fits into free memory.
+
+    Processes of one run take the smallest of theirs, as they have to work in step.
 
     Args:
         generate: codes (N, D) -> images or features.
@@ -29,12 +34,10 @@ def choose_micro_batch(generate: Generate, codes: Tensor, *, most: int, free_byt
     if free_bytes is None:
         free_bytes = free_memory_bytes(codes.device)
     size = 1 << (most - 1).bit_length()
-    if free_bytes is None:
-        return size
-    fitting = _SHARE * free_bytes / max(bytes_per_code(generate, codes), 1)
+    fitting = math.inf if free_bytes is None else _SHARE * free_bytes / max(bytes_per_code(generate, codes), 1)
     while size > 1 and size > fitting:
         size //= 2
-    return size
+    return smallest(size)
 
 
 def bytes_per_code(generate: Generate, codes: Tensor) -> int:

@@ -29,7 +29,7 @@ from torch.func import functional_call
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.runs.devices import choose_device
 
-__all__ = ["World", "by_rows", "join_world"]
+__all__ = ["World", "by_rows", "join_world", "smallest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +93,16 @@ def join_world(device: str = "auto") -> Iterator[World]:
         dist.destroy_process_group()
 
 
+def smallest(number: int) -> int:
+    """The smallest of the numbers that the processes have; asked by all of them at the same place."""
+    if not _several():
+        return number
+    cuda = dist.get_backend() == "nccl"
+    numbers = torch.tensor([number], device="cuda" if cuda else "cpu")
+    dist.all_reduce(numbers, op=dist.ReduceOp.MIN)
+    return int(numbers.item())
+
+
 def by_rows(function: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
     """`function(batch)`, each process computing its part of the rows; simply that where there is one process.
 
@@ -101,21 +111,24 @@ def by_rows(function: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
             processes; other functions are differentiated by their input only.
         batch: (N, ...), the same on every process.
     """
-    if not (dist.is_available() and dist.is_initialized()):
+    if not _several():
         return function(batch)
     size, rank = dist.get_world_size(), dist.get_rank()
     share = -(-len(batch) // size)
     first = min(rank * share, len(batch) - 1)  # a process without rows repeats the last one, and its work is dropped
-    rows = slice(first, max(min(first + share, len(batch)), first + 1))
-    local = _TakeRows.apply(batch, rows, share)
-    if isinstance(function, nn.Module) and any(True for _ in function.parameters()):
-        names, weights = zip(*function.named_parameters(), strict=True)
-        summed = dict(zip(names, _SumGradients.apply(*weights), strict=True))
+    local = _TakeRows.apply(batch, slice(first, first + share), share)
+    weights = dict(function.named_parameters()) if isinstance(function, nn.Module) else {}
+    if isinstance(function, nn.Module) and weights:
+        summed = dict(zip(weights, _SumGradients.apply(*weights.values()), strict=True))
         made = functional_call(function, summed, (local,))
     else:
         made = function(local)
     whole: Tensor = _JoinRows.apply(made, len(batch), share)
     return whole
+
+
+def _several() -> bool:
+    return dist.is_available() and dist.is_initialized()
 
 
 def _own_device(device: str) -> torch.device:

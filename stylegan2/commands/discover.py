@@ -8,12 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ganspace_topdis import __version__
 from ganspace_topdis.discovery.api import conclude, judged
 from ganspace_topdis.discovery.loop import Discovery
-from ganspace_topdis.discovery.memory import choose_micro_batch
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
@@ -135,14 +132,14 @@ def _discover_in(world: World, options: DiscoverOptions, out: Path) -> tuple[Dir
 
 
 def _located(ckpt: str, world: World) -> Path:
-    """The checkpoint's file; where it has to be downloaded the leader does so first, and the others find it."""
+    """The checkpoint's file; the leader looks first, and only on a machine that lacks it another does."""
 
     def look() -> Path:
         with ProgressReporter("download, MB") as progress:
             return locate(ckpt, progress)
 
-    world.from_leader(look)
-    return look()
+    path: Path = world.from_leader(look)
+    return path if path.exists() else look()
 
 
 def space_of(generator: Generator, options: DiscoverOptions) -> LatentSpace:
@@ -234,27 +231,17 @@ def _search_of(
     if checkpoint is not None:
         state = checkpoint.tensors, checkpoint.rest
         return Discovery.resume(space.features, space.sample_codes, options.search, state, device=world.device)
-    micro_batch = world.from_leader(lambda: _fitting_micro_batch(space, options.search, world.device))
     with ProgressReporter("span, codes") as progress:
         search = Discovery(
             space.features,
             space.sample_codes,
             options.search,
-            micro_batch=micro_batch,
             device=world.device,
             progress=progress,
         )
     if start is not None:
         search.start_near(start if isinstance(start, Directions) else closed_form(start, search, space))
     return search
-
-
-def _fitting_micro_batch(space: LatentSpace, search: DiscoverySettings, device: torch.device) -> int:
-    """The micro-batch of the settings, or the largest that fits into this process's memory."""
-    if search.micro_batch is not None:
-        return search.micro_batch
-    codes = space.sample_codes(2, torch.Generator().manual_seed(search.seed)).to(device)
-    return choose_micro_batch(space.features, codes, most=search.batch_size)
 
 
 def _take_steps(folder: SharedFolder, world: World, search: Discovery) -> None:
