@@ -101,15 +101,16 @@ class Network(Rung):
     Args:
         name: of the rung.
         ckpt: the generator.
+        resolution: the block whose features are compared, px.
     """
 
     methods = (*CLOSED_FORMS, *SEARCH_METHODS, "oracle")
     steps = DiscoverySettings.steps
 
-    def __init__(self, name: str, ckpt: str) -> None:
+    def __init__(self, name: str, ckpt: str, resolution: int) -> None:
         path = locate(ckpt)
-        self.key = f"{name} {sha256_of(path)[:8]}"
-        self._space = LatentSpace(generator=load(path), resolution=16)
+        self.key = f"{name} {sha256_of(path)[:8]} features {resolution}"
+        self._space = LatentSpace(generator=load(path), resolution=resolution)
         self._network = FactorNetwork.load(ASSETS / "scenes_factors.safetensors")
         self._truth = _truth_of(path)
 

@@ -50,6 +50,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--steps", type=int, help="of a search; by default 400 on the hand-built rung, else those of discover"
     )
     parser.add_argument("--fitted", default="scenes-fitted", help="the fitted generator")
+    parser.add_argument("--features", type=int, default=16, help="block of a network that is compared, px")
     parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of the results")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     options = parser.parse_args(argv)
@@ -61,11 +62,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def rung_named(name: str, fitted: str) -> Rung:
+def rung_named(name: str, options: argparse.Namespace) -> Rung:
     """The rung; a network is loaded from its file."""
     if name == "hand-built":
         return HandBuilt()
-    return Network(name, fitted if name == "fitted" else "scenes")
+    return Network(name, options.fitted if name == "fitted" else "scenes", options.features)
 
 
 def path_of(folder: Path, rung: Rung, method: str, seed: int, steps: int) -> Path:
@@ -139,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     results = {}
     for name in options.rungs:
-        rung = rung_named(name, options.fitted)
+        rung = rung_named(name, options)
         if not options.table:
             measure(options, rung)
         if cells := read(options, rung):

@@ -84,6 +84,7 @@ def join_world(device: str = "auto") -> Iterator[World]:
         yield World(rank=0, size=1, device=choose_device(device))
         return
     own = _own_device(device)
+    _import_before_the_group()
     if own.type == "cuda":
         torch.cuda.set_device(own)
     dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
@@ -129,6 +130,15 @@ def by_rows(function: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
 
 def _several() -> bool:
     return dist.is_available() and dist.is_initialized()
+
+
+def _import_before_the_group() -> None:
+    """Import what keeps the group of the time of its import as a default argument, and with it gloo's threads.
+
+    A thread that outlives `destroy_process_group` may end the process by SIGABRT when the interpreter stops. torch's
+    optimisers import this module by way of torch._dynamo, in the middle of a run.
+    """
+    import torch.distributed.nn  # noqa: F401
 
 
 def _own_device(device: str) -> torch.device:

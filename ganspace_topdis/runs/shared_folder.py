@@ -2,12 +2,16 @@
 
 with join_world() as world, open_shared(world, "runs/x", config, command="train-vae", device="cpu") as folder:
     checkpoint = folder.resume()               # the same on every process
-    folder.append_metrics({"step": 1})         # written once
+    with folder.saving(state, num_steps=100, every_s=60.0) as stepped:
+        for step in range(100):
+            folder.append_metrics({"step": step, "loss": take_step()})  # written once
+            stepped()
 """
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +20,12 @@ from torch import Tensor
 from ganspace_topdis.runs.checkpoints import Checkpoint
 from ganspace_topdis.runs.distributed import World
 from ganspace_topdis.runs.folder import RunFolder
+from ganspace_topdis.runs.signals import Interrupt
 
-__all__ = ["SharedFolder", "open_shared"]
+__all__ = ["SharedFolder", "State", "open_shared"]
+
+State = Callable[[], tuple[int, Mapping[str, Tensor], Any]]
+"""Gives the number of steps taken, and what the coming ones depend on: tensors, and a JSON-able rest."""
 
 
 class SharedFolder:
@@ -49,6 +57,35 @@ class SharedFolder:
         """Save a checkpoint."""
         if self._folder is not None:
             self._folder.save(step, tensors, rest)
+
+    @contextlib.contextmanager
+    def saving(self, state: State, *, num_steps: int, every_s: float) -> Iterator[Callable[[], None]]:
+        """A function to call after every step: it saves now and then, and when the run is asked to stop, which it does.
+
+        Args:
+            state: the number of steps taken, tensors, and a JSON-able rest. Saved once more at the end.
+            num_steps: of the whole run, for the message.
+            every_s: seconds between checkpoints.
+
+        Raises:
+            StopRequestedError: Ctrl-C or SIGTERM came to any process; the state is saved.
+        """
+        saved_s = time.monotonic()
+
+        def stepped() -> None:
+            nonlocal saved_s
+            stopping = self._world.agreed(interrupt.requested)
+            if not stopping and time.monotonic() - saved_s <= every_s:
+                return
+            step, tensors, rest = state()
+            self.save(step, tensors, rest)
+            saved_s = time.monotonic()
+            if stopping:
+                interrupt.stop(f"saved after step {step} of {num_steps}; the same command goes on from there")
+
+        with Interrupt() as interrupt:
+            yield stepped
+        self.save(*state())
 
     @property
     def _own(self) -> RunFolder:

@@ -4,7 +4,6 @@ load -> search (resumable) -> judge on held-out codes -> save -> draw
 """
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from ganspace_topdis.runs.distributed import World, join_world
 from ganspace_topdis.runs.files import sha256_of, write_json
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
-from ganspace_topdis.runs.signals import Interrupt
 from stylegan2.commands.closed_forms import CLOSED_FORMS, ClosedForm, closed_form
 from stylegan2.commands.pictures import PictureOptions, draw_run
 from stylegan2.commands.ranges import parse_layers
@@ -204,7 +202,7 @@ def _searched(
     """Search, judge, and save directions and scores."""
     search = _search_of(folder, world, space, options, start)
     if options.closed_form is None:
-        _take_steps(folder, world, search)
+        _take_steps(folder, search)
         with ProgressReporter("judge, clouds") as progress:
             directions = conclude(search, progress)
     else:
@@ -244,20 +242,12 @@ def _search_of(
     return search
 
 
-def _take_steps(folder: SharedFolder, world: World, search: Discovery) -> None:
-    saved_s = time.monotonic()
+def _take_steps(folder: SharedFolder, search: Discovery) -> None:
     num_steps = search.settings.steps
-    with Interrupt() as interrupt, ProgressReporter("discover") as progress:
+    saving = folder.saving(lambda: (search.step_index, *search.state()), num_steps=num_steps, every_s=_SAVE_INTERVAL_S)
+    with saving as stepped, ProgressReporter("discover") as progress:
         while not search.finished:
             values = search.step()
             folder.append_metrics({"step": search.step_index, **values})
             progress(search.step_index, num_steps, **values)
-            stopping = world.agreed(interrupt.requested)
-            if stopping or time.monotonic() - saved_s > _SAVE_INTERVAL_S:
-                folder.save(search.step_index, *search.state())
-                saved_s = time.monotonic()
-            if stopping:
-                interrupt.stop(
-                    f"saved after step {search.step_index} of {num_steps}; the same command goes on from there"
-                )
-    folder.save(search.step_index, *search.state())
+            stepped()

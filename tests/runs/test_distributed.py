@@ -16,11 +16,11 @@ from ganspace_topdis.runs.ranks import is_follower
 ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
-import json, sys
+import json, os, sys
 import torch
 from torch import nn
 from ganspace_topdis.errors import RunFolderError
-from ganspace_topdis.runs.distributed import by_rows, join_world
+from ganspace_topdis.runs.distributed import by_rows, join_world, smallest
 
 torch.set_num_threads(1)
 
@@ -41,11 +41,15 @@ with join_world("cpu") as world:
     facts = {"rank": world.rank, "size": world.size, "leads": world.leads}
     facts["numbers"] = {rows: numbers(rows) for rows in (1, 2, 5, 8)}
     facts["agreed"] = [world.agreed(world.rank == world.size - 1), world.agreed(False)]
+    facts["smallest"] = smallest(5 - world.rank)
     facts["from_leader"] = world.from_leader(lambda: ["of rank", world.rank])
     try:
         world.from_leader(fail)
     except RunFolderError as error:
         facts["error"] = str(error)
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # imports much of torch
+tasks = os.listdir("/proc/self/task") if sys.platform == "linux" else []
+facts["threads"] = [open(f"/proc/self/task/{task}/comm").read().strip() for task in tasks]
 with open(f"{sys.argv[1]}/{world.rank}.json", "w") as file:
     json.dump(facts, file)
 """
@@ -91,6 +95,17 @@ def test_only_rank_zero_leads(together):
 
 def test_one_process_that_is_asked_to_stop_stops_all(together):
     assert all(process["agreed"] == [True, False] for process in together)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_no_thread_of_gloo_outlives_the_group(together):
+    assert all(process["threads"] for process in together)
+    assert not [name for process in together for name in process["threads"] if "gloo" in name]
+
+
+def test_the_smallest_number_is_that_of_any_process(alone, together):
+    assert alone["smallest"] == 5
+    assert all(process["smallest"] == 4 for process in together)
 
 
 def test_the_leaders_value_and_its_error_reach_every_process(together):

@@ -6,7 +6,6 @@ checkpoints/ the state; see `ganspace_topdis.runs.folder`. `load_trained(folder)
 
 import contextlib
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from torch import Tensor
 from ganspace_topdis.runs.distributed import World, join_world
 from ganspace_topdis.runs.progress import Progress, ProgressReporter
 from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
-from ganspace_topdis.runs.signals import Interrupt
 from ganspace_topdis.runs.trees import flatten, unflatten
 from vae.data import DataSet, open_data
 from vae.training.loop import Training
@@ -101,9 +99,15 @@ def train(
 def _take_steps(
     folder: SharedFolder, world: World, training: Training, options: TrainOptions, progress: Progress | None
 ) -> None:
-    settings, saved_s = training.settings, time.monotonic()
+    settings = training.settings
     with contextlib.ExitStack() as stack:
-        interrupt = stack.enter_context(Interrupt())
+        stepped = stack.enter_context(
+            folder.saving(
+                lambda: (training.step_index, *flatten(training.state())),
+                num_steps=settings.steps,
+                every_s=options.checkpoint_every_s,
+            )
+        )
         report = stack.enter_context(ProgressReporter("train")) if progress is None else progress
         board = None
         if options.tensorboard and world.leads:
@@ -117,10 +121,4 @@ def _take_steps(
                 folder.append_metrics({"step": step, **means})
                 if board is not None:
                     board.append(step, means)
-            stopping = world.agreed(interrupt.requested)
-            if stopping or time.monotonic() - saved_s > options.checkpoint_every_s:
-                folder.save(step, *flatten(training.state()))
-                saved_s = time.monotonic()
-            if stopping:
-                interrupt.stop(f"saved after step {step} of {settings.steps}; the same command goes on from there")
-    folder.save(training.step_index, *flatten(training.state()))
+            stepped()
