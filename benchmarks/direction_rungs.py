@@ -60,12 +60,12 @@ class Rung:
         """Scores by name, larger is better."""
         raise NotImplementedError
 
-    def cell(self, method: str, seed: int, steps: int) -> dict[str, float]:
-        """Scores of one method with one seed, and for a search its processor time."""
+    def cell(self, method: str, seed: int, steps: int) -> tuple[Directions, dict[str, float]]:
+        """The directions of one method with one seed, and their scores; of a search its processor time too."""
         since = time.process_time()
         directions = self.find(method, seed, steps)
         spent = {"seconds": time.process_time() - since} if method in SEARCH_METHODS else {}
-        return {**self.judge(directions, seed), **spent}
+        return directions, {**self.judge(directions, seed), **spent}
 
 
 class HandBuilt(Rung):
@@ -102,6 +102,9 @@ class Network(Rung):
         name: of the rung.
         ckpt: the generator.
         resolution: the block whose features are compared, px.
+
+    Attributes:
+        space: of the generator's codes.
     """
 
     methods = (*CLOSED_FORMS, *SEARCH_METHODS, "oracle")
@@ -110,22 +113,22 @@ class Network(Rung):
     def __init__(self, name: str, ckpt: str, resolution: int) -> None:
         path = locate(ckpt)
         self.key = f"{name} {sha256_of(path)[:8]} features {resolution}"
-        self._space = LatentSpace(generator=load(path), resolution=resolution)
+        self.space = LatentSpace(generator=load(path), resolution=resolution)
         self._network = FactorNetwork.load(ASSETS / "scenes_factors.safetensors")
         self._truth = _truth_of(path)
 
     def find(self, method: str, seed: int, steps: int) -> Directions:
         settings = DiscoverySettings(steps=steps, seed=seed)
         if method in SEARCH_METHODS:
-            return _searched(Discovery(self._space.features, self._space.sample_codes, _with(settings, method)))
+            return _searched(Discovery(self.space.features, self.space.sample_codes, _with(settings, method)))
         if method == "oracle":
             codes = self._codes(_NUM_ORACLE_CODES, seed)[1]
-            return oracle(self._space.images, self._network.read, codes)
+            return oracle(self.space.images, self._network.read, codes)
         name = next(each for each in CLOSED_FORMS if each == method)
-        return closed_form(name, self._unsearched(seed), self._space)
+        return closed_form(name, self._unsearched(seed), self.space)
 
     def judge(self, directions: Directions, seed: int) -> dict[str, float]:
-        result = rescore(self._space.images, self._network.read, self._codes(_NUM_CODES, seed + 1)[1], directions)
+        result = rescore(self.space.images, self._network.read, self._codes(_NUM_CODES, seed + 1)[1], directions)
         scores = {"share": result.mean_share, "spearman": result.mean_spearman}
         if self._truth is not None:
             z, codes = self._codes(_NUM_ORACLE_CODES, seed + 1)
@@ -134,12 +137,12 @@ class Network(Rung):
         return scores | {f"share {name}": share for name, share in zip(result.factors, result.share, strict=True)}
 
     def _codes(self, num: int, seed: int) -> tuple[Tensor, Tensor]:
-        z = torch.randn(num, self._space.generator.z_dim, generator=torch.Generator().manual_seed(_JUDGE_STREAM + seed))
-        return z, self._space.generator.mapping(z)[:, 0]
+        z = torch.randn(num, self.space.generator.z_dim, generator=torch.Generator().manual_seed(_JUDGE_STREAM + seed))
+        return z, self.space.generator.mapping(z)[:, 0]
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 (lives as long as the benchmark)
     def _unsearched(self, seed: int) -> Discovery:
-        return Discovery(self._space.features, self._space.sample_codes, DiscoverySettings(steps=0, seed=seed))
+        return Discovery(self.space.features, self.space.sample_codes, DiscoverySettings(steps=0, seed=seed))
 
 
 def _truth_of(path: Path) -> CodeToFactors | None:

@@ -4,16 +4,17 @@
     python benchmarks/directions.py scenes --methods topdis,sefa --seeds 0-2
     python benchmarks/directions.py --table               # what was measured so far
 
-A cell is one method on one rung with one seed (see `direction_rungs`). Each is kept as a JSON file as soon as it
-is measured and is not measured again, so a run that was stopped goes on, and several may share the work. The
-Markdown table has means and standard deviations over the seeds, with the best method of a column in bold; the
-oracle, regression on the factors' readings, is no method. Times are of one thread's processor time.
+A cell is one method on one rung with one seed (see `direction_rungs`). Each is kept as a JSON file, its directions
+beside it, as soon as it is measured and is not measured again, so a run that was stopped goes on, and several may
+share the work. The Markdown table has means and standard deviations over the seeds, with the best method of a column
+in bold; the oracle, regression on the factors' readings, is no method. Times are of one thread's processor time.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -42,24 +43,35 @@ Cell = dict[str, float]
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("rungs", nargs="*", metavar="RUNG", help=f"{', '.join(RUNGS)}; all by default")
-    parser.add_argument("--methods", default=",".join(METHODS), help="names, with commas")
-    parser.add_argument("--seeds", default="0-4")
     parser.add_argument(
         "--steps", type=int, help="of a search; by default 400 on the hand-built rung, else those of discover"
     )
     parser.add_argument("--fitted", default="scenes-fitted", help="the fitted generator")
-    parser.add_argument("--features", type=int, default=16, help="block of a network that is compared, px")
-    parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of the results")
-    parser.add_argument("--table", action="store_true", help="measure nothing")
     options = parser.parse_args(argv)
     options.rungs = options.rungs or list(RUNGS)
-    options.methods = options.methods.split(",")
-    for unknown in {*options.rungs} - {*RUNGS} | {*options.methods} - {*METHODS}:
-        parser.error(f"{unknown!r} is neither a rung ({', '.join(RUNGS)}) nor a method ({', '.join(METHODS)})")
-    options.seeds = parse_numbers(options.seeds, option="--seeds")
+    for unknown in {*options.rungs} - {*RUNGS}:
+        parser.error(f"{unknown!r} is no rung; those are {', '.join(RUNGS)}")
     return options
+
+
+def argument_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that choose cells."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", type=_methods, default=METHODS, help=f"of {','.join(METHODS)}; all by default")
+    parser.add_argument("--seeds", type=partial(parse_numbers, option="--seeds"), default=(0, 1, 2, 3, 4))
+    parser.add_argument("--features", type=int, default=32, help="block of a network that is compared, px")
+    parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of the results")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    return parser
+
+
+def _methods(text: str) -> tuple[str, ...]:
+    chosen = tuple(text.split(","))
+    if unknown := {*chosen} - {*METHODS}:
+        raise argparse.ArgumentTypeError(f"no method is named {', '.join(sorted(unknown))}")
+    return chosen
 
 
 def rung_named(name: str, options: argparse.Namespace) -> Rung:
@@ -83,8 +95,9 @@ def measure(options: argparse.Namespace, rung: Rung) -> None:
             path = path_of(options.cells, rung, method, seed, steps)
             if path.exists():
                 continue
-            cell = rung.cell(method, seed, steps)
+            directions, cell = rung.cell(method, seed, steps)
             path.parent.mkdir(parents=True, exist_ok=True)
+            directions.save(path.with_suffix(".safetensors"))
             write_json(path, cell)
             shown = ", ".join(f"{name} {value:.3f}" for name, value in cell.items())
             print(f"{rung.key}, {method}, seed {seed}: {shown}", file=sys.stderr, flush=True)
@@ -106,19 +119,35 @@ def table(results: dict[str, dict[str, list[Cell]]], num_seeds: int) -> str:
     """Markdown: a row a method, a column a score of a rung; fewer seeds than `num_seeds` are counted in brackets."""
     columns = [column for column in COLUMNS if column[0] in results]
     written = [_column(results[rung], score, num_seeds) for rung, score, _ in columns]
-    methods = [method for method in METHODS if any(method in cells for cells in results.values())]
-    lines = [f"| method | {' | '.join(title for *_, title in columns)} |", f"|---|{'---|' * len(columns)}"]
-    lines += [f"| {method} | {' | '.join(column.get(method, '') for column in written)} |" for method in methods]
+    return markdown([title for *_, title in columns], written)
+
+
+def markdown(titles: Sequence[str], columns: Sequence[dict[str, str]]) -> str:
+    """A row for each method that is in a column."""
+    methods = [method for method in METHODS if any(method in each for each in columns)]
+    lines = [f"| method | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
+    lines += [f"| {method} | {' | '.join(each.get(method, '') for each in columns)} |" for method in methods]
     return "\n".join(lines)
 
 
 def _column(cells: dict[str, list[Cell]], score: str, num_seeds: int) -> dict[str, str]:
     values = {method: [each[score] for each in rows if score in each] for method, rows in cells.items()}
-    values = {method: each for method, each in values.items() if each}
     if score == "seconds":
-        return {method: f"{_mean(each):.0f}" for method, each in values.items()}
-    methods = [method for method in values if method != "oracle"]
-    best = max(methods, key=lambda method: _mean(values[method]), default=None)
+        return {method: f"{_mean(each):.0f}" for method, each in values.items() if each}
+    return column(values, num_seeds)
+
+
+def column(values: dict[str, list[float]], num_seeds: int, *, order: int = 1) -> dict[str, str]:
+    """What a column of the table says of each method that has values: mean and deviation, the best in bold.
+
+    Args:
+        values: of each method, over seeds.
+        num_seeds: a method with fewer has their number in brackets.
+        order: 1 where larger is better, -1 where smaller is, 0 where neither is.
+    """
+    values = {method: each for method, each in values.items() if each}
+    methods = [method for method in values if method != "oracle"] if order else []
+    best = max(methods, key=lambda method: order * _mean(values[method]), default=None)
     return {method: _cell(each, num_seeds, bold=method == best) for method, each in values.items()}
 
 

@@ -1,0 +1,144 @@
+"""Every score of every method of finding directions, on the packaged generator of scenes.
+
+    python benchmarks/directions.py scenes                # finds the directions: about an hour of one core
+    python benchmarks/direction_scores.py                 # scores them: about an hour more
+    python benchmarks/direction_scores.py --table         # what was measured so far
+
+The directions are those that `directions.py` kept, so both take the same `--methods`, `--seeds`, `--features` and
+`--cells`. What needs no truth: RTD and effect on codes that no search has seen, how many of a hundred shifts a
+network tells apart, and |cos| with the matched directions of the other seeds. What needs it: share, Spearman and the
+encoder protocol (MIG, DCI, FactorVAE score), which takes minutes and is run for `--protocol-seeds` alone.
+"""
+
+import argparse
+import json
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from direction_rungs import Network
+from directions import argument_parser, column, markdown, path_of
+from torch import Tensor
+
+from ganspace_topdis.discovery.held_out import judge_held_out
+from ganspace_topdis.evaluation.consistency import agreement_of_each
+from ganspace_topdis.evaluation.protocol import encoder_protocol
+from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.files import write_json
+from stylegan2.commands.ranges import parse_numbers
+from vae.data import scenes
+
+SCORES = {"share": 1, "spearman": 1, "rtd": -1, "effect": 0, "recognised": 1, "agreement": 1}
+PROTOCOL = {"mig": 1, "disentanglement": 1, "completeness": 1, "factor_vae_score": 1}
+"""What is shown, and whether larger is better (1), smaller (-1), or neither (0)."""
+
+TITLES = ("share", "Spearman", "RTD", "effect", "recognised", "agreement", "MIG", "DCI D", "DCI C", "FactorVAE score")
+
+_NUM_CODES = 1000
+_NUM_PROTOCOL_CODES = 4000
+_STREAM = 20_000
+_RECONSTRUCTOR = ReconstructorSettings(num_steps=250, batch_size=32, held_out=0.1)
+
+
+def measure(options: argparse.Namespace, rung: Network, scores: Path, method: str, seed: int) -> None:
+    """Add the scores that this cell lacks, and report them."""
+    found = json.loads(scores.read_text()) if scores.exists() else {}
+    directions = kept(options, rung, method, seed)
+    since = time.perf_counter()
+    if "rtd" not in found:
+        found |= without_truth(rung, directions, seed)
+    if seed in options.protocol_seeds and "mig" not in found:
+        found |= protocol(rung, directions, seed)
+    write_json(scores, found)
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+    print(f"{method}, seed {seed}: {shown} ({time.perf_counter() - since:.0f} s)", file=sys.stderr, flush=True)
+
+
+def kept(options: argparse.Namespace, rung: Network, method: str, seed: int) -> Directions:
+    """The directions that `directions.py` found."""
+    return Directions.load(path_of(options.cells, rung, method, seed, rung.steps).with_suffix(".safetensors"))
+
+
+def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str, float]:
+    """RTD, effect, and how many shifts are recognised."""
+    space = rung.space
+    held_out = judge_held_out(
+        *(space.features, space.sample_codes, directions),
+        shift=1.0,
+        shift_law="sigma",
+        num_batches=8,
+        seed=_STREAM + seed,
+    )
+    recognised = reconstructor_accuracy(space.images, directions, codes_of(rung, _NUM_CODES, seed), _RECONSTRUCTOR)
+    rtd, effect = (sum(values) / len(values) for values in (held_out.rtd, held_out.effect))
+    return {"rtd": rtd, "effect": effect, "recognised": recognised.accuracy}
+
+
+def protocol(rung: Network, directions: Directions, seed: int) -> dict[str, float]:
+    """What an encoder that was trained on generated images scores on drawn ones."""
+
+    def draw(indices: Any) -> Tensor:
+        images = torch.from_numpy(scenes.draw(indices, rung.space.generator.img_resolution))
+        return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    codes = codes_of(rung, _NUM_PROTOCOL_CODES, seed)
+    return encoder_protocol(rung.space.images, directions, codes, draw, scenes.SIZES).as_dict()
+
+
+@torch.no_grad()
+def codes_of(rung: Network, num_codes: int, seed: int) -> Tensor:
+    """Codes that no search has seen."""
+    return rung.space.sample_codes(num_codes, torch.Generator().manual_seed(_STREAM + seed))
+
+
+def results(options: argparse.Namespace, rung: Network) -> str:
+    """The table of what was measured."""
+    cells = {method: measured(options, rung, method) for method in options.methods}
+    columns = []
+    for name, order in {**SCORES, **PROTOCOL}.items():
+        values = {method: [cell[name] for cell in found if name in cell] for method, found in cells.items()}
+        seeds = options.seeds if name in SCORES else options.protocol_seeds
+        columns.append(column(values, len(seeds), order=order))
+    return markdown(TITLES, columns)
+
+
+def measured(options: argparse.Namespace, rung: Network, method: str) -> list[dict[str, float]]:
+    """The scores of a method's cells, with the agreement of each with the others."""
+    paths = {seed: path_of(options.cells, rung, method, seed, rung.steps) for seed in options.seeds}
+    paths = {seed: path for seed, path in paths.items() if scores_of(path).exists()}
+    sets = {seed: kept(options, rung, method, seed) for seed in paths}
+    found = []
+    for seed, path in paths.items():
+        cell = {**json.loads(path.read_text()), **json.loads(scores_of(path).read_text())}
+        if others := [each for other, each in sets.items() if other != seed]:
+            agreements = agreement_of_each(sets[seed], others)
+            cell["agreement"] = sum(agreements) / len(agreements)
+        found.append(cell)
+    return found
+
+
+def scores_of(path: Path) -> Path:
+    """Where the scores of a cell are kept."""
+    return path.with_name(f"{path.stem}_scores.json")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--protocol-seeds", type=partial(parse_numbers, option="--protocol-seeds"), default=(0,))
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    rung = Network("scenes", "scenes", options.features)
+    options.methods = [method for method in options.methods if method in rung.methods]
+    if not options.table:
+        for seed in options.seeds:
+            for method in options.methods:
+                measure(options, rung, scores_of(path_of(options.cells, rung, method, seed, rung.steps)), method, seed)
+    print(results(options, rung))
+
+
+if __name__ == "__main__":
+    main()
