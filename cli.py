@@ -79,7 +79,11 @@ def cli() -> None:
 @click.option(
     "--space", type=click.Choice(["z", "w", "s"]), default="w", show_default=True, help="Codes: z, styles, or channels."
 )
-@click.option("--features", metavar="PX|image", help="Block whose activations are compared.  [default: 16]")
+@click.option(
+    "--features",
+    metavar="PX|image",
+    help="Block whose activations are compared.  [default: the last of up to 32 px, else 16]",
+)
 @click.option("--layers", help='Layers that get the code: "0-3,6", coarse, middle, fine.  [default: all]')
 @click.option("--label", type=int, help="Class, for conditional generators.")
 @click.option("--noise", type=click.Choice(["const", "none"]), default="const", show_default=True)

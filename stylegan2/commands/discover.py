@@ -28,7 +28,9 @@ from stylegan2.space import LatentSpace, NoiseMode, SpaceName
 __all__ = ["DiscoverOptions", "discover"]
 
 _SAVE_INTERVAL_S = 20.0
-_THIRD_BLOCK_PX = 16
+_LARGEST_WHOLE_PX = 32
+_FEATURES_PX = 16
+"""Generators up to the first have their last block compared, which found more; larger ones a block that is cheap."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class DiscoverOptions:
         refine: what the search starts from: a run folder, or one of `CLOSED_FORMS`; None for a random start.
         space: "z", "w" or "s".
         features: side of the block whose activations are compared, px; 0 takes images pooled to 64 px; None
-            the third block.
+            the last block of a generator up to 32 px, and that of 16 px of a larger one.
         layers: layers that get the code, as they are typed ("0-3,6"); None for all.
         label: the class of a conditional generator.
         noise_mode: "const" or "none"; fresh noise would change features where nothing moves.
@@ -144,7 +146,8 @@ def space_of(generator: Generator, options: DiscoverOptions) -> LatentSpace:
     """The space that `options` describe."""
     features = options.features
     if features is None:
-        features = min(_THIRD_BLOCK_PX, generator.img_resolution)
+        side = generator.img_resolution
+        features = side if side <= _LARGEST_WHOLE_PX else _FEATURES_PX
     return LatentSpace(
         generator=generator,
         name=options.space,

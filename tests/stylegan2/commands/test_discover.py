@@ -6,9 +6,9 @@ from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.recovery import recovery
 from ganspace_topdis.latent.directions import Directions
-from stylegan2 import save
+from stylegan2 import Generator, save
 from stylegan2.commands.closed_forms import CLOSED_FORMS
-from stylegan2.commands.discover import DiscoverOptions, discover
+from stylegan2.commands.discover import DiscoverOptions, discover, space_of
 from stylegan2.commands.pictures import PictureOptions
 from tests.stylegan2.commands.found_directions import small_generator
 
@@ -50,6 +50,14 @@ def test_refining_starts_from_the_directions_that_are_named(ckpt, tmp_path, refi
     )
     assert recovery(refined.vectors, earlier.vectors).mean > (0.8 if refine == "sefa" else 0.99)
     assert refined.metadata["refined"]["method"] == earlier.metadata["method"]
+
+
+@pytest.mark.parametrize(("side", "block"), [(16, 16), (32, 32), (64, 16)])
+def test_the_last_block_of_a_small_generator_is_compared_and_an_early_one_of_a_large_one(side, block):
+    generator = Generator(z_dim=8, w_dim=8, img_resolution=side, num_mapping_layers=1, channel_base=64)
+    assert space_of(generator, DiscoverOptions()).resolution == block
+    assert space_of(generator, DiscoverOptions(features=8)).resolution == 8
+    assert space_of(generator, DiscoverOptions(features=0)).resolution is None
 
 
 def test_layers_reach_the_file_and_only_they_were_searched(ckpt, tmp_path):
