@@ -17,6 +17,7 @@ __all__ = ["normalized_distances", "pairwise_distances"]
 _CLOSE = 1e-6
 _MANY = 4  # close pairs a point; with more, as in a cloud that has collapsed, measuring all pairs is faster
 _CHUNK = 1 << 24
+_IN_CACHE = 1 << 18
 _EXACTLY = "donot_use_mm_for_euclid_dist"
 
 
@@ -62,31 +63,41 @@ class _PairwiseDistances(torch.autograd.Function):
 
 
 def _distances_by_gram(cloud: Tensor) -> Tensor:
-    points = cloud.double()
-    points = points - points.mean(dim=-2, keepdim=True)
-    gram = points @ points.mT
+    gram = _gram(cloud)
     squares = gram.diagonal(dim1=-2, dim2=-1)
     sums = squares[..., :, None] + squares[..., None, :]
     squared = sums - (gram + gram.mT)
     close = (squared <= _CLOSE * sums).triu_(1)
     pairs = close.nonzero(as_tuple=True)
     if len(pairs[0]) * close.shape[-1] > _MANY * close.numel():
+        points = cloud.double()
         return torch.cdist(points, points, compute_mode=_EXACTLY).to(cloud.dtype)
     *batch, first, second = pairs
-    squared[pairs] = squared[(*batch, second, first)] = _squared_differences(points, pairs)
+    squared[pairs] = squared[(*batch, second, first)] = _squared_differences(cloud, pairs)
     return squared.sqrt_().to(cloud.dtype)
 
 
-def _squared_differences(points: Tensor, pairs: tuple[Tensor, ...]) -> Tensor:
+def _gram(cloud: Tensor) -> Tensor:
+    """Products of the centred points in double precision, summed over pieces of their rows that stay in cache."""
+    num_points = max(1, cloud[..., 0].numel())
+    gram = cloud.new_zeros((*cloud.shape[:-1], cloud.shape[-2]), dtype=torch.double)
+    for piece in cloud.split(max(1, _IN_CACHE // num_points), dim=-1):
+        points = piece.double()
+        points = points - points.mean(dim=-2, keepdim=True)
+        gram += points @ points.mT
+    return gram
+
+
+def _squared_differences(cloud: Tensor, pairs: tuple[Tensor, ...]) -> Tensor:
     """(K,) squared distances of the K pairs (batch indices..., i, j), a bounded number of them at a time."""
     *batch, first, second = pairs
-    step = max(1, _CHUNK // max(1, points.shape[-1]))
+    step = max(1, _CHUNK // max(1, cloud.shape[-1]))
     parts = []
     for s in range(0, len(first), step):
         chunk = [indices[s : s + step] for indices in batch]
-        difference = points[(*chunk, first[s : s + step])] - points[(*chunk, second[s : s + step])]
+        difference = cloud[(*chunk, first[s : s + step])].double() - cloud[(*chunk, second[s : s + step])]
         parts.append(difference.square().sum(dim=-1))
-    return torch.cat(parts) if parts else points.new_empty(0)
+    return torch.cat(parts) if parts else cloud.new_empty(0, dtype=torch.double)
 
 
 def _quantile(values: Tensor, quantile: float) -> Tensor:

@@ -13,6 +13,7 @@ from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.distributed import World, join_world
 from ganspace_topdis.runs.files import sha256_of, write_json
 from ganspace_topdis.runs.progress import ProgressReporter
@@ -23,6 +24,7 @@ from stylegan2.commands.ranges import parse_layers
 from stylegan2.commands.traverse import require_same_checkpoint
 from stylegan2.generator import Generator
 from stylegan2.loading import load, locate
+from stylegan2.ops.winograd import weights_stay
 from stylegan2.space import LatentSpace, NoiseMode, SpaceName
 
 __all__ = ["DiscoverOptions", "discover"]
@@ -96,7 +98,8 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
         RunFolderError: the folder cannot be used.
         StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
     """
-    with join_world(options.device) as world:
+    reuse_freed_memory()
+    with join_world(options.device) as world, weights_stay():
         return _discover_in(world, options, out)
 
 

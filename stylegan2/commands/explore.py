@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.signals import Interrupt
 from ganspace_topdis.traversal.live.names_store import NamesStore
 from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
@@ -21,6 +22,7 @@ from ganspace_topdis.traversal.live.studio import LiveModel, Studio
 from stylegan2.commands.found import Found, open_found
 from stylegan2.commands.pictures import PictureOptions, labels_of, page_text, source_of
 from stylegan2.commands.ranges import NAMED_LAYERS
+from stylegan2.ops.winograd import weights_stay
 
 __all__ = ["explore", "open_server"]
 
@@ -57,8 +59,10 @@ def explore(
         InvalidArgumentError: the port, a layer or a class cannot be used, or names.json is of other directions.
         StopRequestedError: Ctrl-C or SIGTERM.
     """
+    reuse_freed_memory()
     found = open_found(run, ckpt=ckpt, layers=layers, label=label, device=device)
-    with open_server(found, pictures, port=port) as server, Interrupt(notify=lambda _: None) as interrupt:
+    serving = open_server(found, pictures, port=port)
+    with weights_stay(), serving as server, Interrupt(notify=lambda _: None) as interrupt:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
         tell(server.url)
         if browser:

@@ -25,6 +25,7 @@ from ganspace_topdis.evaluation.protocol import Labelled, encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.folder import RunFolder, read_run
@@ -34,6 +35,7 @@ from stylegan2.commands.found import checkpoint_of_run, require_same_checkpoint
 from stylegan2.commands.known_factors import factor_network_for, makes_scenes
 from stylegan2.commands.pictures import PictureOptions, draw_run, names_of, source_of
 from stylegan2.loading import load, locate
+from stylegan2.ops.winograd import weights_stay
 from stylegan2.space import LatentSpace
 
 __all__ = ["ScoreOptions", "score"]
@@ -80,6 +82,7 @@ def score(run: Path, options: ScoreOptions) -> tuple[Directions, list[Path]]:
         InvalidArgumentError: truth is wanted and no factors are known, or a run is compared with itself.
         RunFolderError: the folder cannot be used.
     """
+    reuse_freed_memory()
     directions = Directions.load(run)
     record = read_run(run)
     others = [_other(run, directions, path) for path in options.agree_with]
@@ -91,7 +94,8 @@ def score(run: Path, options: ScoreOptions) -> tuple[Directions, list[Path]]:
     device = choose_device(options.device)
     network = None if network_path is None else FactorNetwork.load(network_path, device)
     space = _space(run, directions, ckpt, device)
-    with RunFolder.open(run, record.config, command=record.command, device=str(device)) as folder:
+    running = RunFolder.open(run, record.config, command=record.command, device=str(device))
+    with weights_stay(), running as folder:
         directions = _in_order(run, directions, _held_out(space, directions))
         directions = _measured(space, directions, network, others, options)
         written = [directions.save(folder.path / "directions.safetensors")]

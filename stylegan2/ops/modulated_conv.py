@@ -56,7 +56,7 @@ def _scaled(x: Tensor, styles: Tensor) -> Tensor:
 
 def _pays_off(x: Tensor, weight: Tensor) -> bool:
     """Whether the transforms of `winograd_convolve` cost less than they save, by measurement (docs/speed.md)."""
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or (torch.is_grad_enabled() and weight.requires_grad):
         return False
     if x.device.type != "cpu" or x.dtype != torch.float32:
         return False

@@ -1,4 +1,4 @@
-"""A 3x3 convolution with a quarter of the multiplications, for inference on a CPU.
+"""A 3x3 convolution with a quarter of the multiplications, on a CPU.
 
 Four outputs in a row depend on six inputs d and three weights w, and six products suffice for them:
 
@@ -7,19 +7,24 @@ Four outputs in a row depend on six inputs d and three weights w, and six produc
 Summed over the input channels before A^T is applied, the products of all tiles are 36 matrix products of
 (tiles, I) by (I, O). A, B and G come from interpolation at five points and infinity; 0, 1, -1, 1/2, -2 lose fewer
 digits than the usual 0, 1, -1, 2, -2. B^T d B and A^T m A are matrix products as well, by Kronecker squares. All is
-done in pieces that stay in the processor's cache.
+done in pieces that stay in the processor's cache. Where the weights stay what they are, G w G^T can be kept: see
+`weights_stay`. The gradient by the image is the convolution of the output's
+gradient with the kernels turned round, so it is the same operation, to any order; the kernels get none.
 Sources: Winograd 1980, "Arithmetic Complexity of Computations"; Lavin and Gray 2015, arXiv:1509.09308; Barabasz et
 al. 2018, arXiv:1803.10986, for the points.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["TILE", "winograd_convolve"]
+__all__ = ["TILE", "weights_stay", "winograd_convolve"]
 
 TILE = 4
 """Outputs of a tile along one axis."""
@@ -28,15 +33,54 @@ PATCH = TILE + 2
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 TILES_AT_ONCE = 256
 
+_kept: dict[tuple[int, bool], tuple[Tensor, Tensor]] | None = None
+"""Weights and their transforms, by address and by whether they are turned round."""
+
+
+@contextlib.contextmanager
+def weights_stay() -> Iterator[None]:
+    """Within, in all threads, no weight changes: what is made of the weights alone is made once and kept.
+
+    It takes four times the memory of the weights that are used, eight times with gradients, until the end.
+    """
+    global _kept
+    before, _kept = _kept, {} if _kept is None else _kept
+    try:
+        yield
+    finally:
+        _kept = before
+
 
 def winograd_convolve(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
     """Scale the channels of x (B, I, H, W) by styles (B, I) and convolve with (O, I, 3, 3), same size out.
 
-    H and W are multiples of four. No gradient is kept. The result lies channels-last in memory, as x should.
+    H and W are multiples of four. Differentiable in x and styles to any order, and not in the weight. The result
+    lies channels-last in memory, as x should.
     """
+    if not torch.is_grad_enabled():
+        return _convolved(x, weight, styles)
+    result: Tensor = _Convolution.apply(x * styles[:, :, None, None], weight, False)
+    return result
+
+
+class _Convolution(torch.autograd.Function):
+    """y = x * w; dx = dy * w turned round, with inputs and outputs exchanged."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, turned: bool) -> Tensor:
+        assert not weight.requires_grad
+        ctx.weight, ctx.turned = weight, turned
+        return _convolved(x, weight, turned=turned)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None, None]:
+        return _Convolution.apply(dy, ctx.weight, not ctx.turned), None, None
+
+
+def _convolved(x: Tensor, weight: Tensor, styles: Tensor | None = None, *, turned: bool = False) -> Tensor:
     batch, channels, height, width = x.shape
-    down, across, outputs = height // TILE, width // TILE, weight.shape[0]
-    image, kernels = x.permute(0, 2, 3, 1), _transformed(weight)
+    image, kernels = x.permute(0, 2, 3, 1), _kernels(weight, turned)
+    down, across, outputs = height // TILE, width // TILE, kernels.shape[2]
     out = x.new_empty(batch, down, TILE, across, TILE, outputs)
     rows = min(down, max(1, TILES_AT_ONCE // across))
     samples = min(batch, max(1, TILES_AT_ONCE // (down * across)))
@@ -64,12 +108,25 @@ def _tiles(padded: Tensor, kernels: Tensor, first: Tensor, second: Tensor) -> Te
     return results.view(TILE, TILE, *places, outputs)
 
 
-def _padded(image: Tensor, styles: Tensor, samples: slice, rows: slice) -> Tensor:
-    """Rows of tiles of an image (B, H, W, I), scaled by their styles, with a border of one pixel."""
+def _padded(image: Tensor, styles: Tensor | None, samples: slice, rows: slice) -> Tensor:
+    """Rows of tiles of an image (B, H, W, I), scaled by styles where there are any, with a border of one pixel."""
     height = image.shape[1]
     top, bottom = TILE * rows.start - 1, min(height, TILE * rows.stop) + 1
-    inside = image[samples, max(top, 0) : bottom] * styles[samples, None, None]
+    inside = image[samples, max(top, 0) : bottom]
+    if styles is not None:
+        inside = inside * styles[samples, None, None]
     return F.pad(inside, (0, 0, 1, 1, max(-top, 0), max(bottom - height, 0)))
+
+
+def _kernels(weight: Tensor, turned: bool) -> Tensor:
+    """Transformed kernels (36, I, O) of a weight (O, I, 3, 3), or (36, O, I) of the weight turned round."""
+    kept, key = _kept, (weight.data_ptr(), turned)
+    if kept is not None and key in kept:
+        return kept[key][1]
+    kernels = _transformed(weight.flip(2, 3).transpose(0, 1) if turned else weight)
+    if kept is not None:
+        kept[key] = weight, kernels
+    return kernels
 
 
 def _transformed(weight: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from ganspace_topdis.topology.distances import normalized_distances, pairwise_distances
 
 
-@pytest.mark.parametrize("shape", [(7, 1), (30, 5), (40, 3000), (2, 9, 4)])
+@pytest.mark.parametrize("shape", [(7, 1), (30, 5), (40, 3000), (2, 9, 4), (2, 100, 3000)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_distances_equal_cdist_without_cancellation(shape, dtype):
     cloud = 100 + torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(0))

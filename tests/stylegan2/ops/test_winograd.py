@@ -4,8 +4,8 @@ import torch
 from torch.nn import functional as F
 
 from stylegan2 import Generator
-from stylegan2.ops import modulated_conv
-from stylegan2.ops.winograd import _INPUT, _KERNEL, _OUTPUT, winograd_convolve
+from stylegan2.ops import modulated_conv, winograd
+from stylegan2.ops.winograd import _INPUT, _KERNEL, _OUTPUT, weights_stay, winograd_convolve
 
 
 @pytest.fixture(autouse=True)
@@ -41,22 +41,65 @@ def test_the_result_lies_channels_last():
     assert winograd_convolve(*layer(2, 3, 5, 8, 8)).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_it_is_taken_for_large_layers_without_gradients_and_for_no_others(monkeypatch):
+def test_it_is_taken_for_large_layers_whose_weights_get_no_gradient_and_for_no_others(monkeypatch):
     calls = []
     monkeypatch.setattr(modulated_conv, "winograd_convolve", lambda x, *_: calls.append(x.shape))
     large, small = layer(1, 64, 64, 64, 64), layer(1, 64, 64, 8, 8)
-    modulated_conv.convolve(*large)
+    modulated_conv.convolve(large[0], large[1].requires_grad_(True), large[2])
+    modulated_conv.convolve(*small)
     assert not calls
     with torch.no_grad():
-        modulated_conv.convolve(*small)
-        assert not calls
         modulated_conv.convolve(*large)
-    assert calls == [(1, 64, 64, 64)]
+    modulated_conv.convolve(large[0].requires_grad_(True), large[1].detach(), large[2])
+    assert calls == [(1, 64, 64, 64)] * 2
 
 
-def test_images_of_a_wide_generator_are_the_same_with_and_without_gradients():
-    generator = Generator(img_resolution=64, channel_base=4096, z_dim=8, w_dim=8, num_mapping_layers=1).eval()
-    w = generator.mapping(torch.randn(2, 8)).detach()
+def test_its_gradients_pass_gradcheck_in_both_orders():
+    x, weight, styles = (part.double() for part in layer(2, 3, 2, 4, 8))
+    inputs = x.requires_grad_(True), styles.requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda x, styles: winograd_convolve(x, weight, styles), inputs)
+    assert torch.autograd.gradgradcheck(lambda x, styles: winograd_convolve(x, weight, styles), inputs)
+
+
+def test_kernels_of_weights_that_stay_are_made_once_for_each_way(monkeypatch):
+    made = []
+    transformed = winograd._transformed
+    monkeypatch.setattr(winograd, "_transformed", lambda weight: made.append(0) or transformed(weight))
+    x, weight, styles = layer(2, 3, 5, 8, 8)
+    x.requires_grad_(True)
+
+    def there_and_back():
+        y = winograd_convolve(x, weight, styles)
+        return y, torch.autograd.grad(y.square().sum(), x)[0]
+
+    expected = there_and_back()
+    assert len(made) == 2
+    with weights_stay():
+        there_and_back()
+        assert all(map(torch.equal, there_and_back(), expected))
+    assert len(made) == 4
+
+
+def test_weights_may_change_again_afterwards():
+    x, weight, styles = layer(1, 2, 2, 4, 4)
     with torch.no_grad():
-        quick = generator.synthesis(w)
-    torch.testing.assert_close(quick, generator.synthesis(w), atol=1e-4, rtol=0)
+        with weights_stay(), weights_stay():
+            before = winograd_convolve(x, weight, styles)
+        weight *= 2
+        torch.testing.assert_close(winograd_convolve(x, weight, styles), 2 * before)
+
+
+def test_a_wide_generator_gives_the_images_and_gradients_of_the_ordinary_convolution(monkeypatch):
+    generator = Generator(img_resolution=64, channel_base=4096, z_dim=8, w_dim=8, num_mapping_layers=1).eval()
+    w = generator.requires_grad_(False).mapping(torch.randn(2, 8)).requires_grad_(True)
+
+    def there_and_back():
+        images = generator.synthesis(w)
+        return images.detach(), torch.autograd.grad(images.square().mean(), w)[0]
+
+    images, gradient = there_and_back()
+    monkeypatch.setattr(modulated_conv, "_pays_off", lambda *_: False)
+    expected, gradient_expected = there_and_back()
+    assert not torch.equal(images, expected)
+    torch.testing.assert_close(images, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(gradient, gradient_expected, atol=1e-4 * float(gradient_expected.abs().max()), rtol=0)
