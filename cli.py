@@ -99,7 +99,7 @@ def cli() -> None:
     help="Standard deviations, or the paper's shift of the distribution function.",
 )
 @click.option("--final-shift", type=float, help="Let the shift go to this along the steps.  [default: it stays]")
-@click.option("--refine", metavar="RUN|METHOD", help="Start from these directions.  [default: a random rotation]")
+@click.option("--refine", metavar="RUN|METHOD", help="Start from these directions.  [default: span-axes]")
 @click.option("--directions-per-step", type=int, help="Shift along so many, drawn at random.  [default: all]")
 @click.option("--divergence", type=click.Choice(["rtd", "rtd-lite"]), default="rtd", show_default=True)
 @click.option("--rtd-variant", type=click.Choice(["min", "max", "minmax"]), default="minmax", show_default=True)

@@ -1,9 +1,10 @@
 """The search: an orthonormal matrix V, kept so by its parametrisation, moved by Adam.
 
-V = V0 exp(A) with A skew-symmetric and V0 an orthonormal start, random or nearest to given directions, so that
-no step leaves the manifold and nothing is repaired (torch.nn.utils.parametrizations.orthogonal). What a step
-lowers is one of `discovery.methods`. `Discovery` holds everything that a step changes and gives it out as
-tensors, so that a run that is stopped and resumed takes the very same steps.
+V = V0 exp(A) with A skew-symmetric and V0 an orthonormal start: the span's axes, a random rotation, or what is
+nearest to given directions. So no step leaves the manifold and nothing is repaired
+(torch.nn.utils.parametrizations.orthogonal). What a step lowers is one of `discovery.methods`. `Discovery` holds
+everything that a step changes and gives it out as tensors, so that a run that is stopped and resumed takes the very
+same steps.
 """
 
 import dataclasses
@@ -53,6 +54,10 @@ class Discovery:
         micro_batch: codes at a time; by default those of `settings`, or as many as fit into memory.
         device: where the codes go.
         progress: called while the span is measured.
+
+    Attributes:
+        random_start: (K, K), a random rotation of the span, drawn with the seed.
+        start: (K, K), where the search starts.
     """
 
     def __init__(
@@ -75,7 +80,9 @@ class Discovery:
         if settings.compile:
             self._generate = compiled(self._generate)
         self.span = self._find_span(progress) if span is None else span
-        self._orthonormal = _orthonormal(random_rotation(self.span.size, self._rng)).to(self.span.axes)
+        self.random_start = random_rotation(self.span.size, self._rng)
+        start = torch.eye(self.span.size) if settings.start == "axes" else self.random_start
+        self._orthonormal = _orthonormal(start).to(self.span.axes)
         self.start = self.rotation().clone()
         self._objective = _OBJECTIVES[settings.method](self._outputs, self.span, settings)
         self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
@@ -120,13 +127,13 @@ class Discovery:
         return weight.detach()
 
     def start_near(self, directions: Directions) -> None:
-        """Start at the rotation nearest to `directions`, another method's say, instead of a random one.
+        """Start at the rotation nearest to `directions`, another method's say.
 
         Raises:
             InvalidArgumentError: they do not fit the space or the span.
         """
         assert self.step_index == 0, "a search that has taken steps keeps its start"
-        self._orthonormal.weight = nearest_rotation(self.span, directions, self.start)
+        self._orthonormal.weight = nearest_rotation(self.span, directions, self.random_start.to(self.start))
         self.start = self.rotation().clone()
 
     def draw(self, num_codes: int) -> Tensor:

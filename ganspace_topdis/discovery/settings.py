@@ -9,9 +9,10 @@ from ganspace_topdis.discovery.whitening import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.topology.rtd import Variant
 
-__all__ = ["SEARCH_METHODS", "DiscoverySettings", "SearchMethod"]
+__all__ = ["SEARCH_METHODS", "DiscoverySettings", "SearchMethod", "Start"]
 
 SearchMethod = Literal["topdis", "hessian", "contrastive", "reconstructor"]
+Start = Literal["axes", "random"]
 SEARCH_METHODS: tuple[SearchMethod, ...] = ("topdis", "hessian", "contrastive", "reconstructor")
 
 
@@ -24,7 +25,8 @@ class DiscoverySettings:
         num_directions: K, also the size of the span; None reads it off the span's spectrum.
         span: "effect", "pca" or "identity" (see `discovery.span`).
         whitening: "full", or "channels" for codes of very many numbers (see `discovery.span`).
-        steps: optimisation steps; 0 keeps the random start.
+        start: "axes", those of the span, in which no weak direction hides behind strong ones; or a "random" rotation.
+        steps: optimisation steps; 0 keeps the start.
         batch_size: N, codes a step.
         shift: C of the Gaussian-preserving shift, or standard deviations where `shift_law` is "sigma".
         shift_law: "gaussian" or "sigma".
@@ -49,6 +51,7 @@ class DiscoverySettings:
     num_directions: int | None = None
     span: SpanKind = "effect"
     whitening: Whitening = "full"
+    start: Start = "axes"
     steps: int = 100
     batch_size: int = 64
     shift: float = 1.0
@@ -73,6 +76,7 @@ class DiscoverySettings:
         _check(self.whitening in ("full", "channels"), "whitening", self.whitening, "'full' or 'channels'")
         _check(self.shift_law in ("gaussian", "sigma"), "shift_law", self.shift_law, "'gaussian' or 'sigma'")
         _check(self.divergence in ("rtd", "rtd-lite"), "divergence", self.divergence, "'rtd' or 'rtd-lite'")
+        _check(self.start in ("axes", "random"), "start", self.start, "'axes' or 'random'")
         _check(self.steps >= 0, "steps", self.steps, "0 or more")
         _check(self.batch_size >= 4, "batch_size", self.batch_size, "4 or more")
         _check(self.variant in ("min", "max", "minmax"), "variant", self.variant, "'min', 'max' or 'minmax'")

@@ -30,6 +30,13 @@ def test_the_rotation_stays_orthonormal():
     assert not torch.allclose(search.rotation(), search.start, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["axes", "random"])
+def test_a_search_starts_at_the_axes_of_its_span_or_at_a_random_rotation_as_it_is_told(kind):
+    search = start(dataclasses.replace(SETTINGS, start=kind))
+    assert torch.allclose(search.rotation(), torch.eye(6) if kind == "axes" else search.random_start, atol=1e-6)
+    assert not torch.allclose(search.random_start, torch.eye(6), atol=0.5)
+
+
 def test_two_searches_with_one_seed_are_identical():
     first, second = finish(start()), finish(start())
     assert torch.equal(first.directions().vectors, second.directions().vectors)
