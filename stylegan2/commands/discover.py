@@ -24,7 +24,7 @@ from stylegan2.commands.ranges import parse_layers
 from stylegan2.commands.traverse import require_same_checkpoint
 from stylegan2.generator import Generator
 from stylegan2.loading import load, locate
-from stylegan2.ops.winograd import weights_stay
+from stylegan2.ops.kept import weights_stay
 from stylegan2.space import LatentSpace, NoiseMode, SpaceName
 
 __all__ = ["DiscoverOptions", "discover"]
@@ -42,7 +42,7 @@ class DiscoverOptions:
     Attributes:
         ckpt: a file, an https address, or a name.
         closed_form: one of `discovery.baselines` instead of the search that `search.method` names.
-        refine: what the search starts from: a run folder, or one of `CLOSED_FORMS`; None for a random start.
+        refine: what the search starts from: a run folder, or one of `CLOSED_FORMS`; None for the span's axes.
         space: "z", "w" or "s".
         features: side of the block whose activations are compared, px; 0 takes images pooled to 64 px; None
             the last block of a generator up to 32 px, and that of 16 px of a larger one.

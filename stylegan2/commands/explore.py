@@ -22,7 +22,7 @@ from ganspace_topdis.traversal.live.studio import LiveModel, Studio
 from stylegan2.commands.found import Found, open_found
 from stylegan2.commands.pictures import PictureOptions, labels_of, page_text, source_of
 from stylegan2.commands.ranges import NAMED_LAYERS
-from stylegan2.ops.winograd import weights_stay
+from stylegan2.ops.kept import weights_stay
 
 __all__ = ["explore", "open_server"]
 

@@ -35,7 +35,7 @@ from stylegan2.commands.found import checkpoint_of_run, require_same_checkpoint
 from stylegan2.commands.known_factors import factor_network_for, makes_scenes
 from stylegan2.commands.pictures import PictureOptions, draw_run, names_of, source_of
 from stylegan2.loading import load, locate
-from stylegan2.ops.winograd import weights_stay
+from stylegan2.ops.kept import weights_stay
 from stylegan2.space import LatentSpace
 
 __all__ = ["ScoreOptions", "score"]

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stylegan2.ops.fir import filter_image
+from stylegan2.ops.kept import kept, weights_are_kept
 from stylegan2.ops.winograd import TILE, winograd_convolve
 
 __all__ = ["convolve", "convolve_up", "demodulation", "within_half_range"]
@@ -23,7 +24,7 @@ def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
         weight: kernel (O, I, k, k).
         styles: scales of the input channels (B, I).
     """
-    energy = weight.square().sum(dim=(2, 3))
+    energy = kept(weight, "energy", lambda weight: weight.square().sum(dim=(2, 3)))
     return torch.rsqrt(styles.square() @ energy.t() + 1e-8)
 
 
@@ -32,26 +33,37 @@ def within_half_range(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
 
     Demodulation takes the factors out again. Source: Karras et al. 2020, arXiv:2006.06676, appendix D.1.
     """
-    fan_in = weight[0].numel()
-    weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * fan_in**0.5).clamp(min=1e-8)
+    weight = kept(weight, "within half range", _within_half_range)
     return weight, styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
+
+
+def _within_half_range(weight: Tensor) -> Tensor:
+    fan_in = weight[0].numel()
+    return weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * fan_in**0.5).clamp(min=1e-8)
 
 
 def convolve(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
     """Scale the channels of x (B, I, H, W) by styles (B, I) and convolve with (O, I, k, k), same size out."""
     if _pays_off(x, weight):
         return winograd_convolve(x, weight, styles)
-    return F.conv2d(_scaled(x, styles), weight.to(x.dtype), padding=weight.shape[-1] // 2)
+    kernels = kept(weight, f"{x.dtype}", lambda weight: _laid_out(weight, x))
+    return F.conv2d(_scaled(x, styles), kernels, padding=weight.shape[-1] // 2)
 
 
 def convolve_up(x: Tensor, weight: Tensor, styles: Tensor, fir: Tensor) -> Tensor:
     """As `convolve`, doubling height and width: a transposed convolution, then the filter `fir` (4, 4) with gain 4."""
-    x = F.conv_transpose2d(_scaled(x, styles), weight.transpose(0, 1).to(x.dtype), stride=2)
+    kernels = kept(weight, f"transposed, {x.dtype}", lambda weight: _laid_out(weight.transpose(0, 1), x))
+    x = F.conv_transpose2d(_scaled(x, styles), kernels, stride=2)
     return filter_image(x, fir, gain=4.0)
 
 
 def _scaled(x: Tensor, styles: Tensor) -> Tensor:
     return x * styles.to(x.dtype)[:, :, None, None]
+
+
+def _laid_out(weight: Tensor, x: Tensor) -> Tensor:
+    """Kernels as torch's convolution would copy them for x, which is channels-last, in every call."""
+    return weight.to(x.dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _pays_off(x: Tensor, weight: Tensor) -> bool:
@@ -62,4 +74,5 @@ def _pays_off(x: Tensor, weight: Tensor) -> bool:
         return False
     batch, channels, height, width = x.shape
     tiles = batch * (height // TILE) * (width // TILE)
-    return height % TILE == width % TILE == 0 and tiles >= 256 and min(channels, weight.shape[0]) >= 64
+    enough = 64 if weights_are_kept(weight) else 256
+    return height % TILE == width % TILE == 0 and tiles >= enough and min(channels, weight.shape[0]) >= 64

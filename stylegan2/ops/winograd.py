@@ -7,16 +7,13 @@ Four outputs in a row depend on six inputs d and three weights w, and six produc
 Summed over the input channels before A^T is applied, the products of all tiles are 36 matrix products of
 (tiles, I) by (I, O). A, B and G come from interpolation at five points and infinity; 0, 1, -1, 1/2, -2 lose fewer
 digits than the usual 0, 1, -1, 2, -2. B^T d B and A^T m A are matrix products as well, by Kronecker squares. All is
-done in pieces that stay in the processor's cache. Where the weights stay what they are, G w G^T can be kept: see
-`weights_stay`. The gradient by the image is the convolution of the output's
+done in pieces that stay in the processor's cache. The gradient by the image is the convolution of the output's
 gradient with the kernels turned round, so it is the same operation, to any order; the kernels get none.
 Sources: Winograd 1980, "Arithmetic Complexity of Computations"; Lavin and Gray 2015, arXiv:1509.09308; Barabasz et
 al. 2018, arXiv:1803.10986, for the points.
 """
 
-import contextlib
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +21,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["TILE", "weights_stay", "winograd_convolve"]
+from stylegan2.ops.kept import kept
+
+__all__ = ["TILE", "winograd_convolve"]
 
 TILE = 4
 """Outputs of a tile along one axis."""
@@ -32,23 +31,6 @@ TILE = 4
 PATCH = TILE + 2
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 TILES_AT_ONCE = 256
-
-_kept: dict[tuple[int, bool], tuple[Tensor, Tensor]] | None = None
-"""Weights and their transforms, by address and by whether they are turned round."""
-
-
-@contextlib.contextmanager
-def weights_stay() -> Iterator[None]:
-    """Within, in all threads, no weight changes: what is made of the weights alone is made once and kept.
-
-    It takes four times the memory of the weights that are used, eight times with gradients, until the end.
-    """
-    global _kept
-    before, _kept = _kept, {} if _kept is None else _kept
-    try:
-        yield
-    finally:
-        _kept = before
 
 
 def winograd_convolve(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
@@ -120,13 +102,9 @@ def _padded(image: Tensor, styles: Tensor | None, samples: slice, rows: slice) -
 
 def _kernels(weight: Tensor, turned: bool) -> Tensor:
     """Transformed kernels (36, I, O) of a weight (O, I, 3, 3), or (36, O, I) of the weight turned round."""
-    kept, key = _kept, (weight.data_ptr(), turned)
-    if kept is not None and key in kept:
-        return kept[key][1]
-    kernels = _transformed(weight.flip(2, 3).transpose(0, 1) if turned else weight)
-    if kept is not None:
-        kept[key] = weight, kernels
-    return kernels
+    if turned:
+        return kept(weight, "turned, for tiles", lambda weight: _transformed(weight.flip(2, 3).transpose(0, 1)))
+    return kept(weight, "for tiles", _transformed)
 
 
 def _transformed(weight: Tensor) -> Tensor:

