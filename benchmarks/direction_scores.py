@@ -32,11 +32,15 @@ from ganspace_topdis.runs.files import write_json
 from stylegan2.commands.ranges import parse_numbers
 from vae.data import scenes
 
-SCORES = {"share": 1, "spearman": 1, "rtd": -1, "effect": 0, "recognised": 1, "agreement": 1}
-PROTOCOL = {"mig": 1, "disentanglement": 1, "completeness": 1, "factor_vae_score": 1}
-"""What is shown, and whether larger is better (1), smaller (-1), or neither (0)."""
+SCORES = ("share", "spearman", "rtd", "effect", "ratio", "recognised", "agreement")
+PROTOCOL = ("mig", "disentanglement", "completeness", "factor_vae_score")
+NEITHER_BETTER = ("rtd", "effect")
+"""A direction that does nothing has the lowest RTD; the ratio of the two says more."""
 
-TITLES = ("share", "Spearman", "RTD", "effect", "recognised", "agreement", "MIG", "DCI D", "DCI C", "FactorVAE score")
+TITLES = (
+    *("share", "Spearman", "RTD", "effect", "effect / RTD", "recognised", "agreement"),
+    *("MIG", "DCI D", "DCI C", "FactorVAE score"),
+)
 
 _NUM_CODES = 1000
 _NUM_PROTOCOL_CODES = 4000
@@ -99,10 +103,10 @@ def results(options: argparse.Namespace, rung: Network) -> str:
     """The table of what was measured."""
     cells = {method: measured(options, rung, method) for method in options.methods}
     columns = []
-    for name, order in {**SCORES, **PROTOCOL}.items():
+    for name in (*SCORES, *PROTOCOL):
         values = {method: [cell[name] for cell in found if name in cell] for method, found in cells.items()}
         seeds = options.seeds if name in SCORES else options.protocol_seeds
-        columns.append(column(values, len(seeds), order=order))
+        columns.append(column(values, len(seeds), bold=name not in NEITHER_BETTER))
     return markdown(TITLES, columns)
 
 
@@ -114,6 +118,7 @@ def measured(options: argparse.Namespace, rung: Network, method: str) -> list[di
     found = []
     for seed, path in paths.items():
         cell = {**json.loads(path.read_text()), **json.loads(scores_of(path).read_text())}
+        cell["ratio"] = cell["effect"] / cell["rtd"]
         if others := [each for other, each in sets.items() if other != seed]:
             agreements = agreement_of_each(sets[seed], others)
             cell["agreement"] = sum(agreements) / len(agreements)

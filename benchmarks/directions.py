@@ -137,17 +137,17 @@ def _column(cells: dict[str, list[Cell]], score: str, num_seeds: int) -> dict[st
     return column(values, num_seeds)
 
 
-def column(values: dict[str, list[float]], num_seeds: int, *, order: int = 1) -> dict[str, str]:
+def column(values: dict[str, list[float]], num_seeds: int, *, bold: bool = True) -> dict[str, str]:
     """What a column of the table says of each method that has values: mean and deviation, the best in bold.
 
     Args:
         values: of each method, over seeds.
         num_seeds: a method with fewer has their number in brackets.
-        order: 1 where larger is better, -1 where smaller is, 0 where neither is.
+        bold: whether larger is better.
     """
     values = {method: each for method, each in values.items() if each}
-    methods = [method for method in values if method != "oracle"] if order else []
-    best = max(methods, key=lambda method: order * _mean(values[method]), default=None)
+    methods = [method for method in values if method != "oracle"] if bold else []
+    best = max(methods, key=lambda method: _mean(values[method]), default=None)
     return {method: _cell(each, num_seeds, bold=method == best) for method, each in values.items()}
 
 
