@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.topology.engine import Pair, bars_of_pairs
+from ganspace_topdis.topology.engine import Bars, Pair, bars_of_pairs
 
 __all__ = ["BarSumOptions", "bar_sum"]
 
@@ -108,14 +108,15 @@ def _pairs(matrices: NDArray[np.floating], barcodes: list[_Barcode]) -> list[Pai
 def _sum_and_gradient(
     matrices: NDArray[np.floating],
     barcodes: list[_Barcode],
-    bars: list[NDArray[np.int64]],
+    bars: list[Bars],
     options: BarSumOptions,
 ) -> tuple[NDArray, NDArray, NDArray]:
     """(B,) sums, and the gradient of their total as distinct flat places in `matrices` with its value there."""
     _, num_items, n, _ = matrices.shape
     flat = matrices.reshape(-1)
-    counts = [len(b) for b in bars]
-    bar = np.concatenate(bars)
+    counts = [len(edges) for edges, _ in bars]
+    bar = np.concatenate([edges for edges, _ in bars])
+    births, deaths = np.concatenate([values for _, values in bars], axis=1).astype(np.float64)
     item = np.repeat([b.item for b in barcodes], counts)
     first = np.repeat([b.first for b in barcodes], counts)
     is_min = np.repeat([b.kind == "min" for b in barcodes], counts)
@@ -131,8 +132,7 @@ def _sum_and_gradient(
         share = np.broadcast_to(first == 1, share.shape)
     share = np.where(reads_own, 1.0, np.where(reads_other, 0.0, share))
 
-    values = _combined(flat[own], flat[other], reads_own, reads_other, is_min)
-    lengths = values[1] - values[0]
+    lengths = deaths - births
     kept = _longest(lengths, counts, options.max_bars)
     weight = 0.5 if options.symmetric else 1.0
     sums = weight * np.bincount(item[kept], lengths[kept] ** options.p, minlength=num_items)
@@ -143,18 +143,6 @@ def _sum_and_gradient(
     places, inverse = np.unique(places, return_inverse=True)
     slopes = np.bincount(inverse, charges, minlength=len(places))
     return sums, places, slopes
-
-
-def _combined(
-    own: NDArray[np.floating],
-    other: NDArray[np.floating],
-    reads_own: NDArray[np.bool_],
-    reads_other: NDArray[np.bool_],
-    is_min: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """The values the bars are read from, as float64."""
-    mixed = np.where(is_min, np.minimum(own, other), np.maximum(own, other))
-    return np.where(reads_own, own, np.where(reads_other, other, mixed)).astype(np.float64)
 
 
 def _share_of_first(

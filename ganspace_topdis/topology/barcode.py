@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.topology.engine import MAX_POINTS, bars_of_pairs, is_valid_pair
+from ganspace_topdis.topology.engine import MAX_POINTS, Pair, bars_if_valid, bars_of_pairs, is_valid_pair
 
 __all__ = ["CrossBarcode", "checked_pair", "cross_barcode"]
 
@@ -56,24 +56,21 @@ def cross_barcode(outer: ArrayLike, inner: ArrayLike) -> CrossBarcode:
     >>> bars.births, bars.deaths, bars.birth_edges
     (array([1.]), array([3.]), array([[0, 1]]))
     """
-    U, V = checked_pair(outer, inner)
-    if len(U) < 2:
-        none = np.empty((0, 5), np.int64)
-        return _read(U, V, none)
-    return _read(U, V, bars_of_pairs([(U, V)])[0])
-
-
-def _read(U: NDArray[np.floating], V: NDArray[np.floating], bars: NDArray[np.int64]) -> CrossBarcode:
-    births, deaths = bars[:, 0:2], bars[:, 2:4]
-    in_outer = bars[:, 4] == 1
-    i, j = deaths[:, 0], deaths[:, 1]
+    U, V = _squares(outer, inner)
+    edges, values = bars_if_valid(U, V) or bars_of_pairs([_explained(U, V)])[0]
     return CrossBarcode(
-        births=V[births[:, 0], births[:, 1]],
-        deaths=np.where(in_outer, U[i, j], V[i, j]),
-        birth_edges=births,
-        death_edges=deaths,
-        death_in_outer=in_outer,
+        births=values[0],
+        deaths=values[1],
+        birth_edges=edges[:, 0:2],
+        death_edges=edges[:, 2:4],
+        death_in_outer=edges[:, 4] == 1,
     )
+
+
+def checked_pair(outer: ArrayLike, inner: ArrayLike) -> Pair:
+    """Both matrices contiguous and in one dtype, or an error that says what is wrong with which and where."""
+    U, V = _squares(outer, inner)
+    return (U, V) if is_valid_pair(U, V) else _explained(U, V)
 
 
 def _square(name: str, value: ArrayLike) -> NDArray[np.floating]:
@@ -90,22 +87,25 @@ def _square(name: str, value: ArrayLike) -> NDArray[np.floating]:
     return matrix
 
 
-def checked_pair(outer: ArrayLike, inner: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Both matrices contiguous and in one dtype, or an error that says what is wrong with which and where."""
+def _squares(outer: ArrayLike, inner: ArrayLike) -> Pair:
+    """Both as contiguous square matrices of one shape and dtype."""
     U, V = _square("outer", outer), _square("inner", inner)
     if U.shape != V.shape:
         raise InvalidArgumentError(
             f"outer is {len(U)} x {len(U)} but inner is {len(V)} x {len(V)}: "
             "both must hold the distances of the same points"
         )
-    dtype = np.result_type(U, V)
-    U, V = U.astype(dtype, copy=False), V.astype(dtype, copy=False)
-    if not is_valid_pair(U, V):
-        _explain_matrix("outer", U)
-        _explain_matrix("inner", V)
-        _explain_order(U, V)
-        U, V = U + 0.0, V + 0.0  # all that is left is a negative zero
+    if U.dtype != V.dtype:
+        U, V = U.astype(np.float64), V.astype(np.float64)
     return U, V
+
+
+def _explained(U: NDArray[np.floating], V: NDArray[np.floating]) -> Pair:
+    """Raise the error of two matrices that are no valid pair, or return them, without the sign of a zero."""
+    _explain_matrix("outer", U)
+    _explain_matrix("inner", V)
+    _explain_order(U, V)
+    return U + 0.0, V + 0.0
 
 
 def _explain_matrix(name: str, M: NDArray[np.floating]) -> None:

@@ -19,24 +19,25 @@ from numpy.typing import NDArray
 with contextlib.suppress(ImportError):
     import numba  # noqa: F401  loaded with the package, so that the first barcode need not wait for it
 
-__all__ = ["MAX_POINTS", "as_bits", "bars_of_pairs", "is_valid_pair", "spanning_tree"]
+__all__ = ["MAX_POINTS", "Bars", "Pair", "bars_if_valid", "bars_of_pairs", "is_valid_pair", "spanning_tree"]
 
 MAX_POINTS = 65536
 
 Pair = tuple[NDArray[np.floating], NDArray[np.floating]]
+Bars = tuple[NDArray[np.int64], NDArray[np.floating]]
 
 
-def bars_of_pairs(pairs: Sequence[Pair]) -> list[NDArray[np.int64]]:
-    """Bars of each (outer, inner), valid contiguous matrices of one dtype: (K, 5) int64 in order of death.
+def bars_of_pairs(pairs: Sequence[Pair]) -> list[Bars]:
+    """Bars of each (outer, inner), valid contiguous matrices of one dtype: edges and values, in order of death.
 
-    A bar is (birth i, birth j, death i, death j, 1 if the death is read from outer). As many pairs run at a time
-    as torch may use threads (`torch.set_num_threads`, OMP_NUM_THREADS).
+    Edges are (K, 5) int64: birth i, birth j, death i, death j, 1 if the death is read from outer. Values are (2, K):
+    births, deaths. As many pairs run at a time as torch may use threads (`torch.set_num_threads`, OMP_NUM_THREADS).
     """
     num_threads = min(torch.get_num_threads(), len(pairs))
     if num_threads < 2:
         return [_bars_of_pair(*pair) for pair in pairs]
 
-    def share(first: int) -> list[NDArray[np.int64]]:
+    def share(first: int) -> list[Bars]:
         return [_bars_of_pair(*pair) for pair in pairs[first::num_threads]]
 
     others = [_pool(num_threads - 1).submit(share, first) for first in range(1, num_threads)]
@@ -44,7 +45,16 @@ def bars_of_pairs(pairs: Sequence[Pair]) -> list[NDArray[np.int64]]:
     return [shares[k % num_threads][k // num_threads] for k in range(len(pairs))]
 
 
-def as_bits(matrix: NDArray[np.floating]) -> NDArray[np.unsignedinteger]:
+def bars_if_valid(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> Bars | None:
+    """The bars of two matrices of one shape and dtype if they surely are a valid pair, as one call for speed."""
+    kernels = _kernels()
+    if kernels is None:
+        return None
+    found = kernels.bars_of_pair(_as_bits(outer), _as_bits(inner), True)
+    return found and (found[0], found[1].view(outer.dtype))
+
+
+def _as_bits(matrix: NDArray[np.floating]) -> NDArray[np.unsignedinteger]:
     """The same memory as unsigned integers, which order numbers >= 0 alike."""
     return matrix.view(np.uint32 if matrix.dtype == np.float32 else np.uint64)
 
@@ -55,8 +65,7 @@ def is_valid_pair(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> b
         return False
     from ganspace_topdis.topology import matrix_kernels
 
-    infinity = as_bits(np.array([np.inf], outer.dtype))[0]
-    return bool(matrix_kernels.is_valid_pair(as_bits(outer), as_bits(inner), infinity))
+    return bool(matrix_kernels.is_valid_pair(_as_bits(outer), _as_bits(inner)))
 
 
 def spanning_tree(weights: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -70,13 +79,14 @@ def spanning_tree(weights: NDArray[np.floating]) -> NDArray[np.int64]:
     return matrix_kernels.spanning_tree(weights)
 
 
-def _bars_of_pair(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> NDArray[np.int64]:
+def _bars_of_pair(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> Bars:
     kernels = _kernels()
     if kernels is None:
         from ganspace_topdis.topology.reference import bars_by_ripser
 
         return bars_by_ripser(outer, inner)
-    return kernels.bars_of_pair(as_bits(outer), as_bits(inner))
+    edges, values = kernels.bars_of_pair(_as_bits(outer), _as_bits(inner), False)
+    return edges, values.view(outer.dtype)
 
 
 @cache

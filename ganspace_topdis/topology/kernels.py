@@ -17,20 +17,27 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ganspace_topdis.topology.edges import grown, in_blocks, lune_free_edges, sampled_lengths
+from ganspace_topdis.topology.edges import grown, in_blocks, lune_free_edges, sampled_lengths, sorted_edges
 from ganspace_topdis.topology.elimination import eliminate
-from ganspace_topdis.topology.relations import central_point, relations_between, start_of_walk
-from ganspace_topdis.topology.words import allocating
+from ganspace_topdis.topology.matrix_kernels import is_valid_pair
+from ganspace_topdis.topology.relations import central_point, next_relations, start_of_walk
+from ganspace_topdis.topology.words import allocating, lean
 
 __all__ = ["bars_of_pair"]
 
 
 @njit(cache=True, nogil=True)
-def bars_of_pair(outer: NDArray, inner: NDArray) -> NDArray:
-    """(K, 5) bars (birth i, birth j, death i, death j, death read from outer) in order of death, i < j.
+def bars_of_pair(outer: NDArray, inner: NDArray, checking: bool) -> tuple[NDArray, NDArray] | None:
+    """The bars in order of death: (K, 5) birth i, birth j, death i, death j, death read from outer (i < j); values.
 
-    outer, inner: (N, N) bit patterns (uint32 or uint64) of distances, inner <= outer, 2 <= N <= 65536.
+    Values are (2, K) bits of births and deaths. With `checking`, None unless the matrices are a valid pair; without,
+    they must be one.
+    outer, inner: (N, N) bit patterns (uint32 or uint64) of distances, inner <= outer, N <= 65536.
     """
+    if checking and not is_valid_pair(outer, inner):
+        return None
+    if outer.shape[0] < 2:
+        return np.empty((0, 5), np.int64), np.empty((2, 0), outer.dtype)
     V, U = in_blocks(inner), in_blocks(outer)
     radius = central_point(V)[1]
     births = lune_free_edges(V, radius)[1]
@@ -43,9 +50,14 @@ def bars_of_pair(outer: NDArray, inner: NDArray) -> NDArray:
             last = V.dtype.type(max(last, U[i, j]))
             count += 1
     if count == 0:
-        return np.empty((0, 5), np.int64)
+        return np.empty((0, 5), np.int64), np.empty((2, 0), outer.dtype)
     lengths, edges = lune_free_edges(U, last)
-    return bars_of_generators(V, U, births[:count], edges, lengths, min(last, radius))
+    bars = bars_of_generators(V, U, births[:count], edges, lengths, min(last, radius))
+    values = np.empty((2, bars.shape[0]), V.dtype)
+    for a in range(bars.shape[0]):
+        values[0, a] = V[bars[a, 0], bars[a, 1]]
+        values[1, a] = U[bars[a, 2], bars[a, 3]] if bars[a, 4] == 1 else V[bars[a, 2], bars[a, 3]]
+    return bars, values
 
 
 @allocating
@@ -67,18 +79,20 @@ def bars_of_generators(
     bars, at = np.empty((num_generators, 5), np.int64), np.zeros(4, np.int64)
     wanted = np.empty(4, np.int64)
     points, places, adjacency = start_of_walk(V)
+    relations = np.empty(128 + 4 * n, np.int64)
     low, high = V.dtype.type(0), V[generators[-1] >> 16, generators[-1] & 0xFFFF]
+    edges, done = sorted_edges(V, low, high), np.int64(0)
     while True:
-        relations = relations_between(V, low, high, points, places, adjacency)
+        done, count = next_relations(edges, done, points, places, adjacency, relations)
         at[0] = 0
         while not eliminate(
             V,
             U,
             generators,
-            relations,
+            relations[:count],
             outer,
             outer_lengths,
-            high if high < last else ~V.dtype.type(0),
+            settled_length(V, edges, done, high, last),
             codes,
             entries,
             starts,
@@ -92,7 +106,17 @@ def bars_of_generators(
             entries, starts, stack = grown(entries), grown(starts), grown(stack)
         if at[3] == num_generators:
             return bars[: at[2]]
-        low, high = V.dtype.type(high + V.dtype.type(1)), longer_limit(V, high, last)
+        if done == edges.size:
+            low, high = V.dtype.type(high + V.dtype.type(1)), longer_limit(V, high, last)
+            edges, done = sorted_edges(V, low, high), np.int64(0)
+
+
+@lean
+def settled_length(V: NDArray, edges: NDArray, done: int, high: int, last: int) -> int:
+    """The length up to which all relations of V are known once the first `done` of the edges up to `high` are."""
+    if done < edges.size:
+        return V.dtype.type(V[edges[done] >> 16, edges[done] & 0xFFFF] - V.dtype.type(1))
+    return V.dtype.type(high if high < last else ~V.dtype.type(0))
 
 
 @allocating

@@ -7,6 +7,8 @@ names no death edges, so edges are found again by their values; among equal valu
 import numpy as np
 from numpy.typing import NDArray
 
+from ganspace_topdis.topology.engine import Bars
+
 __all__ = ["bars_by_ripser", "doubled_matrix", "reference_barcode", "tree_by_scipy"]
 
 
@@ -29,8 +31,10 @@ def doubled_matrix(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> 
     return matrix
 
 
-def bars_by_ripser(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> NDArray[np.int64]:
-    """The bars of a pair in the form of the compiled engine: (K, 5), see `ganspace_topdis.topology.engine`."""
+def bars_by_ripser(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> Bars:
+    """The bars of a pair in the form of the compiled engine, see `ganspace_topdis.topology.engine`."""
+    if len(outer) < 2:
+        return np.empty((0, 5), np.int64), np.empty((2, 0), outer.dtype)
     diagram = reference_barcode(outer, inner)
     diagram = diagram[np.argsort(diagram[:, 1], kind="stable")]
     i, j = np.triu_indices(len(outer), 1)
@@ -38,8 +42,9 @@ def bars_by_ripser(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> 
     births = _nearest(inner_values, diagram[:, 0])
     deaths = _nearest(np.concatenate([outer_values, inner_values]), diagram[:, 1])
     in_outer = deaths < len(i)
+    values = np.stack([inner[i, j][births], np.concatenate([outer[i, j], inner[i, j]])[deaths]])
     deaths = deaths % len(i)
-    return np.stack([i[births], j[births], i[deaths], j[deaths], in_outer], axis=1).astype(np.int64)
+    return np.stack([i[births], j[births], i[deaths], j[deaths], in_outer], axis=1).astype(np.int64), values
 
 
 def tree_by_scipy(weights: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -9,10 +9,10 @@ always the first so many places, and a lune without a place beyond these is conn
 import numpy as np
 from numpy.typing import NDArray
 
-from ganspace_topdis.topology.edges import grown, radix_sort, sorted_edges
+from ganspace_topdis.topology.edges import radix_sort
 from ganspace_topdis.topology.words import ALL, ONE, allocating, lean, trailing_zeros
 
-__all__ = ["central_point", "relations_between", "start_of_walk"]
+__all__ = ["central_point", "next_relations", "start_of_walk"]
 
 
 @lean
@@ -49,20 +49,18 @@ def start_of_walk(V: NDArray) -> tuple[NDArray, NDArray, NDArray]:
 
 
 @allocating
-def relations_between(V: NDArray, low: int, high: int, points: NDArray, places: NDArray, adjacency: NDArray) -> NDArray:
-    """The relations at V's edges of lengths from `low` to `high`, in their order."""
-    edges = sorted_edges(V, low, high)
-    relations = np.empty(128 + 4 * V.shape[0], np.int64)
+def next_relations(
+    edges: NDArray, done: int, points: NDArray, places: NDArray, adjacency: NDArray, relations: NDArray
+) -> tuple[int, int]:
+    """Writes to `relations` those at about an eighth of the edges, from edges[done] on, or as many as have room.
+
+    Returns how many edges are done then, and the number of relations. A relation is packed as edge << 32 | k << 16 | m.
+    """
+    part = edges[: min(edges.size, done + max(1024, edges.size // 8))]
+    if adjacency.shape[1] == 1:
+        return walk_one_word(part, done, points, places, adjacency, relations)
     left, reached = np.empty_like(adjacency[0]), np.empty_like(adjacency[0])
-    done, count = np.int64(0), np.int64(0)
-    while done < edges.size:
-        if count + V.shape[0] > relations.size - 64:
-            relations = grown(relations)
-        if adjacency.shape[1] == 1:
-            done, count = walk_one_word(edges, done, points, places, adjacency, relations, count)
-        else:
-            done, count = walk(edges, done, points, places, adjacency, left, reached, relations, count)
-    return relations[:count]
+    return walk(part, done, points, places, adjacency, left, reached, relations)
 
 
 @lean
@@ -75,16 +73,14 @@ def walk(
     left: NDArray,
     reached: NDArray,
     relations: NDArray,
-    count: int,
 ) -> tuple[int, int]:
-    """Append the relations at edges[done:], in their order, to the first `count`, packed as edge << 32 | k << 16 | m.
+    """Write the relations at edges[done:], in their order; see `next_relations`.
 
-    Returns how many edges are done, not all if there may be no room, and the new number of relations.
     adjacency: for each place the set of places joined to it by shorter edges, and itself; it is brought forward.
     The places joined to place 0, the hub, are always the first so many.
     """
     n, words = adjacency.shape
-    num_joined = 0
+    count, num_joined = np.int64(0), 0
     while num_joined < n and adjacency[0, num_joined >> 6] >> np.uint64(num_joined & 63) & ONE != 0:
         num_joined += 1
     for a in range(done, edges.size):
@@ -217,9 +213,10 @@ def reach(adjacency: NDArray, left: NDArray, reached: NDArray) -> None:
 
 @lean
 def walk_one_word(
-    edges: NDArray, done: int, points: NDArray, places: NDArray, adjacency: NDArray, relations: NDArray, count: int
+    edges: NDArray, done: int, points: NDArray, places: NDArray, adjacency: NDArray, relations: NDArray
 ) -> tuple[int, int]:
     """`walk` for at most 64 points, where a set of points is one word."""
+    count = np.int64(0)
     for a in range(done, edges.size):
         if count + 64 > relations.size:
             return a, count
