@@ -21,10 +21,12 @@ from torch import nn
 
 from ganspace_topdis.errors import InvalidArgumentError
 from vae.networks.autoencoder import AutoEncoder
+from vae.networks.transposed import TransposeToFew
 
 __all__ = ["burgess", "locatello", "narrow", "wide", "wide_norm"]
 
 _LAST_PX = 4
+_FEW = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,8 @@ def _down(stages: _Stages, *, normalize: bool = False) -> list[nn.Module]:
 def _up(channels: Sequence[int], *, normalize: bool = False) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for ins, outs in pairwise(channels):
-        layers += [nn.ConvTranspose2d(ins, outs, 4, stride=2, padding=1)]
+        layer = TransposeToFew if outs <= _FEW else nn.ConvTranspose2d
+        layers += [layer(ins, outs, 4, stride=2, padding=1)]
         layers += [*_normalization(outs, normalize), nn.ReLU(inplace=True)]
     return layers[: -2 if normalize else -1]
 
