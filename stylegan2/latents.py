@@ -98,7 +98,7 @@ def _parse(data: bytes) -> Tensor:
         if any(name.endswith("/data.pkl") for name in names):
             return _found(read_zip(view, budget), budget)
         return _from_npz(data)
-    raise damaged("neither an array of numpy nor a file of torch.save")
+    raise CheckpointError("it holds no codes: it is neither an array of numpy nor a file of torch.save")
 
 
 def _from_npz(data: bytes) -> Tensor:
@@ -109,7 +109,9 @@ def _from_npz(data: bytes) -> Tensor:
     if name is None and len(sizes) == 1:
         (name,) = sizes
     if name is None:
-        raise CheckpointError(f"it holds {', '.join(map(printable, sizes))}, none of them {', '.join(_KEYS)}")
+        raise CheckpointError(
+            f"it holds {', '.join(map(printable, sizes))}; save the codes by a name that tells: {', '.join(_KEYS)}"
+        )
     if sizes[name] > _MOST_BYTES:
         raise CheckpointError(f"{printable(name)} takes more than 1 GiB unpacked, which no code does")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
@@ -136,4 +138,4 @@ def _found(content: Any, budget: Budget) -> Tensor:
     if images:
         codes = [to_tensor(array_of(image), "latent", budget) for image in images]
         return torch.stack(codes) if codes[0].ndim < 3 else torch.cat(codes)
-    raise CheckpointError(f"it holds a dictionary with none of the keys {', '.join(_KEYS)}")
+    raise CheckpointError(f"it holds a dictionary with none of the keys {', '.join(_KEYS)}; save the codes by one")

@@ -118,7 +118,7 @@ def _discover_in(world: World, options: DiscoverOptions, out: Path) -> tuple[Dir
         "method": options.method,
         **space.facts(),
     }
-    start = _start_of(options.refine, path)
+    start = _start_of(options.refine, path, space)
     if isinstance(start, Directions):
         facts["refined"] = {"method": start.metadata.get("method"), "sha256": start.fingerprint}
     elif start is not None:
@@ -181,8 +181,8 @@ def _finished_directions(folder: SharedFolder, world: World) -> Directions | Non
     return found
 
 
-def _start_of(refine: str | None, ckpt: Path) -> Directions | ClosedForm | None:
-    """What --refine names: a method, or the directions of a run on the same checkpoint."""
+def _start_of(refine: str | None, ckpt: Path, space: LatentSpace) -> Directions | ClosedForm | None:
+    """What --refine names: a method, or the directions of a run on the same checkpoint, in the same space."""
     if refine is None:
         return None
     for name in CLOSED_FORMS:
@@ -194,6 +194,11 @@ def _start_of(refine: str | None, ckpt: Path) -> Directions | ClosedForm | None:
         )
     directions = Directions.load(refine)
     require_same_checkpoint(directions, ckpt)
+    found_in = directions.metadata.get("space", space.name)
+    if found_in != space.name:
+        raise InvalidArgumentError(
+            f"--refine {refine} holds directions of space {found_in}, --space is {space.name}; give the same space"
+        )
     return directions
 
 

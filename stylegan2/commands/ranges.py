@@ -10,8 +10,8 @@ NAMED_LAYERS = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
 _MOST_NUMBERS = 10_000
 
 
-def parse_numbers(text: str, *, option: str) -> tuple[int, ...]:
-    """The numbers that `text` names, in its order, each once.
+def parse_numbers(text: str, *, option: str, names: str = "") -> tuple[int, ...]:
+    """The numbers that `text` names, in its order, each once; `names` is what else the option takes.
 
     Raises:
         InvalidArgumentError: `text` is not a list of numbers and ranges.
@@ -24,10 +24,12 @@ def parse_numbers(text: str, *, option: str) -> tuple[int, ...]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise InvalidArgumentError(f"{option} is {text!r}; give numbers and ranges such as 1-8,12")
+            raise InvalidArgumentError(f"{option} is {text!r}; give numbers and ranges such as 1-8,12{names}")
         stop = int(last) if dash else int(first)
-        if stop < int(first) or stop - int(first) >= _MOST_NUMBERS:
-            raise InvalidArgumentError(f"{option} is {text!r}; a range goes up and has at most {_MOST_NUMBERS} numbers")
+        if stop < int(first):
+            raise InvalidArgumentError(f"{option} is {text!r}, a range that goes down; give {stop}-{first}")
+        if stop - int(first) >= _MOST_NUMBERS:
+            raise InvalidArgumentError(f"{option} is {text!r}; a range has at most {_MOST_NUMBERS} numbers")
         numbers.extend(range(int(first), stop + 1))
     return tuple(dict.fromkeys(numbers))
 
@@ -50,10 +52,13 @@ def parse_layers(text: str | None, num_layers: int, *, option: str = "--layers")
         if name in NAMED_LAYERS:
             layers.update(range(num_layers)[slice(*NAMED_LAYERS[name])])
         else:
-            layers.update(parse_numbers(name, option=option))
+            layers.update(parse_numbers(name, option=option, names=f", or {', '.join(NAMED_LAYERS)}"))
     outside = sorted(layer for layer in layers if layer >= num_layers)
     if outside or not layers:
-        what = f"layers {outside} do not exist" if outside else f"{option} {text!r} names no layer"
+        what = f"{option} {text!r} names no layer"
+        if outside:
+            beyond = f"layers {outside[0]} to {outside[-1]} do" if len(outside) > 1 else f"layer {outside[0]} does"
+            what = f"{option} is {text!r}, but {beyond} not exist"
         raise InvalidArgumentError(
             f"{what}: this generator has layers 0 to {num_layers - 1}; coarse is 0-3, middle 4-7, fine 8 and up"
         )

@@ -91,6 +91,13 @@ def test_directions_of_another_checkpoint_cannot_be_refined(ckpt, tmp_path):
         run(ckpt, tmp_path / "run", refine=str(tmp_path / "other"))
 
 
+def test_directions_of_another_space_cannot_be_refined_though_their_codes_are_as_long(ckpt, tmp_path):
+    run(ckpt, tmp_path / "w", "random")
+    with pytest.raises(InvalidArgumentError, match="holds directions of space w, --space is z"):
+        run(ckpt, tmp_path / "z", refine=str(tmp_path / "w"), space="z")
+    assert not (tmp_path / "z").exists()
+
+
 def test_another_method_does_not_go_on_in_the_folder_of_one(ckpt, tmp_path):
     run(ckpt, tmp_path / "run", "random")
     with pytest.raises(Exception, match="method was"):
