@@ -41,11 +41,10 @@ def main() -> None:
 def measured(network: str, width: float, arguments: argparse.Namespace, clock: Callable[[], float]) -> str:
     torch.manual_seed(0)
     models = [
-        build_networks(network, image_shape=(64, 64, 1), num_latents=10, width=width).to(
-            arguments.device, memory_format=torch.channels_last
-        )
-        for _ in range(arguments.seeds)
+        build_networks(network, image_shape=(64, 64, 1), num_latents=10, width=width) for _ in range(arguments.seeds)
     ]
+    for model in models:
+        model.to(arguments.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     one_by_one, stacked = OneByOne(models), Stacked(models)
     apart = 0.0
     times_s: dict[str, list[float]] = {"one by one": [], "stacked": []}
