@@ -160,13 +160,13 @@ def lune_free_edges(M: NDArray, limit: int) -> tuple[NDArray, NDArray]:
     """Lengths and edges of M's relative neighbourhood graph up to `limit`, by (length, edge)."""
     n = M.shape[0]
     found = np.empty(17, np.int64)
-    sample = sampled_lengths(M)
+    sample = sampled_lengths(M) if n > 64 else np.empty(0, M.dtype)
     lengths, edges = np.empty(8 * n, M.dtype), np.empty(8 * n, np.uint32)
     count = np.int64(0)
     for i in range(n - 1):
         if count + n > edges.size:
             lengths, edges = grown(lengths), grown(edges)
-        num_found = near_points(M, i, sample, found)
+        num_found = near_points(M, i, sample, found) if n > 64 else np.int64(0)
         count = lune_free_edges_of_row(M, i, limit, found, num_found, lengths, edges, count)
     return radix_sort(lengths[:count], edges[:count])
 
@@ -194,7 +194,8 @@ def lune_free_edges_of_row(
 ) -> int:
     """Append the edges (i, j), i < j, up to `limit` with an empty lune to the first `count`; their new number.
 
-    Most edges have one of the points found near i in their lune; these are tried on 64 edges at once.
+    Most edges have one of the points found near i in their lune; these are tried on 64 edges at once, as is each
+    point that turns up in a lune afterwards.
     """
     beyond = M.dtype.type(limit + M.dtype.type(1))
     for start in range((i + 1) >> 6 << 6, M.shape[1], 64):
@@ -208,7 +209,10 @@ def lune_free_edges_of_row(
         while free != 0:
             j = start + trailing_zeros(free)
             free &= free - ONE
-            if lune_point(M, i, j) < 0:
+            k = lune_point(M, i, j)
+            if k >= 0:
+                free &= ~crossed_by(M, i, k, start, M[i, k])
+            else:
                 lengths[count] = M[i, j]
                 edges[count] = (i << 16) | j
                 count += 1
