@@ -18,9 +18,11 @@ import torch
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.memory import bytes_per_code
 from ganspace_topdis.discovery.span import effect_span
+from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes
 from ganspace_topdis.runs.progress import format_duration
 from stylegan2 import Generator
+from stylegan2.ops.kept import weights_stay
 from stylegan2.space import LatentSpace
 
 
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("float32", "mixed"), default="float32")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
+    reuse_freed_memory()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     device = choose_device(options.device)
@@ -62,7 +65,8 @@ def main() -> None:
     kept_gb = bytes_per_code(space.features, codes) / 1e9
     print(f"a code's graph keeps {kept_gb:.3g} GB; micro-batch {search.micro_batch}")
     if options.steps:
-        _print_times(search, space, codes, options.steps, device)
+        with weights_stay():
+            _print_times(search, space, codes, options.steps, device)
     used = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory_bytes()
     print(f"most memory held {0 if used is None else used / 1e9:.2f} GB")
 

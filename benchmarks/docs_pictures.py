@@ -29,7 +29,7 @@ from stylegan2.commands.found import open_found  # noqa: E402
 from stylegan2.commands.pictures import PictureOptions  # noqa: E402
 from tests.traversal.chromium import Browser, find_browser  # noqa: E402
 
-SHOWN = "document.getElementById('view').dataset.shown"
+SHOWN = "document.querySelector('.direction')"
 SETTLED_MS = 5000
 DRESS = """
 (() => {

@@ -22,10 +22,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.allocator import reuse_freed_memory
 from stylegan2 import Generator, load
 from stylegan2.commands.explore import open_server
 from stylegan2.commands.found import Found
 from stylegan2.commands.pictures import PictureOptions
+from stylegan2.ops.kept import weights_stay
 from stylegan2.space import LatentSpace
 from tests.traversal.chromium import Browser, find_browser
 
@@ -73,6 +75,7 @@ def main() -> None:
     program = find_browser()
     if program is None:
         sys.exit("no Chromium or Chrome is installed")
+    reuse_freed_memory()
     print(f"{torch.get_num_threads()} threads, {moves} moves; milliseconds from a move to its image")
     print("| generator | parameters | median | 95% | worst | drag: images a second | last image after |")
     print("|---|---|---|---|---|---|---|")
@@ -100,7 +103,7 @@ def row(name: str, generator: Generator, browser: Browser, moves: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         space = LatentSpace(generator=generator)
         found = Found(folder=Path(folder), directions=random_directions(generator), space=space)
-        with open_server(found, PictureOptions()) as server:
+        with weights_stay(), open_server(found, PictureOptions()) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             browser.open(server.url)
             browser.wait_for("document.getElementById('view').dataset.shown")

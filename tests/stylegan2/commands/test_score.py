@@ -73,6 +73,18 @@ def scored(scenes_run: Path, other_seed: Path) -> dict[str, Any]:
     return scores
 
 
+def test_directions_of_style_channels_are_scored_like_others(folder: Path, scenes_run: Path) -> None:
+    out = folder / "channels"
+    options = ("--space", "s", "--out", str(out))
+    assert run("discover", "--ckpt", str(folder / "scenes.safetensors"), *options, *SEARCH, *PICTURES) == 0
+    before = Directions.load(out)
+    assert run("score", str(out)) == 0
+    after = Directions.load(out)
+    assert after.code_dim == before.code_dim > 8
+    assert len(after.metadata["recognised"]) == len(after.metadata["share"]) == 3
+    assert set(after.metadata["scores"]) == {"rescoring", "oracle", "noise_floor", "reconstructor"}
+
+
 def test_the_whole_is_measured_against_truth_and_without_it(scored: dict[str, Any]) -> None:
     assert set(scored["scores"]) == {"rescoring", "oracle", "noise_floor", "reconstructor", "agreement"}
     assert len(scored["scores"]["noise_floor"]) == 6
