@@ -38,7 +38,8 @@ DRESS = """
     if (!rows[place]) continue;
     const field = rows[place].querySelector(".name"), slider = rows[place].querySelector("input[type=range]");
     if (name) { field.value = name; field.dispatchEvent(new Event("change")); }
-    if (starred) rows[place].querySelector(".star").click();
+    const star = rows[place].querySelector(".star");
+    if (starred && star.getAttribute("aria-pressed") !== "true") star.click();
     slider.value = amount;
     slider.dispatchEvent(new Event("input"));
   }
@@ -101,6 +102,7 @@ def pages(run: Path, names: list[tuple[int, str]], out: Path) -> None:
         print("no Chromium: explorer.png and explore.png were not made", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory() as profile, contextlib.closing(Browser(program, Path(profile))) as browser:
+        browser.send("Emulation.setScrollbarsHidden", hidden=True)
         browser.open(run / "explorer.html", 1264, 800)
         dress(browser, names, (1.5, 3.0))
         browser.screenshot(out / "explorer.png")
