@@ -11,6 +11,7 @@ encoder protocol (MIG, DCI, FactorVAE score), which takes minutes and is run for
 """
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -137,11 +138,11 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     rung = Network("scenes", "scenes", options.features)
-    options.methods = [method for method in options.methods if method in rung.methods]
     if not options.table:
-        for seed in options.seeds:
-            for method in options.methods:
-                measure(options, rung, scores_of(path_of(options.cells, rung, method, seed, rung.steps)), method, seed)
+        for seed, method in itertools.product(options.seeds, options.methods):
+            path = path_of(options.cells, rung, method, seed, rung.steps)
+            if path.exists():
+                measure(options, rung, scores_of(path), method, seed)
     print(results(options, rung))
 
 
