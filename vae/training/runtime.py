@@ -13,7 +13,6 @@ import torch._functorch.config
 
 from ganspace_topdis.errors import InvalidArgumentError
 from vae.networks.autoencoder import AutoEncoder
-from vae.training.memory import keep_freed_memory
 from vae.training.settings import Precision
 
 __all__ = ["Compiled", "prepare"]
@@ -31,8 +30,6 @@ def prepare(model: AutoEncoder, *, device: torch.device, precision: Precision, c
         raise InvalidArgumentError(f"compile is {compiled!r}, allowed are {', '.join(get_args(Compiled))}")
     if compiled == "cuda-graphs" and device.type != "cuda":
         raise InvalidArgumentError("compile is 'cuda-graphs', but the device is no CUDA card; choose default or none")
-    if device.type == "cpu":
-        keep_freed_memory()
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled != "none":
         torch._functorch.config.donated_buffer = False  # a step differentiates some of its terms one by one
