@@ -81,13 +81,5 @@ class TopDisTerm:
         if decoded is not None and sampled:
             before, after = decoded[: len(codes)][kept], model.decode(shifted).float()
         else:
-            before, after = _decode_both(model, codes[kept], shifted)
+            before, after = model.decode(torch.cat([codes[kept], shifted])).float().chunk(2)
         return self._divergence(self._features(before), self._features(after))
-
-
-def _decode_both(model: AutoEncoder, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits of two batches of codes: in turn on a CPU, where activations of both would not stay in its caches."""
-    if before.device.type == "cpu":
-        return model.decode(before).float(), model.decode(after).float()
-    together = model.decode(torch.cat([before, after])).float()
-    return together[: len(before)], together[len(before) :]
