@@ -7,8 +7,11 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import direction_scores  # noqa: E402
 import directions  # noqa: E402
 from direction_rungs import HandBuilt  # noqa: E402
+
+from ganspace_topdis.latent.directions import Directions  # noqa: E402
 
 CHEAP = ["hand-built", "--methods", "random,topdis,sefa", "--seeds", "0-1", "--steps", "1"]
 
@@ -17,7 +20,8 @@ def test_a_cell_is_measured_once_and_read_from_then_on(tmp_path: Path, capsys: p
     options = [*CHEAP, "--cells", str(tmp_path)]
     directions.main(options)
     first = capsys.readouterr()
-    assert len(first.err.splitlines()) == len(list(tmp_path.iterdir())) == 4
+    assert len(first.err.splitlines()) == len(list(tmp_path.glob("*.json"))) == 4
+    assert all(Directions.load(path.with_suffix(".safetensors")) for path in tmp_path.glob("*.json"))
     directions.main(options)
     second = capsys.readouterr()
     assert second.err == ""
@@ -31,6 +35,19 @@ def test_the_table_says_what_was_not_measured(tmp_path: Path, capsys: pytest.Cap
     directions.main([*CHEAP, "--cells", str(tmp_path), "--table"])
     assert capsys.readouterr().out.splitlines()[2:] == ["| random | **0.500 (1)** |  |"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_cell_agrees_with_the_other_seeds_whose_directions_were_kept(tmp_path: Path) -> None:
+    directions.main(["hand-built", "--methods", "axes", "--seeds", "0-1", "--cells", str(tmp_path)])
+    rung, options = HandBuilt(), directions.arguments(["--seeds", "0-2", "--cells", str(tmp_path)])
+    for seed in (0, 1):
+        path = directions.path_of(tmp_path, rung, "axes", seed, rung.steps)
+        direction_scores.scores_of(path).write_text(json.dumps({"rtd": 2.0, "effect": 0.5}))
+    first, second = direction_scores.measured(options, rung, "axes")
+    assert first["agreement"] == pytest.approx(1.0)  # the axes are the same whatever the seed
+    assert first["ratio"] == 0.25
+    assert first["cos"] != second["cos"]
+    assert direction_scores.measured(options, rung, "random") == []
 
 
 def test_all_rungs_are_taken_and_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
