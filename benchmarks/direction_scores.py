@@ -5,7 +5,7 @@
     python benchmarks/direction_scores.py --table         # what was measured so far
 
 The directions are those that `directions.py` kept, so both take the same `--methods`, `--seeds`, `--features` and
-`--cells`. What needs no truth: RTD and effect on codes that no search has seen, how many of a hundred shifts a
+`--cells`. What needs no truth: RTD and effect on codes that no search has seen, how many of the shifts a
 network tells apart, and |cos| with the matched directions of the other seeds. What needs it: share, Spearman and the
 encoder protocol (MIG, DCI, FactorVAE score), which takes minutes and is run for `--protocol-seeds` alone.
 """
@@ -52,6 +52,8 @@ _RECONSTRUCTOR = ReconstructorSettings(num_steps=250, batch_size=32, held_out=0.
 def measure(options: argparse.Namespace, rung: Network, scores: Path, method: str, seed: int) -> None:
     """Add the scores that this cell lacks, and report them."""
     found = json.loads(scores.read_text()) if scores.exists() else {}
+    if "rtd" in found and ("mig" in found or seed not in options.protocol_seeds):
+        return
     directions = kept(options, rung, method, seed)
     since = time.perf_counter()
     if "rtd" not in found:

@@ -133,7 +133,7 @@ class Discovery:
             InvalidArgumentError: they do not fit the space or the span.
         """
         assert self.step_index == 0, "a search that has taken steps keeps its start"
-        self._orthonormal.weight = nearest_rotation(self.span, directions, self.random_start.to(self.start))
+        self._orthonormal.weight = nearest_rotation(self.span, directions, self.random_start).to(self.start)
         self.start = self.rotation().clone()
 
     def draw(self, num_codes: int) -> Tensor:
@@ -180,7 +180,8 @@ class Discovery:
 
     def directions(self, rotation: Tensor | None = None, **metadata: Any) -> Directions:
         """The directions as they are now, or those of another `rotation` (K, M) of the span."""
-        return to_directions(self.span, self.rotation() if rotation is None else rotation, **metadata)
+        chosen = self.rotation() if rotation is None else rotation.to(self.start)
+        return to_directions(self.span, chosen, **metadata)
 
     def judge(self, directions: Directions, progress: Progress | None = None) -> HeldOut:
         """The held-out scores of `directions` under this search's settings; `progress` hears of every cloud."""

@@ -20,9 +20,9 @@ CLOSED_FORMS: tuple[ClosedForm, ...] = ("random", "span-axes", "ganspace", "gans
 def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Directions:
     """The directions `name`, as many as the span of `search` has axes, in their own order."""
     if name == "random":
-        return search.directions(search.random_start.to(search.start))
+        return search.directions(search.random_start)
     if name == "span-axes":
-        return search.directions(torch.eye(search.span.size).to(search.start))
+        return search.directions(torch.eye(search.span.size))
     settings = search.settings
     codes = space.sample_codes(settings.num_span_codes, torch.Generator().manual_seed(settings.seed))
     if name == "ganspace":
