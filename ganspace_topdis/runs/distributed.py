@@ -47,11 +47,7 @@ class World:
 
     def agreed(self, flag: bool) -> bool:
         """Whether `flag` is true on any process; asked by all of them at the same place."""
-        if self.size == 1:
-            return flag
-        votes = torch.tensor([int(flag)], device=self.device)
-        dist.all_reduce(votes, op=dist.ReduceOp.MAX)
-        return bool(votes.item())
+        return not smallest(int(not flag))
 
     def from_leader(self, make: Callable[[], Any]) -> Any:
         """What `make` gives on the leader, on every process; an error of the leader is raised on every process."""
