@@ -100,7 +100,13 @@ def cli() -> None:
 )
 @click.option("--final-shift", type=float, help="Let the shift go to this along the steps.  [default: it stays]")
 @click.option("--refine", metavar="RUN|METHOD", help="Start from these directions.  [default: span-axes]")
-@click.option("--directions-per-step", type=int, help="Shift along so many, drawn at random.  [default: all]")
+@click.option(
+    "--directions-per-step",
+    type=int,
+    default=8,
+    show_default=True,
+    help="Shift along at most so many, drawn at random.",
+)
 @click.option("--divergence", type=click.Choice(["rtd", "rtd-lite"]), default="rtd", show_default=True)
 @click.option("--rtd-variant", type=click.Choice(["min", "max", "minmax"]), default="minmax", show_default=True)
 @click.option("--per-effect", is_flag=True, help="Lower RTD over the effect of the shift, not RTD.")

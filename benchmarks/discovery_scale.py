@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--features", type=int, default=16, help="block, px; 0 for images")
     parser.add_argument("--directions", type=int, default=10)
-    parser.add_argument("--directions-per-step", type=int)
+    parser.add_argument("--directions-per-step", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--micro-batch", type=int)
     parser.add_argument("--method", default="topdis")

@@ -32,7 +32,8 @@ class DiscoverySettings:
         shift_law: "gaussian" or "sigma".
         final_shift: `shift` goes to this along the steps, by a constant factor a step: from coarse to fine; None
             keeps it.
-        directions_per_step: how many directions a step shifts along, drawn at random; None shifts along all.
+        directions_per_step: the most directions that a step shifts along, drawn at random if there are more, so that a
+            step costs no more in a large span.
         divergence: "rtd", or "rtd-lite", its cheaper lower bound.
         variant: which barcodes RTD sums (see `topology.rtd`).
         per_effect: divide RTD by the effect of the shift, so that a strong change may break more.
@@ -57,7 +58,7 @@ class DiscoverySettings:
     shift: float = 1.0
     shift_law: ShiftLaw = "sigma"
     final_shift: float | None = None
-    directions_per_step: int | None = None
+    directions_per_step: int = 8
     divergence: Literal["rtd", "rtd-lite"] = "rtd"
     variant: Variant = "minmax"
     per_effect: bool = False
@@ -88,7 +89,8 @@ class DiscoverySettings:
         _check(self.precision in ("float32", "mixed"), "precision", self.precision, "'float32' or 'mixed'")
         _check(self.num_span_codes >= 64, "num_span_codes", self.num_span_codes, "64 or more")
         _check(self.num_probes >= 16, "num_probes", self.num_probes, "16 or more")
-        for name in ("num_directions", "directions_per_step", "micro_batch"):
+        _check(self.directions_per_step >= 1, "directions_per_step", self.directions_per_step, "1 or more")
+        for name in ("num_directions", "micro_batch"):
             value = getattr(self, name)
             _check(value is None or value >= 1, name, value, "1 or more")
 

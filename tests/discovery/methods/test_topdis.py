@@ -25,6 +25,13 @@ def test_there_is_one_part_a_direction_or_as_many_as_are_drawn():
     assert len(losses(directions_per_step=2)) == 2
 
 
+def test_the_cost_of_a_step_does_not_grow_with_the_span():
+    codes = torch.randn(200, 40, generator=torch.Generator().manual_seed(1))
+    objective = TopDis(lambda codes: codes, identity_span(codes), DiscoverySettings(batch_size=16))
+    parts = objective.losses(torch.eye(40), codes[:16], 1.0, torch.Generator().manual_seed(2))
+    assert len(list(parts)) == DiscoverySettings().directions_per_step == 8
+
+
 def test_a_generator_that_keeps_every_distance_has_no_loss():
     assert max(losses(generate=lambda codes: codes, shift_law="sigma")) < 1e-4
 
