@@ -65,8 +65,8 @@ def radix_sort(keys: NDArray, names: NDArray) -> tuple[NDArray, NDArray]:
     num_passes = (num_bits + widest - 1) // widest
     width = (num_bits + num_passes - 1) // num_passes
     mask = (1 << width) - 1
-    spare_keys, spare_names = np.empty_like(keys), np.empty_like(names)
-    starts = np.empty(mask + 1, np.int32)
+    spare_keys, spare_names = np.empty(count, keys.dtype), np.empty(count, np.uint32)
+    starts = np.empty(mask + 1, np.int64)
     for shift in range(0, num_passes * width, width):
         for digit in range(mask + 1):
             starts[digit] = 0

@@ -118,7 +118,7 @@ def resolve(e: int, V: NDArray, U: NDArray, codes: NDArray, stack: NDArray, entr
         top = stack[height - 1]
         i, j = top >> 16 & 0xFFFF, top & 0xFFFF
         if codes[i, j] != 0 or not V[i, j] < U[i, j]:
-            codes[i, j] = max(codes[i, j], 1) if codes[i, j] >= 0 else codes[i, j]
+            codes[i, j] = 1 if codes[i, j] == 0 else codes[i, j]
             height -= 1
             continue
         k = (top >> 32) - 1

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-with contextlib.suppress(ImportError):
-    import numba  # noqa: F401  loaded with the package, so that the first barcode need not wait for it
+with contextlib.suppress(ImportError):  # loaded with the package, so that the first barcode need not wait for them
+    import numba  # noqa: F401
+    import scipy.linalg  # noqa: F401  which numba loads at its first function
 
 __all__ = ["MAX_POINTS", "Bars", "Pair", "bars_if_valid", "bars_of_pairs", "is_valid_pair", "spanning_tree"]
 

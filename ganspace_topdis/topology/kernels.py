@@ -8,15 +8,21 @@ R-Cross-Barcode, over GF(2); docs/rtd.md has the proofs. In order:
 2. `relations` finds those of V, a share of the edges at a time, in increasing order;
 3. `elimination` merges both by length. When no generator is left, no longer edge is looked at.
 
-`bars_of_pair` alone is cached on disk, with all it calls inside. numba's cache notices changes of this file only:
-who changes one of the others must save this one too. Integers are numba's here, where int64 and int are one type,
-which mypy cannot know.
+`bars_of_pair` alone is cached on disk, with all it calls inside. numba's cache looks at this file and at what a
+function closes over, so that is a digest of the other files. Integers are numba's here, where int64 and int are one
+type, which mypy cannot know.
 """
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ganspace_topdis.topology import edges, elimination, matrix_kernels, relations, words
 from ganspace_topdis.topology.edges import grown, in_blocks, lune_free_edges, sampled_lengths, sorted_edges
 from ganspace_topdis.topology.elimination import eliminate
 from ganspace_topdis.topology.matrix_kernels import is_valid_pair
@@ -26,38 +32,63 @@ from ganspace_topdis.topology.words import allocating, lean
 __all__ = ["bars_of_pair"]
 
 
-@njit(cache=True, nogil=True)
-def bars_of_pair(outer: NDArray, inner: NDArray, checking: bool) -> tuple[NDArray, NDArray] | None:
-    """The bars in order of death: (K, 5) birth i, birth j, death i, death j, death read from outer (i < j); values.
+def digest_of(paths: Iterable[str]) -> int:
+    """A number that changes with the contents of any of the files."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(Path(path).read_bytes())
+    return int.from_bytes(digest.digest()[:7], "big")
 
-    Values are (2, K) bits of births and deaths. With `checking`, None unless the matrices are a valid pair; without,
-    they must be one.
-    outer, inner: (N, N) bit patterns (uint32 or uint64) of distances, inner <= outer, N <= 65536.
-    """
-    if checking and not is_valid_pair(outer, inner):
-        return None
-    if outer.shape[0] < 2:
-        return np.empty((0, 5), np.int64), np.empty((2, 0), outer.dtype)
-    V, U = in_blocks(inner), in_blocks(outer)
-    radius = central_point(V)[1]
-    births = lune_free_edges(V, radius)[1]
-    count = 0
-    last = V.dtype.type(0)
-    for a in range(births.size):
-        i, j = births[a] >> 16, births[a] & 0xFFFF
+
+def cached_with(digest: int) -> Any:
+    """`bars_of_pair`, compiled again where the one on disk was made with another digest of the sources."""
+
+    @njit(cache=True, nogil=True)
+    def bars_of_pair(outer: NDArray, inner: NDArray, checking: bool) -> tuple[NDArray, NDArray] | None:
+        """The bars in order of death: (K, 5) birth i, j, death i, j, 1 if death is read from outer (i < j); values.
+
+        Values are (2, K) bits of births and deaths. With `checking`, None unless the matrices are a valid pair;
+        without, they must be one.
+        outer, inner: (N, N) bit patterns (uint32 or uint64) of distances, inner <= outer, N <= 65536.
+        """
+        _ = digest
+        if checking and not is_valid_pair(outer, inner):
+            return None
+        V, U = in_blocks(inner), in_blocks(outer)
+        radius = central_point(V)[1]
+        births, last = active_edges(V, U, lune_free_edges(V, radius)[1])
+        outer_lengths, outer_edges = lune_free_edges(U, last)
+        bars = bars_of_generators(V, U, births, outer_edges, outer_lengths, last if last < radius else radius)
+        return bars, values_of(V, U, bars)
+
+    return bars_of_pair
+
+
+SOURCES = tuple(str(module.__file__) for module in (edges, elimination, matrix_kernels, relations, words))
+bars_of_pair = cached_with(digest_of(SOURCES))
+
+
+@allocating
+def active_edges(V: NDArray, U: NDArray, edges: NDArray) -> tuple[NDArray, int]:
+    """Those of `edges` that are shorter in V than in U, in their place, and their greatest length in U."""
+    count, longest = 0, V.dtype.type(0)
+    for a in range(edges.size):
+        i, j = edges[a] >> 16, edges[a] & 0xFFFF
         if V[i, j] < U[i, j]:
-            births[count] = births[a]
-            last = V.dtype.type(max(last, U[i, j]))
+            edges[count] = edges[a]
             count += 1
-    if count == 0:
-        return np.empty((0, 5), np.int64), np.empty((2, 0), outer.dtype)
-    lengths, edges = lune_free_edges(U, last)
-    bars = bars_of_generators(V, U, births[:count], edges, lengths, min(last, radius))
+            longest = max(longest, U[i, j])
+    return edges[:count], longest
+
+
+@allocating
+def values_of(V: NDArray, U: NDArray, bars: NDArray) -> NDArray:
+    """(2, K) births and deaths."""
     values = np.empty((2, bars.shape[0]), V.dtype)
     for a in range(bars.shape[0]):
         values[0, a] = V[bars[a, 0], bars[a, 1]]
         values[1, a] = U[bars[a, 2], bars[a, 3]] if bars[a, 4] == 1 else V[bars[a, 2], bars[a, 3]]
-    return bars, values
+    return values
 
 
 @allocating
@@ -69,15 +100,17 @@ def bars_of_generators(
     No relation of V matters beyond `last`.
     """
     n, num_generators = V.shape[0], generators.size
+    bars = np.empty((num_generators, 5), np.int64)
+    if num_generators == 0:
+        return bars
     codes = np.zeros((n, n), np.int32)
     for g in range(num_generators):
         codes[generators[g] >> 16, generators[g] & 0xFFFF] = 2 + g
     entries, starts = np.empty(16 * num_generators, np.int32), np.empty(4 * num_generators + 4, np.int64)
     starts[0], starts[1] = 1, 0
     stack = np.empty(64, np.int64)
-    column, killer = np.zeros((num_generators + 63) // 64, np.uint64), np.zeros(num_generators, np.int32)
-    bars, at = np.empty((num_generators, 5), np.int64), np.zeros(4, np.int64)
-    wanted = np.empty(4, np.int64)
+    column, killer = np.zeros((num_generators + 63) // 64, np.uint64), np.zeros(num_generators, np.int64)
+    at, wanted = np.zeros(4, np.int64), np.empty(4, np.int64)
     points, places, adjacency = start_of_walk(V)
     relations = np.empty(128 + 4 * n, np.int64)
     low, high = V.dtype.type(0), V[generators[-1] >> 16, generators[-1] & 0xFFFF]

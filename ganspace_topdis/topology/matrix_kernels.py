@@ -4,6 +4,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ganspace_topdis.topology.words import allocating
+
 __all__ = ["is_valid_pair", "spanning_tree"]
 
 
@@ -20,7 +22,7 @@ def is_valid_pair(outer: NDArray, inner: NDArray) -> bool:
     return faults == 0 and is_symmetric(outer) and is_symmetric(inner)
 
 
-@njit(nogil=True)
+@allocating
 def is_symmetric(M: NDArray) -> bool:
     """Whether M equals its transpose. A large matrix is turned a tile at a time, as its columns lie far apart."""
     n = M.shape[0]

@@ -57,9 +57,10 @@ def next_relations(
     Returns how many edges are done then, and the number of relations. A relation is packed as edge << 32 | k << 16 | m.
     """
     part = edges[: min(edges.size, done + max(1024, edges.size // 8))]
-    if adjacency.shape[1] == 1:
+    words = adjacency.shape[1]
+    if words == 1:
         return walk_one_word(part, done, points, places, adjacency, relations)
-    left, reached = np.empty_like(adjacency[0]), np.empty_like(adjacency[0])
+    left, reached = np.empty(words, np.uint64), np.empty(words, np.uint64)
     return walk(part, done, points, places, adjacency, left, reached, relations)
 
 

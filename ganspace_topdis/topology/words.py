@@ -3,8 +3,9 @@
 
 `nearer` and `crossed_by` compare 64 entries at once, as one vector: LLVM makes of it what the processor has.
 
-Two decorators for what compiled code calls: `allocating`, and `lean` for functions that make no array and take no
-view of one, which are compiled without counting references (a third of the time of a small barcode otherwise).
+Two decorators for what compiled code alone calls, so that no entry for Python is compiled: `allocating`, and `lean` for
+functions that make no array and take no view of one, which are compiled without counting references (a third of the
+time of a small barcode otherwise).
 """
 
 from typing import Any
@@ -19,8 +20,8 @@ __all__ = ["ALL", "ONE", "allocating", "crossed_by", "leading_zeros", "lean", "n
 ONE = np.uint64(1)
 ALL = ~np.uint64(0)
 
-allocating = njit(nogil=True)
-lean = njit(nogil=True, _nrt=False)
+allocating = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+lean = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, no_rewrites=True, _nrt=False)
 
 
 @intrinsic

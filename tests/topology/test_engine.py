@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numba.core.dispatcher import Dispatcher
 
 from ganspace_topdis.topology import engine, reference
 from ganspace_topdis.topology.engine import bars_of_pairs
@@ -66,3 +67,35 @@ def test_the_compiled_code_is_cached_where_the_installation_cannot_be_written(tm
         command = [sys.executable, "-W", "error", "-c", program]
         run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert run.stdout.strip() == expected, run.stderr
+
+
+def test_code_is_compiled_again_when_any_of_its_files_has_changed(tmp_path):
+    package = tmp_path / "ganspace_topdis"
+    shutil.copytree(Path(engine.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    program = (
+        "import numpy as np; from ganspace_topdis.topology.kernels import bars_of_pair;"
+        "bars_of_pair(*np.zeros((2, 3, 3), np.uint32), True); print(sum(bars_of_pair.stats.cache_hits.values()))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def num_hits() -> str:
+        command = [sys.executable, "-W", "error", "-c", program]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True).stdout.strip()
+
+    assert [num_hits(), num_hits()] == ["0", "1"]
+    with (package / "topology" / "relations.py").open("a") as file:
+        file.write("# another version\n")
+    assert num_hits() == "0"
+
+
+def test_the_cache_is_kept_by_every_file_that_compiled_code_comes_from():
+    from ganspace_topdis.topology import kernels
+
+    found, todo = set(), {kernels.__name__}
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        called = [value for value in vars(sys.modules[name]).values() if isinstance(value, Dispatcher)]
+        todo |= {function.py_func.__module__ for function in called} - found
+    assert {sys.modules[name].__file__ for name in found - {kernels.__name__}} <= set(kernels.SOURCES)
+    assert len(found) == 5
