@@ -53,6 +53,14 @@ def test_without_numba_ripser_finds_the_same_edges_after_one_warning(monkeypatch
     assert (tree == reference.tree_by_scipy(pairs[0][0])).all()
 
 
+def printed(program: str, environment: dict[str, str], folder: Path) -> str:
+    """What a fresh process prints that runs `program`."""
+    command = [sys.executable, "-W", "error", "-c", program]
+    run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
 def test_the_compiled_code_is_cached_where_the_installation_cannot_be_written(tmp_path):
     package = tmp_path / "site" / "ganspace_topdis"
     shutil.copytree(Path(engine.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -63,10 +71,7 @@ def test_the_compiled_code_is_cached_where_the_installation_cannot_be_written(tm
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment.pop("NUMBA_CACHE_DIR", None)
-    for expected in ("0", "1"):
-        command = [sys.executable, "-W", "error", "-c", program]
-        run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert run.stdout.strip() == expected, run.stderr
+    assert [printed(program, environment, tmp_path) for _ in range(2)] == ["0", "1"]
 
 
 def test_code_is_compiled_again_when_any_of_its_files_has_changed(tmp_path):
@@ -77,15 +82,10 @@ def test_code_is_compiled_again_when_any_of_its_files_has_changed(tmp_path):
         "bars_of_pair(*np.zeros((2, 3, 3), np.uint32), True); print(sum(bars_of_pair.stats.cache_hits.values()))"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-
-    def num_hits() -> str:
-        command = [sys.executable, "-W", "error", "-c", program]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True).stdout.strip()
-
-    assert [num_hits(), num_hits()] == ["0", "1"]
+    assert [printed(program, environment, tmp_path) for _ in range(2)] == ["0", "1"]
     with (package / "topology" / "relations.py").open("a") as file:
         file.write("# another version\n")
-    assert num_hits() == "0"
+    assert printed(program, environment, tmp_path) == "0"
 
 
 def test_the_cache_is_kept_by_every_file_that_compiled_code_comes_from():
