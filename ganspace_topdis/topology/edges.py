@@ -129,20 +129,20 @@ def precedes(M: NDArray, i: int, k: int, a: int, b: int) -> bool:
 @lean
 def lune_point(M: NDArray, i: int, j: int) -> int:
     """A point k with (i, k) and (j, k) before (i, j), i < j, or -1: the first strictly nearer, or else the first."""
-    value = M[i, j]
+    value, tied = M[i, j], -1
+    after = value + M.dtype.type(1)
     for start in range(0, M.shape[1], 64):
         lune = nearer(M, i, start, value) & nearer(M, j, start, value)
         if lune != 0:
             return start + trailing_zeros(lune)
-    after = value + M.dtype.type(1)
-    for start in range(0, M.shape[1], 64):
-        lune = nearer(M, i, start, after) & nearer(M, j, start, after)
-        while lune != 0:
-            k = start + trailing_zeros(lune)
-            lune &= lune - ONE
-            if k != i and k != j and precedes(M, i, k, i, j) and precedes(M, j, k, i, j):
-                return k
-    return -1
+        if tied < 0:
+            lune = nearer(M, i, start, after) & nearer(M, j, start, after)
+            while lune != 0 and tied < 0:
+                k = start + trailing_zeros(lune)
+                lune &= lune - ONE
+                if k != i and k != j and precedes(M, i, k, i, j) and precedes(M, j, k, i, j):
+                    tied = k
+    return tied
 
 
 @allocating

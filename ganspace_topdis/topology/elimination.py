@@ -2,13 +2,14 @@
 """Elimination over GF(2): relations in order of length, each of which kills the youngest generator left in it.
 
 A code says which sum of generators an edge is: 0 unknown, 1 zero, 2 + g generator g, -c chain c, whose generators,
-decreasing, are entries[starts[c] : starts[c + 1]]. The number of the next chain, from 1 on, is starts[0]. The column
-at work is a bitset; relations reduced before are chains, as they are sparse.
+decreasing, are entries[starts[c] : starts[c + 1]]. The number of the next chain, from 1 on, is starts[0]. The codes
+known are in a table. The column at work is a bitset; relations reduced before are chains, as they are sparse.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ganspace_topdis.topology.edge_table import code_of, is_half_full, set_code
 from ganspace_topdis.topology.edges import lune_point
 from ganspace_topdis.topology.words import ONE, leading_zeros, lean
 
@@ -24,7 +25,7 @@ def eliminate(
     outer: NDArray,
     outer_lengths: NDArray,
     high: int,
-    codes: NDArray,
+    table: NDArray,
     entries: NDArray,
     starts: NDArray,
     stack: NDArray,
@@ -56,13 +57,15 @@ def eliminate(
         else:
             num_wanted = edges_of_relation(relations[a], wanted)
         for s in range(num_wanted):
-            known = codes[wanted[s] >> 16, wanted[s] & 0xFFFF] != 0
-            if not known and not resolve(wanted[s], V, U, codes, stack, entries, starts):
-                return False
+            code = code_of(table, wanted[s])
+            if code == 0:
+                if not resolve(wanted[s], V, U, table, stack, entries, starts):
+                    return False
+                code = code_of(table, wanted[s])
+            wanted[s] = code
         youngest = np.int64(-1)
         for s in range(num_wanted):
-            code = codes[wanted[s] >> 16, wanted[s] & 0xFFFF]
-            youngest = max(youngest, add_code(column, code, entries, starts))
+            youngest = max(youngest, add_code(column, wanted[s], entries, starts))
         youngest = reduce(column, youngest, killer, entries, starts)
         at[1 if in_outer else 0] += 1
         if youngest < 0:
@@ -107,7 +110,7 @@ def packed(i: int, j: int) -> int:
 
 
 @lean
-def resolve(e: int, V: NDArray, U: NDArray, codes: NDArray, stack: NDArray, entries: NDArray, starts: NDArray) -> bool:
+def resolve(e: int, V: NDArray, U: NDArray, table: NDArray, stack: NDArray, entries: NDArray, starts: NDArray) -> bool:
     """Find the code of edge e, and of those it depends on; False if an array is too small to go on.
 
     The stack holds edges, with the lune point once it is found: (k + 1) << 32 | edge.
@@ -116,21 +119,26 @@ def resolve(e: int, V: NDArray, U: NDArray, codes: NDArray, stack: NDArray, entr
     height = 1
     while height > 0:
         top = stack[height - 1]
-        i, j = top >> 16 & 0xFFFF, top & 0xFFFF
-        if codes[i, j] != 0 or not V[i, j] < U[i, j]:
-            codes[i, j] = 1 if codes[i, j] == 0 else codes[i, j]
-            height -= 1
-            continue
+        edge, i, j = top & 0xFFFFFFFF, top >> 16 & 0xFFFF, top & 0xFFFF
         k = (top >> 32) - 1
         if k < 0:
+            if code_of(table, edge) != 0:
+                height -= 1
+                continue
+            if is_half_full(table):
+                return False
+            if not V[i, j] < U[i, j]:
+                set_code(table, edge, 1)
+                height -= 1
+                continue
             k = lune_point(V, i, j)
             stack[height - 1] |= (k + 1) << 32
         one, two = packed(i, k), packed(j, k)
-        code, other = codes[one >> 16, one & 0xFFFF], codes[two >> 16, two & 0xFFFF]
+        code, other = code_of(table, one), code_of(table, two)
         if code != 0 and other != 0:
-            if not has_room(length_of(code, starts) + length_of(other, starts), entries, starts):
+            if is_half_full(table) or not has_room(length_of(code, starts) + length_of(other, starts), entries, starts):
                 return False
-            codes[i, j] = sum_of_codes(code, other, entries, starts)
+            set_code(table, edge, sum_of_codes(code, other, entries, starts))
             height -= 1
             continue
         if height + 2 > stack.size:

@@ -22,7 +22,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ganspace_topdis.topology import edges, elimination, matrix_kernels, relations, words
+from ganspace_topdis.topology import edge_table, edges, elimination, matrix_kernels, relations, words
+from ganspace_topdis.topology.edge_table import is_half_full, new_table, set_code, wider
 from ganspace_topdis.topology.edges import grown, in_blocks, lune_free_edges, sampled_lengths, sorted_edges
 from ganspace_topdis.topology.elimination import eliminate
 from ganspace_topdis.topology.matrix_kernels import is_valid_pair
@@ -64,7 +65,7 @@ def cached_with(digest: int) -> Any:
     return bars_of_pair
 
 
-SOURCES = tuple(str(module.__file__) for module in (edges, elimination, matrix_kernels, relations, words))
+SOURCES = tuple(str(module.__file__) for module in (edge_table, edges, elimination, matrix_kernels, relations, words))
 bars_of_pair = cached_with(digest_of(SOURCES))
 
 
@@ -103,9 +104,9 @@ def bars_of_generators(
     bars = np.empty((num_generators, 5), np.int64)
     if num_generators == 0:
         return bars
-    codes = np.zeros((n, n), np.int32)
+    table = new_table(4 * num_generators)
     for g in range(num_generators):
-        codes[generators[g] >> 16, generators[g] & 0xFFFF] = 2 + g
+        set_code(table, np.int64(generators[g]), 2 + g)
     entries, starts = np.empty(16 * num_generators, np.int32), np.empty(4 * num_generators + 4, np.int64)
     starts[0], starts[1] = 1, 0
     stack = np.empty(64, np.int64)
@@ -126,7 +127,7 @@ def bars_of_generators(
             outer,
             outer_lengths,
             settled_length(V, edges, done, high, last),
-            codes,
+            table,
             entries,
             starts,
             stack,
@@ -137,6 +138,8 @@ def bars_of_generators(
             wanted,
         ):
             entries, starts, stack = grown(entries), grown(starts), grown(stack)
+            if is_half_full(table):
+                table = wider(table)
         if at[3] == num_generators:
             return bars[: at[2]]
         if done == edges.size:

@@ -1,10 +1,11 @@
+# mypy: disable-error-code="call-arg"
 """Compiled passes over distance matrices: whether two are a valid pair, and a minimum spanning tree."""
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ganspace_topdis.topology.words import allocating
+from ganspace_topdis.topology.words import allocating, prefetch
 
 __all__ = ["is_valid_pair", "spanning_tree"]
 
@@ -24,7 +25,7 @@ def is_valid_pair(outer: NDArray, inner: NDArray) -> bool:
 
 @allocating
 def is_symmetric(M: NDArray) -> bool:
-    """Whether M equals its transpose. A large matrix is turned a tile at a time, as its columns lie far apart."""
+    """Whether M equals its transpose. A large matrix is turned a tile at a time, the next one on its way."""
     n = M.shape[0]
     faults = 0
     if n <= 256:
@@ -37,6 +38,10 @@ def is_symmetric(M: NDArray) -> bool:
         height = min(64, n - top)
         for left in range(0, top + 1, 64):
             width = min(64, n - left)
+            next_top, next_left = (top, left + 64) if left < top else (top + 64, 0)
+            for j in range(min(64, n - next_top)):
+                prefetch(M, next_top + j, next_left)
+                prefetch(M, next_left + j, next_top)
             for j in range(width):
                 for i in range(height):
                     tile[j, i] = M[left + j, top + i]

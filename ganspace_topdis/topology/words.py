@@ -15,7 +15,18 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["ALL", "ONE", "allocating", "crossed_by", "leading_zeros", "lean", "nearer", "num_bits", "trailing_zeros"]
+__all__ = [
+    "ALL",
+    "ONE",
+    "allocating",
+    "crossed_by",
+    "leading_zeros",
+    "lean",
+    "nearer",
+    "num_bits",
+    "prefetch",
+    "trailing_zeros",
+]
 
 ONE = np.uint64(1)
 ALL = ~np.uint64(0)
@@ -79,12 +90,34 @@ def crossed_by(typing_context: Any, M: Any, i: Any, k: Any, start: Any, value: A
     return types.uint64(M, types.int64, types.int64, types.int64, M.dtype), build
 
 
+@intrinsic
+def prefetch(typing_context: Any, M: Any, i: Any, start: Any) -> Any:
+    """Asks for 64 entries of row i of M, from column `start` on, to be brought near; they need not exist."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        ask = builder.module.declare_intrinsic(
+            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        )
+        first = builder.bitcast(place_in_row(context, builder, signature.args[0], *arguments), byte)
+        for offset in range(0, 8 * M.dtype.bitwidth, 64):
+            line = builder.gep(first, [ir.IntType(64)(offset)])
+            builder.call(ask, [line, number(0), number(2), number(1)])
+        return context.get_dummy_value()
+
+    return types.none(M, types.int64, types.int64), build
+
+
+def place_in_row(context: Any, builder: Any, array_type: Any, array: Any, i: Any, start: Any) -> Any:
+    """Code that finds where entry (i, start) of a contiguous matrix is."""
+    matrix = context.make_array(array_type)(context, builder, array)
+    return builder.gep(matrix.data, [builder.add(builder.mul(i, builder.extract_value(matrix.shape, 1)), start)])
+
+
 def block_of_row(context: Any, builder: Any, array_type: Any, array: Any, i: Any, start: Any) -> Any:
     """Code that loads 64 entries of row i of a contiguous matrix as one vector."""
-    matrix = context.make_array(array_type)(context, builder, array)
-    place = builder.add(builder.mul(i, builder.extract_value(matrix.shape, 1)), start)
     vector = ir.VectorType(context.get_data_type(array_type.dtype), 64)
-    pointer = builder.bitcast(builder.gep(matrix.data, [place]), vector.as_pointer())
+    pointer = builder.bitcast(place_in_row(context, builder, array_type, array, i, start), vector.as_pointer())
     return builder.load(pointer, align=array_type.dtype.bitwidth // 8)
 
 
