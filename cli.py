@@ -77,7 +77,11 @@ def cli() -> None:
     "--span", type=click.Choice(["effect", "pca"]), default="effect", show_default=True, help="Where to look."
 )
 @click.option(
-    "--space", type=click.Choice(["z", "w", "s"]), default="w", show_default=True, help="Codes: z, styles, or channels."
+    "--space",
+    type=click.Choice(["z", "w", "s"], case_sensitive=False),
+    default="w",
+    show_default=True,
+    help="Codes z, styles w (w+ by --layers), or style channels s.",
 )
 @click.option(
     "--features",

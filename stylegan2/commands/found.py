@@ -9,7 +9,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.runs.folder import read_run
-from stylegan2.commands.ranges import parse_layers
+from stylegan2.commands.ranges import parse_layers, written_short
 from stylegan2.loading import load, locate
 from stylegan2.space import LatentSpace
 
@@ -75,7 +75,8 @@ def _overlapping(chosen: tuple[int, ...] | None, directions: Directions, typed: 
     found_in = directions.metadata.get("layers")
     if chosen is not None and found_in is not None and not set(chosen) & set(found_in):
         raise InvalidArgumentError(
-            f"--layers is {typed!r}, but these directions were found in layers {found_in}; give some of those"
+            f"--layers is {typed!r}, but these directions were found in layers {written_short(found_in)}; "
+            "give some of those"
         )
     return chosen
 

@@ -12,6 +12,7 @@ from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gall
 from ganspace_topdis.traversal.labels import DirectionLabel
 from ganspace_topdis.traversal.mixing import MOST_MIXED, largest_mix
 from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, apply_names, read_names, write_names
+from stylegan2.commands.ranges import written_short
 from stylegan2.commands.summary import summary
 from stylegan2.space import LatentSpace
 
@@ -94,7 +95,7 @@ def names_of(folder: Path, directions: Directions, given: Path | None = None) ->
 def page_text(directions: Directions, options: PictureOptions) -> PageText:
     """What stands above the page of `directions`."""
     return PageText(
-        title=f"Directions of {directions.metadata.get('method', 'a run')}",
+        title=f"Directions found by {directions.metadata.get('method', 'a search')}",
         subtitle=_subtitle(directions, options),
         source=source_of(directions),
     )
@@ -103,7 +104,14 @@ def page_text(directions: Directions, options: PictureOptions) -> PageText:
 def _subtitle(directions: Directions, options: PictureOptions) -> str:
     scores = summary(directions.metadata.get("scores", {}))
     texts = [f"{heading}: {text}" for heading, text in scores.items()]
-    return "; ".join([f"truncation {options.truncation_psi:g}", *texts])
+    return "; ".join([*_where(directions), f"truncation {options.truncation_psi:g}", *texts])
+
+
+def _where(directions: Directions) -> list[str]:
+    """The space that directions were found in, and its layers where these were chosen."""
+    space, layers = directions.metadata.get("space"), directions.metadata.get("layers")
+    found_in = [] if space is None else [f"space {space.upper()}"]
+    return found_in if layers is None else [*found_in, f"layers {written_short(layers)}"]
 
 
 def draw_run(

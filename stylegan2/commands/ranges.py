@@ -1,8 +1,10 @@
 """Lists of numbers as people type them: "1-8,12" for seeds, "0-3,6" or "coarse" for layers."""
 
+from collections.abc import Sequence
+
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["NAMED_LAYERS", "parse_features", "parse_layers", "parse_numbers"]
+__all__ = ["NAMED_LAYERS", "parse_features", "parse_layers", "parse_numbers", "written_short"]
 
 NAMED_LAYERS = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
 """StyleGAN's names (Karras et al. 2019, section 3.1): up to 8 px, 16 to 32 px, from 64 px."""
@@ -80,3 +82,19 @@ def parse_features(text: str | None) -> int | None:
     if not text.isdecimal() or int(text) < 4:
         raise InvalidArgumentError(f"--features is {text!r}; give the side of a block such as 16, or image")
     return int(text)
+
+
+def written_short(numbers: Sequence[int]) -> str:
+    """What `parse_numbers` reads as these increasing numbers.
+
+    Example:
+        >>> written_short([0, 1, 2, 3, 6])
+        '0-3,6'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

@@ -79,7 +79,7 @@ def test_another_checkpoint_is_refused_unless_it_is_said_to_be_tuned(tmp_path):
 
 
 def test_layers_that_the_directions_were_not_found_in_are_refused(tmp_path):
-    with pytest.raises(InvalidArgumentError, match=r"found in layers \[0, 1\]"):
+    with pytest.raises(InvalidArgumentError, match=r"found in layers 0-1; give"):
         run_edit(tmp_path, space={"layers": (0, 1)}, layers="4-5")
 
 

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError
-from stylegan2.commands.ranges import parse_layers, parse_numbers
+from stylegan2.commands.ranges import parse_layers, parse_numbers, written_short
 
 
 def test_ranges_that_overlap_name_each_layer_once():
@@ -35,3 +35,8 @@ def test_layers_that_cannot_be_are_refused_with_what_can(text, message):
 def test_numbers_that_are_no_layers_hear_nothing_of_names_of_layers():
     with pytest.raises(InvalidArgumentError, match=r"--seeds is 'x'; give numbers and ranges such as 1-8,12$"):
         parse_numbers("x", option="--seeds")
+
+
+@pytest.mark.parametrize("numbers", [(0,), (0, 2), (3, 4), (0, 1, 2, 3, 6, 8, 9)])
+def test_numbers_written_short_are_read_as_the_same(numbers):
+    assert parse_numbers(written_short(numbers), option="--layers") == numbers
