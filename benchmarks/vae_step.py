@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.topology import bar_sum
 from vae.data import open_data
@@ -27,6 +28,7 @@ WARM_UP_STEPS = 3
 def main() -> None:
     arguments = parse()
     torch.set_num_threads(arguments.threads)
+    reuse_freed_memory()
     device = choose_device(arguments.device)
     print(
         f"{arguments.network} network, batch {arguments.batch_size}, {arguments.threads} threads, {device}, "

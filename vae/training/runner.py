@@ -12,6 +12,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.distributed import World, join_world
 from ganspace_topdis.runs.progress import Progress, ProgressReporter
 from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
@@ -71,6 +72,7 @@ def train(
         StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
         TopdisError: a term is not finite; the last checkpoint stays.
     """
+    reuse_freed_memory()
     options = TrainOptions() if options is None else options
     if data is None:
         with ProgressReporter("data, images") as unpacking:
