@@ -5,7 +5,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ganspace_topdis.topology.words import allocating, prefetch
+from ganspace_topdis.topology.words import are_transposes, lean
 
 __all__ = ["is_valid_pair", "spanning_tree"]
 
@@ -23,31 +23,18 @@ def is_valid_pair(outer: NDArray, inner: NDArray) -> bool:
     return faults == 0 and is_symmetric(outer) and is_symmetric(inner)
 
 
-@allocating
+@lean
 def is_symmetric(M: NDArray) -> bool:
-    """Whether M equals its transpose. A large matrix is turned a tile at a time, the next one on its way."""
+    """Whether M equals its transpose."""
     n = M.shape[0]
+    blocks_end = n // 16 * 16
     faults = 0
-    if n <= 256:
-        for i in range(n):
-            for j in range(i):
-                faults += M[i, j] != M[j, i]
-        return faults == 0
-    tile = np.empty((64, 64), M.dtype)
-    for top in range(0, n, 64):
-        height = min(64, n - top)
-        for left in range(0, top + 1, 64):
-            width = min(64, n - left)
-            next_top, next_left = (top, left + 64) if left < top else (top + 64, 0)
-            for j in range(min(64, n - next_top)):
-                prefetch(M, next_top + j, next_left)
-                prefetch(M, next_left + j, next_top)
-            for j in range(width):
-                for i in range(height):
-                    tile[j, i] = M[left + j, top + i]
-            for i in range(height):
-                for j in range(width):
-                    faults += M[top + i, left + j] != tile[j, i]
+    for i in range(0, blocks_end, 16):
+        for j in range(0, i + 1, 16):
+            faults += not are_transposes(M, i, j)
+    for i in range(blocks_end, n):
+        for j in range(i):
+            faults += M[i, j] != M[j, i]
     return faults == 0
 
 

@@ -1,7 +1,8 @@
 # mypy: disable-error-code="import-untyped, call-arg, call-overload, arg-type, assignment, var-annotated"
 """Sets of up to 64 things as one word, and the comparisons of rows of a matrix that give such sets.
 
-`nearer` and `crossed_by` compare 64 entries at once, as one vector: LLVM makes of it what the processor has.
+`nearer` and `crossed_by` compare 64 entries at once, as one vector: LLVM makes of it what the processor has. So does
+`are_transposes`, for a block of a matrix and its mirror image.
 
 Two decorators for what compiled code alone calls: `allocating`, and `lean` for functions that make no array and take no
 view of one, which are compiled without counting references (a third of the time of a small barcode otherwise). No entry
@@ -19,12 +20,12 @@ __all__ = [
     "ALL",
     "ONE",
     "allocating",
+    "are_transposes",
     "crossed_by",
     "leading_zeros",
     "lean",
     "nearer",
     "num_bits",
-    "prefetch",
     "trailing_zeros",
 ]
 
@@ -91,33 +92,48 @@ def crossed_by(typing_context: Any, M: Any, i: Any, k: Any, start: Any, value: A
 
 
 @intrinsic
-def prefetch(typing_context: Any, M: Any, i: Any, start: Any) -> Any:
-    """Asks for 64 entries of row i of M, from column `start` on, to be brought near; they need not exist."""
+def are_transposes(typing_context: Any, M: Any, i: Any, j: Any) -> Any:
+    """Whether the 16 x 16 blocks of M at (i, j) and (j, i) are each other's transpose.
+
+    Four perfect shuffles of 16 rows transpose them: each moves one bit of an entry's place, row before column.
+    """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        ask = builder.module.declare_intrinsic(
-            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        )
-        first = builder.bitcast(place_in_row(context, builder, signature.args[0], *arguments), byte)
-        for offset in range(0, 8 * M.dtype.bitwidth, 64):
-            line = builder.gep(first, [ir.IntType(64)(offset)])
-            builder.call(ask, [line, number(0), number(2), number(1)])
-        return context.get_dummy_value()
+        array, i, j = arguments
 
-    return types.none(M, types.int64, types.int64), build
+        def rows_of_block(top: Any, left: Any) -> list[Any]:
+            tops = [builder.add(top, ir.IntType(64)(k)) for k in range(16)]
+            return [entries_of_row(context, builder, signature.args[0], array, row, left, 16) for row in tops]
+
+        rows, others = rows_of_block(i, j), rows_of_block(j, i)
+        halves = [ir.Constant(ir.VectorType(ir.IntType(32), 16), places_of_half(half)) for half in (0, 8)]
+        for _ in range(4):
+            rows = [builder.shuffle_vector(rows[k], rows[k + 8], half) for k in range(8) for half in halves]
+        faults = ir.Constant(rows[0].type, None)
+        for row, other in zip(rows, others, strict=True):
+            faults = builder.or_(faults, builder.xor(row, other))
+        differing = builder.icmp_unsigned("!=", faults, ir.Constant(faults.type, None))
+        return builder.icmp_unsigned("==", builder.bitcast(differing, ir.IntType(16)), ir.IntType(16)(0))
+
+    return types.boolean(M, types.int64, types.int64), build
 
 
-def place_in_row(context: Any, builder: Any, array_type: Any, array: Any, i: Any, start: Any) -> Any:
-    """Code that finds where entry (i, start) of a contiguous matrix is."""
-    matrix = context.make_array(array_type)(context, builder, array)
-    return builder.gep(matrix.data, [builder.add(builder.mul(i, builder.extract_value(matrix.shape, 1)), start)])
+def places_of_half(first: int) -> list[int]:
+    """Where the perfect shuffle of two vectors of 16 takes its entries 2 `first` to 2 `first` + 15 from."""
+    return [place for k in range(first, first + 8) for place in (k, 16 + k)]
 
 
 def block_of_row(context: Any, builder: Any, array_type: Any, array: Any, i: Any, start: Any) -> Any:
     """Code that loads 64 entries of row i of a contiguous matrix as one vector."""
-    vector = ir.VectorType(context.get_data_type(array_type.dtype), 64)
-    pointer = builder.bitcast(place_in_row(context, builder, array_type, array, i, start), vector.as_pointer())
+    return entries_of_row(context, builder, array_type, array, i, start, 64)
+
+
+def entries_of_row(context: Any, builder: Any, array_type: Any, array: Any, i: Any, start: Any, count: int) -> Any:
+    """Code that loads so many entries of row i of a contiguous matrix as one vector."""
+    matrix = context.make_array(array_type)(context, builder, array)
+    place = builder.add(builder.mul(i, builder.extract_value(matrix.shape, 1)), start)
+    vector = ir.VectorType(context.get_data_type(array_type.dtype), count)
+    pointer = builder.bitcast(builder.gep(matrix.data, [place]), vector.as_pointer())
     return builder.load(pointer, align=array_type.dtype.bitwidth // 8)
 
 

@@ -34,6 +34,17 @@ def test_any_number_of_threads_gives_the_same_bars_in_the_same_order(num_threads
     assert all((a[0] == b[0]).all() for a, b in zip(alone, together, strict=True))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_pair_is_valid_only_if_every_entry_equals_its_mirror_image(dtype):
+    A, B = distances_of_kind("gaussian", 37, np.random.default_rng(0))
+    outer, inner = np.maximum(A, B).astype(dtype), np.minimum(A, B).astype(dtype)
+    assert engine.is_valid_pair(outer, inner)
+    for i, j in np.argwhere(~np.eye(37, dtype=bool)):
+        faulty = inner.copy()
+        faulty[i, j] = np.nextafter(faulty[i, j], dtype(0))
+        assert not engine.is_valid_pair(outer, faulty)
+
+
 def test_without_numba_ripser_finds_the_same_edges_after_one_warning(monkeypatch):
     pairs = float32_pairs(2)
     expected = bars_of_pairs(pairs)
