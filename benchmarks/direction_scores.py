@@ -1,13 +1,13 @@
 """Every score of every method of finding directions, on the packaged generator of scenes.
 
     python benchmarks/directions.py scenes                # finds the directions: about an hour of one core
-    python benchmarks/direction_scores.py                 # scores them: about an hour more
+    python benchmarks/direction_scores.py                 # scores them: about as long
     python benchmarks/direction_scores.py --table         # what was measured so far
 
 The directions are those that `directions.py` kept, so both take the same `--methods`, `--seeds`, `--features` and
 `--cells`. What needs no truth: RTD and effect on codes that no search has seen, how many of the shifts a
 network tells apart, and |cos| with the matched directions of the other seeds. What needs it: share, Spearman and the
-encoder protocol (MIG, DCI, FactorVAE score), which takes minutes and is run for `--protocol-seeds` alone.
+encoder protocol (MIG, DCI, FactorVAE score). A cell takes about a minute of one core.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import itertools
 import json
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,12 @@ from ganspace_topdis.evaluation.protocol import encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
-from stylegan2.commands.ranges import parse_numbers
 from vae.data import scenes
 
-SCORES = ("share", "spearman", "rtd", "effect", "ratio", "recognised", "agreement")
-PROTOCOL = ("mig", "disentanglement", "completeness", "factor_vae_score")
+SCORES = (
+    *("share", "spearman", "rtd", "effect", "ratio", "recognised", "agreement"),
+    *("mig", "disentanglement", "completeness", "factor_vae_score"),
+)
 NEITHER_BETTER = ("rtd", "effect")
 """A direction that does nothing has the lowest RTD; the ratio of the two says more."""
 
@@ -50,16 +50,10 @@ _RECONSTRUCTOR = ReconstructorSettings(num_steps=250, batch_size=32, held_out=0.
 
 
 def measure(options: argparse.Namespace, rung: Network, scores: Path, method: str, seed: int) -> None:
-    """Add the scores that this cell lacks, and report them."""
-    found = json.loads(scores.read_text()) if scores.exists() else {}
-    if "rtd" in found and ("mig" in found or seed not in options.protocol_seeds):
-        return
+    """Measure the scores of a cell, and report them."""
     directions = kept(options, rung, method, seed)
     since = time.perf_counter()
-    if "rtd" not in found:
-        found |= without_truth(rung, directions, seed)
-    if seed in options.protocol_seeds and "mig" not in found:
-        found |= protocol(rung, directions, seed)
+    found = without_truth(rung, directions, seed) | protocol(rung, directions, seed)
     write_json(scores, found)
     shown = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
     print(f"{method}, seed {seed}: {shown} ({time.perf_counter() - since:.0f} s)", file=sys.stderr, flush=True)
@@ -106,10 +100,9 @@ def results(options: argparse.Namespace, rung: Network) -> str:
     """The table of what was measured."""
     cells = {method: measured(options, rung, method) for method in options.methods}
     columns = []
-    for name in (*SCORES, *PROTOCOL):
+    for name in SCORES:
         values = {method: [cell[name] for cell in found if name in cell] for method, found in cells.items()}
-        seeds = options.seeds if name in SCORES else options.protocol_seeds
-        columns.append(column(values, len(seeds), bold=name not in NEITHER_BETTER))
+        columns.append(column(values, len(options.seeds), bold=name not in NEITHER_BETTER))
     return markdown(TITLES, columns)
 
 
@@ -136,14 +129,13 @@ def scores_of(path: Path) -> Path:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--protocol-seeds", type=partial(parse_numbers, option="--protocol-seeds"), default=(0,))
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     rung = Network("scenes", "scenes", options.features)
     if not options.table:
         for seed, method in itertools.product(options.seeds, options.methods):
             path = path_of(options.cells, rung, method, seed, rung.steps)
-            if path.exists():
+            if path.exists() and not scores_of(path).exists():
                 measure(options, rung, scores_of(path), method, seed)
     print(results(options, rung))
 
