@@ -118,6 +118,8 @@ def resolve(e: int, V: NDArray, U: NDArray, table: NDArray, stack: NDArray, entr
     stack[0] = e
     height = 1
     while height > 0:
+        if is_half_full(table):
+            return False
         top = stack[height - 1]
         edge, i, j = top & 0xFFFFFFFF, top >> 16 & 0xFFFF, top & 0xFFFF
         k = (top >> 32) - 1
@@ -125,8 +127,6 @@ def resolve(e: int, V: NDArray, U: NDArray, table: NDArray, stack: NDArray, entr
             if code_of(table, edge) != 0:
                 height -= 1
                 continue
-            if is_half_full(table):
-                return False
             if not V[i, j] < U[i, j]:
                 set_code(table, edge, 1)
                 height -= 1
@@ -136,7 +136,7 @@ def resolve(e: int, V: NDArray, U: NDArray, table: NDArray, stack: NDArray, entr
         one, two = packed(i, k), packed(j, k)
         code, other = code_of(table, one), code_of(table, two)
         if code != 0 and other != 0:
-            if is_half_full(table) or not has_room(length_of(code, starts) + length_of(other, starts), entries, starts):
+            if not has_room(length_of(code, starts) + length_of(other, starts), entries, starts):
                 return False
             set_code(table, edge, sum_of_codes(code, other, entries, starts))
             height -= 1

@@ -56,10 +56,10 @@ def cached_with(digest: int) -> Any:
         if checking and not is_valid_pair(outer, inner):
             return None
         V, U = in_blocks(inner), in_blocks(outer)
-        radius = central_point(V)[1]
+        hub, radius = central_point(V)
         births, last = active_edges(V, U, lune_free_edges(V, radius)[1])
         outer_lengths, outer_edges = lune_free_edges(U, last)
-        bars = bars_of_generators(V, U, births, outer_edges, outer_lengths, last if last < radius else radius)
+        bars = bars_of_generators(V, U, births, outer_edges, outer_lengths, last if last < radius else radius, hub)
         return bars, values_of(V, U, bars)
 
     return bars_of_pair
@@ -94,11 +94,11 @@ def values_of(V: NDArray, U: NDArray, bars: NDArray) -> NDArray:
 
 @allocating
 def bars_of_generators(
-    V: NDArray, U: NDArray, generators: NDArray, outer: NDArray, outer_lengths: NDArray, last: int
+    V: NDArray, U: NDArray, generators: NDArray, outer: NDArray, outer_lengths: NDArray, last: int, hub: int
 ) -> NDArray:
     """(K, 5) bars of positive length: birth i, j, death i, j, 1 if the death is read from U; in order of death.
 
-    No relation of V matters beyond `last`.
+    No relation of V matters beyond `last`; hub is V's central point.
     """
     n, num_generators = V.shape[0], generators.size
     bars = np.empty((num_generators, 5), np.int64)
@@ -112,7 +112,7 @@ def bars_of_generators(
     stack = np.empty(64, np.int64)
     column, killer = np.zeros((num_generators + 63) // 64, np.uint64), np.zeros(num_generators, np.int64)
     at, wanted = np.zeros(4, np.int64), np.empty(4, np.int64)
-    points, places, adjacency = start_of_walk(V)
+    points, places, adjacency = start_of_walk(V, hub)
     relations = np.empty(128 + 4 * n, np.int64)
     low, high = V.dtype.type(0), V[generators[-1] >> 16, generators[-1] & 0xFFFF]
     edges, done = sorted_edges(V, low, high), np.int64(0)
@@ -137,9 +137,10 @@ def bars_of_generators(
             at,
             wanted,
         ):
-            entries, starts, stack = grown(entries), grown(starts), grown(stack)
             if is_half_full(table):
                 table = wider(table)
+            else:
+                entries, starts, stack = grown(entries), grown(starts), grown(stack)
         if at[3] == num_generators:
             return bars[: at[2]]
         if done == edges.size:

@@ -30,10 +30,9 @@ def central_point(V: NDArray) -> tuple[int, int]:
 
 
 @allocating
-def start_of_walk(V: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """The points in order of their distance from the most central one, their places in it, and no edges."""
+def start_of_walk(V: NDArray, hub: int) -> tuple[NDArray, NDArray, NDArray]:
+    """The points in order of their distance from the hub, their places in it, and no edges."""
     n = V.shape[0]
-    hub = central_point(V)[0]
     keys, points = np.empty(n, V.dtype), np.empty(n, np.uint32)
     keys[0], points[0] = 0, hub
     for a in range(1, n):

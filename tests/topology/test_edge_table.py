@@ -7,7 +7,7 @@ from ganspace_topdis.topology.edge_table import code_of, is_half_full, new_table
 
 @njit
 def codes_read(edges, codes, asked):
-    """The codes of `asked` once `edges` have theirs, from a table that began with room for two, and its final size."""
+    """The codes of `asked` once `edges` have theirs, from a table that began with room for two; its count and size."""
     table = new_table(2)
     for a in range(edges.size):
         if is_half_full(table):
@@ -16,7 +16,7 @@ def codes_read(edges, codes, asked):
     return [code_of(table, edge) for edge in asked], table[0], table.size
 
 
-def random_edges(rng, num_points, count):
+def random_edges(rng: np.random.Generator, num_points: int, count: int) -> np.ndarray:
     i, j = np.sort(rng.choice(num_points, (2, count)), axis=0)
     return np.unique((i << 16 | j)[i < j])
 
