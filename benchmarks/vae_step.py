@@ -2,7 +2,8 @@
 
 For each method a training without TopDis and one with it (second batch, both decodings and orthogonalisation included)
 take their steps in turns, on drawn dSprites. Printed are medians, the median of the ratios of neighbouring steps, and
-the part of the TopDis step in which barcodes are computed. A line is printed as soon as it is known.
+the part of the TopDis step in which barcodes are computed. A line is printed as soon as it is known. `--passes` prints
+what one pass of a batch takes in the encoder and in the decoder instead.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,6 +32,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     reuse_freed_memory()
     device = choose_device(arguments.device)
+    if arguments.passes:
+        print_passes(arguments, device)
+        return
     print(
         f"{arguments.network} network, batch {arguments.batch_size}, {arguments.threads} threads, {device}, "
         f"{arguments.precision}; TopDis on the {arguments.batch} batch, orthogonal to {arguments.orthogonalize}; "
@@ -38,6 +43,24 @@ def main() -> None:
     print("| method | plain, ms | TopDis, ms | ratio | barcodes, % of the TopDis step |\n|---|---|---|---|---|")
     for method in arguments.methods:
         print("| " + " | ".join([method, *measured(method, arguments, device)]) + " |", flush=True)
+
+
+def print_passes(arguments: argparse.Namespace, device: torch.device) -> None:
+    """Prints what one pass of the batch takes forwards, and backwards to the weights, in encoder and decoder."""
+    settings = TrainSettings(network=arguments.network, batch_size=arguments.batch_size)
+    model = Training(settings, open_data("dsprites"), device=device).model
+    height, width, channels = model.image_shape
+    images = torch.rand(arguments.batch_size, channels, height, width, device=device)
+    codes = torch.randn(arguments.batch_size, model.num_latents, device=device, requires_grad=True)
+    for name, network, x in (("encoder", model.encoder, images), ("decoder", model.decoder, codes)):
+        wanted = [*network.parameters(), x] if x.requires_grad else list(network.parameters())
+        forwards_s, backwards_s = [], []
+        for _ in range(WARM_UP_STEPS + arguments.steps):
+            forwards_s.append(duration_s(partial(network, x), device, arguments.clock))
+            backwards = partial(torch.autograd.grad, network(x).sum(), wanted)
+            backwards_s.append(duration_s(backwards, device, arguments.clock))
+        medians = (1000 * statistics.median(times[WARM_UP_STEPS:]) for times in (forwards_s, backwards_s))
+        print("{}: {:.1f} ms forwards, {:.1f} ms backwards".format(name, *medians))
 
 
 def measured(method: str, arguments: argparse.Namespace, device: torch.device) -> Iterator[str]:
@@ -115,6 +138,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--precision", choices=["float32", "bf16"], default="float32")
     parser.add_argument("--compile", choices=["none", "default", "cuda-graphs"], default="none")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--passes", action="store_true", help="print what single passes take")
     parser.add_argument("--busy", action="store_true", help="count this process's CPU time, where others run too")
     arguments = parser.parse_args()
     arguments.clock = time.process_time if arguments.busy else time.perf_counter
