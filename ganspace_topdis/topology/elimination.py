@@ -24,7 +24,7 @@ def eliminate(
     relations: NDArray,
     outer: NDArray,
     outer_lengths: NDArray,
-    high: int,
+    bound: int,
     table: NDArray,
     entries: NDArray,
     starts: NDArray,
@@ -35,7 +35,7 @@ def eliminate(
     at: NDArray,
     wanted: NDArray,
 ) -> bool:
-    """Goes on until no generator or no relation is left, all but edges of U beyond `high`; False if room is lacking.
+    """Goes on until no generator or no relation is left, all but edges of U from `bound` on; False if room is lacking.
 
     Relations of V and edges of U come in order of their lengths; V's go first where these are equal. Where things
     stand is in `at`: the number of the next relation, of the next edge of U, of bars, and of dead generators.
@@ -45,7 +45,7 @@ def eliminate(
             return False
         a, b = at[0], at[1]
         in_outer = a == relations.size
-        if in_outer and (b == outer.size or outer_lengths[b] > high):
+        if in_outer and (b == outer.size or outer_lengths[b] >= bound):
             return True
         if not in_outer:
             e = relations[a] >> 32 & 0xFFFFFFFF

@@ -126,7 +126,7 @@ def bars_of_generators(
             relations[:count],
             outer,
             outer_lengths,
-            settled_length(V, edges, done, high, last),
+            settled_bound(V, edges, done, high, last),
             table,
             entries,
             starts,
@@ -149,11 +149,14 @@ def bars_of_generators(
 
 
 @lean
-def settled_length(V: NDArray, edges: NDArray, done: int, high: int, last: int) -> int:
-    """The length up to which all relations of V are known once the first `done` of the edges up to `high` are."""
+def settled_bound(V: NDArray, edges: NDArray, done: int, high: int, last: int) -> int:
+    """The length below which all relations of V are known once the first `done` of the edges up to `high` are.
+
+    An exclusive bound: the next edge may have length 0, below which there is nothing.
+    """
     if done < edges.size:
-        return V.dtype.type(V[edges[done] >> 16, edges[done] & 0xFFFF] - V.dtype.type(1))
-    return V.dtype.type(high if high < last else ~V.dtype.type(0))
+        return V[edges[done] >> 16, edges[done] & 0xFFFF]
+    return V.dtype.type(high + V.dtype.type(1) if high < last else ~V.dtype.type(0))
 
 
 @allocating
