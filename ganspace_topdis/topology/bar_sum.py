@@ -60,7 +60,8 @@ class _BarSum(torch.autograd.Function):
         for name, cloud in zip("xy", matrices, strict=True):
             if not np.isfinite(cloud).all():
                 raise InvalidArgumentError(
-                    f"{name} holds values that are NaN, infinite or too large to square: RTD needs finite points"
+                    f"{name} holds values that are NaN, infinite, too far apart, or too close for a gradient in "
+                    f"{matrices.dtype}: RTD needs finite points{'; float64 has more room' * (matrices.itemsize == 4)}"
                 )
         firsts = (0, 1) if options.symmetric else (0,)
         barcodes = [

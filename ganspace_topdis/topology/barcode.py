@@ -8,7 +8,10 @@ H1(VR(V), VR(U)), equal to that of H1 of the Vietoris-Rips filtration of [[0, U^
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+
+from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.topology.engine import MAX_POINTS, Pair, bars_if_valid, bars_of_pairs, is_valid_pair
@@ -39,10 +42,10 @@ class CrossBarcode:
         return self.deaths - self.births
 
 
-def cross_barcode(outer: ArrayLike, inner: ArrayLike) -> CrossBarcode:
+def cross_barcode(outer: ArrayLike | Tensor, inner: ArrayLike | Tensor) -> CrossBarcode:
     """The R-Cross-Barcode of two (N, N) distance matrices with inner <= outer and zero diagonals.
 
-    float32 and float64 are compared as they are, never rounded. Among equal distances the edges follow the order
+    Arrays, or tensors of any device. float32 and float64 are compared as they are, never rounded. Among equal distances the edges follow the order
     of the points, so the result is deterministic; the bars' values do not depend on it. Fewer than two points have
     no bars.
 
@@ -67,15 +70,25 @@ def cross_barcode(outer: ArrayLike, inner: ArrayLike) -> CrossBarcode:
     )
 
 
-def checked_pair(outer: ArrayLike, inner: ArrayLike) -> Pair:
+def checked_pair(outer: ArrayLike | Tensor, inner: ArrayLike | Tensor) -> Pair:
     """Both matrices contiguous and in one dtype, or an error that says what is wrong with which and where."""
     U, V = _squares(outer, inner)
     return (U, V) if is_valid_pair(U, V) else _explained(U, V)
 
 
-def _square(name: str, value: ArrayLike) -> NDArray[np.floating]:
+def _square(name: str, value: ArrayLike | Tensor) -> NDArray[np.floating]:
     """A contiguous square matrix of float32 or float64."""
-    matrix = np.ascontiguousarray(value)
+    if isinstance(value, Tensor):
+        if value.layout != torch.strided or value.dtype == torch.bfloat16:  # of which NumPy knows nothing
+            raise InvalidArgumentError(
+                f"{name} is a tensor of {value.dtype} and {value.layout}, but distances must be float32 or float64 and "
+                "dense: convert it with .to_dense() and .float()"
+            )
+        value = value.detach().cpu().numpy()
+    try:
+        matrix = np.ascontiguousarray(value)
+    except ValueError as error:
+        raise InvalidArgumentError(f"{name} is no matrix ({error}): pass a square array of distances") from error
     if matrix.dtype not in (np.float32, np.float64):
         raise InvalidArgumentError(
             f"{name} has dtype {matrix.dtype}, but distances must be float32 or float64: convert it with .astype"
@@ -87,7 +100,7 @@ def _square(name: str, value: ArrayLike) -> NDArray[np.floating]:
     return matrix
 
 
-def _squares(outer: ArrayLike, inner: ArrayLike) -> Pair:
+def _squares(outer: ArrayLike | Tensor, inner: ArrayLike | Tensor) -> Pair:
     """Both as contiguous square matrices of one shape and dtype."""
     U, V = _square("outer", outer), _square("inner", inner)
     if U.shape != V.shape:

@@ -1,10 +1,12 @@
 """Euclidean distances of a cloud's points, in units of their own 0.9 quantile.
 
+A cloud of very small or very large coordinates is first multiplied by a power of two, which is exact.
 On a CPU, squared distances come from the Gram matrix of the centred cloud in double precision,
 |a|^2 + |b|^2 - 2 a.b: one matrix product however long the rows are. Pairs so close that this would lose digits
 are measured again from their difference, so coincident points are exactly at distance zero. Where many are, and on
 other devices, every pair is measured from its difference, which needs no synchronisation.
-The gradient of a distance is the unit vector between its points, and zero where they coincide.
+The gradient of a distance is the unit vector between its points, and zero where they coincide. Products with one
+matrix give it, but for close points, whose difference they would lose.
 """
 
 from typing import Any
@@ -15,6 +17,7 @@ from torch import Tensor
 __all__ = ["normalized_distances", "pairwise_distances"]
 
 _CLOSE = 1e-6
+_NEAR = 1e-3
 _MANY = 4  # close pairs a point; with more, as in a cloud that has collapsed, measuring all pairs is faster
 _CHUNK = 1 << 24
 _IN_CACHE = 1 << 18
@@ -24,15 +27,33 @@ _EXACTLY = "donot_use_mm_for_euclid_dist"
 def normalized_distances(cloud: Tensor, *, quantile: float = 0.9) -> Tensor:
     """(..., N, N) distances of points (..., N, D), divided by their quantile over all N * N entries.
 
-    No gradient flows through the quantile; a quantile of zero counts as 1e-5.
+    No gradient flows through the quantile; a quantile of zero counts as 1e-5. Distances are NaN where the cloud has
+    a gradient that its dtype could not hold (below 1e-30 in float32, 1e-270 in float64).
 
     >>> normalized_distances(torch.tensor([[0.0], [2.0]]))
     tensor([[0., 1.],
             [1., 0.]])
     """
-    distances = pairwise_distances(cloud)
+    factor = _factor_to_safe_range(cloud)
+    distances = pairwise_distances(cloud if factor is None else cloud * factor)
     scale = _quantile(distances.detach().flatten(-2), quantile)[..., None, None]
-    return distances / scale.masked_fill(scale == 0, 1e-5)
+    floor = scale.new_tensor(1e-5) if factor is None else 1e-5 * factor
+    return distances / torch.where(scale == 0, floor, scale)
+
+
+def _factor_to_safe_range(cloud: Tensor) -> Tensor | None:
+    """(..., 1, 1) powers of two that make the largest coordinate of a cloud about 1 where squares would leave the dtype.
+
+    One where none is needed; None, on a CPU, where no cloud needs any. NaN where the gradient would overflow.
+    """
+    exponent = torch.frexp(cloud.detach().abs().amax(dim=(-2, -1), keepdim=True)).exponent
+    limit, most = (60, 100) if cloud.dtype == torch.float32 else (400, 900)
+    far = exponent.abs() > limit
+    if cloud.device.type == "cpu" and not far.any():
+        return None
+    safe = exponent.clamp(-1000 if cloud.dtype == torch.float64 else -124, most + 124)
+    factor = torch.ldexp(torch.ones_like(exponent, dtype=cloud.dtype), torch.where(far, -safe, 0))
+    return factor.masked_fill(exponent < -most, torch.nan) if cloud.requires_grad else factor
 
 
 def pairwise_distances(cloud: Tensor) -> Tensor:
@@ -57,9 +78,27 @@ class _PairwiseDistances(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         cloud, distances = ctx.saved_tensors
-        weights = torch.where(distances > 0, (grad + grad.mT) / distances, 0)
+        grad = grad + grad.mT
+        near = distances <= _NEAR * distances.amax(dim=(-2, -1), keepdim=True)
+        weights = torch.where(near, 0, grad) / distances.masked_fill(distances == 0, 1)
         points = cloud - cloud.mean(dim=-2, keepdim=True)
-        return weights.sum(dim=-1, keepdim=True) * points - weights @ points
+        result = weights.sum(dim=-1, keepdim=True) * points - weights @ points
+        return _add_near_pairs(result, cloud, torch.where(near & (distances > 0), grad, 0))
+
+
+def _add_near_pairs(result: Tensor, cloud: Tensor, grad: Tensor) -> Tensor:
+    """Adds to the gradient of a cloud the part of pairs whose unit vectors are measured from their differences."""
+    pairs = grad.nonzero(as_tuple=True)
+    *batch, first, second = pairs
+    step = max(1, _CHUNK // max(1, cloud.shape[-1]))
+    for s in range(0, len(first), step):
+        chunk = [indices[s : s + step] for indices in batch]
+        i, j = first[s : s + step], second[s : s + step]
+        difference = cloud[(*chunk, i)].double() - cloud[(*chunk, j)]
+        unit = difference / difference.norm(dim=-1, keepdim=True)
+        pull = grad[(*chunk, i, j)].unsqueeze(-1) * unit
+        result.index_put_((*chunk, i), pull.to(result.dtype), accumulate=True)
+    return result
 
 
 def _distances_by_gram(cloud: Tensor) -> Tensor:

@@ -92,10 +92,10 @@ def _bars_of_pair(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> B
 
 @cache
 def _kernels() -> ModuleType | None:
-    """The compiled kernels, or None, after one warning, where numba cannot be imported."""
+    """The compiled kernels, or None, after one warning, where numba cannot be imported or used."""
     try:
         from ganspace_topdis.topology import kernels
-    except ImportError as error:
+    except Exception as error:  # a broken installation of numba or LLVM raises nearly anything
         warnings.warn(f"numba cannot be used ({error}): barcodes fall back to the far slower ripser", stacklevel=2)
         return None
     return kernels

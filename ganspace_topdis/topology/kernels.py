@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ganspace_topdis.topology import edge_table, edges, elimination, matrix_kernels, relations, words
@@ -28,7 +27,7 @@ from ganspace_topdis.topology.edges import grown, in_blocks, lune_free_edges, sa
 from ganspace_topdis.topology.elimination import eliminate
 from ganspace_topdis.topology.matrix_kernels import is_valid_pair
 from ganspace_topdis.topology.relations import central_point, next_relations, start_of_walk
-from ganspace_topdis.topology.words import allocating, lean
+from ganspace_topdis.topology.words import allocating, compiled, lean
 
 __all__ = ["bars_of_pair"]
 
@@ -44,7 +43,7 @@ def digest_of(paths: Iterable[str]) -> int:
 def cached_with(digest: int) -> Any:
     """`bars_of_pair`, compiled again where the one on disk was made with another digest of the sources."""
 
-    @njit(cache=True, nogil=True)
+    @compiled
     def bars_of_pair(outer: NDArray, inner: NDArray, checking: bool) -> tuple[NDArray, NDArray] | None:
         """The bars in order of death: (K, 5) birth i, j, death i, j, 1 if death is read from outer (i < j); values.
 

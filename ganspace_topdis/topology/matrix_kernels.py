@@ -2,15 +2,14 @@
 """Compiled passes over distance matrices: whether two are a valid pair, and a minimum spanning tree."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from ganspace_topdis.topology.words import are_transposes, lean
+from ganspace_topdis.topology.words import are_transposes, compiled, lean
 
 __all__ = ["is_valid_pair", "spanning_tree"]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_valid_pair(outer: NDArray, inner: NDArray) -> bool:
     """Whether bits of two matrices are finite, >= 0 (and not -0), symmetric, zero on the diagonal, inner <= outer."""
     n = outer.shape[0]
@@ -38,7 +37,7 @@ def is_symmetric(M: NDArray) -> bool:
     return faults == 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def spanning_tree(M: NDArray) -> NDArray:
     """(n - 1, 2) edges of a minimum spanning tree of the complete graph with weights M >= 0: Prim, O(n^2)."""
     n = M.shape[0]

@@ -9,6 +9,7 @@ and, when symmetric, the mean with A and B exchanged. Sources: Barannikov et al.
 2023 (the max variant), Balabin et al. 2024 (TopDis: minmax, symmetric).
 """
 
+from numbers import Integral, Real
 from typing import Literal, get_args
 
 import torch
@@ -37,8 +38,8 @@ def rtd(
 ) -> Tensor:
     """RTD of clouds x, y (N, ...): point i of x corresponds to point i of y. A scalar, differentiable once.
 
-    Points are flattened. Coincident points and constant clouds are allowed. Computed in float32 or float64,
-    outside autocast; float16 and bfloat16 clouds are converted.
+    Points are flattened. Coincident points and constant clouds are allowed, at any scale. Computed in float32 or
+    float64, outside autocast; float16 and bfloat16 clouds are converted.
 
     Args:
         x: (N, ...) cloud, N >= 2.
@@ -53,7 +54,9 @@ def rtd(
         batched: x and y are B clouds each, (B, N, ...), and the result has shape (B,).
 
     Raises:
-        InvalidArgumentError: an option is not allowed, clouds do not fit each other, a coordinate is not finite.
+        InvalidArgumentError: an option is not allowed, clouds do not fit each other, a coordinate is not finite, or a
+            cloud that needs a gradient is so small (below 1e-30 in float32, 1e-270 in float64) that the gradient, one
+            over its size, is too large for its dtype.
 
     >>> square = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
     >>> round(float(rtd(square, 3 * square + 1)), 6)
@@ -112,9 +115,11 @@ class RTDLoss(nn.Module):
 def _options(variant: Variant, symmetric: bool, p: float, max_bars: int | None, immovable: bool) -> BarSumOptions:
     if variant not in get_args(Variant):
         raise InvalidArgumentError(f"variant is {variant!r}: choose 'min', 'max' or 'minmax'")
-    if not 1 <= p < float("inf"):
-        raise InvalidArgumentError(f"p is {p}: it must be a finite number, at least 1")
-    if max_bars is not None and max_bars < 1:
-        raise InvalidArgumentError(f"max_bars is {max_bars}: it must be at least 1, or None to keep all bars")
+    if not isinstance(p, Real) or not 1 <= p < float("inf"):
+        raise InvalidArgumentError(f"p is {p!r}: it must be a finite number, at least 1")
+    if max_bars is not None and (not isinstance(max_bars, Integral) or max_bars < 1):
+        raise InvalidArgumentError(
+            f"max_bars is {max_bars!r}: it must be a whole number, at least 1, or None to keep all bars"
+        )
     kinds = ("min", "max") if variant == "minmax" else (variant,)
     return BarSumOptions(kinds=kinds, symmetric=symmetric, p=p, max_bars=max_bars, immovable=immovable)

@@ -67,7 +67,10 @@ def _tree_weights(matrices: Tensor) -> Tensor:
     """(M,) total weights of minimum spanning trees of matrices (M, N, N), which leave the device once."""
     weights = matrices.detach().cpu().numpy()
     if not np.isfinite(weights).all():
-        raise InvalidArgumentError("x or y holds NaN, infinite or too large values: RTD-Lite needs finite points")
+        raise InvalidArgumentError(
+            "x or y holds values that are NaN, infinite, too far apart, or too close for a gradient in "
+            f"{weights.dtype}: RTD-Lite needs finite points"
+        )
     trees = torch.from_numpy(np.stack([spanning_tree(w) for w in weights])).to(matrices.device)
     number = torch.arange(len(weights), device=matrices.device)[:, None]
     return matrices[number, trees[..., 0], trees[..., 1]].sum(dim=1)

@@ -1,6 +1,7 @@
 """The reported RTD of two large sets: its mean over random subsets, with its spread (Barannikov et al. 2022)."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -43,11 +44,11 @@ def rtd_score(x: Tensor, y: Tensor, trials: int = 10, batch: int = 500, *, seed:
     >>> rtd_score(cloud, cloud).mean
     0.0
     """
-    if trials < 1:
-        raise InvalidArgumentError(f"trials is {trials}: it must be at least 1")
-    if batch < 2:
-        raise InvalidArgumentError(f"batch is {batch}: a subset needs at least 2 points")
-    x, y = as_point_pairs(x.detach(), y.detach())
+    if not isinstance(trials, Integral) or trials < 1:
+        raise InvalidArgumentError(f"trials is {trials!r}: it must be a whole number, at least 1")
+    if not isinstance(batch, Integral) or batch < 2:
+        raise InvalidArgumentError(f"batch is {batch!r}: a subset needs a whole number of points, at least 2")
+    x, y = (cloud.detach() for cloud in as_point_pairs(x, y))
     num_points = min(batch, len(x))
     if num_points == len(x):
         trials = 1

@@ -4,16 +4,23 @@
 `nearer` and `crossed_by` compare 64 entries at once, as one vector: LLVM makes of it what the processor has. So does
 `are_transposes`, for a block of a matrix and its mirror image.
 
+`compiled` is the decorator of what Python calls. Its machine code is cached on disk; where there is no place for it,
+or the disk is full, it is compiled without a cache, after one warning.
+
 Two decorators for what compiled code alone calls: `allocating`, and `lean` for functions that make no array and take no
 view of one, which are compiled without counting references (a third of the time of a small barcode otherwise). No entry
 for Python is compiled (a tenth of the time of compiling otherwise), so a call from Python ends the process.
 """
 
+import contextlib
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
 __all__ = [
@@ -21,6 +28,7 @@ __all__ = [
     "ONE",
     "allocating",
     "are_transposes",
+    "compiled",
     "crossed_by",
     "leading_zeros",
     "lean",
@@ -31,6 +39,50 @@ __all__ = [
 
 ONE = np.uint64(1)
 ALL = ~np.uint64(0)
+
+
+class _OptionalCache(FunctionCache):
+    """numba's cache on disk, whose faults cost a compilation, not the result."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a damaged file, which is forgotten: unpickling raises nearly anything
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _warn_of_no_cache(error)
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """`function`, compiled at its first call, without the GIL, and cached on disk where that is possible."""
+    dispatcher = njit(nogil=True)(function)
+    try:
+        dispatcher._cache = _OptionalCache(function)
+    except (RuntimeError, OSError) as error:  # neither the package nor the user's cache folder can be written
+        _warn_of_no_cache(error)
+    return dispatcher
+
+
+_faults: list[Exception] = []
+
+
+def _warn_of_no_cache(error: Exception) -> None:
+    """Warn of the first fault of the cache in this process; the others have the same cause."""
+    _faults.append(error)
+    if len(_faults) == 1:
+        warnings.warn(
+            f"compiled code cannot be cached ({type(error).__name__}: {error}), so each process compiles it anew, "
+            "which takes seconds: set NUMBA_CACHE_DIR to a folder that can be written",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
 
 allocating = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 lean = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, no_rewrites=True, _nrt=False)

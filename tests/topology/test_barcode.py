@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -91,6 +92,13 @@ def test_equal_matrices_have_no_bars():
     assert len(cross_barcode(A, A)) == 0
 
 
+def test_tensors_give_the_bars_of_their_arrays():
+    A, B = distances_of_kind("gaussian", 20, np.random.default_rng(6))
+    outer, inner = A.astype(np.float32), np.minimum(A, B).astype(np.float32)
+    found = cross_barcode(torch.from_numpy(outer).requires_grad_(), torch.from_numpy(inner))
+    assert (sorted_bars(found) == sorted_bars(cross_barcode(outer, inner))).all()
+
+
 def test_double_precision_is_not_rounded():
     outer = np.array([[0, 1 + 1e-12], [1 + 1e-12, 0]])
     inner = np.array([[0, 1.0], [1.0, 0]])
@@ -137,6 +145,9 @@ def bad(**entries: float) -> NDArray[np.float64]:
         (bad().astype(int), bad(), "outer has dtype int64"),
         (bad(), bad().astype(np.float16), "inner has dtype float16"),
         (np.zeros(3), bad(), r"outer has shape \(3,\)"),
+        ([[0.0], [1.0, 2.0]], bad(), "outer is no matrix"),
+        (torch.zeros(3, 3).to_sparse(), bad(), "outer is a tensor of torch.float32 and torch.sparse_coo"),
+        (bad(), torch.zeros(3, 3, dtype=torch.bfloat16), "inner is a tensor of torch.bfloat16"),
     ],
 )
 def test_a_bad_matrix_is_named_with_its_value(outer, inner, message):

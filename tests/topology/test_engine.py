@@ -85,6 +85,58 @@ def test_the_compiled_code_is_cached_where_the_installation_cannot_be_written(tm
     assert [printed(program, environment, tmp_path) for _ in range(2)] == ["0", "1"]
 
 
+PROGRAM_OF_ONE_TREE = (
+    "import warnings, numpy as np; warnings.simplefilter('always');"
+    "from ganspace_topdis.topology.matrix_kernels import spanning_tree, is_valid_pair;"
+    "print(len(spanning_tree(np.zeros((3, 3)))), is_valid_pair(*np.zeros((2, 3, 3), np.uint32)))"
+)
+
+
+def copied_package(folder: Path) -> Path:
+    package = folder / "ganspace_topdis"
+    shutil.copytree(Path(engine.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    return package
+
+
+def run_one_tree(folder: Path, **environment: str) -> tuple[str, str]:
+    """What a fresh process prints on stdout and stderr that computes a spanning tree with the package in `folder`."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("HOME", "NUMBA_CACHE_DIR")}
+    environment = inherited | {"PYTHONPATH": str(folder)} | environment
+    command = [sys.executable, "-c", PROGRAM_OF_ONE_TREE]
+    run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True)
+    return run.stdout.strip(), run.stderr
+
+
+def test_without_a_place_for_the_cache_the_code_is_compiled_after_one_warning(tmp_path):
+    (copied_package(tmp_path) / "topology" / "__pycache__").write_text("keeps even root from making the folder")
+    (tmp_path / "file").write_text("")
+    printed, warned = run_one_tree(tmp_path, HOME=str(tmp_path / "file"), XDG_CACHE_HOME=str(tmp_path / "file"))
+    assert printed == "2 True"
+    assert warned.count("compiled code cannot be cached") == 1
+
+
+def test_a_damaged_cache_is_compiled_over(tmp_path):
+    copied_package(tmp_path)
+    cache = tmp_path / "cache"
+    assert run_one_tree(tmp_path, NUMBA_CACHE_DIR=str(cache)) == ("2 True", "")
+    for file in cache.rglob("*.nb[ic]"):
+        file.write_bytes(file.read_bytes()[:40])
+    assert run_one_tree(tmp_path, NUMBA_CACHE_DIR=str(cache)) == ("2 True", "")
+    assert all(len(file.read_bytes()) > 40 for file in cache.rglob("*.nb[ic]"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits on the size of files are a POSIX matter")
+def test_a_full_disk_leaves_the_code_uncached(tmp_path):
+    copied_package(tmp_path)
+    program = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64));" + PROGRAM_OF_ONE_TREE
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    ignoring = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+    command = [sys.executable, "-B", "-c", ignoring + program]
+    run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "2 True"
+    assert run.stderr.count("compiled code cannot be cached") == 1
+
+
 def test_code_is_compiled_again_when_any_of_its_files_has_changed(tmp_path):
     package = tmp_path / "ganspace_topdis"
     shutil.copytree(Path(engine.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -137,6 +137,31 @@ def test_degenerate_clouds_have_zero_loss_and_zero_gradients(variant, p):
         assert y.grad.abs().sum() == 0
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8, 0.99])
+@pytest.mark.parametrize("n", [63, 64, 65, 128, 200])
+def test_partly_coincident_clouds_have_one_value_in_any_order_and_either_way_round(n, share):
+    x, y = clouds(n=n, d=5, dtype=torch.float32)
+    x[: int(share * n)] = 0
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(1))
+    for variant in VARIANTS:
+        value = rtd(x, y, variant=variant)
+        torch.testing.assert_close(rtd(x[order], y[order], variant=variant), value)
+        torch.testing.assert_close(rtd(y, x, variant=variant), value)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(torch.float32, 1e-40), (torch.float64, 1e-160), (torch.float64, 1e-305)])
+def test_a_tiny_cloud_has_its_value_and_an_error_where_its_gradient_cannot_be_held(dtype, scale):
+    x, y = clouds(dtype=dtype)
+    torch.testing.assert_close(RTDLoss()(x * scale, y), RTDLoss()(x, y), rtol=1e-4, atol=1e-4)
+    tiny = (x * scale).requires_grad_()
+    if scale == 1e-160:
+        RTDLoss()(tiny, y).backward()
+        assert torch.isfinite(tiny.grad).all()
+    else:
+        with pytest.raises(InvalidArgumentError, match="x holds values that are .* too close for a gradient"):
+            RTDLoss()(tiny, y)
+
+
 def test_coincident_points_give_finite_gradients():
     x, y = clouds(dtype=torch.float32)
     x[:8] = x[0]
@@ -196,7 +221,11 @@ def test_autocast_does_not_reach_the_loss():
         ({"variant": "both"}, "variant is 'both'"),
         ({"p": 0.5}, "p is 0.5"),
         ({"p": float("nan")}, "p is nan"),
+        ({"p": "2"}, "p is '2'"),
+        ({"p": None}, "p is None"),
         ({"max_bars": 0}, "max_bars is 0"),
+        ({"max_bars": 1.5}, "max_bars is 1.5"),
+        ({"max_bars": "5"}, "max_bars is '5'"),
     ],
 )
 def test_a_bad_option_is_refused_by_the_function_and_the_module(options, message):
@@ -216,6 +245,10 @@ def test_a_bad_option_is_refused_by_the_function_and_the_module(options, message
         (torch.tensor([[0.0], [np.nan]]), torch.zeros(2, 1), "x holds values that are NaN"),
         (torch.zeros(2, 1), torch.tensor([[0.0], [np.inf]]), "y holds values that are NaN"),
         (np.zeros((3, 2)), torch.zeros(3, 2), "x is a ndarray"),
+        (torch.zeros(3, 0), torch.zeros(3, 0), r"x has shape \(3, 0\), which holds no numbers"),
+        (torch.zeros(3, 2).to_sparse(), torch.zeros(3, 2), "x is a sparse tensor"),
+        (torch.zeros(3, 2), torch.zeros(3, 2).to_sparse(), "y is a sparse tensor"),
+        (torch.zeros(3, 2, dtype=torch.complex64), torch.zeros(3, 2), "x has shape .+ and dtype torch.complex64"),
     ],
 )
 def test_clouds_that_do_not_fit_are_refused(x, y, message):
