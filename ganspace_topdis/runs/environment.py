@@ -30,6 +30,10 @@ def describe_environment(device: str = "cpu") -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
+    """The installed version; torch's own, once it is loaded, names the build too (2.14.1+cu130)."""
+    torch = sys.modules.get("torch")
+    if package == "torch" and torch is not None:
+        return str(torch.__version__)
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
