@@ -43,9 +43,10 @@ def use_deterministic_algorithms() -> None:
 
 def random_states() -> dict[str, Any]:
     """The states of the generators that `seed_everything` seeds, for `runs.trees.flatten`."""
+    algorithm, key, *rest = np.random.get_state()  # noqa: NPY002 (libraries still draw from it)
     states: dict[str, Any] = {
         "python": random.getstate(),
-        "numpy": np.random.get_state(),  # noqa: NPY002 (libraries still draw from it)
+        "numpy": (algorithm, np.asarray(key).astype(np.int64), *rest),  # older safetensors cannot hold uint32
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():
@@ -56,7 +57,8 @@ def random_states() -> dict[str, Any]:
 def restore_random_states(states: dict[str, Any]) -> None:
     """Undo every draw since `random_states` gave `states`. Devices that are no longer there are passed over."""
     random.setstate(states["python"])
-    np.random.set_state(states["numpy"])  # noqa: NPY002 (libraries still draw from it)
+    algorithm, key, *rest = states["numpy"]
+    np.random.set_state((algorithm, np.asarray(key).astype(np.uint32), *rest))  # noqa: NPY002 (libraries still draw from it)
     torch.set_rng_state(states["torch"])
     for index, state in enumerate(states.get("cuda", [])[: torch.cuda.device_count()]):
         torch.cuda.set_rng_state(state, index)
