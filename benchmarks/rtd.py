@@ -1,9 +1,9 @@
-"""Times the R-Cross-Barcode of this package beside giotto-ph, ripser.py and GUDHI, and checks that all agree.
+"""Times the R-Cross-Barcode of this package beside five other programs, and checks that all agree.
 
     OMP_NUM_THREADS=1 python -m benchmarks.rtd [--sizes 32,64,...] [--clouds smooth,iid2,...] [--seconds 60]
 
 Every program gets the same pair of float32 matrices (A, min(A, B)). This engine runs on one thread, giotto-ph on
-two and with generators (it names the edges too), ripser.py and GUDHI on one. Each figure is the shortest of several
+two and with generators (it names the edges too), Oineus on two, ripser.py, canns-ripser and GUDHI on one. Each figure is the shortest of several
 runs, or one run where that takes a tenth of the time limit; ratios come from one run of this file. A program is left
 out of the sizes that would exceed the time limit, and all but this engine of those not named by `--programs`.
 `--plot FILE` draws the table; `--loss` times a whole TopDis loss, `--start` a fresh process.
@@ -92,12 +92,32 @@ def by_gudhi(outer: NDArray, inner: NDArray) -> Diagram:
     return np.asarray(tree.persistence_intervals_in_dimension(1)).reshape(-1, 2)
 
 
+def by_oineus(outer: NDArray, inner: NDArray) -> Diagram:
+    import oineus
+
+    doubled = doubled_matrix(outer, inner)
+    parameters = oineus.ReductionParams()
+    parameters.n_threads = 2
+    radius = float(doubled.max(axis=1).min())
+    found = oineus.compute_diagrams_vr(doubled, from_pwdists=True, max_dim=2, max_diameter=radius, params=parameters)
+    return np.asarray(found.in_dimension(1)).reshape(-1, 2)
+
+
+def by_canns_ripser(outer: NDArray, inner: NDArray) -> Diagram:
+    from canns_ripser import ripser
+
+    return ripser(doubled_matrix(outer, inner), distance_matrix=True, maxdim=1)["dgms"][1]
+
+
 PROGRAMS: dict[str, Program] = {
     "this engine": cross_barcode,
     "giotto-ph": by_giotto_ph,
     "ripser.py": by_ripser,
+    "canns-ripser": by_canns_ripser,
+    "Oineus": by_oineus,
     "GUDHI": by_gudhi,
 }
+GROWTH = {"this engine": 3.0, "giotto-ph": 5.0, "ripser.py": 5.0, "canns-ripser": 5.0, "Oineus": 8.0, "GUDHI": 8.0}
 
 
 def canonical(diagram: Diagram | CrossBarcode) -> Diagram:
@@ -126,9 +146,8 @@ def compare(
     rows = []
     for program in programs.values():
         program(*matrices("iid2", 8))  # loads and compiles, which is not to be timed
-    growth = {"this engine": 3.0, "giotto-ph": 5.0, "ripser.py": 5.0, "GUDHI": 8.0}
-    print("| N | clouds | bars | this engine, ms | giotto-ph, ms | ripser.py, ms | GUDHI, ms | giotto-ph / this |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| N | clouds | bars | {', ms | '.join(PROGRAMS)}, ms | giotto-ph / this |")
+    print(f"|{'---|' * (len(PROGRAMS) + 4)}")
     for kind in kinds:
         expected_s = dict.fromkeys(PROGRAMS, 0.0)
         for n in sizes:
@@ -146,7 +165,7 @@ def compare(
                 np.testing.assert_allclose(theirs, own, atol=1e-6)
                 if duration_s < limit_s / 10:
                     duration_s = shortest_s(lambda p=program, o=outer, i=inner: p(o, i), limit_s)  # type: ignore[misc]
-                row[name], expected_s[name] = duration_s, duration_s * growth[name]
+                row[name], expected_s[name] = duration_s, duration_s * GROWTH[name]
             rows.append(row)
             cells = [f"{row[name] * 1e3:.3g}" if name in row else "-" for name in PROGRAMS]  # type: ignore[operator]
             ratio = f"{row['giotto-ph'] / row['this engine']:.0f}" if "giotto-ph" in row else "-"  # type: ignore[operator]
