@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=1 python -m benchmarks.rtd [--sizes 32,64,...] [--clouds smooth,iid2,...] [--seconds 60]
 
 Every program gets the same pair of float32 matrices (A, min(A, B)). This engine runs on one thread, giotto-ph on
-two and with generators (it names the edges too), Oineus on two, ripser.py, canns-ripser and GUDHI on one. Each figure is the shortest of several
-runs, or one run where that takes a tenth of the time limit; ratios come from one run of this file. A program is left
-out of the sizes that would exceed the time limit, and all but this engine of those not named by `--programs`.
+two and with generators (it names the edges too), Oineus on two, ripser.py, canns-ripser and GUDHI on one. Each figure
+is the shortest of several runs, or one run where that takes a tenth of the time limit; ratios come from one run of
+this file. A program is left out of the sizes that would exceed the time limit, and all but this engine of those not
+named by `--programs`.
 `--plot FILE` draws the table; `--loss` times a whole TopDis loss, `--start` a fresh process.
 """
 
@@ -23,9 +24,9 @@ import torch
 from numpy.typing import NDArray
 
 from ganspace_topdis.topology import CrossBarcode, RTDLoss, cross_barcode
-from ganspace_topdis.topology.bar_sum import BarSumOptions, bar_sum
+from ganspace_topdis.topology.backend import doubled_matrix
 from ganspace_topdis.topology.distances import normalized_distances
-from ganspace_topdis.topology.reference import doubled_matrix
+from ganspace_topdis.topology.total_persistence import PersistenceOptions, total_persistence
 
 CLOUDS = ("smooth", "iid2", "iid10", "iid200", "iid4096", "images")
 Diagram = NDArray[np.float64]
@@ -200,9 +201,9 @@ def loss_times(n: int = 64) -> None:
     x, y = (c.requires_grad_() for c in cloud_pair("images", n))
     loss = RTDLoss()
     distances = torch.stack([normalized_distances(c) for c in (x, y)])[:, None].detach().requires_grad_()
-    options = BarSumOptions(kinds=("min", "max"), symmetric=True, p=1, max_bars=None, immovable=False)
+    options = PersistenceOptions(kinds=("min", "max"), symmetric=True, p=1, max_bars=None, immovable=False)
     whole = shortest_s(lambda: loss(x, y).backward(), 20)
-    bars = shortest_s(lambda: bar_sum(distances, options).backward(), 20)
+    bars = shortest_s(lambda: total_persistence(distances, options).backward(), 20)
     print(f"TopDis loss, N = {n}, images 3 x 64 x 64, forward and backward: {whole * 1e3:.2f} ms")
     print(f"of it four barcodes with their gradient: {bars * 1e3:.2f} ms ({bars / whole:.0%})")
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.topology.engine import MAX_POINTS, Pair, bars_if_valid, bars_of_pairs, is_valid_pair
+from ganspace_topdis.topology.backend import MAX_POINTS, Pair, bars_if_valid, bars_of_pairs, is_valid_pair
 
 __all__ = ["CrossBarcode", "checked_pair", "cross_barcode"]
 
@@ -45,9 +44,9 @@ class CrossBarcode:
 def cross_barcode(outer: ArrayLike | Tensor, inner: ArrayLike | Tensor) -> CrossBarcode:
     """The R-Cross-Barcode of two (N, N) distance matrices with inner <= outer and zero diagonals.
 
-    Arrays, or tensors of any device. float32 and float64 are compared as they are, never rounded. Among equal distances the edges follow the order
-    of the points, so the result is deterministic; the bars' values do not depend on it. Fewer than two points have
-    no bars.
+    Takes arrays, or tensors of any device. float32 and float64 are compared as they are, never rounded. Among equal
+    distances the edges follow the order of the points, so the result is deterministic; the bars' values do not depend
+    on it. Fewer than two points have no bars.
 
     Raises:
         InvalidArgumentError: a matrix is not a distance matrix of float32 or float64, or inner exceeds outer.

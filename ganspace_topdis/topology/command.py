@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
-from ganspace_topdis.topology.bars_plot import plot_bars
-from ganspace_topdis.topology.score import RTDScore, rtd_score
+from ganspace_topdis.topology.plot import plot_bars
+from ganspace_topdis.topology.rtd import RTDScore, rtd_score
 
 __all__ = ["load_cloud", "rtd_of_files"]
 

@@ -1,31 +1,30 @@
-# mypy: disable-error-code="import-untyped, call-arg, arg-type, assignment, var-annotated"
 """Edges of a distance matrix: sorted by length, and those of its relative neighbourhood graph.
 
 Distances are compared as the unsigned integers with the same bits. An edge (i, j), i < j, is packed as i << 16 | j;
 edges are ordered by (length, packed edge). The lune of an edge is the set of points with both edges to it before.
-Matrices have rows of a multiple of 64 columns (`in_blocks`).
+Matrices have rows of a multiple of 64 columns (`pad_columns`).
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganspace_topdis.topology.words import (
+from ganspace_topdis.topology.bitset import (
     ALL,
     ONE,
-    allocating,
     crossed_by,
     leading_zeros,
-    lean,
     nearer,
+    no_refcounts,
+    no_wrapper,
     num_bits,
     trailing_zeros,
 )
 
-__all__ = ["grown", "in_blocks", "lune_free_edges", "lune_point", "radix_sort", "sampled_lengths", "sorted_edges"]
+__all__ = ["doubled", "lune_free_edges", "lune_point", "pad_columns", "radix_sort", "sampled_lengths", "sorted_edges"]
 
 
-@allocating
-def in_blocks(M: NDArray) -> NDArray:
+@no_wrapper
+def pad_columns(M: NDArray) -> NDArray:
     """M with rows of a multiple of 64 columns, the new ones filled with the largest value; M itself where they are."""
     n = M.shape[0]
     if n % 64 == 0:
@@ -39,8 +38,8 @@ def in_blocks(M: NDArray) -> NDArray:
     return result
 
 
-@allocating
-def grown(array: NDArray) -> NDArray:
+@no_wrapper
+def doubled(array: NDArray) -> NDArray:
     """A copy of a vector with room for twice as many entries."""
     bigger = np.empty(2 * array.size, array.dtype)
     for a in range(array.size):
@@ -48,7 +47,7 @@ def grown(array: NDArray) -> NDArray:
     return bigger
 
 
-@allocating
+@no_wrapper
 def radix_sort(keys: NDArray, names: NDArray) -> tuple[NDArray, NDArray]:
     """Unsigned `keys` in increasing order, and their `names` likewise; stable. Both inputs are overwritten."""
     count = keys.size
@@ -88,7 +87,7 @@ def radix_sort(keys: NDArray, names: NDArray) -> tuple[NDArray, NDArray]:
     return keys, names
 
 
-@allocating
+@no_wrapper
 def sorted_edges(V: NDArray, low: int, high: int) -> NDArray:
     """The packed edges of lengths from `low` to `high`, by (length, packed edge)."""
     count = np.int64(0)
@@ -109,14 +108,14 @@ def sorted_edges(V: NDArray, low: int, high: int) -> NDArray:
     return radix_sort(keys, edges)[1]
 
 
-@lean
+@no_refcounts
 def columns_between(V: NDArray, i: int, start: int, low: int, high: int) -> int:
     """The set of columns j > i, of the 64 from `start` on, with V[i, j] from `low` to `high`."""
     columns = nearer(V, i, start, V.dtype.type(high + V.dtype.type(1))) & ~nearer(V, i, start, V.dtype.type(low))
     return columns & (ALL << np.uint64(i + 1 - start)) if start <= i else columns
 
 
-@lean
+@no_refcounts
 def precedes(M: NDArray, i: int, k: int, a: int, b: int) -> bool:
     """Whether edge (i, k) comes before edge (a, b), a < b, in the order by (length, packed edge)."""
     if M[i, k] != M[a, b]:
@@ -126,7 +125,7 @@ def precedes(M: NDArray, i: int, k: int, a: int, b: int) -> bool:
     return max(i, k) < b
 
 
-@lean
+@no_refcounts
 def lune_point(M: NDArray, i: int, j: int) -> int:
     """A point k with (i, k) and (j, k) before (i, j), i < j, or -1: the first strictly nearer, or else the first."""
     value, tied = M[i, j], -1
@@ -145,7 +144,7 @@ def lune_point(M: NDArray, i: int, j: int) -> int:
     return tied
 
 
-@allocating
+@no_wrapper
 def sampled_lengths(M: NDArray) -> NDArray:
     """n lengths of edges, one at each point, in increasing order."""
     n = M.shape[0]
@@ -155,7 +154,7 @@ def sampled_lengths(M: NDArray) -> NDArray:
     return radix_sort(sample, np.empty(n, np.uint32))[0]
 
 
-@allocating
+@no_wrapper
 def lune_free_edges(M: NDArray, limit: int) -> tuple[NDArray, NDArray]:
     """Lengths and edges of M's relative neighbourhood graph up to `limit`, by (length, edge)."""
     n = M.shape[0]
@@ -165,13 +164,13 @@ def lune_free_edges(M: NDArray, limit: int) -> tuple[NDArray, NDArray]:
     count = np.int64(0)
     for i in range(n - 1):
         if count + n > edges.size:
-            lengths, edges = grown(lengths), grown(edges)
+            lengths, edges = doubled(lengths), doubled(edges)
         num_found = near_points(M, i, sample, found) if n > 64 else np.int64(0)
         count = lune_free_edges_of_row(M, i, limit, found, num_found, lengths, edges, count)
     return radix_sort(lengths[:count], edges[:count])
 
 
-@lean
+@no_refcounts
 def near_points(M: NDArray, i: int, sample: NDArray, found: NDArray) -> int:
     """Writes up to 16 points near i, at least 8 where there are so many, to `found`; returns their number."""
     place = min(16, sample.size - 1)
@@ -188,7 +187,7 @@ def near_points(M: NDArray, i: int, sample: NDArray, found: NDArray) -> int:
         place = min(2 * place, sample.size - 1)
 
 
-@lean
+@no_refcounts
 def lune_free_edges_of_row(
     M: NDArray, i: int, limit: int, found: NDArray, num_found: int, lengths: NDArray, edges: NDArray, count: int
 ) -> int:

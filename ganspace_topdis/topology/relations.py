@@ -1,4 +1,3 @@
-# mypy: disable-error-code="import-untyped, call-arg, arg-type, assignment, var-annotated, return-value"
 """The relations among a matrix's edges: one for each further component of an edge's lune (docs/rtd.md, Lemma 2).
 
 Edges are walked in increasing order. Each point keeps the set of its neighbours so far, so a lune is the AND of two.
@@ -6,16 +5,33 @@ Points take places in the order of their distance from the most central one, the
 always the first so many places, and a lune without a place beyond these is connected.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ganspace_topdis.topology.bitset import ALL, ONE, no_refcounts, no_wrapper, trailing_zeros
 from ganspace_topdis.topology.edges import radix_sort
-from ganspace_topdis.topology.words import ALL, ONE, allocating, lean, trailing_zeros
 
-__all__ = ["central_point", "next_relations", "start_of_walk"]
+__all__ = ["Walk", "central_point", "next_relations", "start_of_walk"]
 
 
-@lean
+class Walk(NamedTuple):
+    """How far the edges have been walked.
+
+    points: point of each place, in order of distance from the hub. places: place of each point.
+    adjacency: (N, words) bit set, for each place, of the places joined to it by shorter edges, and itself.
+    left, reached: (words,) bit sets of the lune at work.
+    """
+
+    points: NDArray
+    places: NDArray
+    adjacency: NDArray
+    left: NDArray
+    reached: NDArray
+
+
+@no_refcounts
 def central_point(V: NDArray) -> tuple[int, int]:
     """The point whose farthest distance is least, and that distance, the enclosing radius."""
     n = V.shape[0]
@@ -29,10 +45,10 @@ def central_point(V: NDArray) -> tuple[int, int]:
     return hub, V.dtype.type(radius)
 
 
-@allocating
-def start_of_walk(V: NDArray, hub: int) -> tuple[NDArray, NDArray, NDArray]:
-    """The points in order of their distance from the hub, their places in it, and no edges."""
-    n = V.shape[0]
+@no_wrapper
+def start_of_walk(V: NDArray, hub: int) -> Walk:
+    """The walk before its first edge."""
+    n, words = V.shape[0], (V.shape[0] + 63) // 64
     keys, points = np.empty(n, V.dtype), np.empty(n, np.uint32)
     keys[0], points[0] = 0, hub
     for a in range(1, n):
@@ -40,45 +56,32 @@ def start_of_walk(V: NDArray, hub: int) -> tuple[NDArray, NDArray, NDArray]:
         keys[a] = V[hub, points[a]]
     points = radix_sort(keys, points)[1]
     places = np.empty(n, np.uint32)
-    adjacency = np.zeros((n, (n + 63) // 64), np.uint64)
+    adjacency = np.zeros((n, words), np.uint64)
     for a in range(n):
         places[points[a]] = a
         adjacency[a, a >> 6] = ONE << np.uint64(a & 63)
-    return points, places, adjacency
+    return Walk(points, places, adjacency, np.empty(words, np.uint64), np.empty(words, np.uint64))
 
 
-@allocating
-def next_relations(
-    edges: NDArray, done: int, points: NDArray, places: NDArray, adjacency: NDArray, relations: NDArray
-) -> tuple[int, int]:
+@no_wrapper
+def next_relations(edges: NDArray, done: int, walk: Walk, relations: NDArray) -> tuple[int, int]:
     """Writes to `relations` those at about an eighth of the edges, from edges[done] on, or as many as have room.
 
     Returns how many edges are done then, and the number of relations. A relation is packed as edge << 32 | k << 16 | m.
     """
     part = edges[: min(edges.size, done + max(1024, edges.size // 8))]
-    words = adjacency.shape[1]
-    if words == 1:
-        return walk_one_word(part, done, points, places, adjacency, relations)
-    left, reached = np.empty(words, np.uint64), np.empty(words, np.uint64)
-    return walk(part, done, points, places, adjacency, left, reached, relations)
+    if walk.adjacency.shape[1] == 1:
+        return walk_one_word(part, done, walk, relations)
+    return walk_edges(part, done, walk, relations)
 
 
-@lean
-def walk(
-    edges: NDArray,
-    done: int,
-    points: NDArray,
-    places: NDArray,
-    adjacency: NDArray,
-    left: NDArray,
-    reached: NDArray,
-    relations: NDArray,
-) -> tuple[int, int]:
-    """Write the relations at edges[done:], in their order; see `next_relations`.
+@no_refcounts
+def walk_edges(edges: NDArray, done: int, walk: Walk, relations: NDArray) -> tuple[int, int]:
+    """Writes the relations at edges[done:], in their order; see `next_relations`.
 
-    adjacency: for each place the set of places joined to it by shorter edges, and itself; it is brought forward.
     The places joined to place 0, the hub, are always the first so many.
     """
+    points, places, adjacency, left, reached = walk
     n, words = adjacency.shape
     count, num_joined = np.int64(0), 0
     while num_joined < n and adjacency[0, num_joined >> 6] >> np.uint64(num_joined & 63) & ONE != 0:
@@ -123,7 +126,7 @@ def walk(
     return edges.size, count
 
 
-@lean
+@no_refcounts
 def beyond_hub(adjacency: NDArray, i: int, j: int, num_joined: int) -> int:
     """A word that is zero if all common neighbours of places i and j are joined to the hub."""
     w = num_joined >> 6
@@ -135,7 +138,7 @@ def beyond_hub(adjacency: NDArray, i: int, j: int, num_joined: int) -> int:
     return some
 
 
-@lean
+@no_refcounts
 def first_common(adjacency: NDArray, i: int, j: int) -> int:
     """The first common neighbour of places i and j, or -1."""
     for w in range(adjacency.shape[1]):
@@ -145,7 +148,7 @@ def first_common(adjacency: NDArray, i: int, j: int) -> int:
     return -1
 
 
-@lean
+@no_refcounts
 def first_of(places: NDArray) -> int:
     """The first place in a set, or -1."""
     for w in range(places.size):
@@ -154,7 +157,7 @@ def first_of(places: NDArray) -> int:
     return -1
 
 
-@lean
+@no_refcounts
 def sweep(adjacency: NDArray, left: NDArray, reached: NDArray) -> bool:
     """Remove from `left` the points of the lune seen at once to be connected to `reached`; whether any remain.
 
@@ -182,7 +185,7 @@ def sweep(adjacency: NDArray, left: NDArray, reached: NDArray) -> bool:
     return stuck
 
 
-@lean
+@no_refcounts
 def reach(adjacency: NDArray, left: NDArray, reached: NDArray) -> None:
     """Move from `left` to `reached` every point of the lune that is connected to `reached` within the lune.
 
@@ -211,11 +214,10 @@ def reach(adjacency: NDArray, left: NDArray, reached: NDArray) -> None:
                     todo &= left[w]
 
 
-@lean
-def walk_one_word(
-    edges: NDArray, done: int, points: NDArray, places: NDArray, adjacency: NDArray, relations: NDArray
-) -> tuple[int, int]:
-    """`walk` for at most 64 points, where a set of points is one word."""
+@no_refcounts
+def walk_one_word(edges: NDArray, done: int, walk: Walk, relations: NDArray) -> tuple[int, int]:
+    """`walk_edges` for at most 64 points, where a set of points is one word."""
+    points, places, adjacency = walk.points, walk.places, walk.adjacency
     count = np.int64(0)
     for a in range(done, edges.size):
         if count + 64 > relations.size:

@@ -18,10 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.topology.backend import spanning_tree
 from ganspace_topdis.topology.barcode import checked_pair
-from ganspace_topdis.topology.clouds import as_point_pairs
-from ganspace_topdis.topology.distances import normalized_distances
-from ganspace_topdis.topology.engine import spanning_tree
+from ganspace_topdis.topology.distances import as_point_pairs, normalized_distances
 from ganspace_topdis.topology.rtd import Variant
 
 __all__ = ["LiteBarcode", "lite_barcode", "rtd_lite"]

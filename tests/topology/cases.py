@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganspace_topdis.topology import cross_barcode
-from ganspace_topdis.topology.reference import reference_barcode
+from ganspace_topdis.topology.backend import reference_barcode
 from tests.topology.pairs import KINDS, SIZES_AROUND_WORDS, TAME, pair_of_kind, sorted_bars
 from tests.topology.rank_reference import bars_by_ranks
 

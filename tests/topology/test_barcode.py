@@ -10,7 +10,6 @@ from ganspace_topdis.topology import cross_barcode
 from tests.topology.cases import check_cases, check_pair
 from tests.topology.pairs import KINDS, distances_of_kind, outer_and_inner, pair_of_kind, sorted_bars
 
-
 ORDINARY, DEGENERATE = ("gaussian", "near"), ("duplicates", "coincident", "zero one two")
 
 

@@ -61,13 +61,13 @@ def test_the_loss_is_half_the_sum_over_four_barcodes():
 
 def fixed_scale_value(x: torch.Tensor, y: torch.Tensor, scales: list[torch.Tensor], **options) -> torch.Tensor:
     """RTD with the quantiles held fixed, which is what its gradient differentiates, by plain autograd."""
-    from ganspace_topdis.topology.bar_sum import bar_sum
     from ganspace_topdis.topology.distances import pairwise_distances
     from ganspace_topdis.topology.rtd import _options
+    from ganspace_topdis.topology.total_persistence import total_persistence
 
     distances = [pairwise_distances(c) / scale for c, scale in zip((x, y), scales, strict=True)]
     defaults = {"variant": "minmax", "symmetric": True, "p": 1, "max_bars": None, "immovable": False}
-    return bar_sum(torch.stack(distances)[:, None], _options(**(defaults | options)))[0]
+    return total_persistence(torch.stack(distances)[:, None], _options(**(defaults | options)))[0]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -158,7 +158,7 @@ def test_a_tiny_cloud_has_its_value_and_an_error_where_its_gradient_cannot_be_he
         RTDLoss()(tiny, y).backward()
         assert torch.isfinite(tiny.grad).all()
     else:
-        with pytest.raises(InvalidArgumentError, match="x holds values that are .* too close for a gradient"):
+        with pytest.raises(InvalidArgumentError, match=r"x holds values that are .* too close for a gradient"):
             RTDLoss()(tiny, y)
 
 

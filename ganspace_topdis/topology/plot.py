@@ -9,8 +9,7 @@ from torch import Tensor
 from ganspace_topdis.errors import MissingDependencyError
 from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.topology.barcode import CrossBarcode, cross_barcode
-from ganspace_topdis.topology.clouds import as_point_pairs
-from ganspace_topdis.topology.distances import normalized_distances
+from ganspace_topdis.topology.distances import as_point_pairs, normalized_distances
 
 __all__ = ["cloud_barcodes", "plot_bars"]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from ganspace_topdis.topology.edge_table import code_of, is_half_full, new_table, set_code, wider
+from ganspace_topdis.topology.reduction import code_of, is_half_full, new_table, set_code, rehashed
 
 
 @njit
@@ -11,7 +11,7 @@ def codes_read(edges, codes, asked):
     table = new_table(2)
     for a in range(edges.size):
         if is_half_full(table):
-            table = wider(table)
+            table = rehashed(table)
         set_code(table, edges[a], codes[a])
     return [code_of(table, edge) for edge in asked], table[0], table.size
 

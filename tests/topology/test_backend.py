@@ -9,8 +9,8 @@ import pytest
 import torch
 from numba.core.dispatcher import Dispatcher
 
-from ganspace_topdis.topology import engine, reference
-from ganspace_topdis.topology.engine import bars_of_pairs
+from ganspace_topdis.topology import backend
+from ganspace_topdis.topology.backend import bars_of_pairs
 from tests.topology.pairs import distances_of_kind
 
 
@@ -38,11 +38,11 @@ def test_any_number_of_threads_gives_the_same_bars_in_the_same_order(num_threads
 def test_a_pair_is_valid_only_if_every_entry_equals_its_mirror_image(dtype):
     A, B = distances_of_kind("gaussian", 37, np.random.default_rng(0))
     outer, inner = np.maximum(A, B).astype(dtype), np.minimum(A, B).astype(dtype)
-    assert engine.is_valid_pair(outer, inner)
+    assert backend.is_valid_pair(outer, inner)
     for i, j in np.argwhere(~np.eye(37, dtype=bool)):
         faulty = inner.copy()
         faulty[i, j] = np.nextafter(faulty[i, j], dtype(0))
-        assert not engine.is_valid_pair(outer, faulty)
+        assert not backend.is_valid_pair(outer, faulty)
 
 
 def test_without_numba_ripser_finds_the_same_edges_after_one_warning(monkeypatch):
@@ -50,18 +50,18 @@ def test_without_numba_ripser_finds_the_same_edges_after_one_warning(monkeypatch
     expected = bars_of_pairs(pairs)
     monkeypatch.setitem(sys.modules, "ganspace_topdis.topology.kernels", None)
     monkeypatch.delattr("ganspace_topdis.topology.kernels", raising=False)
-    engine._kernels.cache_clear()
+    backend._kernels.cache_clear()
     try:
         with pytest.warns(UserWarning, match="numba cannot be used"):
             found = bars_of_pairs(pairs)
-        tree = engine.spanning_tree(pairs[0][0])
+        tree = backend.spanning_tree(pairs[0][0])
     finally:
         monkeypatch.undo()
-        engine._kernels.cache_clear()
+        backend._kernels.cache_clear()
     for (ours, _), (theirs, _) in zip(expected, found, strict=True):
         # Where outer and inner agree at an edge, either may be said to be read there.
         assert sorted(ours[:, :4].tolist()) == sorted(theirs[:, :4].tolist())
-    assert (tree == reference.tree_by_scipy(pairs[0][0])).all()
+    assert (tree == backend._tree_by_scipy(pairs[0][0])).all()
 
 
 def printed(program: str, environment: dict[str, str], folder: Path) -> str:
@@ -74,10 +74,10 @@ def printed(program: str, environment: dict[str, str], folder: Path) -> str:
 
 def test_the_compiled_code_is_cached_where_the_installation_cannot_be_written(tmp_path):
     package = tmp_path / "site" / "ganspace_topdis"
-    shutil.copytree(Path(engine.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(backend.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "topology" / "__pycache__").write_text("a file here keeps even root from making the folder")
     program = (
-        "import numpy as np; from ganspace_topdis.topology.matrix_kernels import spanning_tree;"
+        "import numpy as np; from ganspace_topdis.topology.kernels import spanning_tree;"
         "spanning_tree(np.zeros((2, 2))); print(sum(spanning_tree.stats.cache_hits.values()))"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -87,14 +87,14 @@ def test_the_compiled_code_is_cached_where_the_installation_cannot_be_written(tm
 
 PROGRAM_OF_ONE_TREE = (
     "import warnings, numpy as np; warnings.simplefilter('always');"
-    "from ganspace_topdis.topology.matrix_kernels import spanning_tree, is_valid_pair;"
+    "from ganspace_topdis.topology.kernels import spanning_tree, is_valid_pair;"
     "print(len(spanning_tree(np.zeros((3, 3)))), is_valid_pair(*np.zeros((2, 3, 3), np.uint32)))"
 )
 
 
 def copied_package(folder: Path) -> Path:
     package = folder / "ganspace_topdis"
-    shutil.copytree(Path(engine.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(backend.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
     return package
 
 
@@ -139,7 +139,7 @@ def test_a_full_disk_leaves_the_code_uncached(tmp_path):
 
 def test_code_is_compiled_again_when_any_of_its_files_has_changed(tmp_path):
     package = tmp_path / "ganspace_topdis"
-    shutil.copytree(Path(engine.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(backend.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
     program = (
         "import numpy as np; from ganspace_topdis.topology.kernels import bars_of_pair;"
         "bars_of_pair(*np.zeros((2, 3, 3), np.uint32), True); print(sum(bars_of_pair.stats.cache_hits.values()))"
@@ -161,4 +161,4 @@ def test_the_cache_is_kept_by_every_file_that_compiled_code_comes_from():
         called = [value for value in vars(sys.modules[name]).values() if isinstance(value, Dispatcher)]
         todo |= {function.py_func.__module__ for function in called} - found
     assert {sys.modules[name].__file__ for name in found - {kernels.__name__}} <= set(kernels.SOURCES)
-    assert len(found) == 6
+    assert len(found) == 5

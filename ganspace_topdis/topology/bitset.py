@@ -1,15 +1,13 @@
-# mypy: disable-error-code="import-untyped, call-arg, call-overload, arg-type, assignment, var-annotated"
-"""Sets of up to 64 things as one word, and the comparisons of rows of a matrix that give such sets.
+"""Bit sets of 64 columns in one word, and vector comparisons of matrix rows that produce them.
 
-`nearer` and `crossed_by` compare 64 entries at once, as one vector: LLVM makes of it what the processor has. So does
-`are_transposes`, for a block of a matrix and its mirror image.
+`nearer` and `crossed_by` compare 64 entries at a time as one vector, which LLVM lowers to the processor's vector
+instructions. `are_transposes` does the same for a block of a matrix and its mirror image.
 
-`compiled` is the decorator of what Python calls. Its machine code is cached on disk; where there is no place for it,
-or the disk is full, it is compiled without a cache, after one warning.
-
-Two decorators for what compiled code alone calls: `allocating`, and `lean` for functions that make no array and take no
-view of one, which are compiled without counting references (a third of the time of a small barcode otherwise). No entry
-for Python is compiled (a tenth of the time of compiling otherwise), so a call from Python ends the process.
+Three decorators. `compiled` is for functions that Python calls: their machine code is cached on disk, and compiled
+without a cache, after one warning, where there is no writable folder or the disk is full. `no_wrapper` and
+`no_refcounts` are for functions that only compiled code calls: numba compiles no entry point for Python (a tenth of the
+compile time), so calling one from Python crashes the process. `no_refcounts` also omits reference counting, a third of
+the time of a small barcode; such a function must not allocate or slice an array.
 """
 
 import contextlib
@@ -26,13 +24,13 @@ from numba.extending import intrinsic
 __all__ = [
     "ALL",
     "ONE",
-    "allocating",
     "are_transposes",
     "compiled",
     "crossed_by",
     "leading_zeros",
-    "lean",
     "nearer",
+    "no_refcounts",
+    "no_wrapper",
     "num_bits",
     "trailing_zeros",
 ]
@@ -61,7 +59,7 @@ class _OptionalCache(FunctionCache):
 
 def compiled(function: Callable[..., Any]) -> Any:
     """`function`, compiled at its first call, without the GIL, and cached on disk where that is possible."""
-    dispatcher = njit(nogil=True)(function)
+    dispatcher: Any = njit(nogil=True)(function)
     try:
         dispatcher._cache = _OptionalCache(function)
     except (RuntimeError, OSError) as error:  # neither the package nor the user's cache folder can be written
@@ -84,8 +82,8 @@ def _warn_of_no_cache(error: Exception) -> None:
         )
 
 
-allocating = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-lean = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, no_rewrites=True, _nrt=False)
+no_wrapper = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+no_refcounts = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, no_rewrites=True, _nrt=False)
 
 
 @intrinsic
@@ -124,7 +122,7 @@ def nearer(typing_context: Any, M: Any, i: Any, start: Any, value: Any) -> Any:
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         block = block_of_row(context, builder, signature.args[0], *arguments[:3])
-        return builder.bitcast(builder.icmp_unsigned("<", block, spread(builder, arguments[3])), ir.IntType(64))
+        return builder.bitcast(builder.icmp_unsigned("<", block, broadcast(builder, arguments[3])), ir.IntType(64))
 
     return types.uint64(M, types.int64, types.int64, M.dtype), build
 
@@ -137,7 +135,7 @@ def crossed_by(typing_context: Any, M: Any, i: Any, k: Any, start: Any, value: A
         array, i, k, start, value = arguments
         ours = block_of_row(context, builder, signature.args[0], array, i, start)
         theirs = block_of_row(context, builder, signature.args[0], array, k, start)
-        far = builder.icmp_unsigned(">", ours, spread(builder, value))
+        far = builder.icmp_unsigned(">", ours, broadcast(builder, value))
         return builder.bitcast(builder.and_(far, builder.icmp_unsigned("<", theirs, ours)), ir.IntType(64))
 
     return types.uint64(M, types.int64, types.int64, types.int64, M.dtype), build
@@ -158,7 +156,7 @@ def are_transposes(typing_context: Any, M: Any, i: Any, j: Any) -> Any:
             return [entries_of_row(context, builder, signature.args[0], array, row, left, 16) for row in tops]
 
         rows, others = rows_of_block(i, j), rows_of_block(j, i)
-        halves = [ir.Constant(ir.VectorType(ir.IntType(32), 16), places_of_half(half)) for half in (0, 8)]
+        halves = [ir.Constant(ir.VectorType(ir.IntType(32), 16), shuffle_indices(half)) for half in (0, 8)]
         for _ in range(4):
             rows = [builder.shuffle_vector(rows[k], rows[k + 8], half) for k in range(8) for half in halves]
         faults = ir.Constant(rows[0].type, None)
@@ -170,8 +168,8 @@ def are_transposes(typing_context: Any, M: Any, i: Any, j: Any) -> Any:
     return types.boolean(M, types.int64, types.int64), build
 
 
-def places_of_half(first: int) -> list[int]:
-    """Where the perfect shuffle of two vectors of 16 takes its entries 2 `first` to 2 `first` + 15 from."""
+def shuffle_indices(first: int) -> list[int]:
+    """Source indices of entries 2 `first` to 2 `first` + 15 of the perfect shuffle of two vectors of 16."""
     return [place for k in range(first, first + 8) for place in (k, 16 + k)]
 
 
@@ -189,7 +187,7 @@ def entries_of_row(context: Any, builder: Any, array_type: Any, array: Any, i: A
     return builder.load(pointer, align=array_type.dtype.bitwidth // 8)
 
 
-def spread(builder: Any, value: Any) -> Any:
+def broadcast(builder: Any, value: Any) -> Any:
     """Code that fills a vector of 64 with one value."""
     vector = ir.VectorType(value.type, 64)
     one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))

@@ -1,4 +1,4 @@
-"""Value and gradient of sums over bars, straight from the bars' critical edges.
+"""Total persistence, the sum of powers of bar lengths (Cohen-Steiner et al. 2010), with its gradient.
 
 A bar read from the birth edge e and the death edge f contributes (M(f) - V(e))^p, where V = min(A, B) or B is the
 inner matrix and M is the inner or the outer one. Its derivative is p (M(f) - V(e))^(p - 1) times +1 at M(f) and
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.topology.engine import Bars, Pair, bars_of_pairs
+from ganspace_topdis.topology.backend import Bars, Pair, bars_of_pairs
 
-__all__ = ["BarSumOptions", "bar_sum"]
+__all__ = ["PersistenceOptions", "total_persistence"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BarSumOptions:
+class PersistenceOptions:
     """Which barcodes are summed ("min", "max" or both; also with A and B exchanged) and how; see `rtd`."""
 
     kinds: tuple[str, ...]
@@ -41,7 +41,7 @@ class _Barcode:
     kind: str
 
 
-def bar_sum(distances: Tensor, options: BarSumOptions) -> Tensor:
+def total_persistence(distances: Tensor, options: PersistenceOptions) -> Tensor:
     """(B,) sums over the bars of A = distances[0] and B = distances[1], from distances (2, B, N, N).
 
     The matrices leave the device once; sums and gradient go back.
@@ -49,13 +49,13 @@ def bar_sum(distances: Tensor, options: BarSumOptions) -> Tensor:
     Raises:
         InvalidArgumentError: a distance is NaN or infinite.
     """
-    sums: Tensor = _BarSum.apply(distances, options)
+    sums: Tensor = _TotalPersistence.apply(distances, options)
     return sums
 
 
-class _BarSum(torch.autograd.Function):
+class _TotalPersistence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, distances: Tensor, options: BarSumOptions) -> Tensor:
+    def forward(ctx: Any, distances: Tensor, options: PersistenceOptions) -> Tensor:
         matrices = np.ascontiguousarray(distances.detach().cpu().numpy())
         for name, cloud in zip("xy", matrices, strict=True):
             if not np.isfinite(cloud).all():
@@ -110,7 +110,7 @@ def _sum_and_gradient(
     matrices: NDArray[np.floating],
     barcodes: list[_Barcode],
     bars: list[Bars],
-    options: BarSumOptions,
+    options: PersistenceOptions,
 ) -> tuple[NDArray, NDArray, NDArray]:
     """(B,) sums, and the gradient of their total as distinct flat places in `matrices` with its value there."""
     _, num_items, n, _ = matrices.shape
