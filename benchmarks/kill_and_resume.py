@@ -34,33 +34,38 @@ import cli
 import stylegan2.commands.discover
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.topology import rtd
+from stylegan2 import Generator, save
 from vae.suite.cell import CellTask, run_cell
 
 SAVE_EVERY_S = 0.2
 DISCOVER = (
-    "discover --steps 40 --num-span-codes 600 --batch-size 48 --directions 6 --frames 3 --picture-seeds 0-1 --mix 2 "
+    "discover --steps 40 --num-span-codes 100 --batch-size 12 --directions 4 --frames 3 --picture-seeds 0-1 --mix 2 "
     "--device cpu --micro-batch 64"
 )
-TRAINING = {"data": "scenes-32", "network": "burgess", "method": "beta-tcvae", "steps": 60, "batch_size": 16}
-TRAINING |= {"log_every": 5, "topdis": {"weight": 1.0, "points": 16}}
+TRAIN_VAE = (
+    "train-vae --data scenes-32 --network burgess --method beta-tcvae --steps 40 --batch-size 12 --log-every 5 "
+    f"--topdis 1 --device cpu --checkpoint-every-s {SAVE_EVERY_S}"
+)
+CELL = {"data": "scenes-32", "network": "burgess", "method": "factor-vae", "steps": 20, "batch_size": 12}
 NOT_COMPARED = {"status.json", "environment.json", ".lock"}
 """What says when, where and by which process something was done."""
 
 
 def discover(out: Path) -> None:
-    cli.main([*DISCOVER.split(), "--out", str(out)])
+    """Search in a small generator with random weights, of a file beside the run."""
+    ckpt = out.parent / "small.safetensors"
+    if not ckpt.exists():
+        torch.manual_seed(0)
+        save(Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=1, channel_base=64).eval(), ckpt)
+    cli.main([*DISCOVER.split(), "--ckpt", str(ckpt), "--out", str(out)])
 
 
 def train_vae(out: Path) -> None:
-    settings = "--data scenes-32 --network burgess --method beta-tcvae --steps 120 --batch-size 32 --log-every 5"
-    topdis = f"--topdis 1 --device cpu --checkpoint-every-s {SAVE_EVERY_S}"
-    cli.main(["train-vae", *settings.split(), *topdis.split(), "--out", str(out)])
+    cli.main([*TRAIN_VAE.split(), "--out", str(out)])
 
 
 def suite_cell(out: Path) -> None:
-    run_cell(
-        CellTask(folder=str(out), settings=TRAINING, seed=0, metrics=("mig", "sap"), max_images=2000, device="cpu")
-    )
+    run_cell(CellTask(folder=str(out), settings=CELL, seed=0, metrics=("mig",), max_images=1000, device="cpu"))
 
 
 COMMANDS: dict[str, Callable[[Path], None]] = {"discover": discover, "train-vae": train_vae, "suite-cell": suite_cell}
@@ -183,6 +188,7 @@ def hunt(name: str, folder: Path, num_kills: int, rng: random.Random) -> bool:
     num_runs = num_attempts = 0
     while kills.total() < num_kills or num_attempts == 0 or (folder / f"run{num_runs}").exists():
         out = folder / f"run{num_runs}"
+        print(f"attempt {num_attempts}, kills {kills.total()}", file=sys.stderr, end="\r")
         alive = kills.total() >= num_kills
         at_write = rng.randint(1, 24) if rng.random() < 0.5 else None
         after_s = rng.uniform(0.02, 0.7 * whole_s) if at_write is None else None
