@@ -39,14 +39,14 @@ from vae.suite.cell import CellTask, run_cell
 
 SAVE_EVERY_S = 0.2
 DISCOVER = (
-    "discover --steps 40 --num-span-codes 100 --batch-size 12 --directions 4 --frames 3 --picture-seeds 0-1 --mix 2 "
+    "discover --steps 24 --num-span-codes 64 --batch-size 10 --directions 3 --frames 3 --picture-seeds 0-1 --mix 2 "
     "--device cpu --micro-batch 64"
 )
 TRAIN_VAE = (
-    "train-vae --data scenes-32 --network burgess --method beta-tcvae --steps 40 --batch-size 12 --log-every 5 "
+    "train-vae --data scenes-32 --network burgess --method beta-tcvae --steps 24 --batch-size 8 --log-every 3 "
     f"--topdis 1 --device cpu --checkpoint-every-s {SAVE_EVERY_S}"
 )
-CELL = {"data": "scenes-32", "network": "burgess", "method": "factor-vae", "steps": 20, "batch_size": 12}
+CELL = {"data": "scenes-32", "network": "burgess", "method": "factor-vae", "steps": 10, "batch_size": 8}
 NOT_COMPARED = {"status.json", "environment.json", ".lock"}
 """What says when, where and by which process something was done."""
 

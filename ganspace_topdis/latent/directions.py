@@ -11,6 +11,7 @@ same number of standard deviations, and none can win by doing nothing.
 
 import dataclasses
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -163,12 +164,13 @@ class Directions:
 
     def score_table(self) -> dict[str, Any]:
         """What is known of the directions, for scores.json: the facts, and a row of scores for each direction."""
-        columns = self.columns
+        columns = dict(sorted(self.columns.items()))
         rows = [
             {"index": index, **{name: column[index] for name, column in columns.items()}}
             for index in range(self.num_directions)
         ]
-        return {**{name: value for name, value in self.metadata.items() if name not in columns}, "directions": rows}
+        facts = {name: value for name, value in self.metadata.items() if name not in columns}
+        return {**json.loads(json.dumps(facts, sort_keys=True)), "directions": rows}  # as a file gives them back
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a safetensors file, atomically, with the metadata and a seal in its header.

@@ -79,15 +79,15 @@ class CheckpointStore:
                 self.path(other).unlink(missing_ok=True)
         return path
 
-    def newest_damage(self) -> str | None:
-        """What is wrong with the newest file; None where it is whole, or there is none."""
+    def newest_is_whole(self) -> bool:
+        """Whether the newest file can be loaded, or there is none."""
         steps = self.steps()
         try:
             if steps:
                 _load(self.path(steps[-1]), steps[-1])
-        except CheckpointError as error:
-            return str(error)
-        return None
+        except CheckpointError:
+            return False
+        return True
 
     def load_newest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole; None when none was ever saved.

@@ -163,7 +163,7 @@ class RunFolder:
             raise
 
     def _is_whole(self) -> bool:
-        """Whether the last checkpoint of a finished run is whole; damage to it and to metrics.jsonl is reported."""
+        """Whether the last checkpoint of a finished run is whole; damage to metrics.jsonl is reported."""
         assert self.previous is not None
         expected, path = self.previous.metrics_sha256, self.path / _METRICS
         if expected is not None and (not path.is_file() or sha256_of(path) != expected):
@@ -171,10 +171,7 @@ class RunFolder:
             warnings.warn(f"{path} {what}; the results of the run do not depend on it", stacklevel=4)
         elif expected is None and path.is_file():
             read_metrics(path)
-        damage = self.checkpoints.newest_damage()
-        if damage is not None:
-            warnings.warn(f"the run was finished, but {damage}", stacklevel=4)
-        return damage is None
+        return self.checkpoints.newest_is_whole()
 
     @property
     def finished(self) -> bool:
