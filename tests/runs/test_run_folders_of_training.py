@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,9 @@ def test_a_damaged_last_checkpoint_of_a_finished_training_is_reported_and_made_a
     metrics = tmp_path / "run" / "metrics.jsonl"
     before = last.read_bytes(), metrics.read_bytes()
     last.write_bytes(before[0][:-1] + bytes([before[0][-1] ^ 1]))
-    assert train(tmp_path / "run", "--checkpoint-every-s", "0") == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert train(tmp_path / "run", "--checkpoint-every-s", "0") == 0
     assert "is damaged: its contents differ from their SHA-256" in capsys.readouterr().err
     assert (last.read_bytes(), metrics.read_bytes()) == before
 
