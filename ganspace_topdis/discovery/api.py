@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ganspace_topdis.discovery.held_out import HeldOut
+from ganspace_topdis.discovery.held_out import HeldOut, KeepsWork
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.discovery.span import SpanKind
@@ -83,11 +83,11 @@ def discover_directions(
     return conclude(search)
 
 
-def conclude(search: Discovery, progress: Progress | None = None) -> Directions:
-    """The directions of a search, judged on held-out codes before and after it, best first."""
-    before = search.judge(search.directions(search.start), _half(progress, 0))
+def conclude(search: Discovery, progress: Progress | None = None, kept: KeepsWork | None = None) -> Directions:
+    """The directions of a search, judged on held-out codes before and after it, best first (see `judge_held_out`)."""
+    before = search.judge(search.directions(search.start), _half(progress, 0), kept)
     directions = search.directions(spectrum=[round(share, 6) for share in search.span.spectrum.tolist()])
-    return judged(directions, search.judge(directions, _half(progress, 1)), rtd_before=before.rtd)
+    return judged(directions, search.judge(directions, _half(progress, 1), kept), rtd_before=before.rtd)
 
 
 def _half(progress: Progress | None, place: int) -> Progress | None:

@@ -6,6 +6,9 @@ move, relative to how far two random codes' features are apart; 0 is a null dire
 """
 
 import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +19,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress
 from ganspace_topdis.topology import rtd
 
-__all__ = ["HeldOut", "judge_held_out"]
+__all__ = ["HeldOut", "KeepsWork", "judge_held_out"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,16 @@ class HeldOut:
         return dataclasses.asdict(self)
 
 
+class KeepsWork(Protocol):
+    """Where unfinished work is kept, such as `runs.shared_folder.PartialWork`."""
+
+    def load(self, name: str) -> dict[str, Tensor] | None:
+        """What was kept under `name`; None where there is nothing."""
+
+    def save(self, name: str, tensors: Mapping[str, Tensor], *, complete: bool) -> None:
+        """Keep `tensors` under `name`, if it is time to; `complete` says that no work is left."""
+
+
 def judge_held_out(
     generate: Generate,
     sample_codes: SampleCodes,
@@ -49,6 +62,7 @@ def judge_held_out(
     seed: int = 0,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
+    kept: KeepsWork | None = None,
 ) -> HeldOut:
     """Score `directions` on `num_batches` batches of codes drawn with `seed`.
 
@@ -64,27 +78,50 @@ def judge_held_out(
         seed: draws the codes; give one that the search did not use.
         device: where the codes go.
         progress: called after every shifted cloud.
+        kept: where the sums are kept after every shifted cloud, and taken up again: the result is the same.
     """
     micro_batch = micro_batch or _MICRO_BATCH
+    how = (shift, shift_law, batch_size, num_batches, micro_batch, seed)
+    sums = _Sums(directions, how, kept)
     rng = torch.Generator().manual_seed(_HELD_OUT_STREAM + seed)
-    divergences = torch.zeros(directions.num_directions, dtype=torch.float64)
-    effects = torch.zeros_like(divergences)
-    done, count = 0, 2 * num_batches
+    num_directions, count = directions.num_directions, 2 * num_batches
     with torch.no_grad():
-        for _ in range(num_batches):
+        for batch in range(num_batches):
             codes = sample_codes(batch_size, rng).to(device)
+            if sums.num_done >= 2 * num_directions * (batch + 1):
+                continue
             before = features_of(generate, codes, micro_batch)
             apart = mean_distance_apart(before)
-            for index in range(directions.num_directions):
-                for amount in (shift, -shift):
-                    shifted, kept = _shifted(directions, codes, index, amount, shift_law)
-                    after = features_of(generate, shifted, micro_batch)
-                    divergences[index] += rtd(before[kept], after).double().cpu()
-                    effects[index] += ((after - before[kept]).norm(dim=1).mean() / apart).double().cpu()
-                    done += 1
-                    if progress is not None:
-                        progress(done, count * directions.num_directions)
-    return HeldOut(rtd=(divergences / count).tolist(), effect=(effects / count).tolist())
+            for cloud in range(sums.num_done - 2 * num_directions * batch, 2 * num_directions):
+                index, amount = cloud // 2, -shift if cloud % 2 else shift
+                shifted, mask = _shifted(directions, codes, index, amount, shift_law)
+                after = features_of(generate, shifted, micro_batch)
+                effect = (after - before[mask]).norm(dim=1).mean() / apart
+                sums.add(index, rtd(before[mask], after), effect, complete=sums.num_done + 1 == count * num_directions)
+                if progress is not None:
+                    progress(sums.num_done, count * num_directions)
+    return HeldOut(rtd=(sums.divergences / count).tolist(), effect=(sums.effects / count).tolist())
+
+
+class _Sums:
+    """The sums of RTD and effect over the clouds that are done, (K,) each, as `kept` has them."""
+
+    def __init__(self, directions: Directions, how: tuple[object, ...], kept: KeepsWork | None) -> None:
+        self._kept = kept
+        self._name = hashlib.sha256(f"{directions.fingerprint} {how}".encode()).hexdigest()[:16]
+        found = None if kept is None else kept.load(self._name)
+        zeros = torch.zeros(directions.num_directions, dtype=torch.float64)
+        self.divergences = zeros if found is None else found["divergences"]
+        self.effects = zeros.clone() if found is None else found["effects"]
+        self.num_done = 0 if found is None else int(found["num_done"])
+
+    def add(self, index: int, divergence: Tensor, effect: Tensor, *, complete: bool) -> None:
+        self.divergences[index] += divergence.double().cpu()
+        self.effects[index] += effect.double().cpu()
+        self.num_done += 1
+        if self._kept is not None:
+            state = {"divergences": self.divergences, "effects": self.effects}
+            self._kept.save(self._name, {**state, "num_done": torch.tensor(self.num_done)}, complete=complete)
 
 
 _MICRO_BATCH = 64

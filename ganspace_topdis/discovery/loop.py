@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from ganspace_topdis.discovery.execution import compiled, in_mixed_precision
-from ganspace_topdis.discovery.held_out import HeldOut, judge_held_out
+from ganspace_topdis.discovery.held_out import HeldOut, KeepsWork, judge_held_out
 from ganspace_topdis.discovery.memory import choose_micro_batch
 from ganspace_topdis.discovery.methods.base import Objective
 from ganspace_topdis.discovery.methods.contrastive import Contrastive
@@ -183,8 +183,8 @@ class Discovery:
         chosen = self.rotation() if rotation is None else rotation.to(self.start)
         return to_directions(self.span, chosen, **metadata)
 
-    def judge(self, directions: Directions, progress: Progress | None = None) -> HeldOut:
-        """The held-out scores of `directions` under this search's settings; `progress` hears of every cloud."""
+    def judge(self, directions: Directions, progress: Progress | None = None, kept: KeepsWork | None = None) -> HeldOut:
+        """The held-out scores of `directions` under this search's settings; see `judge_held_out`."""
         settings = self.settings
         return judge_held_out(
             self._generate,
@@ -197,6 +197,7 @@ class Discovery:
             seed=settings.seed,
             device=self._device,
             progress=progress,
+            kept=kept,
         )
 
     def state(self) -> tuple[dict[str, Tensor], Any]:
@@ -206,6 +207,7 @@ class Discovery:
                 "step": self.step_index,
                 "micro_batch": self.micro_batch,
                 "rng": self._rng.get_state(),
+                "random_start": self.random_start,
                 "start": self.start,
                 "span": {field.name: getattr(self.span, field.name) for field in dataclasses.fields(self.span)},
                 "orthonormal": self._orthonormal.state_dict(),
@@ -231,6 +233,7 @@ class Discovery:
         search._orthonormal.load_state_dict(parts["orthonormal"])
         search._objective.load_state_dict(parts["objective"])
         search._optimizer.load_state_dict(parts["optimizer"])
+        search.random_start = parts.get("random_start", search.random_start).to(search.random_start)
         search.start = parts["start"].to(search.start)
         search._rng.set_state(parts["rng"])
         search.step_index = parts["step"]

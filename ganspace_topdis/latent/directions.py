@@ -11,6 +11,7 @@ same number of standard deviations, and none can win by doing nothing.
 
 import dataclasses
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,25 @@ __all__ = ["Directions"]
 _FORMAT = "topdis-gan directions"
 _LISTS = ("layers", "spectrum")
 _TENSORS = ("vectors", "readouts", "mean", "span", "scales")
+_NUMBER = (int, float, type(None))
+_FACTS: dict[str, tuple[type, ...]] = {
+    "method": (str,),
+    "space": (str,),
+    "checkpoint_sha256": (str,),
+    "noise_mode": (str,),
+    "version": (str,),
+    "layers": (list, type(None)),
+    "label": (int, type(None)),
+    "resolution": (int, type(None)),
+    "seed": (int,),
+    "settings": (dict,),
+    "scores": (dict,),
+    "score": (list,),
+    "rtd_before": (list,),
+    "rtd_after": (list,),
+    "effect": (list,),
+}
+"""The types of what commands read from the metadata, where it is there."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -144,12 +164,13 @@ class Directions:
 
     def score_table(self) -> dict[str, Any]:
         """What is known of the directions, for scores.json: the facts, and a row of scores for each direction."""
-        columns = self.columns
+        columns = dict(sorted(self.columns.items()))
         rows = [
             {"index": index, **{name: column[index] for name, column in columns.items()}}
             for index in range(self.num_directions)
         ]
-        return {**{name: value for name, value in self.metadata.items() if name not in columns}, "directions": rows}
+        facts = {name: value for name, value in self.metadata.items() if name not in columns}
+        return {**json.loads(json.dumps(facts, sort_keys=True)), "directions": rows}  # as a file gives them back
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a safetensors file, atomically, with the metadata and a seal in its header.
@@ -175,6 +196,10 @@ class Directions:
         tensors, description = load_sealed(file)
         if description.get("format") != _FORMAT or set(tensors) != set(_TENSORS):
             raise CheckpointError(f"{file} holds no directions but {description.get('format', 'something else')!r}")
+        if fault := _fault(tensors, description.get("metadata")):
+            raise CheckpointError(
+                f"{file} holds no usable directions: {fault}; find them again with `topdis-gan discover`"
+            )
         return cls(**tensors, metadata=description["metadata"])
 
     def __repr__(self) -> str:
@@ -194,3 +219,34 @@ class Directions:
             )
         if not 0 <= index < self.num_directions:
             raise InvalidArgumentError(f"direction {index} does not exist, allowed are 0 to {self.num_directions - 1}")
+
+
+def _fault(tensors: dict[str, Tensor], metadata: Any) -> str | None:
+    """What is wrong with what a file of directions holds; None where nothing is."""
+    vectors, mean = tensors["vectors"], tensors["mean"]
+    shapes = {
+        "mean": (mean.numel(),),
+        "vectors": (len(vectors) if vectors.ndim else 0, mean.numel()),
+        "readouts": tuple(vectors.shape),
+        "scales": (tensors["scales"].numel(),),
+        "span": (tensors["scales"].numel(), mean.numel()),
+    }
+    for name, shape in shapes.items():
+        tensor = tensors[name]
+        if tuple(tensor.shape) != shape or not tensor.numel():
+            return f"{name} has the shape {tuple(tensor.shape)}, which does not fit the others"
+        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+            return f"{name} holds something else than finite numbers"
+    if not isinstance(metadata, dict):
+        return "its metadata are no dictionary"
+    for name, kinds in _FACTS.items():
+        if name in metadata and not isinstance(metadata[name], kinds):
+            return f"{name} is {str(metadata[name])[:40]!r}"
+    if not all(isinstance(layer, int) for layer in metadata.get("layers") or ()):
+        return "layers are no numbers"
+    columns = ("score", "rtd_before", "rtd_after", "effect")
+    if any(len(metadata[name]) != len(vectors) for name in columns if name in metadata):
+        return "its scores are of another number of directions"
+    if not all(isinstance(value, _NUMBER) for name in columns for value in metadata.get(name, [])):
+        return "its scores are no numbers"
+    return None

@@ -79,6 +79,16 @@ class CheckpointStore:
                 self.path(other).unlink(missing_ok=True)
         return path
 
+    def newest_is_whole(self) -> bool:
+        """Whether the newest file can be loaded, or there is none."""
+        steps = self.steps()
+        try:
+            if steps:
+                _load(self.path(steps[-1]), steps[-1])
+        except CheckpointError:
+            return False
+        return True
+
     def load_newest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole; None when none was ever saved.
 

@@ -18,7 +18,7 @@ from ganspace_topdis.errors import RunFolderError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["make_folder", "sha256_of", "write_array", "write_bytes", "write_json", "write_text"]
+__all__ = ["make_folder", "set_aside", "sha256_of", "write_array", "write_bytes", "write_json", "write_text"]
 
 
 def make_folder(folder: Path) -> Path:
@@ -32,6 +32,21 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
     return folder
+
+
+def set_aside(path: Path) -> Path:
+    """Give the file `path` another name beside it, `NAME.aside` or `NAME.aside-2` and so on; return the new path.
+
+    Raises:
+        RunFolderError: the folder is read-only.
+    """
+    count = 1
+    while os.path.lexists(other := path.with_name(f"{path.name}.aside" + (f"-{count}" if count > 1 else ""))):
+        count += 1
+    try:
+        return path.rename(other)
+    except OSError as error:
+        raise RunFolderError(f"cannot rename {path}: {error.strerror}; nothing there was changed") from error
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:

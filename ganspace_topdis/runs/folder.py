@@ -12,6 +12,10 @@ that there is nothing left to do. Leaving the block marks how the run ended: fin
 SIGTERM) or failed, with the reason; a run that was finished before stays so. A second process is refused while
 the first works.
 
+A start that fails because its options or files do not fit leaves no folder behind, and a run that was killed before
+it saved anything gives its folder up to any other. The records of a finished run are checked when it is opened:
+damage is reported, and a run whose last checkpoint is damaged goes on from the one before it.
+
     config.json        the command and its configuration
     environment.json   versions, platform, device of the latest start
     status.json        see `runs.status`
@@ -25,7 +29,7 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,18 +37,37 @@ from typing import Any
 
 from torch import Tensor
 
-from ganspace_topdis.errors import RunFolderError, TopdisError
+from ganspace_topdis.errors import (
+    CheckpointError,
+    InvalidArgumentError,
+    MissingDependencyError,
+    RunFolderError,
+    TopdisError,
+)
 from ganspace_topdis.runs.checkpoints import Checkpoint, CheckpointStore
 from ganspace_topdis.runs.environment import describe_environment
-from ganspace_topdis.runs.files import make_folder, write_json
+from ganspace_topdis.runs.files import make_folder, sha256_of, write_json
 from ganspace_topdis.runs.lock import FolderLock
-from ganspace_topdis.runs.metrics_log import MetricsLog
+from ganspace_topdis.runs.metrics_log import MetricsLog, read_metrics
+from ganspace_topdis.runs.sealed import load_sealed, save_sealed
 from ganspace_topdis.runs.signals import StopRequestedError
-from ganspace_topdis.runs.status import RunState, RunStatus, read_status, write_status
+from ganspace_topdis.runs.status import (
+    RunState,
+    RunStatus,
+    drop_spare_mark,
+    keep_spare_mark,
+    read_status,
+    use_spare_mark,
+    write_status,
+)
 
 __all__ = ["RunFolder", "RunRecord", "read_run"]
 
-_CONFIG = "config.json"
+_CONFIG, _METRICS = "config.json", "metrics.jsonl"
+_RECORDS = (_CONFIG, "environment.json", "status.json", ".lock")
+"""What a run that has not saved anything consists of."""
+_MISFITS = (InvalidArgumentError, CheckpointError, MissingDependencyError)
+"""Errors of a start that cannot succeed as it was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +96,13 @@ class RunFolder:
         checkpoints: the run's `CheckpointStore`.
     """
 
-    def __init__(self, record: RunRecord, lock: FolderLock) -> None:
+    def __init__(self, record: RunRecord, lock: FolderLock, made: Sequence[Path] = ()) -> None:
         self.path, self.command, self.config = record.path, record.command, record.config
         self.previous = record.status
         self.checkpoints = record.checkpoints
-        self._lock = lock
-        self._metrics = MetricsLog(self.path / "metrics.jsonl")
+        self._lock, self._made = lock, made
+        self._metrics = MetricsLog(self.path / _METRICS)
+        self._finished = self.previous is not None and self.previous.state == "finished" and self._is_whole()
 
     @classmethod
     def open(
@@ -106,32 +130,53 @@ class RunFolder:
         """
         folder, plain = Path(path), _plain_json(config)
         _examine(folder)
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
         make_folder(folder)
         lock = FolderLock(folder)
         try:
             existing = _examine(folder)
+            status = read_status(folder, held=False)
+            if existing is not None and _holds_nothing(folder, status):
+                existing = status = None
             if existing is not None:
                 _require_same(existing, command, plain, free_keys)
             _remove_leftovers(folder)
-            record = RunRecord(path=folder, command=command, config=plain, status=read_status(folder, held=False))
-            run = cls(record, lock)
-            if not run.finished:
-                run._begin(device, new=existing is None or existing.config != plain)
+            run = cls(RunRecord(path=folder, command=command, config=plain, status=status), lock, made)
         except BaseException:
             lock.release()
             raise
+        if not run.finished:
+            run._begin(device, is_new=existing is None, changed=existing is None or existing.config != plain)
         return run
 
-    def _begin(self, device: str, *, new: bool) -> None:
-        if new:
-            write_json(self.path / _CONFIG, {"command": self.command, "config": self.config})
-        _record_environment(self.path, device)
-        write_status(self.path, "running")
+    def _begin(self, device: str, *, is_new: bool, changed: bool) -> None:
+        try:
+            if changed:
+                write_json(self.path / _CONFIG, {"command": self.command, "config": self.config})
+            _record_environment(self.path, device)
+            write_status(self.path, "running")
+            keep_spare_mark(self.path)
+        except BaseException:
+            if is_new:
+                self._undo()
+            self.close()
+            raise
+
+    def _is_whole(self) -> bool:
+        """Whether the last checkpoint of a finished run is whole; damage to metrics.jsonl is reported."""
+        assert self.previous is not None
+        expected, path = self.previous.metrics_sha256, self.path / _METRICS
+        if expected is not None and (not path.is_file() or sha256_of(path) != expected):
+            what = "is damaged: its contents differ from their SHA-256" if path.exists() else "is gone"
+            warnings.warn(f"{path} {what}; the results of the run do not depend on it", stacklevel=4)
+        elif expected is None and path.is_file():
+            read_metrics(path)
+        return self.checkpoints.newest_is_whole()
 
     @property
     def finished(self) -> bool:
-        """Whether the run was finished before it was opened: the command has nothing left to do."""
-        return self.previous is not None and self.previous.state == "finished"
+        """Whether the run was finished before it was opened, and is whole: the command has nothing left to do."""
+        return self._finished
 
     def resume(self) -> Checkpoint | None:
         """The newest usable checkpoint, with metrics.jsonl cut back to its step; None at the beginning.
@@ -161,8 +206,37 @@ class RunFolder:
         self._metrics.sync()
         return self.checkpoints.save(step, tensors, rest)
 
+    def load_partial(self, name: str) -> dict[str, Tensor] | None:
+        """What `save_partial` wrote; None where there is nothing, or it is damaged, with a warning."""
+        path = self._partial(name)
+        if not path.exists():
+            return None
+        try:
+            return load_sealed(path)[0]
+        except CheckpointError as error:
+            warnings.warn(f"{error}; that work is begun anew", stacklevel=2)
+            return None
+
+    def save_partial(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        """Keep `tensors`, a piece of work that is no step, under `name` until `drop_partial`.
+
+        Raises:
+            RunFolderError: the disk is full; what was kept before stays.
+        """
+        make_folder(self.checkpoints.folder)
+        save_sealed(self._partial(name), tensors, {"name": name})
+
+    def drop_partial(self) -> None:
+        """Remove what `save_partial` kept: the results are written."""
+        for path in self.checkpoints.folder.glob("partial_*.safetensors"):
+            path.unlink(missing_ok=True)
+
+    def _partial(self, name: str) -> Path:
+        return self.checkpoints.folder / f"partial_{name}.safetensors"
+
     def close(self) -> None:
         """Let go of the folder without marking it."""
+        drop_spare_mark(self.path)
         self._metrics.close()
         self._lock.release()
 
@@ -175,13 +249,33 @@ class RunFolder:
         try:
             if self.finished:
                 return
-            if error is None:
-                write_status(self.path, "finished")
-                return
-            with contextlib.suppress(RunFolderError):  # a full disk must not hide the error that ended the run
-                write_status(self.path, *_ending(error))
+            if isinstance(error, _MISFITS) and _holds_nothing(self.path, self.previous):
+                self._undo()
+            elif error is None:
+                self._mark("finished")
+            else:
+                with contextlib.suppress(RunFolderError):  # a full disk must not hide the error that ended the run
+                    self._mark(*_ending(error))
         finally:
             self.close()
+
+    def _mark(self, state: RunState, reason: str = "") -> None:
+        metrics = self.path / _METRICS
+        sha256 = sha256_of(metrics) if state == "finished" and metrics.is_file() else None
+        try:
+            write_status(self.path, state, reason, metrics_sha256=sha256)
+        except RunFolderError:
+            use_spare_mark(self.path)
+            raise
+
+    def _undo(self) -> None:
+        """Remove the records of a start that failed, and the folders that it made."""
+        with contextlib.suppress(OSError):
+            for name in _RECORDS:
+                (self.path / name).unlink(missing_ok=True)
+            _remove_leftovers(self.path)
+            for folder in self._made:
+                folder.rmdir()
 
 
 def read_run(path: str | os.PathLike[str]) -> RunRecord:
@@ -196,7 +290,9 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
     try:
         stored = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         command, config = stored["command"], dict(stored["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not isinstance(command, str):
+            raise ValueError("it names no command")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunFolderError(f"{folder / _CONFIG} cannot be read ({error}); choose another --out") from error
     return RunRecord(path=folder, command=command, config=config, status=read_status(folder))
 
@@ -220,6 +316,16 @@ def _examine(folder: Path) -> RunRecord | None:
             f"{', ...' if len(others) > 3 else ''}); choose another --out"
         )
     return None
+
+
+def _holds_nothing(folder: Path, status: RunStatus | None) -> bool:
+    """Whether the run in `folder` ended before it saved anything."""
+    if status is not None and status.state == "finished":
+        return False
+    names = {entry.name for entry in folder.iterdir() if not _is_leftover(entry.name)}
+    if "checkpoints" in names and not any((folder / "checkpoints").iterdir()):
+        names.remove("checkpoints")
+    return names <= set(_RECORDS)
 
 
 def _require_same(existing: RunRecord, command: str, config: Mapping[str, Any], free_keys: Collection[str]) -> None:

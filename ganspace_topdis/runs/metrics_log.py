@@ -7,6 +7,7 @@ one that was never stopped. JSON knows no NaN: a number that is not finite is wr
 import json
 import math
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,10 @@ class MetricsLog:
         if not self.path.is_file():
             return
         before = self.path.read_bytes()
-        after = b"".join(line for line in before.splitlines(keepends=True) if _belongs(line, step))
+        lines = before.splitlines(keepends=True)
+        after = b"".join(line for line in lines if _belongs(line, step))
+        if damaged := sum(line.endswith(b"\n") and _parsed(line) is None for line in lines):
+            warnings.warn(f"{self.path} is damaged: {damaged} of its {len(lines)} lines are left out", stacklevel=2)
         if after != before:
             self.close()
             write_bytes(self.path, after)
@@ -68,9 +72,17 @@ class MetricsLog:
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The lines of a metrics file, in order; a last line that was not finished is left out."""
-    lines = Path(path).read_bytes().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+    """The lines of a metrics file, in order; a last line that was not finished is left out.
+
+    Damaged lines are left out too, with a warning.
+    """
+    lines = [line for line in Path(path).read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+    values = [_parsed(line) for line in lines]
+    damaged = [str(number) for number, value in enumerate(values, 1) if value is None]
+    if damaged:
+        shown = ", ".join(damaged[:5]) + (", ..." if len(damaged) > 5 else "")
+        warnings.warn(f"{path} is damaged in line {shown}, which is left out", stacklevel=2)
+    return [value for value in values if value is not None]
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:
@@ -85,10 +97,17 @@ def _write_whole(descriptor: int, data: bytes) -> None:
 
 
 def _belongs(line: bytes, step: int) -> bool:
+    value = _parsed(line) if line.endswith(b"\n") else None
+    return value is not None and value["step"] <= step
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The values of a line, None where it is damaged."""
     try:
-        return line.endswith(b"\n") and json.loads(line)["step"] <= step
-    except (ValueError, KeyError, TypeError):
-        return False
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("step"), int) else None
 
 
 def _plain(value: Any) -> Any:

@@ -22,7 +22,7 @@ from ganspace_topdis.runs.distributed import World
 from ganspace_topdis.runs.folder import RunFolder
 from ganspace_topdis.runs.signals import Interrupt
 
-__all__ = ["SharedFolder", "State", "open_shared"]
+__all__ = ["PartialWork", "SharedFolder", "State", "open_shared"]
 
 State = Callable[[], tuple[int, Mapping[str, Tensor], Any]]
 """Gives the number of steps taken, and what the coming ones depend on: tensors, and a JSON-able rest."""
@@ -42,6 +42,16 @@ class SharedFolder:
     def finished(self) -> bool:
         """Whether the run was finished before."""
         return bool(self._world.from_leader(lambda: self._own.finished))
+
+    @property
+    def was_finished(self) -> bool:
+        """Whether the run was finished before, though its last checkpoint may be damaged."""
+
+        def was() -> bool:
+            previous = self._own.previous
+            return previous is not None and previous.state == "finished"
+
+        return bool(self._world.from_leader(was))
 
     def resume(self) -> Checkpoint | None:
         """The newest checkpoint; None at the beginning."""
@@ -87,10 +97,55 @@ class SharedFolder:
             yield stepped
         self.save(*state())
 
+    @contextlib.contextmanager
+    def partial_work(self, *, every_s: float) -> Iterator["PartialWork"]:
+        """A place to keep work that is no step, now and then, and when the run is asked to stop, which it does."""
+        with Interrupt() as interrupt:
+            yield PartialWork(self._world, self._folder, interrupt, every_s)
+
+    def drop_partial(self) -> None:
+        """Remove what `partial_work` kept."""
+        if self._folder is not None:
+            self._folder.drop_partial()
+
     @property
     def _own(self) -> RunFolder:
         assert self._folder is not None
         return self._folder
+
+
+class PartialWork:
+    """Keeps pieces of work under names; see `SharedFolder.partial_work`. Asked by every process at the same place."""
+
+    def __init__(self, world: World, folder: RunFolder | None, interrupt: Interrupt, every_s: float) -> None:
+        self._world, self._folder, self._interrupt, self._every_s = world, folder, interrupt, every_s
+        self._saved_s = time.monotonic()
+
+    def load(self, name: str) -> dict[str, Tensor] | None:
+        """What was kept under `name`; None where there is nothing."""
+
+        def read() -> dict[str, Tensor] | None:
+            assert self._folder is not None
+            return self._folder.load_partial(name)
+
+        kept: dict[str, Tensor] | None = self._world.from_leader(read)
+        return kept
+
+    def save(self, name: str, tensors: Mapping[str, Tensor], *, complete: bool) -> None:
+        """Keep `tensors` under `name`, if it is time to.
+
+        Raises:
+            RunFolderError: the disk is full.
+            StopRequestedError: Ctrl-C or SIGTERM came to any process; the work is saved.
+        """
+        stopping = self._world.agreed(self._interrupt.requested)
+        if not (stopping or complete or time.monotonic() - self._saved_s > self._every_s):
+            return
+        if self._folder is not None:
+            self._folder.save_partial(name, tensors)
+        self._saved_s = time.monotonic()
+        if stopping:
+            self._interrupt.stop("saved; the same command goes on from there")
 
 
 @contextlib.contextmanager

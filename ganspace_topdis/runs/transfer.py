@@ -1,7 +1,9 @@
 """One file over HTTPS, by a client that trusts neither the line nor the server.
 
 `transfer(url, part)` fills the file `part`, and goes on where an earlier try ended: with Range, and with If-Range
-so that a file that changed meanwhile is not mixed with the old one (RFC 9110, sections 13.1.5 and 14.2).
+so that a file that changed meanwhile is not mixed with the old one (RFC 9110, sections 13.1.5 and 14.2). What came
+before is used only if the answer is of the same place, names the same strong validator and the same size, and begins
+where it was asked to; without a validator nothing is used.
 A server that drops the line is asked again; one that redirects to plain HTTP, sends more than the cap, a web
 page, or almost nothing for a minute, is given up with a `DownloadError`. Proxies are those of the environment
 (HTTPS_PROXY, NO_PROXY), as requests reads them. Whether the bytes are the right ones is for `runs.downloads`.
@@ -13,7 +15,8 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -32,7 +35,9 @@ _PLAIN_HTTP_HOSTS: set[str] = set()
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
+_VALIDATOR = re.compile(r"[\x20-\x7e\x80-\xff]{1,1000}")
 _MB = 1_000_000
 
 
@@ -121,16 +126,30 @@ def shown_url(url: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Version:
+    """Which bytes a server gives, as far as it says: their validator, their number, and where they lie."""
+
+    validator: str
+    total: int | None
+    source: str
+
+    def is_sane(self) -> bool:
+        """Whether the fields are what they should be: they may come from a damaged file."""
+        texts = isinstance(self.source, str) and isinstance(self.validator, str)
+        number = self.total is None or (type(self.total) is int and self.total > 0)
+        return texts and number and (self.validator == "" or _VALIDATOR.fullmatch(self.validator) is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Kept:
-    """What an earlier try left: so many bytes of a version with this validator and total size."""
+    """What an earlier try left: so many bytes of a version; None where they are of no use."""
 
     num_bytes: int = 0
-    validator: str = ""
-    total: int | None = None
+    version: _Version | None = None
 
     @property
     def complete(self) -> bool:
-        return self.total is not None and self.num_bytes == self.total
+        return self.version is not None and self.version.total == self.num_bytes
 
 
 def _try(url: str, part: Path, limits: TransferLimits, progress: Progress | None) -> None:
@@ -141,8 +160,9 @@ def _try(url: str, part: Path, limits: TransferLimits, progress: Progress | None
         start, total = _plan(response, kept, part, url)
         _refuse_unwanted(response, total, limits, url)
         with _disk_errors(part):
-            validator = _validator(response) or (kept.validator if start else "")
-            write_json(_memory(part), {"validator": validator, "total": total})
+            if not start:  # before the memory speaks of other bytes, or a kill between would mix them
+                part.unlink(missing_ok=True)
+                write_json(_memory(part), asdict(_version(response, total)))
             with part.open("r+b" if start else "wb") as file:
                 file.truncate(start)
                 file.seek(start)
@@ -152,7 +172,7 @@ def _try(url: str, part: Path, limits: TransferLimits, progress: Progress | None
     if total is not None and _size(part) != total:
         raise _LineError(f"the answer ended after {_size(part)} of {total} bytes")
     if total is None:
-        write_json(_memory(part), {"validator": "", "total": _size(part)})
+        write_json(_memory(part), asdict(_version(response, _size(part))))
 
 
 @contextmanager
@@ -161,8 +181,8 @@ def _response(url: str, kept: _Kept, limits: TransferLimits) -> Iterator["reques
     import requests
 
     headers = {"Accept-Encoding": "identity", "User-Agent": "topdis-gan"}
-    if kept.num_bytes:
-        headers |= {"Range": f"bytes={kept.num_bytes}-", "If-Range": kept.validator}
+    if kept.version is not None:
+        headers |= {"Range": f"bytes={kept.num_bytes}-", "If-Range": kept.version.validator}
     timeout = (limits.connect_timeout_s, limits.read_timeout_s)
     with requests.Session() as session:
         for _ in range(limits.max_redirects + 1):
@@ -196,11 +216,13 @@ def _plan(response: "requests.Response", kept: _Kept, part: Path, url: str) -> t
     status = response.status_code
     if status == 200:
         length = response.headers.get("Content-Length", "")
-        return 0, int(length) if length.isdecimal() else None
+        return 0, int(length) if _LENGTH.fullmatch(length) else None
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    same = found and kept.total in (None, int(found[3])) and _validator(response) in ("", kept.validator)
-    if status == 206 and found and same and int(found[1]) == kept.num_bytes:
-        return kept.num_bytes, int(found[3])
+    if status == 206 and found and int(found[1]) == kept.num_bytes and kept.version is not None:
+        total = int(found[3])
+        expected = kept.version if kept.version.total is not None else replace(kept.version, total=total)
+        if _version(response, total) == expected:
+            return kept.num_bytes, total
     if status in (206, 416):  # not what was asked for, or the kept bytes are of no use
         part.unlink(missing_ok=True)
         raise _LineError("the server cannot go on where the last try ended")
@@ -214,7 +236,7 @@ def _refuse_unwanted(response: "requests.Response", total: int | None, limits: T
         raise DownloadError(f"{shown_url(url)} has {total} bytes, allowed are {limits.max_bytes}")
     if total == 0:
         raise DownloadError(f"{shown_url(url)} is empty; check the address")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
+    if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise DownloadError(f"{shown_url(url)}: the server sent it packed, though it was asked not to")
     if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html":
         raise DownloadError(f"{shown_url(url)} gave a web page, not a file; open it in a browser and give the file")
@@ -254,19 +276,33 @@ def _pieces(response: "requests.Response") -> Iterator[bytes]:
         raise _LineError(f"the line broke ({type(error).__name__})") from error
 
 
+def _version(response: "requests.Response", total: int | None) -> _Version:
+    return _Version(validator=_validator(response), total=total, source=shown_url(response.url))
+
+
 def _validator(response: "requests.Response") -> str:
-    """What If-Range may ask with: a strong ETag, else the date of the last change, else nothing."""
-    tag = response.headers.get("ETag", "")
-    return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+    """What If-Range may ask with: a strong ETag, else a date of the last change that is one, else nothing.
+
+    A date is a strong validator where the file had not changed for a second when it was sent (RFC 9110, 8.8.2.2).
+    """
+    tag, changed = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
+    if tag:
+        return tag if tag.startswith('"') and _VALIDATOR.fullmatch(tag) else ""
+    try:
+        age = parsedate_to_datetime(response.headers.get("Date", "")) - parsedate_to_datetime(changed)
+        return changed if age.total_seconds() >= 1 else ""
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return ""
 
 
 def _kept(part: Path) -> _Kept:
     try:
-        memory = json.loads(_memory(part).read_text(encoding="utf-8"))
-        kept = _Kept(num_bytes=part.stat().st_size, validator=memory["validator"], total=memory["total"])
-    except (OSError, ValueError, KeyError, TypeError):
+        version = _Version(**json.loads(_memory(part).read_text(encoding="utf-8")))
+        kept = _Kept(num_bytes=part.stat().st_size, version=version)
+    except (OSError, ValueError, TypeError, RecursionError):
         return _Kept()
-    return kept if kept.complete or kept.validator else _Kept()
+    usable = version.is_sane() and (kept.complete or (version.validator and kept.num_bytes))
+    return kept if usable else _Kept()
 
 
 def _memory(part: Path) -> Path:

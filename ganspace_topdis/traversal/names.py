@@ -17,12 +17,22 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.traversal.labels import DirectionLabel
 
-__all__ = ["NAMES_FILE", "NAMES_FORMAT", "DirectionName", "apply_names", "read_names", "tidy_name", "write_names"]
+__all__ = [
+    "NAMES_FILE",
+    "NAMES_FORMAT",
+    "DirectionName",
+    "apply_names",
+    "is_text",
+    "read_names",
+    "tidy_name",
+    "write_names",
+]
 
 NAMES_FORMAT = "topdis-gan names"
 NAMES_FILE = "names.json"
 """Where a run folder keeps them."""
 _MAX_LENGTH = 200
+_MAX_BYTES = 4_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,21 +56,18 @@ def read_names(
     Raises:
         InvalidArgumentError: the file is missing, is not such a file, or names a direction that does not exist.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
-        raise InvalidArgumentError(
-            f"names file {path} cannot be read ({reason}); save one with the explorer page's button"
-        ) from error
+    content = _read_json(Path(path))
     directions = content.get("directions") if isinstance(content, dict) else None
     if not isinstance(directions, dict) or content.get("format") != NAMES_FORMAT:
         raise InvalidArgumentError(
             f"names file {path} is not one that the explorer page saved (format {NAMES_FORMAT!r})"
         )
-    if source and content.get("source") not in (None, "", source):
+    saved_for = content.get("source") or ""
+    if not isinstance(saved_for, str):
+        raise InvalidArgumentError(f"names file {path} has a wrong source; it must be text")
+    if source and saved_for not in ("", source):
         raise InvalidArgumentError(
-            f"names file {path} was saved for other directions (source {content['source']!r}, these are {source!r}); "
+            f"names file {path} was saved for other directions (source {saved_for[:64]!r}, these are {source!r}); "
             "give the file saved from this run's page"
         )
     names = dict(_read_entry(path, key, entry) for key, entry in directions.items())
@@ -93,13 +100,37 @@ def write_names(path: str | os.PathLike[str], names: Mapping[int, DirectionName]
     return write_json(path, {"format": NAMES_FORMAT, "source": source, "directions": directions})
 
 
+def is_text(name: str) -> bool:
+    """Whether `name` can be written as UTF-8: JSON can name half of a surrogate pair, which is no character."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        if path.exists() and not path.is_file():
+            raise InvalidArgumentError(f"names file {path} cannot be read (it is not a plain file)")
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise InvalidArgumentError(f"names file {path} cannot be read (it has more than {_MAX_BYTES} bytes)")
+        return json.loads(data.decode("utf-8"))
+    except InvalidArgumentError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
+        raise InvalidArgumentError(
+            f"names file {path} cannot be read ({reason}); save one with the explorer page's button"
+        ) from error
+
+
 def _read_entry(path: str | os.PathLike[str], key: str, entry: Any) -> tuple[int, DirectionName]:
     name = entry.get("name") if isinstance(entry, dict) else None
     starred = entry.get("starred", False) if isinstance(entry, dict) else None
     is_number = key.isascii() and key.isdigit() and len(key) < 10
-    if not is_number or not isinstance(name, str) or not isinstance(starred, bool):
+    if not is_number or not isinstance(name, str) or not isinstance(starred, bool) or not is_text(name):
         raise InvalidArgumentError(
-            f'names file {path} has a wrong entry {key!r}; it must be like "3": {{"name": "Smile", "starred": true}}'
+            f"names file {path} has a wrong entry {key[:40]!r}; "
+            'it must be like "3": {"name": "Smile", "starred": true}'
         )
     return int(key), DirectionName(name=tidy_name(name, int(key)), starred=starred)
 

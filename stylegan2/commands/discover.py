@@ -1,9 +1,14 @@
 """`topdis-gan discover`: from a checkpoint to a run folder with directions, scores, pictures and a page.
 
-load -> search (resumable) -> judge on held-out codes -> save -> draw
+load -> search -> judge on held-out codes -> save -> draw
+
+Search and judgement go on where they were stopped or killed; pictures are drawn again. In the folder of a finished run
+whatever is damaged of the results is reported, and made again where it can be.
 """
 
 import dataclasses
+import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +16,14 @@ from ganspace_topdis import __version__
 from ganspace_topdis.discovery.api import conclude, judged
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
-from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.distributed import World, join_world
-from ganspace_topdis.runs.files import sha256_of, write_json
+from ganspace_topdis.runs.files import set_aside, sha256_of, write_json
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
+from ganspace_topdis.traversal.names import read_names
 from stylegan2.commands.closed_forms import CLOSED_FORMS, ClosedForm, closed_form
 from stylegan2.commands.pictures import PictureOptions, draw_run
 from stylegan2.commands.ranges import parse_layers
@@ -108,9 +114,12 @@ def _discover_in(world: World, options: DiscoverOptions, out: Path) -> tuple[Dir
         raise InvalidArgumentError(
             f"--precision is 'mixed', which only a GPU is faster in; {world.device} takes float32"
         )
+    if options.names is not None:
+        read_names(options.names, num_directions=options.search.num_directions)
     path = _located(options.ckpt, world)
     generator = load(path, world.device)
     space = space_of(generator, options)
+    space.truncated(options.pictures.truncation_psi, options.pictures.truncation_cutoff)  # which checks them
     if space.name == "s":
         options = dataclasses.replace(options, search=dataclasses.replace(options.search, whitening="channels"))
     facts: dict[str, Any] = {
@@ -125,12 +134,17 @@ def _discover_in(world: World, options: DiscoverOptions, out: Path) -> tuple[Dir
         facts["refined"] = {"method": start}
     record = {"command": "discover", "device": str(world.device), "free_keys": ("ckpt", "device", "pictures")}
     with open_shared(world, out, _config(options, facts), **record) as folder:
-        directions = _finished_directions(folder, world)
+        directions = _earlier_directions(folder, world)
         if directions is None:
             directions = _searched(folder, world, space, options, start, facts)
+        elif not folder.finished:
+            _mend_checkpoint(folder, world, space, options, start)
+        if world.leads:
+            _write_scores(folder.path / "scores.json", directions)
         written = [folder.path / "directions.safetensors", folder.path / "scores.json"]
         if world.leads:
             written += draw_run(folder.path, space, directions, options.pictures, names=options.names)
+        folder.drop_partial()
         return directions, written
 
 
@@ -173,12 +187,59 @@ def _config(options: DiscoverOptions, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _finished_directions(folder: SharedFolder, world: World) -> Directions | None:
-    path = folder.path / "directions.safetensors"
-    if not (folder.finished and world.from_leader(path.exists)):
-        return None
-    found: Directions = world.from_leader(lambda: Directions.load(path))
+def _earlier_directions(folder: SharedFolder, world: World) -> Directions | None:
+    """The directions of a run that was finished before; None, with a warning, where they are damaged."""
+
+    def read() -> Directions | None:
+        path = folder.path / "directions.safetensors"
+        if not (folder.was_finished and path.exists()):
+            return None
+        try:
+            return Directions.load(path)
+        except CheckpointError as error:
+            warnings.warn(
+                f"{error}; made again as the search left them, and kept as {set_aside(path).name}", stacklevel=2
+            )
+            return None
+
+    found: Directions | None = world.from_leader(read)
     return found
+
+
+def _mend_checkpoint(
+    folder: SharedFolder,
+    world: World,
+    space: LatentSpace,
+    options: DiscoverOptions,
+    start: Directions | ClosedForm | None,
+) -> None:
+    """Take the last steps of a finished run again, whose last checkpoint is damaged; its directions stand."""
+    try:
+        search = _search_of(folder, world, space, options, start)
+        if options.closed_form is None:
+            _take_steps(folder, search)
+    except CheckpointError as error:
+        if world.leads:
+            warnings.warn(f"{error}; the directions do not depend on it", stacklevel=2)
+
+
+def _write_scores(path: Path, directions: Directions) -> None:
+    """Write scores.json, unless it says what the directions say; one that says something else is reported and kept."""
+    table = directions.score_table()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        found = None
+    except (OSError, ValueError, RecursionError):
+        found = "damaged"
+    if found == json.loads(json.dumps(table)):
+        return
+    if found is not None:
+        kept = set_aside(path)
+        warnings.warn(
+            f"{path} is not what directions.safetensors says; made again, and kept as {kept.name}", stacklevel=2
+        )
+    write_json(path, table)
 
 
 def _start_of(refine: str | None, ckpt: Path, space: LatentSpace) -> Directions | ClosedForm | None:
@@ -214,17 +275,19 @@ def _searched(
     search = _search_of(folder, world, space, options, start)
     if options.closed_form is None:
         _take_steps(folder, search)
-        with ProgressReporter("judge, clouds") as progress:
-            directions = conclude(search, progress)
+        found = None
     else:
-        directions = closed_form(options.closed_form, search, space)
-        with ProgressReporter("judge, clouds") as progress:
-            directions = judged(directions, search.judge(directions, progress))
+        found = closed_form(options.closed_form, search, space)
+        folder.save(0, *search.state())
+    with folder.partial_work(every_s=_SAVE_INTERVAL_S) as kept, ProgressReporter("judge, clouds") as progress:
+        if found is None:
+            directions = conclude(search, progress, kept)
+        else:
+            directions = judged(found, search.judge(found, progress, kept))
     settings = {"version": __version__, "seed": options.search.seed, "settings": dataclasses.asdict(options.search)}
     directions = dataclasses.replace(directions, metadata={**directions.metadata, **facts, **settings})
     if world.leads:
         directions.save(folder.path / "directions.safetensors")
-        write_json(folder.path / "scores.json", directions.score_table())
     return directions
 
 
@@ -250,6 +313,10 @@ def _search_of(
         )
     if start is not None:
         search.start_near(start if isinstance(start, Directions) else closed_form(start, search, space))
+    if options.names is not None:
+        read_names(options.names, num_directions=search.span.size)
+    if options.closed_form is None:
+        folder.save(0, *search.state())
     return search
 
 

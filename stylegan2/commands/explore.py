@@ -56,7 +56,7 @@ def explore(
 
     Raises:
         CheckpointError: directions or checkpoint cannot be used, or do not belong together.
-        InvalidArgumentError: the port, a layer or a class cannot be used, or names.json is of other directions.
+        InvalidArgumentError: the port, a layer or a class cannot be used.
         StopRequestedError: Ctrl-C or SIGTERM.
     """
     reuse_freed_memory()
@@ -77,12 +77,12 @@ def open_server(found: Found, pictures: PictureOptions, *, port: int = 0) -> Liv
     """The server of the live page of `found`, which answers once `serve_forever` runs.
 
     Raises:
-        InvalidArgumentError: the port cannot be used, or names.json is of other directions.
+        InvalidArgumentError: the port cannot be used.
     """
     directions = found.directions
     text = page_text(directions, pictures)
     names = NamesStore(found.folder, num_directions=directions.num_directions, source=source_of(directions))
-    names.read()
+    names.read()  # a file that cannot be used is reported before the page opens
     settings = PageSettings(
         labels=labels_of(directions),
         seeds=pictures.seeds,

@@ -18,7 +18,7 @@ import torch
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import make_folder, write_array, write_bytes, write_text
-from stylegan2.commands.found import Found, checkpoint_of_run, open_found
+from stylegan2.commands.found import Found, checkpoint_of_run, open_found, require_same_checkpoint
 
 __all__ = ["ExportFormat", "export"]
 
@@ -51,7 +51,10 @@ def export(run: Path, to: ExportFormat, out: Path | None = None, *, ckpt: str | 
         raise InvalidArgumentError(
             f"--to rosinality holds directions of w, these are of {directions.metadata.get('space')}; give npy or json"
         )
-    content = {"ckpt": ckpt or checkpoint_of_run(run), "eigvec": directions.vectors.T.contiguous().clone()}
+    named = ckpt or checkpoint_of_run(run)
+    if Path(named).is_file():
+        require_same_checkpoint(directions, Path(named))
+    content = {"ckpt": named, "eigvec": directions.vectors.T.contiguous().clone()}
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return [write_bytes(out or make_folder(folder / "exported") / "factor.pt", buffer.getvalue())]

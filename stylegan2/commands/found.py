@@ -88,7 +88,10 @@ def checkpoint_of_run(run: Path) -> str:
         CheckpointError: `run` is no run folder, so a checkpoint must be given.
     """
     try:
-        return str(read_run(run if run.is_dir() else run.parent).config["ckpt"])
+        named = read_run(run if run.is_dir() else run.parent).config["ckpt"]
+        if not isinstance(named, str):
+            raise KeyError("ckpt")
+        return named
     except (RunFolderError, KeyError) as error:
         raise CheckpointError(f"{run} does not say which checkpoint it belongs to; give it with --ckpt") from error
 

@@ -1,12 +1,14 @@
 """The pictures of a run on a StyleGAN2 generator: which seeds walk, how far, and what stands beside them."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.files import set_aside
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gallery
 from ganspace_topdis.traversal.labels import DirectionLabel
@@ -20,6 +22,8 @@ __all__ = ["PictureOptions", "draw_run", "labels_of", "names_of", "page_text", "
 
 _MOST_MIXED, _MOST_MIXED_PIXELS = 2200, 12_000_000
 """Mixes are drawn by default as long as they are no more frames and pixels than this; 1024 px images get none."""
+
+_MOST_SEED = 2**64 - 1  # of torch.Generator.manual_seed
 
 _SHOWN_SCORES = ("share", "spearman", "recognised", "agreement", "rtd_before", "rtd_after", "effect")
 
@@ -51,6 +55,11 @@ class PictureOptions:
             raise InvalidArgumentError(f"--mix is {self.num_mixed}, allowed are 0 to {MOST_MIXED} directions")
         if not self.seeds:
             raise InvalidArgumentError("no seed was given for the pictures; give one or more, such as 0-5")
+        outside = [seed for seed in self.seeds if not 0 <= seed <= _MOST_SEED]
+        if outside:
+            raise InvalidArgumentError(
+                f"the seed {outside[0]} of the pictures is too large, allowed are 0 to {_MOST_SEED}"
+            )
         self.walk(None)
 
     def walk(self, layers: tuple[int, ...] | None) -> WalkSettings:
@@ -83,13 +92,34 @@ def source_of(directions: Directions) -> str:
 def names_of(folder: Path, directions: Directions, given: Path | None = None) -> dict[int, DirectionName]:
     """The names that a user gave to `directions`: in the file `given`, else in the run's folder, else none.
 
+    Names in the run's folder that cannot be used are left out, with a warning.
+
     Raises:
-        InvalidArgumentError: the file cannot be read, or belongs to other directions.
+        InvalidArgumentError: the file `given` cannot be read, or belongs to other directions.
     """
-    path = folder / NAMES_FILE if given is None else given
-    if given is None and not path.exists():
+    source = source_of(directions)
+    if given is not None:
+        return read_names(given, num_directions=directions.num_directions, source=source)
+    if not (folder / NAMES_FILE).exists():
         return {}
-    return read_names(path, num_directions=directions.num_directions, source=source_of(directions))
+    try:
+        return read_names(folder / NAMES_FILE, num_directions=directions.num_directions, source=source)
+    except InvalidArgumentError as error:
+        warnings.warn(f"{error}; no names are shown, and the file is left as it is", stacklevel=2)
+        return {}
+
+
+def _keep_names(path: Path, directions: Directions, names: dict[int, DirectionName]) -> None:
+    """Write `names` to `path`; what it held, if it was something else, is kept beside it."""
+    source = source_of(directions)
+    try:
+        if path.exists() and read_names(path, source=source) == names:
+            return
+    except InvalidArgumentError:
+        pass
+    if path.exists():
+        warnings.warn(f"{path} held other names, which are kept as {set_aside(path).name}", stacklevel=3)
+    write_names(path, names, source=source)
 
 
 def page_text(directions: Directions, options: PictureOptions) -> PageText:
@@ -132,7 +162,7 @@ def draw_run(
     """
     given = names_of(folder, directions, names)
     if names is not None:
-        write_names(folder / NAMES_FILE, given, source=source_of(directions))
+        _keep_names(folder / NAMES_FILE, directions, given)
     space = space.truncated(options.truncation_psi, options.truncation_cutoff)
     codes = space.codes_of_seeds(options.seeds)
     with torch.no_grad(), ProgressReporter("pictures") as progress:

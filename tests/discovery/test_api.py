@@ -2,6 +2,7 @@ import pytest
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.api import conclude, discover_directions
+from ganspace_topdis.discovery.held_out import judge_held_out
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
 from ganspace_topdis.evaluation.recovery import recovery
@@ -53,3 +54,37 @@ def test_judging_counts_its_clouds_once_for_the_start_and_once_for_the_result():
         Discovery(generator, generator.sample_codes, settings), lambda step, num_steps: heard.append((step, num_steps))
     )
     assert heard == [(step, 96) for step in range(1, 97)]
+
+
+class Kept:
+    """Keeps work in memory; stops after `num_saves`."""
+
+    def __init__(self) -> None:
+        self.kept: dict = {}
+        self.num_saves = 0
+        self.stop_at: int | None = None
+
+    def load(self, name):
+        return self.kept.get(name)
+
+    def save(self, name, tensors, *, complete):
+        self.kept[name] = {key: tensor.clone() for key, tensor in tensors.items()}
+        self.num_saves += 1
+        if self.num_saves == self.stop_at:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 12, 13, 24])
+def test_judging_that_is_stopped_goes_on_to_the_same_scores(stop_at):
+    generator = HandBuiltGenerator(seed=0)
+    directions = discover_directions(generator, generator.sample_codes, span="identity", steps=1)
+    how = {"shift": 1.0, "shift_law": "sigma", "batch_size": 8, "num_batches": 2}
+    whole = judge_held_out(generator, generator.sample_codes, directions, **how)
+    kept = Kept()
+    kept.stop_at = stop_at
+    with pytest.raises(InterruptedError):
+        judge_held_out(generator, generator.sample_codes, directions, **how, kept=kept)
+    assert judge_held_out(generator, generator.sample_codes, directions, **how, kept=kept) == whole
+    assert kept.num_saves == 24
+    judge_held_out(generator, generator.sample_codes, directions, **{**how, "shift": 0.5}, kept=kept)
+    assert kept.num_saves == 48  # another judgement does not take these sums

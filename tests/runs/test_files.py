@@ -116,3 +116,11 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError, match=r"cannot make .*file/b: .*; choose another --out"):
         files.make_folder(tmp_path / "file/b")
+
+
+def test_a_file_set_aside_takes_a_free_name_and_replaces_nothing(tmp_path):
+    for content in ("one", "two", "three"):
+        (tmp_path / "scores.json").write_text(content)
+        files.set_aside(tmp_path / "scores.json")
+    kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert kept == {"scores.json.aside": "one", "scores.json.aside-2": "two", "scores.json.aside-3": "three"}

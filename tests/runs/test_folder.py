@@ -1,17 +1,20 @@
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from ganspace_topdis.errors import CheckpointError, RunFolderError, TopdisError
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError, TopdisError
 from ganspace_topdis.runs.folder import RunFolder, read_run
 from ganspace_topdis.runs.signals import StopRequestedError
 from ganspace_topdis.runs.status import write_status
 
+FOLDER = Path(__file__).parent
 CONFIG = {"steps": 8, "model": {"width": 3, "rates": [0.1, 0.2]}}
 
 
@@ -273,3 +276,162 @@ def test_other_versions_than_at_the_beginning_are_warned_of(tmp_path):
     (tmp_path / "run" / "environment.json").write_text(json.dumps(environment))
     with pytest.warns(UserWarning, match=r"last worked on with torch 1\.0 \(now"):
         open_run(tmp_path / "run").close()
+
+
+def files_of(path):
+    return sorted(str(entry.relative_to(path)) for entry in path.rglob("*"))
+
+
+MISFITS = [InvalidArgumentError("--directions is 99"), CheckpointError("nowhere.pkl is damaged")]
+
+
+@pytest.mark.parametrize("error", MISFITS)
+def test_a_start_that_cannot_succeed_leaves_no_folder_and_the_corrected_command_runs(tmp_path, error):
+    with pytest.raises(type(error)):
+        fail(tmp_path / "deep" / "run", error)
+    assert files_of(tmp_path) == []
+    open_run(tmp_path / "deep" / "run", {"steps": 3}, "train-vae").close()
+
+
+def test_a_start_that_cannot_succeed_leaves_an_empty_folder_empty(tmp_path):
+    with pytest.raises(InvalidArgumentError):
+        fail(tmp_path, MISFITS[0])
+    assert files_of(tmp_path) == []
+
+
+def test_an_error_after_something_was_saved_keeps_it(tmp_path):
+    with pytest.raises(InvalidArgumentError), open_run(tmp_path / "run") as folder:  # noqa: PT012
+        folder.save(1, {"total": torch.zeros(1)})
+        raise MISFITS[0]
+    assert read_run(tmp_path / "run").status.state == "failed"
+    with pytest.raises(RunFolderError, match="another configuration"):
+        open_run(tmp_path / "run", {"steps": 3})
+
+
+def test_a_run_that_was_killed_before_it_saved_anything_gives_its_folder_up(tmp_path):
+    open_run(tmp_path / "run").close()
+    with open_run(tmp_path / "run", {"steps": 3}, "train-vae") as folder:
+        assert folder.previous is None
+    assert read_run(tmp_path / "run").config == {"steps": 3}
+
+
+def test_a_finished_run_keeps_its_folder_though_it_saved_nothing(tmp_path):
+    with open_run(tmp_path / "run"):
+        pass
+    with pytest.raises(RunFolderError, match="another configuration"):
+        open_run(tmp_path / "run", {"steps": 3})
+
+
+FULL = [RuntimeError("unexpected pos 64 vs 0"), RunFolderError("cannot write x: No space left on device"), None]
+
+
+@pytest.mark.parametrize("error", FULL)
+def test_after_a_full_disk_the_mark_says_failed_and_not_running(tmp_path, full_disk, error):
+    # What torch.save raises on a full disk is a RuntimeError. The context is left while the disk is still full.
+    folder = open_run(tmp_path / "run")
+    folder.append_metrics({"step": 1})
+    with full_disk(0), contextlib.suppress(RunFolderError):
+        folder.__exit__(None if error is None else type(error), error, None)
+    assert read(tmp_path / "run" / "status.json")["state"] == "failed"
+    assert "full disk" in read_run(tmp_path / "run").status.reason
+    assert not list((tmp_path / "run").glob(".*.tmp"))
+    finish(tmp_path / "run")
+    assert read_run(tmp_path / "run").status.state == "finished"
+
+
+SMALL_DISK = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_folder import open_run, torch
+run = Path(sys.argv[1]) / "run"
+with open_run(run) as folder:
+    for step in range(1, 10_000):
+        folder.append_metrics({"step": step, "note": "x" * 1000})
+        folder.save(step, {"total": torch.zeros(20_000)}, {"step": step})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a tmpfs that a process can mount for itself")
+def test_on_a_disk_that_is_really_full_the_mark_says_failed(tmp_path):
+    mount = f'mount -t tmpfs -o size=300k none {tmp_path} && {sys.executable} -c "$CODE" {tmp_path} {FOLDER}; '
+    mount += f"cat {tmp_path}/run/status.json"
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", mount],
+        env={**os.environ, "CODE": SMALL_DISK},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("this user cannot mount a tmpfs")
+    assert "No space left on device" in done.stderr
+    assert json.loads(done.stdout)["state"] == "failed"
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def test_damaged_metrics_of_a_finished_run_are_reported(tmp_path):
+    finish(tmp_path / "run")
+    damage(tmp_path / "run" / "metrics.jsonl")
+    with pytest.warns(UserWarning, match=r"metrics.jsonl is damaged"), open_run(tmp_path / "run") as folder:
+        assert folder.finished
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    with pytest.warns(UserWarning, match=r"metrics.jsonl is gone"), open_run(tmp_path / "run") as folder:
+        assert folder.finished
+
+
+def test_a_finished_run_of_an_earlier_version_has_its_metrics_read_line_by_line(tmp_path):
+    finish(tmp_path / "run")
+    write_status(tmp_path / "run", "finished")
+    open_run(tmp_path / "run").close()
+    (tmp_path / "run" / "metrics.jsonl").write_text('{"step": 1}\n{"st\n[3]\n')
+    with pytest.warns(UserWarning, match="damaged in line 2, 3"):
+        open_run(tmp_path / "run").close()
+
+
+def test_a_damaged_last_checkpoint_of_a_finished_run_is_made_again_from_the_one_before(tmp_path):
+    finish(tmp_path / "run")
+    before = contents(tmp_path / "run")
+    damage(tmp_path / "run" / "checkpoints" / "step_000000008.safetensors")
+    with pytest.warns(UserWarning, match="going on from step 6 before it"):
+        finish(tmp_path / "run")
+    assert contents(tmp_path / "run") == before
+    with open_run(tmp_path / "run") as folder:
+        assert folder.finished
+
+
+def test_damaged_lines_of_an_unfinished_run_are_reported_when_it_goes_on(tmp_path):
+    finish(tmp_path / "run")
+    write_status(tmp_path / "run", "running")
+    lines = (tmp_path / "run" / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "run" / "metrics.jsonl").write_bytes(
+        b"".join([lines[0], b"\x00\xff\n", *lines[2:], b'{"step": 9, "to'])
+    )
+    with pytest.warns(UserWarning, match="damaged: 1 of its 9 lines"), open_run(tmp_path / "run") as folder:
+        folder.resume()
+    assert len((tmp_path / "run" / "metrics.jsonl").read_bytes().splitlines()) == 7
+
+
+@pytest.mark.parametrize("status", ['{"state": "done", "reason": "", "time": "", "pid": 1}', "[" * 100_000])
+def test_a_mark_that_is_none_is_no_mark(tmp_path, status):
+    finish(tmp_path / "run")
+    (tmp_path / "run" / "status.json").write_text(status)
+    assert read_run(tmp_path / "run").status is None
+
+
+def test_partial_work_is_kept_until_it_is_dropped_and_damage_is_reported(tmp_path):
+    with open_run(tmp_path / "run") as folder:
+        assert folder.load_partial("a") is None
+        folder.save_partial("a", {"sums": torch.arange(3)})
+        assert torch.equal(folder.load_partial("a")["sums"], torch.arange(3))
+        assert folder.checkpoints.steps() == []
+        damage(tmp_path / "run" / "checkpoints" / "partial_a.safetensors")
+        with pytest.warns(UserWarning, match="begun anew"):
+            assert folder.load_partial("a") is None
+        folder.drop_partial()
+        assert files_of(tmp_path / "run" / "checkpoints") == []

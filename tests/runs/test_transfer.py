@@ -1,6 +1,7 @@
 import json
 import random
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -320,3 +321,182 @@ def test_the_proxy_of_the_environment_is_used(server, part, monkeypatch):
     transfer("http://models.example/net.pkl", part, limits=LIMITS)
     assert part.read_bytes() == BODY
     assert server.requests[0]["Host"] == "models.example"
+
+
+def dated(handler, body=BODY, changed="Mon, 01 Jan 2024 00:00:00 GMT", drop_after=None):
+    """Answer as a server without ETags does."""
+    headers, start, status = {"Last_Modified": changed}, 0, 200
+    if "Range" in handler.headers and handler.headers["If-Range"] == changed:
+        start, status = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-")), 206
+        headers["Content_Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+    handler.reply(status, body[start:][:drop_after], **headers, Content_Length=len(body) - start)
+
+
+OTHER = BODY[::-1]
+
+
+def begin(server, part, answer=lambda handler: with_ranges(handler, drop_after=100_000)):
+    """A part of 100,000 bytes, as a process that gave up leaves it."""
+    server.answer = answer
+    with pytest.raises(DownloadError):
+        transfer(server.url, part, limits=TransferLimits(**FAST, num_tries=1))
+    assert part.stat().st_size == 100_000
+    server.requests.clear()
+
+
+def continued(handler, body=OTHER, **headers):
+    """Answer every range with that of `body`, whatever If-Range says; all of `body` where none is asked for."""
+    if "Range" not in handler.headers:
+        handler.reply(200, body, ETag='"v2"')
+        return
+    start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+    headers = {"Content_Range": f"bytes {start}-{len(body) - 1}/{len(body)}", **headers}
+    handler.reply(206, body[start:], **headers)
+
+
+WRONG = {
+    "no validator": {},
+    "another tag": {"ETag": '"v2"'},
+    "a weak tag": {"ETag": 'W/"v1"'},
+    "only a date": {"Last_Modified": "Mon, 01 Jan 2024 00:00:00 GMT"},
+    "another length": {"ETag": '"v1"', "Content_Range": "bytes 100000-299999/300001"},
+    "an unknown length": {"ETag": '"v1"', "Content_Range": "bytes 100000-299999/*"},
+    "another start": {"ETag": '"v1"', "Content_Range": "bytes 99999-299999/300000"},
+    "a start of thousands of digits": {"ETag": '"v1"', "Content_Range": f"bytes {'9' * 5000}-299999/300000"},
+    "no range": {"ETag": '"v1"', "Content_Range": None},
+}
+
+
+@pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG.keys())
+def test_a_range_that_may_be_of_another_file_is_not_used(server, part, headers):
+    begin(server, part)
+    server.answer = lambda handler: continued(handler, **headers)
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == OTHER
+    assert [("Range" in request) for request in server.requests] == [True, False]
+
+
+@pytest.mark.parametrize("length", [299_999, 300_001, 50_000])
+def test_a_file_of_another_length_is_taken_from_the_start(server, part, length):
+    begin(server, part)
+    body = (OTHER * 2)[:length]
+    server.answer = lambda handler: with_ranges(handler, body, etag='"v1"')
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == body
+
+
+@pytest.mark.parametrize("etag", ['W/"v1"', "v1", None])
+def test_without_a_strong_validator_every_try_is_from_the_start(server, part, etag):
+    begin(server, part, lambda handler: handler.reply(200, BODY[:100_000], ETag=etag, Content_Length=len(BODY)))
+    server.answer = lambda handler: handler.reply(200, OTHER, ETag=etag)
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == OTHER
+    assert "Range" not in server.requests[0]
+
+
+def test_a_date_of_the_last_change_is_a_validator_once_it_has_passed(server, part):
+    begin(server, part, lambda handler: dated(handler, drop_after=100_000))
+    server.answer = dated
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == BODY
+    assert server.requests[0]["If-Range"] == "Mon, 01 Jan 2024 00:00:00 GMT"
+    assert server.requests[0]["Range"] == "bytes=100000-"
+
+
+def test_a_date_of_this_very_second_is_no_validator(server, part):
+    now = formatdate(time.time() + 5, usegmt=True)
+    begin(server, part, lambda handler: dated(handler, changed=now, drop_after=100_000))
+    server.answer = lambda handler: dated(handler, OTHER, changed=now)
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == OTHER
+    assert "Range" not in server.requests[0]
+
+
+def test_a_server_that_ignores_the_range_is_taken_from_the_start(server, part):
+    begin(server, part)
+    server.answer = lambda handler: handler.reply(200, BODY, ETag='"v1"')
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == BODY
+    assert len(server.requests) == 1
+
+
+def test_a_part_of_the_place_that_an_address_led_to_before_is_not_used_for_another(server, part):
+    def redirected(place, body, drop_after=None):
+        def answer(handler):
+            if handler.path == place:
+                with_ranges(handler, body, drop_after=drop_after)
+            else:
+                handler.reply(302, Location=place)
+
+        return answer
+
+    begin(server, part, redirected("/mirror1", BODY, 100_000))
+    server.answer = redirected("/mirror2", OTHER)
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == OTHER
+
+
+def test_a_signed_address_may_change_its_query(server, part):
+    def answer(handler):
+        if handler.path.startswith("/signed"):
+            with_ranges(handler, drop_after=100_000)
+        else:
+            handler.reply(302, Location=f"/signed?token={len(server.requests)}")
+
+    server.answer = answer
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == BODY
+    assert [request.get("Range") for request in server.requests][-1] == "bytes=200000-"
+
+
+def test_a_packed_continuation_is_refused_and_the_part_is_kept(server, part):
+    begin(server, part)
+    server.answer = lambda handler: continued(handler, BODY, ETag='"v1"', Content_Encoding="gzip")
+    with pytest.raises(DownloadError, match="packed"):
+        transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == BODY[:100_000]
+
+
+def test_a_kill_between_the_memory_and_the_bytes_mixes_nothing(server, part, monkeypatch):
+    begin(server, part)
+    server.answer = lambda handler: with_ranges(handler, OTHER, etag='"v2"')
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(path, *arguments):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(part), "open", killed)
+        with pytest.raises(KilledError):
+            transfer(server.url, part, limits=LIMITS)
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == OTHER
+
+
+MEMORIES = [
+    "[" * 100_000,
+    json.dumps({"validator": 3, "total": 300_000, "source": ""}),
+    json.dumps({"validator": '"v1"\r\nX: y', "total": 300_000, "source": ""}),
+    json.dumps({"validator": '"v1"', "total": "300000", "source": ""}),
+    json.dumps({"validator": '"v1"', "total": True, "source": ""}),
+    json.dumps({"validator": '"v1"', "total": 300_000, "source": 1}),
+    json.dumps({"validator": '"v1"', "total": 300_000}),
+]
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_a_memory_of_wrong_types_starts_over(server, part, memory):
+    part.write_bytes(b"junk")
+    part.with_name("unfinished.json").write_text(memory)
+    server.answer = with_ranges
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == BODY
+    assert "Range" not in server.requests[0]
+
+
+def test_a_length_of_thousands_of_digits_is_no_length(server, part):
+    server.answer = lambda handler: handler.reply(200, BODY, Content_Length="9" * 5000)
+    transfer(server.url, part, limits=LIMITS)
+    assert part.read_bytes() == BODY

@@ -2,12 +2,13 @@
 
 import json
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.traversal.names import DirectionName, tidy_name
+from ganspace_topdis.traversal.names import DirectionName, is_text, tidy_name
 
 __all__ = ["CHANNELS", "MAX_STATES", "FrameState", "FramesQuestion", "NameChange", "read_frames", "read_name"]
 
@@ -16,6 +17,7 @@ CHANNELS = ("view", "film", "ends", "seeds")
 
 MAX_STATES = 64
 _MAX_SEED = 2**32 - 1
+_LARGEST_NUMBER = 2**53
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def read_name(body: bytes, *, num_directions: int) -> NameChange:
     """
     fields = _read(body, NameChange, "starred")
     _check(_is_in(fields["index"], range(num_directions)), "index", fields["index"])
-    _check(isinstance(fields["name"], str), "name", fields["name"])
+    _check(isinstance(fields["name"], str) and is_text(fields["name"]), "name", fields["name"])
     _check(isinstance(fields["starred"], bool), "starred", fields["starred"])
     name = DirectionName(name=tidy_name(fields["name"], fields["index"]), starred=fields["starred"])
     return NameChange(index=fields["index"], name=name)
@@ -112,7 +114,7 @@ def _state(state: Any, num_directions: int, extent: float) -> FrameState:
     _check(isinstance(shifts, dict), "shifts", shifts)
     known = {str(index): index for index in range(num_directions)}
     for key, shift in shifts.items():
-        _check(key in known and _is_number(shift) and abs(shift) <= extent, "shifts", f"{key}: {shift}")
+        _check(key in known and _is_number(shift) and abs(shift) <= extent, "shifts", f"{key[:40]}: {_shown(shift)}")
     return FrameState(seed=seed, shifts={known[key]: float(shift) for key, shift in shifts.items()})
 
 
@@ -121,9 +123,20 @@ def _is_in(value: Any, allowed: range) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):  # of any size, 10**400 too
+        return not isinstance(value, bool) and abs(value) <= _LARGEST_NUMBER
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _check(allowed: bool, name: str, value: Any) -> None:
     if not allowed:
-        raise InvalidArgumentError(f"{name} is {str(value)[:80]!r}, which this page cannot show")
+        shown = value if isinstance(value, str) else _shown(value)
+        raise InvalidArgumentError(f"{name} is {shown[:80]!r}, which this page cannot show")
+
+
+def _shown(value: Any) -> str:
+    """`value` as text, of whatever depth and size it is."""
+    try:
+        return str(value) if isinstance(value, int | float | None) else reprlib.repr(value)
+    except ValueError:  # too many digits
+        return "a number of thousands of digits"

@@ -7,17 +7,32 @@
 No address names a file, so none can lead out of the run. Questions are answered for this server's own name only
 (Host) and from its own page only (Origin, and JSON, which pages of other places may not send), so that a page
 from the network can neither read nor change anything here, whatever its name resolves to.
+
+Every request is answered, one that cannot be understood by a line that says why. Each connection has a thread; how
+many there are and how long they may take is for `live.connections`.
 """
 
 import dataclasses
+import io
+import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http import HTTPStatus
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.traversal.labels import DirectionLabel
+from ganspace_topdis.traversal.live.connections import (
+    Connections,
+    IncompleteRequestError,
+    Phase,
+    RequestReader,
+    most_connections,
+)
 from ganspace_topdis.traversal.live.desk import StaleError
 from ganspace_topdis.traversal.live.names_store import NamesStore
 from ganspace_topdis.traversal.live.questions import MAX_STATES, read_frames, read_name
@@ -29,6 +44,11 @@ __all__ = ["LiveServer", "PageSettings"]
 
 _HOST = "127.0.0.1"
 _MAX_BODY_BYTES = 256 * 1024
+_MAX_HEAD_BYTES = 64 * 1024
+_LISTEN_QUEUE = 4096
+"""Connections that wait to be accepted; the system may allow fewer (on Linux net.core.somaxconn)."""
+_LINGER_S, _MOST_LINGER_BYTES = 2.0, 16_000_000
+"""What a client still sends after it was refused is taken off the line, or the refusal would be lost with it."""
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -77,15 +97,26 @@ class LiveServer(ThreadingHTTPServer):
         names: keeps names.
         settings: what the page starts with.
         port: 0 takes any free one.
+        max_connections: open at a time; by default 512, fewer where the process may not open so many files.
 
     Raises:
         InvalidArgumentError: the port cannot be used.
     """
 
     daemon_threads = True
+    request_queue_size = _LISTEN_QUEUE
 
-    def __init__(self, studio: Studio, names: NamesStore, settings: PageSettings, *, port: int = 0) -> None:
+    def __init__(
+        self,
+        studio: Studio,
+        names: NamesStore,
+        settings: PageSettings,
+        *,
+        port: int = 0,
+        max_connections: int | None = None,
+    ) -> None:
         self.studio, self.names, self.settings = studio, names, settings
+        self.connections = Connections(max_connections or most_connections())
         try:
             super().__init__((_HOST, port), _Handler)
         except (OSError, OverflowError) as error:
@@ -101,6 +132,20 @@ class LiveServer(ThreadingHTTPServer):
     def own_names(self) -> tuple[str, str]:
         """The Host headers that are answered."""
         return f"{_HOST}:{self.server_port}", f"localhost:{self.server_port}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start the connection's thread, once there is a place for it."""
+        self.connections.admit(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End the connection and free its place."""
+        self.connections.release(request)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Cut the connections that take too long."""
+        self.connections.sweep()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a page that has gone in the middle of a question; anything else is an error of ours."""
@@ -135,14 +180,67 @@ class LiveServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    """One connection. Its requests are read whole before anything is done for them."""
+
     server: LiveServer
+    connection: socket.socket
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "topdis-gan", ""
     disable_nagle_algorithm = True
     timeout = 60
 
+    def setup(self) -> None:
+        """Read through a `RequestReader`."""
+        super().setup()
+        assert isinstance(self.rfile, io.BufferedReader)
+        self.rfile = self._reader = RequestReader(self.rfile, max_head_bytes=_MAX_HEAD_BYTES)
+        self._is_first, self._lingers = True, False
+
+    def handle_one_request(self) -> None:
+        """Read a request and answer it."""
+        self.close_connection = True
+        self.requestline, self.command, self.request_version = "", "", self.protocol_version
+        try:
+            if self._has_begun():
+                self._handle()
+        except TimeoutError:
+            return
+        except HTTPException:
+            self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head has at most {_MAX_HEAD_BYTES} bytes")
+        except IncompleteRequestError:
+            if self.server.connections.is_cut(self.connection):
+                self.send_error(HTTPStatus.REQUEST_TIMEOUT, "the request did not come in time")
+
+    def _has_begun(self) -> bool:
+        """Wait for the next request; whether there is one."""
+        if not self._is_first:
+            self._enter("idle")
+        if not self._reader.begin():
+            return False
+        if not self._is_first:
+            self._enter("asking")
+        self._is_first = False
+        return True
+
+    def _handle(self) -> None:
+        self.raw_requestline = self.rfile.readline()
+        if not self.raw_requestline.strip():
+            self.send_error(HTTPStatus.BAD_REQUEST, "the request line is empty")
+        elif not self.parse_request():  # which has answered
+            return
+        elif self.request_version == "HTTP/0.9":
+            self.send_error(HTTPStatus.BAD_REQUEST, "the request names no version of HTTP")
+        elif self.command == "GET":
+            self.do_GET()
+        elif self.command == "POST":
+            self.do_POST()
+        else:
+            self.send_error(HTTPStatus.NOT_IMPLEMENTED, "allowed are GET and POST")
+
     def do_GET(self) -> None:
         """Answer with the page."""
+        if "Transfer-Encoding" in self.headers or self.headers.get("Content-Length", "0") != "0":
+            self.close_connection = self._lingers = True  # a body that nobody reads is not the next request
         if self._is_refused():
             return
         if self.path != "/":
@@ -181,16 +279,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _is_refused(self) -> bool:
         """Refuse other names for this server (DNS rebinding), and questions from pages of other places."""
         own = self.server.own_names
-        origin = self.headers.get("Origin")
-        if self.headers.get("Host") in own and (origin is None or origin in [f"http://{name}" for name in own]):
+        hosts, origins = self.headers.get_all("Host", []), self.headers.get_all("Origin", [])
+        if (
+            len(hosts) == 1
+            and hosts[0] in own
+            and all(origin in [f"http://{name}" for name in own] for origin in origins)
+        ):
             return False
-        self.close_connection = True
-        self._answer(HTTPStatus.FORBIDDEN, f"this page is for this machine only; open {self.server.url}")
+        self.send_error(HTTPStatus.FORBIDDEN, f"this page is for this machine only; open {self.server.url}")
         return True
 
     def _body(self) -> bytes | None:
         """The JSON that was sent; None once it has been refused."""
-        length = self.headers.get("Content-Length", "")
+        lengths = self.headers.get_all("Content-Length", [])
+        length = lengths[0] if len(lengths) == 1 and "Transfer-Encoding" not in self.headers else ""
         if self.headers.get("Content-Type", "").partition(";")[0].strip() != "application/json":
             refusal = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "questions are application/json"
         elif not (length.isascii() and length.isdigit()):
@@ -199,12 +301,12 @@ class _Handler(BaseHTTPRequestHandler):
             refusal = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a question has at most {_MAX_BODY_BYTES} bytes"
         else:
             return self.rfile.read(int(length))
-        self.close_connection = True
-        self._answer(*refusal)
+        self.send_error(*refusal)
         return None
 
-    def _answer_with(self, make: Any) -> None:
+    def _answer_with(self, make: Callable[[], tuple[bytes, str]]) -> None:
         """Send what `make` gives, or what went wrong as one line."""
+        self._enter("working")
         try:
             content, kind = make()
         except StaleError:
@@ -219,15 +321,43 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(HTTPStatus.OK, content, kind)
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse a request in one line, and end the connection: what follows it there cannot be trusted."""
+        self.close_connection = self._lingers = True
+        self.request_version = self.protocol_version  # 0.9, until a request line is understood, has no status line
+        self._answer(HTTPStatus(code), message or HTTPStatus(code).phrase)
+
     def _answer(self, status: HTTPStatus, text: str) -> None:
-        self._send(status, text.encode(), "text/plain; charset=utf-8")
+        line = " ".join(text.split())[:500]
+        self._send(status, line.encode("utf-8", "backslashreplace"), "text/plain; charset=utf-8")
 
     def _send(self, status: HTTPStatus, content: bytes, kind: str) -> None:
+        self._enter("answering")
         self.send_response(status)
         for name, value in {**_HEADERS, "Content-Type": kind, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def finish(self) -> None:
+        """Close the streams; after a refusal, only once the client has heard it."""
+        super().finish()
+        if not self._lingers:
+            return
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_LINGER_S)
+            until_s, num_bytes = time.monotonic() + _LINGER_S, 0
+            while time.monotonic() < until_s and num_bytes < _MOST_LINGER_BYTES:
+                if not (piece := self.connection.recv(1 << 16)):
+                    return
+                num_bytes += len(piece)
+
+    def _enter(self, phase: Phase) -> None:
+        self.server.connections.enter(self.connection, phase)
 
     def log_message(self, *_: Any) -> None:
         """Stay silent: a slider makes hundreds of questions."""

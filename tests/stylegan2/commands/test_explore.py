@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -106,14 +107,26 @@ def test_two_explore_one_run_no_name_is_lost_and_both_end_cleanly(
     (finished / "names.json").unlink()
 
 
-def test_names_of_other_directions_in_the_folder_are_refused(finished: Path, capsys: pytest.CaptureFixture) -> None:
-    other = {"format": "topdis-gan names", "source": "0123", "directions": {}}
-    (finished / "names.json").write_text(json.dumps(other))
+@pytest.mark.parametrize(
+    "content", [b'{"format": "topdis-gan names", "source": "0123", "directions": {}}', b"{", b"[" * 100_000]
+)
+def test_names_that_cannot_be_used_are_one_warning_and_the_page_opens(finished: Path, content: bytes) -> None:
+    (finished / "names.json").write_bytes(content)
+    explorer = Explorer(finished)
     try:
-        assert run("explore", str(finished), "--no-browser") == 2
+        with urllib.request.urlopen(explorer.url) as page:
+            assert b"<html" in page.read()
+        status, line = explorer.post("/names", {"index": 0, "name": "x", "starred": False})
+        _, error = explorer.stop()
+        assert status == 409
+        assert line.startswith(b"not kept: names file")
+        assert error.count("warning: ") == 1
+        assert "Traceback" not in error
+        assert (finished / "names.json").read_bytes() == content
     finally:
+        explorer.process.kill()
+        explorer.process.communicate()
         (finished / "names.json").unlink()
-    assert "saved for other directions" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

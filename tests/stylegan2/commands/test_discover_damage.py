@@ -1,0 +1,255 @@
+"""A run folder of `discover` after damage, kills, and starts that fail: reported, made again, nothing lost."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import cli
+import stylegan2.commands.discover as command
+from ganspace_topdis.discovery.settings import DiscoverySettings
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.folder import read_run
+from ganspace_topdis.runs.sealed import load_sealed, save_sealed
+from ganspace_topdis.traversal.names import DirectionName, read_names, write_names
+from stylegan2 import save
+from stylegan2.commands.discover import DiscoverOptions, discover
+from stylegan2.commands.pictures import PictureOptions, source_of
+from tests.stylegan2.commands.found_directions import small_generator
+
+SEARCH = DiscoverySettings(num_directions=3, steps=3, batch_size=8, num_span_codes=100, num_probes=64)
+PICTURES = PictureOptions(seeds=(0,), num_steps=3, num_mixed=0)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> DiscoverOptions:
+    ckpt = save(small_generator(), tmp_path / "small.safetensors")
+    return DiscoverOptions(ckpt=str(ckpt), search=SEARCH, pictures=PICTURES, device="cpu")
+
+
+@pytest.fixture
+def run(options: DiscoverOptions, tmp_path: Path) -> Path:
+    """A finished run with a checkpoint before its last."""
+    discover(options, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(bytes(data))
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    """The results and the last checkpoint."""
+    names = ("directions.safetensors", "scores.json", "metrics.jsonl", "checkpoints/step_000000003.safetensors")
+    pictures = [str(path.relative_to(run)) for path in run.rglob("*") if path.suffix in (".png", ".webp", ".html")]
+    return {name: (run / name).read_bytes() for name in (*names, *sorted(pictures))}
+
+
+@pytest.mark.parametrize("name", ["scores.json", "directions.safetensors"])
+def test_a_damaged_result_is_reported_made_again_and_kept_aside(run: Path, options: DiscoverOptions, name: str) -> None:
+    before = contents(run)
+    damage(run / name)
+    damaged = (run / name).read_bytes()
+    with pytest.warns(UserWarning, match=f"{name}.* kept as {name}.aside"):
+        discover(options, run)
+    assert contents(run) == before
+    assert (run / f"{name}.aside").read_bytes() == damaged
+
+
+@pytest.mark.parametrize("name", ["scores.json", "directions.safetensors"])
+def test_a_result_that_is_gone_is_made_again(run: Path, options: DiscoverOptions, name: str) -> None:
+    before = contents(run)
+    (run / name).unlink()
+    discover(options, run)
+    assert contents(run) == before
+
+
+def test_a_damaged_last_checkpoint_is_made_again_and_the_directions_stand(run: Path, options: DiscoverOptions) -> None:
+    before = contents(run)
+    damage(run / "checkpoints/step_000000003.safetensors")
+    with pytest.warns(UserWarning, match="going on from step 0 before it"):
+        discover(options, run)
+    assert contents(run) == before
+    assert read_run(run).status.state == "finished"  # type: ignore[union-attr]
+
+
+def test_without_any_whole_checkpoint_the_directions_stand_and_it_is_said(run: Path, options: DiscoverOptions) -> None:
+    before = contents(run)
+    for path in (run / "checkpoints").glob("step_*"):
+        path.write_bytes(b"")
+    with pytest.warns(UserWarning, match="the directions do not depend on it"):
+        discover(options, run)
+    assert (run / "directions.safetensors").read_bytes() == before["directions.safetensors"]
+
+
+def test_damaged_metrics_are_reported(run: Path, options: DiscoverOptions) -> None:
+    damage(run / "metrics.jsonl")
+    with pytest.warns(UserWarning, match=r"metrics\.jsonl is damaged"):
+        discover(options, run)
+
+
+def test_judging_goes_on_within_its_clouds_and_ends_the_same(
+    run: Path, options: DiscoverOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_SAVE_INTERVAL_S", 0.0)
+    num_clouds, whole = 0, command.LatentSpace.features
+
+    class KilledError(BaseException):
+        pass
+
+    def features(space: command.LatentSpace, codes: torch.Tensor) -> torch.Tensor:
+        nonlocal num_clouds
+        num_clouds += not torch.is_grad_enabled()
+        if num_clouds == stop_at:
+            raise KilledError
+        return whole(space, codes)
+
+    monkeypatch.setattr(command.LatentSpace, "features", features)
+    counts = []
+    for stop_at in (None, 30, 20):  # judging makes 2 x 4 x (1 + 3 x 2) = 56 clouds
+        num_clouds = 0
+        if stop_at is None:
+            discover(options, tmp_path / "counted")
+        else:
+            with pytest.raises(KilledError):
+                discover(options, tmp_path / "stopped")
+        counts.append(num_clouds)
+    stop_at, num_clouds = -1, 0
+    discover(options, tmp_path / "stopped")
+    assert (
+        sum(counts[1:]) + num_clouds <= counts[0] + 4
+    )  # each stop costs the cloud that was under way, and its batch's
+    assert contents(tmp_path / "stopped") == contents(run)
+    assert not list((tmp_path / "stopped/checkpoints").glob("partial_*"))
+
+
+BAD_NAMES = ["{", "[" * 100_000, '{"format": "topdis-gan names", "directions": {"3": {"name": "x"}}}']
+
+
+@pytest.mark.parametrize("text", BAD_NAMES)
+def test_bad_names_are_refused_before_the_search_and_nothing_is_written(
+    options: DiscoverOptions, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "names.json").write_text(text)
+    monkeypatch.setattr(command, "_take_steps", lambda *_: pytest.fail("a step was taken"))
+    with pytest.raises(InvalidArgumentError, match="names"):
+        discover(dataclasses.replace(options, names=tmp_path / "names.json"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_of_more_directions_than_the_span_has_are_refused_before_the_search(
+    options: DiscoverOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_names(tmp_path / "names.json", {99: DirectionName(name="x")})
+    monkeypatch.setattr(command, "_take_steps", lambda *_: pytest.fail("a step was taken"))
+    search = dataclasses.replace(SEARCH, num_directions=None)
+    with pytest.raises(InvalidArgumentError, match="names direction 99"):
+        discover(dataclasses.replace(options, search=search, names=tmp_path / "names.json"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+MISFITS = [
+    {"search": dataclasses.replace(SEARCH, num_directions=50)},
+    {"pictures": dataclasses.replace(PICTURES, truncation_cutoff=99)},
+    {"features": 12},
+    {"layers": "5", "closed_form": "sefa"},
+]
+
+
+@pytest.mark.parametrize("changes", MISFITS)
+def test_options_that_do_not_fit_write_nothing_and_the_corrected_command_just_runs(
+    options: DiscoverOptions, tmp_path: Path, changes: dict
+) -> None:
+    with pytest.raises(InvalidArgumentError):
+        discover(dataclasses.replace(options, **changes), tmp_path / "deep" / "run")
+    assert not (tmp_path / "deep").exists()
+    discover(options, tmp_path / "deep" / "run")
+
+
+def test_a_seed_that_no_generator_of_numbers_takes_is_refused_before_the_search() -> None:
+    with pytest.raises(InvalidArgumentError, match="is too large"):
+        PictureOptions(seeds=(2**64,))
+
+
+def test_given_names_do_not_replace_others(run: Path, options: DiscoverOptions, tmp_path: Path) -> None:
+    source = source_of(Directions.load(run))
+    write_names(run / "names.json", {0: DirectionName(name="mine")}, source=source)
+    write_names(tmp_path / "given.json", {1: DirectionName(name="given")}, source=source)
+    given = dataclasses.replace(options, names=tmp_path / "given.json")
+    with pytest.warns(UserWarning, match=r"kept as names\.json\.aside"):
+        discover(given, run)
+    discover(given, run)
+    assert read_names(run / "names.json") == {1: DirectionName(name="given")}
+    assert read_names(run / "names.json.aside") == {0: DirectionName(name="mine")}
+
+
+def test_damaged_names_in_the_folder_are_reported_and_the_pictures_drawn(run: Path, options: DiscoverOptions) -> None:
+    (run / "names.json").write_text("{")
+    with pytest.warns(UserWarning, match="no names are shown"):
+        discover(options, run)
+    assert (run / "names.json").read_text() == "{"
+
+
+FAULTS = {
+    "vectors of another width": ({"vectors": torch.zeros(3, 9)}, {}),
+    "readouts of another number": ({"readouts": torch.zeros(2, 8)}, {}),
+    "scales of another number": ({"scales": torch.zeros(2)}, {}),
+    "a mean of two dimensions": ({"mean": torch.zeros(1, 8)}, {}),
+    "no direction": ({"vectors": torch.zeros(0, 8), "readouts": torch.zeros(0, 8)}, {}),
+    "integers": ({"vectors": torch.zeros(3, 8, dtype=torch.int64)}, {}),
+    "NaN": ({"mean": torch.full((8,), float("nan"))}, {}),
+    "a space that is a number": ({}, {"space": 3}),
+    "layers of text": ({}, {"layers": ["a"]}),
+    "a hash that is a list": ({}, {"checkpoint_sha256": []}),
+    "scores of another number": ({}, {"score": [1.0]}),
+    "scores of text": ({}, {"effect": ["a", "b", "c"]}),
+}
+
+
+@pytest.mark.parametrize(("tensors", "facts"), FAULTS.values(), ids=FAULTS.keys())
+def test_compare_and_export_refuse_directions_of_wrong_types_and_shapes_by_name(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tensors: dict, facts: dict
+) -> None:
+    found, description = load_sealed(run / "directions.safetensors")
+    description["metadata"] |= facts
+    save_sealed(tmp_path / "bad.safetensors", {**found, **tensors}, description)
+    commands = [["export", "--to", to, str(tmp_path / "bad.safetensors"), "--ckpt", "x"] for to in ("json", "npy")]
+    commands += [["compare", str(run), str(tmp_path / "bad.safetensors")]]
+    for arguments in commands:
+        with pytest.raises(SystemExit) as left:
+            cli.main(arguments)
+        error = capsys.readouterr().err
+        assert left.value.code == 1
+        assert error.count("\n") == 1
+        assert "bad.safetensors holds no usable directions" in error
+
+
+def test_compare_and_export_refuse_damaged_directions_by_name(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damage(run / "directions.safetensors")
+    for arguments in (["export", str(run), "--to", "json"], ["compare", str(run), str(run.parent)]):
+        with pytest.raises(SystemExit) as left:
+            cli.main(arguments)
+        assert left.value.code == 1
+        assert "directions.safetensors" in capsys.readouterr().err
+
+
+def test_a_run_that_names_no_checkpoint_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = json.loads((run / "config.json").read_text())
+    config["config"]["ckpt"] = ["a"]
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit) as left:
+        cli.main(["export", str(run), "--to", "npy"])
+    assert left.value.code == 1
+    assert "does not say which checkpoint" in capsys.readouterr().err
+
+
+def test_a_factor_file_of_another_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:
+    other = save(small_generator(seed=3), tmp_path / "other.safetensors")
+    with pytest.raises(SystemExit) as left:
+        cli.main(["export", str(run), "--to", "rosinality", "--ckpt", str(other)])
+    assert left.value.code == 1
