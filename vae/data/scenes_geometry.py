@@ -1,16 +1,16 @@
-"""Ray-cast one scene's geometry into the maps that its three colours multiply.
+"""Ray-cast the geometry of one scene into the coefficient maps of its three colors.
 
-A room with a floor, four walls and an open top holds one object at its centre; the camera circles the object.
-Lighting is fixed and surfaces are matt, so for a fixed geometry every pixel is linear in the three colours:
+A room with a floor, four walls and an open top holds one object at its center; the camera circles the object. Lighting
+is fixed and surfaces are matte, so for a fixed geometry every pixel is linear in the three colors:
 
-    image = sky * sky_colour + floor * c_floor + wall * c_wall + object * c_object
+    image = sky * sky_color + floor * c_floor + wall * c_wall + object * c_object
 
-and this module computes the four maps, each the share of the pixel that the surface covers times its shading,
-averaged over a grid of sub-pixel rays. The layout follows the published description of 3D Shapes (Burgess and
-Kim 2018): the object rests on the floor, light comes from the upper left, the wall opposite the camera is
-unshaded, the floor in shadow keeps 0.43 of its colour. Textures are left out.
+This module computes the four maps, each the fraction of the pixel that the surface covers times its shading, averaged
+over a grid of sub-pixel rays. The layout follows the published description of 3D Shapes (Burgess and Kim 2018): the
+object stands on the floor, light comes from the upper left, the wall opposite the camera is unshaded, the floor in
+shadow keeps 0.43 of its color. Textures are omitted.
 
-Lengths are in scene units, y up, floor at y = 0, the camera at +z when the orientation is 0.
+Lengths are in scene units, y up, floor at y = 0, the camera at +z for orientation 0.
 """
 
 import math
@@ -25,12 +25,11 @@ __all__ = ["MAPS", "SHAPES", "coefficient_maps", "coefficient_maps_of"]
 
 MAPS = ("sky", "floor", "wall", "object")
 SHAPES = ("cube", "cylinder", "sphere", "capsule")
-
 _CUBE, _CYLINDER, _SPHERE, _CAPSULE = range(4)
 _RADIUS = 1.1
 _CAPSULE_HEIGHT = 4.2
 _BOUNDS = (1.733, 1.415, 1.001, 1.91)
-"""Radii of spheres about the shapes' middles that hold them, a little too large, in units of `_RADIUS`."""
+"""Radii of bounding spheres about the shapes' centers, slightly too large, in units of `_RADIUS`."""
 _CAMERA_DISTANCE, _CAMERA_HEIGHT, _PITCH = 6.0, 3.0, math.radians(5.6)
 _FOCAL = 0.75
 _ROOM, _WALL_HEIGHT = 8.0, 5.8
@@ -44,7 +43,7 @@ _BIAS = 1e-5
 
 @njit(cache=True)
 def _hit_cube(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, r: float) -> tuple:
-    """Distance and unit normal where the ray enters a cube of half side `r` resting on the floor."""
+    """Distance and unit normal where the ray enters a cube of half side `r` standing on the floor."""
     near, far, axis = -_FAR, _FAR, 0
     for k in range(3):
         o = ox if k == 0 else (oy - r if k == 1 else oz)
@@ -70,7 +69,7 @@ def _hit_cube(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, 
 
 @njit(cache=True)
 def _hit_sphere(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, r: float, y: float) -> tuple:
-    """Distance and unit normal where the ray enters a sphere of radius `r` centred at height `y`."""
+    """Distance and unit normal where the ray enters a sphere of radius `r` centered at height `y`."""
     py = oy - y
     b = ox * dx + py * dy + oz * dz
     discriminant = b * b - (ox * ox + py * py + oz * oz - r * r)
@@ -107,14 +106,14 @@ def _hit_cylinder(
 
 @njit(cache=True)
 def _passes_by(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, radius: float) -> bool:
-    """Whether the ray's line leaves the origin by more than `radius`: most rays do, and need no closer look."""
+    """Whether the ray's line misses the origin by more than `radius`; most rays do, and are rejected early."""
     along = ox * dx + oy * dy + oz * dz
     return ox * ox + oy * oy + oz * oz - along * along > radius * radius
 
 
 @njit(cache=True)
 def _hit_object(shape: int, scale: float, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> tuple:
-    """Distance and unit normal where the ray enters the object; the distance is huge when it misses."""
+    """Distance and unit normal where the ray enters the object; `_FAR` if it misses."""
     r = _RADIUS * scale
     height = _CAPSULE_HEIGHT * scale if shape == _CAPSULE else 2.0 * r
     if _passes_by(ox, oy - 0.5 * height, oz, dx, dy, dz, _BOUNDS[shape] * r):
@@ -136,7 +135,7 @@ def _hit_object(shape: int, scale: float, ox: float, oy: float, oz: float, dx: f
 
 @njit(cache=True)
 def _trace(shape: int, scale: float, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> tuple:
-    """Index of the surface seen along a ray (sky 0, floor 1, wall 2, object 3) and its shading."""
+    """Return the index of the surface seen along a ray (sky 0, floor 1, wall 2, object 3) and its shading."""
     t, nx, ny, nz = _hit_object(shape, scale, ox, oy, oz, dx, dy, dz)
     if t < _FAR:
         lit = nx * _LIGHT_X + ny * _LIGHT_Y + nz * _LIGHT_Z
@@ -181,17 +180,17 @@ def _render(shape: int, scale: float, azimuth: float, resolution: int, samples: 
 def coefficient_maps(
     shape: int, scale: float, orientation_deg: float, resolution: int, samples: int = 4
 ) -> npt.NDArray[np.float32]:
-    """The four maps, in the order of `MAPS`, that a scene's colours multiply.
+    """Return the four coefficient maps of a scene's colors, in the order of `MAPS`.
 
     Args:
         shape: index into `SHAPES`.
-        scale: size of the object, 1 is the middle of the data set's range.
+        scale: size of the object; 1 is the middle of the data set's range.
         orientation_deg: azimuth of the camera about the object, in degrees.
         resolution: side of the square maps, in pixels.
-        samples: rays a pixel along each axis.
+        samples: rays per pixel along each axis.
 
     Returns:
-        (4, resolution, resolution) in [0, 1]. The sky map is the share of each pixel that is sky.
+        (4, resolution, resolution) in [0, 1]. The sky map is the fraction of each pixel that is sky.
     """
     assert 0 <= shape < len(SHAPES), shape
     return _render(int(shape), float(scale), math.radians(orientation_deg), int(resolution), int(samples))
@@ -203,7 +202,7 @@ def coefficient_maps_of(
     orientations_deg: npt.NDArray[np.float64],
     resolution: int,
 ) -> npt.NDArray[np.float32]:
-    """The maps (n, 4, resolution, resolution) of n scenes, on all processors."""
+    """Return the maps (n, 4, resolution, resolution) of n scenes, computed on all processors."""
     maps = np.empty((len(shapes), len(MAPS), resolution, resolution), np.float32)
 
     def fill(k: int) -> None:
