@@ -1,14 +1,17 @@
+import ast
 import io
 import os
 import pickle
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from tests.vae.data.published import random_images, small_info, write_faces, write_npz
+from vae.data import untrusted_files
 from vae.data.opening import open_set
 from vae.data.source_files import DataFileError
 from vae.data.untrusted_files import open_npz_member
@@ -170,3 +173,17 @@ def test_a_cut_torch_file_is_refused(tmp_path, memory, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DataFileError):
         open_set(FACES, root=path, store=memory)
+
+
+def test_no_other_module_loads_pickles_or_opens_hdf5():
+    """One trust policy: what can execute a file's contents is called in one module, which forbids it."""
+    unsafe = {"torch.load", "pickle.load", "pickle.loads", "np.load", "h5py.File", "joblib.load"}
+    package = Path(untrusted_files.__file__).parents[1]
+    found = {
+        (str(path.relative_to(package)), ast.unparse(node.func))
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in unsafe
+    }
+    assert found == {("data/untrusted_files.py", "torch.load"), ("data/untrusted_files.py", "h5py.File")}
+    assert "weights_only=True" in Path(untrusted_files.__file__).read_text("utf-8")
