@@ -30,7 +30,7 @@ from ganspace_topdis.runs.sealed import load_sealed
 from stylegan2.commands.closed_forms import CLOSED_FORMS, closed_form
 from stylegan2.loading import ASSETS, load, locate
 from stylegan2.space import LatentSpace
-from vae.data.scenes_codes import CodeToFactors
+from vae.data.scenes_torch import CodeToFactors
 
 __all__ = ["HandBuilt", "Network", "Rung"]
 

@@ -15,7 +15,7 @@ import torch
 
 import stylegan2
 from ganspace_topdis.runs.files import sha256_of
-from vae.data.scenes_codes import CodeToFactors
+from vae.data.scenes_torch import CodeToFactors
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -22,7 +22,7 @@ from ganspace_topdis.evaluation.factor_network import FactorNetwork, factor_loss
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.runs.files import sha256_of, write_json
 from vae.data.scenes import FACTORS
-from vae.data.scenes_table import SceneTable, uniform_values
+from vae.data.scenes_torch import SceneTable, uniform_values
 
 ORIGIN = (Factor("origin", 2, "categorical"),)
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, factor_loss
 from vae.data import scenes
-from vae.data.scenes_table import SceneTable, to_index_units, uniform_values
+from vae.data.scenes_torch import SceneTable, to_index_units, uniform_values
 
 MAX_BLUR_PX = 1.2
 MAX_NOISE = 0.15

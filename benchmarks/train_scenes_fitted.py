@@ -2,7 +2,7 @@
 
     minimise  E_z | G(z) - image(factors(z)) |_1,  at full size and at half size
 
-where factors(z) is `vae.data.scenes_codes.CodeToFactors`. No adversary is needed, and every code's true factors
+where factors(z) is `vae.data.scenes_torch.CodeToFactors`. No adversary is needed, and every code's true factors
 are known: the middle rung between a hand-built generator and one trained on images alone.
 
     python benchmarks/train_scenes_fitted.py runs/fitted --num-images 320000
@@ -23,8 +23,7 @@ from scenes_training import Run, cosine, ema_update, picture_sheet, stop_request
 from torch import Tensor, nn
 
 from stylegan2.generator import Generator
-from vae.data.scenes_codes import CodeToFactors
-from vae.data.scenes_table import SceneTable
+from vae.data.scenes_torch import CodeToFactors, SceneTable
 
 CONFIGURATION = {"z_dim": 64, "w_dim": 64, "img_resolution": 32, "num_mapping_layers": 4, "channels": (64,) * 4}
 

@@ -26,7 +26,7 @@ from torch.nn.functional import softplus
 
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from stylegan2.generator import Generator
-from vae.data.scenes_table import SceneTable, uniform_values
+from vae.data.scenes_torch import SceneTable, uniform_values
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:

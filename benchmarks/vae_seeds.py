@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae.methods.method import gaussian_kl, reconstruction_loss
 from vae.networks import AutoEncoder, build_networks
-from vae.objectives.terms import gaussian_kl, reconstruction_loss
 
 BETA = 4.0
 WARM_UP_STEPS = 2

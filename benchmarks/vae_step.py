@@ -20,9 +20,9 @@ from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.topology import bar_sum
 from vae.data import open_data
-from vae.objectives.methods import METHODS
-from vae.topdis import TopDisSettings
-from vae.training import Training, TrainSettings
+from vae.methods import METHODS
+from vae.settings import TopDisSettings, TrainSettings
+from vae.training import Training
 
 WARM_UP_STEPS = 3
 

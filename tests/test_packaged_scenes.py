@@ -8,8 +8,7 @@ from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.runs.sealed import load_sealed
 from vae.data import scenes
-from vae.data.scenes_codes import CodeToFactors
-from vae.data.scenes_table import to_index_units
+from vae.data.scenes_torch import CodeToFactors, to_index_units
 
 ROOT = Path(__file__).parents[1]
 ASSETS = ROOT / "stylegan2" / "assets"

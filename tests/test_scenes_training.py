@@ -14,8 +14,11 @@ import train_scenes_fitted  # noqa: E402
 import train_scenes_gan  # noqa: E402
 
 import stylegan2  # noqa: E402
-from vae.data.scenes_codes import CodeToFactors  # noqa: E402
-from vae.data.scenes_table import SceneTable, to_index_units  # noqa: E402
+from vae.data.scenes_torch import (  # noqa: E402
+    CodeToFactors,
+    SceneTable,
+    to_index_units,
+)
 
 
 @pytest.fixture(scope="module")

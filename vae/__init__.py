@@ -1,1 +1,1 @@
-"""Filled in by its part."""
+"""Disentanglement VAEs, with and without TopDis: data, networks, methods, training, evaluation, suites."""

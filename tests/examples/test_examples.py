@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from tests.vae.training.conftest import TinySprites
-from vae.training import TrainSettings, train
+from vae.settings import TrainSettings
+from vae.training import train
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from ganspace_topdis.topology.reduction import code_of, is_half_full, new_table, set_code, rehashed
+from ganspace_topdis.topology.reduction import code_of, is_half_full, new_table, rehashed, set_code
 
 
 @njit

@@ -1,7 +1,7 @@
-"""Cars3D from `nips2015-analogy-data.tar.gz`: data/cars/list.txt and a MATLAB file a car, read in one pass.
+"""Cars3D from `nips2015-analogy-data.tar.gz`: data/cars/list.txt and one MATLAB file per car, read in one pass.
 
-Each file's `im` is (128, 128, 3, azimuth 24, elevation 4); pictures are reduced to 64 pixels, as the literature
-does. Nothing is extracted to disk: members that are no car are passed over.
+The array `im` of each file is (128, 128, 3, azimuth 24, elevation 4). Pictures are resized to 64 pixels, as in the
+literature. Nothing is extracted to disk, and members that are not cars are skipped.
 """
 
 import io
@@ -15,13 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from vae.data.array_store import ArrayStore
-from vae.data.catalogue import SetInfo
+from vae.data.array_dataset import ArrayDataSet, ArrayStore
+from vae.data.catalog import DataSetInfo
 from vae.data.dataset import Images
-from vae.data.errors import DataFileError, one_line
-from vae.data.pictures import resized
-from vae.data.stored import StoredSet
-from vae.data.sums import fingerprint_of
+from vae.data.pictures import resize_images
+from vae.data.source_files import DataFileError, file_fingerprint, one_line
 
 __all__ = ["read"]
 
@@ -32,24 +30,24 @@ _MAX_CAR_BYTES = 32 << 20
 _MAX_ARCHIVE_BYTES = 8 << 30
 
 
-def read(info: SetInfo, files: tuple[Path, ...], store: ArrayStore) -> StoredSet:
-    """Cars3D.
+def read(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore) -> ArrayDataSet:
+    """Read Cars3D.
 
     Raises:
         DataFileError: it is another file, or a damaged one.
     """
     (path,) = files
-    source = fingerprint_of(path)
-    return StoredSet(info, store.array(source, info, lambda: _grid(path, info)), source=source)
+    source = file_fingerprint(path)
+    return ArrayDataSet(info, store.array(source, info, lambda: _grid(path, info)), source=source)
 
 
-def _grid(path: Path, info: SetInfo) -> Iterator[Images]:
-    """The images in the order of the grid: elevation, azimuth, car."""
+def _grid(path: Path, info: DataSetInfo) -> Iterator[Images]:
+    """Yield the images in grid order: elevation, azimuth, car."""
     elevations, azimuths, num_cars = (factor.size for factor in info.factors)
     cars, order = _cars(path, azimuths, elevations, info.image_shape)
     if len(order) != num_cars or not set(order) <= set(cars):
         raise DataFileError(
-            f"{path} has {len(cars)} cars and lists {len(order)}, cars3d has {num_cars}; give the published file"
+            f"{path} has {len(cars)} cars and lists {len(order)}, but cars3d has {num_cars}; give the published file"
         )
     by_car = np.stack([cars[name] for name in order])  # car, azimuth, elevation, image
     yield by_car.transpose(2, 1, 0, 3, 4, 5).reshape(info.num_images, *info.image_shape)
@@ -58,7 +56,7 @@ def _grid(path: Path, info: SetInfo) -> Iterator[Images]:
 def _cars(
     path: Path, azimuths: int, elevations: int, image_shape: tuple[int, int, int]
 ) -> tuple[dict[str, Images], list[str]]:
-    """Reduced pictures (azimuth, elevation, H, W, 3) by name, and the names in order."""
+    """Return resized pictures (azimuth, elevation, H, W, 3) by car, and the cars in order."""
     cars: dict[str, Images] = {}
     order: list[str] = []
     height, width, _ = image_shape
@@ -68,24 +66,28 @@ def _cars(
             continue
         images = np.moveaxis(_matlab_images(path, name, data, azimuths, elevations), (3, 4), (0, 1))
         flat = np.ascontiguousarray(images).reshape(-1, _SIDE, _SIDE, 3)
-        cars[name] = resized(flat, height, width).reshape(azimuths, elevations, *image_shape)
+        cars[name] = resize_images(flat, height, width).reshape(azimuths, elevations, *image_shape)
     return cars, order
 
 
 def _members(path: Path) -> Iterator[tuple[str | None, bytes]]:
-    """Name and bytes of every car; None and the list's text."""
+    """Yield (name, bytes) of every car, and (None, bytes) of the list."""
     total = 0
     try:
         with tarfile.open(path, "r|gz") as archive:
             for member in archive:
                 total += member.size
                 if total > _MAX_ARCHIVE_BYTES:
-                    raise DataFileError(f"{path} unpacks to more than {_MAX_ARCHIVE_BYTES:,} bytes; it is refused")
+                    raise DataFileError(
+                        f"{path} unpacks to more than {_MAX_ARCHIVE_BYTES:,} bytes; give the published file"
+                    )
                 car = _CAR.fullmatch(member.name)
                 if not member.isreg() or not (car or _LIST.fullmatch(member.name)):
                     continue
                 if member.size > _MAX_CAR_BYTES:
-                    raise DataFileError(f"{path}: {member.name} has {member.size:,} bytes, which no car takes")
+                    raise DataFileError(
+                        f"{path}: {member.name} has {member.size:,} bytes, more than any car; give the published file"
+                    )
                 file = archive.extractfile(member)
                 assert file is not None, member
                 data = file.read()
@@ -93,11 +95,13 @@ def _members(path: Path) -> Iterator[tuple[str | None, bytes]]:
                     raise EOFError(f"{member.name} ends too early")
                 yield (car.group(1) if car else None), data
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataFileError(f"{path} is no .tar.gz archive or is damaged ({one_line(error)}); get it again") from error
+        raise DataFileError(
+            f"{path} is not a .tar.gz archive or is damaged ({one_line(error)}); get it again"
+        ) from error
 
 
 def _matlab_images(path: Path, name: str, data: bytes, azimuths: int, elevations: int) -> Images:
-    """The checked array `im` of one MATLAB file; nothing else of it is read."""
+    """Return the validated array `im` of one MATLAB file; nothing else in it is read."""
     from scipy.io import loadmat, whosmat
 
     shape = (_SIDE, _SIDE, 3, azimuths, elevations)
@@ -105,11 +109,11 @@ def _matlab_images(path: Path, name: str, data: bytes, azimuths: int, elevations
         found: list[Any] = [entry for entry in whosmat(io.BytesIO(data)) if entry[0] == "im"]
         if not found or found[0][1:] != (shape, "uint8"):
             kind = f"{found[0][2]} of shape {found[0][1]}" if found else "missing"
-            raise DataFileError(f"{path}: im of {name} is {kind}, expected is uint8 of shape {shape}")
+            raise DataFileError(f"{path}: im of {name} is {kind}, expected uint8 of shape {shape}")
         images: Images = loadmat(io.BytesIO(data), variable_names=["im"])["im"]
     except DataFileError:
         raise
-    except Exception as error:  # scipy raises half a dozen kinds for damaged files
-        raise DataFileError(f"{path}: {name} is no MATLAB file or is damaged; get it again") from error
+    except Exception as error:  # scipy raises many types for damaged files
+        raise DataFileError(f"{path}: {name} is not a MATLAB file or is damaged; get it again") from error
     assert images.nbytes == math.prod(shape), images.shape
     return images

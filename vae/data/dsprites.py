@@ -1,11 +1,11 @@
 """dSprites drawn from its geometry: white shapes on black, 64 x 64, no anti-aliasing, no download.
 
-A pixel is on where its centre lies inside the shape's outline. The published images (Matthey et al. 2017,
-dSprites: disentanglement testing sprites, Apache-2.0) came from a vector drawing of a rectangle, an ellipse and a
-custom heart; the outlines below were fitted to published frames and give most of them bit for bit. With scale s
-in 0.5 .. 1, orientation theta = 2 pi k / 39 counter-clockwise on screen, and positions p in 0 .. 1 on 32 steps:
+A pixel is on if its center lies inside the shape's outline. The published images (Matthey et al. 2017, dSprites:
+disentanglement testing sprites, Apache-2.0) came from a vector drawing of a rectangle, an ellipse and a custom heart;
+the outlines below were fitted to published frames and reproduce most of them bit for bit. With scale s in 0.5 .. 1,
+orientation theta = 2 pi k / 39 counter-clockwise on screen, and positions p in 0 .. 1 in 32 steps:
 
-    outline = centre + s * rotation(theta) * shape,   centre = 16 + 32 p pixels on both axes, y downwards
+    outline = center + s * rotation(theta) * shape,   center = 16 + 32 p pixels on both axes, y downward
 
 The 40 orientations include both 0 and 2 pi, so the first and the last are the same images, as published.
 """
@@ -30,11 +30,10 @@ FACTORS = (
 )
 SHAPES = ("square", "ellipse", "heart")
 SIDE_PX = 64
-
 _SIZES = tuple(factor.size for factor in FACTORS)
 _SCALES = np.linspace(0.5, 1.0, 6)
 _TIE_PX = 0.001
-"""Added to the centre: decides the pixels whose centre lies on an outline."""
+"""Added to the center to decide pixels whose center lies on an outline."""
 _HALF_SQUARE_PX = 9.6
 _ELLIPSE_PX, _ELLIPSE_CORNERS = (12.8, 7.225), 46
 _HEART_ORIGIN_PX = -1.5
@@ -57,7 +56,7 @@ def draw(factor_indices: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     """Draw sprites: (n, 5) indices of shape, scale, orientation, posX and posY -> (n, 64, 64) uint8 of 0 and 1.
 
     Raises:
-        InvalidArgumentError: the indices have another shape, are not integers, or leave the grid.
+        InvalidArgumentError: the indices have another shape, are not integers, or are out of range.
 
     >>> int(draw([[0, 5, 0, 0, 0]]).sum())  # a square of 20 by 20 pixels
     400
@@ -66,7 +65,7 @@ def draw(factor_indices: npt.ArrayLike) -> npt.NDArray[np.uint8]:
 
 
 def draw_bits(factor_indices: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-    """`draw` with eight pixels a byte, the first in the highest bit: (n, 5) -> (n, 512) uint8."""
+    """Like `draw`, with eight pixels per byte, the first in the highest bit: (n, 5) -> (n, 512) uint8."""
     rows = _checked(factor_indices)
     return _fill(rows, _OUTLINES, _CORNERS, _SCALES)
 
@@ -81,14 +80,14 @@ def _ellipse() -> npt.NDArray[np.float64]:
 
 
 def _heart() -> npt.NDArray[np.float64]:
-    """Radii about a point above the centre, from straight down (the tip) to straight up (the notch), mirrored."""
+    """Mirror radii about a point above the center, from straight down (the tip) to straight up (the notch)."""
     angles, radii = np.radians(_HEART_DEGREES), np.array(_HEART_RADII_PX)
     right = np.stack([radii * np.sin(angles), radii * np.cos(angles) + _HEART_ORIGIN_PX], axis=1)
     return np.concatenate([right, right[-2:0:-1] * (-1, 1)])
 
 
 def _rotated(outlines: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Outlines at scale 1, padded to one length: (shape, orientation, corner, xy)."""
+    """Return the outlines at scale 1, padded to the same length: (shape, orientation, corner, xy)."""
     table = np.zeros((len(outlines), _SIZES[2], max(map(len, outlines)), 2))
     for k in range(_SIZES[2]):
         theta = 2 * math.pi * (k % (_SIZES[2] - 1)) / (_SIZES[2] - 1)
@@ -110,7 +109,7 @@ def _fill(
     corners: npt.NDArray[np.int64],
     scales: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.uint8]:
-    """Even-odd scan conversion: every edge toggles the pixels right of it in the rows whose centres it crosses."""
+    """Even-odd scan conversion: every edge toggles the pixels to its right in the rows whose centers it crosses."""
     bits = np.zeros((len(rows), 512), np.uint8)
     lines = np.empty(64, np.uint64)
     ones = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -118,8 +117,8 @@ def _fill(
         outline = outlines[rows[i, 0], rows[i, 2]]
         num = corners[rows[i, 0]]
         scale = scales[rows[i, 1]]
-        cx = 16.0 + 32.0 * rows[i, 3] / 31.0 + 0.001
-        cy = 16.0 + 32.0 * rows[i, 4] / 31.0 + 0.001
+        cx = 16.0 + 32.0 * rows[i, 3] / 31.0 + _TIE_PX
+        cy = 16.0 + 32.0 * rows[i, 4] / 31.0 + _TIE_PX
         lines[:] = np.uint64(0)
         x0, y0 = cx + scale * outline[num - 1, 0], cy + scale * outline[num - 1, 1]
         for k in range(num):
@@ -139,14 +138,14 @@ def _checked(factor_indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
     rows = np.asarray(factor_indices)
     if rows.ndim != 2 or rows.shape[1] != len(FACTORS) or rows.dtype.kind not in "iu":
         raise InvalidArgumentError(
-            f"factor_indices is {rows.dtype} of shape {rows.shape}: "
-            f"give integers of shape (n, {len(FACTORS)}), one column a factor"
+            f"factor_indices is {rows.dtype} of shape {rows.shape}; "
+            f"give integers of shape (n, {len(FACTORS)}), one column per factor"
         )
     for k, factor in enumerate(FACTORS):
         column = rows[:, k]
         if len(column) and (column.min() < 0 or column.max() >= factor.size):
             raise InvalidArgumentError(
-                f"column {k} of factor_indices ({factor.name}) reaches from {column.min()} to {column.max()}: "
-                f"allowed are 0 to {factor.size - 1}"
+                f"column {k} of factor_indices ({factor.name}) ranges from {column.min()} to {column.max()}, "
+                f"but must be 0 to {factor.size - 1}"
             )
     return rows.astype(np.int64)

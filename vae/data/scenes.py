@@ -1,9 +1,9 @@
 """Scenes: a procedural look-alike of 3D Shapes, drawn on demand from six known factors.
 
-The factors, their sizes and their order are those of 3D Shapes (Burgess and Kim 2018): floor hue, wall hue and
-object hue (10 each, k / 10 of the colour circle at full saturation), scale (8, from 0.75 to 1.25), shape (4) and
-orientation (15, camera azimuth from -30 to 30 degrees); the last one varies fastest in the grid of 480,000.
-Images are composites of cached coefficient maps (see `scenes_geometry`), so a grid image costs microseconds.
+The factors, their sizes and their order are those of 3D Shapes (Burgess and Kim 2018): floor hue, wall hue and object
+hue (10 each, k / 10 of the color circle at full saturation), scale (8, from 0.75 to 1.25), shape (4) and orientation
+(15, camera azimuth from -30 to 30 degrees); the last one varies fastest in the grid of 480,000. Images are composited
+from cached coefficient maps (see `scenes_geometry`), so a grid image takes microseconds.
 """
 
 from functools import lru_cache
@@ -52,10 +52,10 @@ FACTOR_VALUES: tuple[npt.NDArray[np.float64], ...] = (
 
 
 def values_of(indices: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Factor values of grid indices: (n, 6) ints -> hues in [0, 1), scale, shape index, degrees.
+    """Return the factor values of grid indices: (n, 6) ints -> hues in [0, 1), scale, shape index, degrees.
 
     Raises:
-        InvalidArgumentError: `indices` has another shape, is not integer, or leaves the grid.
+        InvalidArgumentError: `indices` has another shape, is not integer, or is out of range.
 
     >>> values_of([[0, 5, 9, 7, 2, 0]]).tolist()
     [[0.0, 0.5, 0.9, 1.25, 2.0, -30.0]]
@@ -65,7 +65,7 @@ def values_of(indices: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def hue_to_rgb(hue: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Fully saturated colours of hues (any real, the circle has length 1): (...,) -> (..., 3) in [0, 1].
+    """Return the fully saturated colors of hues (any real, the circle has length 1): (...,) -> (..., 3) in [0, 1].
 
     >>> hue_to_rgb([0.0, 1 / 3, 0.5]).round(3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 1.0]]
@@ -78,7 +78,7 @@ def draw(indices: npt.ArrayLike, resolution: int = 64) -> npt.NDArray[np.uint8]:
     """Draw scenes of the grid: (n, 6) factor indices -> (n, resolution, resolution, 3) uint8.
 
     Raises:
-        InvalidArgumentError: the indices leave the grid, or the resolution is not one of `RESOLUTIONS`.
+        InvalidArgumentError: the indices are out of range, or the resolution is not one of `RESOLUTIONS`.
     """
     rows = _checked_indices(indices)
     _check_resolution(resolution)
@@ -89,46 +89,44 @@ def draw(indices: npt.ArrayLike, resolution: int = 64) -> npt.NDArray[np.uint8]:
 
 
 def draw_values(values: npt.ArrayLike, resolution: int = 64) -> npt.NDArray[np.uint8]:
-    """Draw scenes of continuous factor values, each ray-cast anew: (n, 6) -> (n, resolution, resolution, 3) uint8.
+    """Draw scenes of continuous factor values by ray casting: (n, 6) -> (n, resolution, resolution, 3) uint8.
 
     Hues may be any real number (the circle has length 1), the shape is rounded to an index; scale and orientation
-    are in the units of `FACTOR_VALUES` and may leave their ranges a little.
+    are in the units of `FACTOR_VALUES` and may slightly exceed their ranges.
 
     Raises:
-        InvalidArgumentError: wrong shape, a value that is not finite, no such shape, or another resolution.
+        InvalidArgumentError: wrong shape, a value that is not finite, an unknown shape, or another resolution.
     """
     rows = np.asarray(values, np.float64)
     if rows.ndim != 2 or rows.shape[1] != len(FACTORS) or not np.isfinite(rows).all():
         raise InvalidArgumentError(
-            f"values has shape {rows.shape} or holds values that are not finite: "
-            f"give finite numbers of shape (n, {len(FACTORS)}), one column a factor"
+            f"values has shape {rows.shape} or holds values that are not finite; "
+            f"give finite numbers of shape (n, {len(FACTORS)}), one column per factor"
         )
     _check_resolution(resolution)
     shapes = np.rint(rows[:, 4]).astype(np.int64)
     if len(rows) and (shapes.min() < 0 or shapes.max() >= len(SHAPES)):
         raise InvalidArgumentError(
-            f"column 4 of values (shape) reaches from {rows[:, 4].min():g} to {rows[:, 4].max():g}: "
-            f"allowed are 0 to {len(SHAPES) - 1} ({', '.join(SHAPES)})"
+            f"column 4 of values (shape) ranges from {rows[:, 4].min():g} to {rows[:, 4].max():g}, "
+            f"but must be 0 to {len(SHAPES) - 1} ({', '.join(SHAPES)})"
         )
     maps = coefficient_maps_of(shapes, rows[:, 3], rows[:, 5], resolution)
     return _composite(maps, np.arange(len(rows)), hue_to_rgb(rows[:, :3]), _SKY)
 
 
 _SKY = np.array(SKY_RGB, np.float32)
-
-
 _HUES_RGB = hue_to_rgb(np.arange(10) / 10)
 
 
 class _Table:
-    """The maps of every geometry of the grid (scale, shape, orientation) at one resolution, ray-cast at need."""
+    """The maps of every geometry of the grid (scale, shape, orientation) at one resolution, ray-cast on demand."""
 
     def __init__(self, resolution: int) -> None:
         self.maps = np.zeros((int(np.prod(SIZES[3:])), 4, resolution, resolution), np.float32)
         self._known = np.zeros(len(self.maps), bool)
 
     def fill(self, which: npt.NDArray[np.int64]) -> None:
-        """Make the maps of the geometries `which` (n,)."""
+        """Ray-cast the missing maps of the geometries `which` (n,)."""
         for geometry in np.unique(which[~self._known[which]]):
             scale, shape, orientation = (int(k) for k in np.unravel_index(geometry, SIZES[3:]))
             values = FACTOR_VALUES[3][scale], FACTOR_VALUES[5][orientation]
@@ -145,10 +143,10 @@ def _table(resolution: int) -> _Table:
 def _composite(
     maps: npt.NDArray[np.float32],
     which: npt.NDArray[np.int64],
-    colours: npt.NDArray[np.float32],
+    colors: npt.NDArray[np.float32],
     sky: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.uint8]:
-    """Colour maps (g, 4, R, R), chosen by `which` (n,), with colours (n, 3, 3) of floor, wall and object."""
+    """Color the maps (g, 4, R, R), selected by `which` (n,), with colors (n, 3, 3) of floor, wall and object."""
     n, resolution = len(which), maps.shape[2]
     images = np.empty((n, resolution, resolution, 3), np.uint8)
     for i in range(n):
@@ -157,9 +155,9 @@ def _composite(
             for column in range(resolution):
                 for c in range(3):
                     tint = (
-                        layers[1, row, column] * colours[i, 0, c]
-                        + layers[2, row, column] * colours[i, 1, c]
-                        + layers[3, row, column] * colours[i, 2, c]
+                        layers[1, row, column] * colors[i, 0, c]
+                        + layers[2, row, column] * colors[i, 1, c]
+                        + layers[3, row, column] * colors[i, 2, c]
                     )
                     value = np.float32(255.0) * tint + layers[0, row, column] * sky[c]
                     images[i, row, column, c] = np.uint8(min(value + np.float32(0.5), np.float32(255.0)))
@@ -170,15 +168,15 @@ def _checked_indices(indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
     rows = np.asarray(indices)
     if rows.ndim != 2 or rows.shape[1] != len(FACTORS) or rows.dtype.kind not in "iu":
         raise InvalidArgumentError(
-            f"indices is {rows.dtype} of shape {rows.shape}: "
-            f"give integers of shape (n, {len(FACTORS)}), one column a factor"
+            f"indices is {rows.dtype} of shape {rows.shape}; "
+            f"give integers of shape (n, {len(FACTORS)}), one column per factor"
         )
     for k, factor in enumerate(FACTORS):
         column = rows[:, k]
         if len(column) and (column.min() < 0 or column.max() >= factor.size):
             raise InvalidArgumentError(
-                f"column {k} of indices ({factor.name}) reaches from {column.min()} to {column.max()}: "
-                f"allowed are 0 to {factor.size - 1}"
+                f"column {k} of indices ({factor.name}) ranges from {column.min()} to {column.max()}, "
+                f"but must be 0 to {factor.size - 1}"
             )
     return rows.astype(np.int64)
 
@@ -186,5 +184,5 @@ def _checked_indices(indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def _check_resolution(resolution: int) -> None:
     if resolution not in RESOLUTIONS:
         raise InvalidArgumentError(
-            f"resolution={resolution} is not available: choose one of {', '.join(map(str, RESOLUTIONS))}"
+            f"resolution={resolution} is not available; choose one of {', '.join(map(str, RESOLUTIONS))}"
         )

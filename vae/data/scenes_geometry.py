@@ -1,21 +1,22 @@
-"""Ray-cast one scene's geometry into the maps that its three colours multiply.
+"""Ray-cast the geometry of one scene into the coefficient maps of its three colors.
 
-A room with a floor, four walls and an open top holds one object at its centre; the camera circles the object.
-Lighting is fixed and surfaces are matt, so for a fixed geometry every pixel is linear in the three colours:
+A room with a floor, four walls and an open top holds one object at its center; the camera circles the object. Lighting
+is fixed and surfaces are matte, so for a fixed geometry every pixel is linear in the three colors:
 
-    image = sky * sky_colour + floor * c_floor + wall * c_wall + object * c_object
+    image = sky * sky_color + floor * c_floor + wall * c_wall + object * c_object
 
-and this module computes the four maps, each the share of the pixel that the surface covers times its shading,
-averaged over a grid of sub-pixel rays. The layout follows the published description of 3D Shapes (Burgess and
-Kim 2018): the object rests on the floor, light comes from the upper left, the wall opposite the camera is
-unshaded, the floor in shadow keeps 0.43 of its colour. Textures are left out.
+This module computes the four maps, each the fraction of the pixel that the surface covers times its shading, averaged
+over a grid of sub-pixel rays. The layout follows the published description of 3D Shapes (Burgess and Kim 2018): the
+object stands on the floor, light comes from the upper left, the wall opposite the camera is unshaded, the floor in
+shadow keeps 0.43 of its color. Textures are omitted.
 
-Lengths are in scene units, y up, floor at y = 0, the camera at +z when the orientation is 0.
+Lengths are in scene units, y up, floor at y = 0, the camera at +z for orientation 0.
 """
 
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +26,11 @@ __all__ = ["MAPS", "SHAPES", "coefficient_maps", "coefficient_maps_of"]
 
 MAPS = ("sky", "floor", "wall", "object")
 SHAPES = ("cube", "cylinder", "sphere", "capsule")
-
 _CUBE, _CYLINDER, _SPHERE, _CAPSULE = range(4)
 _RADIUS = 1.1
 _CAPSULE_HEIGHT = 4.2
 _BOUNDS = (1.733, 1.415, 1.001, 1.91)
-"""Radii of spheres about the shapes' middles that hold them, a little too large, in units of `_RADIUS`."""
+"""Radii of bounding spheres about the shapes' centers, slightly too large, in units of `_RADIUS`."""
 _CAMERA_DISTANCE, _CAMERA_HEIGHT, _PITCH = 6.0, 3.0, math.radians(5.6)
 _FOCAL = 0.75
 _ROOM, _WALL_HEIGHT = 8.0, 5.8
@@ -42,16 +42,37 @@ _FAR = 1e9
 _BIAS = 1e-5
 
 
+class _Ray(NamedTuple):
+    """A ray in scene coordinates: origin and unit direction."""
+
+    ox: float
+    oy: float
+    oz: float
+    dx: float
+    dy: float
+    dz: float
+
+
+class _Hit(NamedTuple):
+    """Where a ray enters a surface: distance, `_FAR` if it misses, and unit normal."""
+
+    t: float
+    nx: float
+    ny: float
+    nz: float
+
+
 @njit(cache=True)
-def _hit_cube(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, r: float) -> tuple:
-    """Distance and unit normal where the ray enters a cube of half side `r` resting on the floor."""
+def _hit_cube(ray: _Ray, r: float) -> _Hit:
+    """Intersect a ray with a cube of half side `r` that stands on the floor."""
+    ox, oy, oz, dx, dy, dz = ray
     near, far, axis = -_FAR, _FAR, 0
     for k in range(3):
         o = ox if k == 0 else (oy - r if k == 1 else oz)
         d = dx if k == 0 else (dy if k == 1 else dz)
         if abs(d) < 1e-12:
             if abs(o) > r:
-                return _FAR, 0.0, 0.0, 0.0
+                return _Hit(_FAR, 0.0, 0.0, 0.0)
             continue
         a, b = (-r - o) / d, (r - o) / d
         enter, leave = min(a, b), max(a, b)
@@ -59,8 +80,8 @@ def _hit_cube(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, 
             near, axis = enter, k
         far = min(far, leave)
     if near > far or near < _BIAS:
-        return _FAR, 0.0, 0.0, 0.0
-    return (
+        return _Hit(_FAR, 0.0, 0.0, 0.0)
+    return _Hit(
         near,
         -math.copysign(1.0, dx) if axis == 0 else 0.0,
         -math.copysign(1.0, dy) if axis == 1 else 0.0,
@@ -69,24 +90,24 @@ def _hit_cube(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, 
 
 
 @njit(cache=True)
-def _hit_sphere(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, r: float, y: float) -> tuple:
-    """Distance and unit normal where the ray enters a sphere of radius `r` centred at height `y`."""
+def _hit_sphere(ray: _Ray, r: float, y: float) -> _Hit:
+    """Intersect a ray with a sphere of radius `r` centered at height `y`."""
+    ox, oy, oz, dx, dy, dz = ray
     py = oy - y
     b = ox * dx + py * dy + oz * dz
     discriminant = b * b - (ox * ox + py * py + oz * oz - r * r)
     if discriminant < 0.0:
-        return _FAR, 0.0, 0.0, 0.0
+        return _Hit(_FAR, 0.0, 0.0, 0.0)
     t = -b - math.sqrt(discriminant)
     if t < _BIAS:
-        return _FAR, 0.0, 0.0, 0.0
-    return t, (ox + t * dx) / r, (py + t * dy) / r, (oz + t * dz) / r
+        return _Hit(_FAR, 0.0, 0.0, 0.0)
+    return _Hit(t, (ox + t * dx) / r, (py + t * dy) / r, (oz + t * dz) / r)
 
 
 @njit(cache=True)
-def _hit_cylinder(
-    ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, r: float, low: float, high: float
-) -> tuple:
-    """Distance and unit normal where the ray enters an upright cylinder between heights `low` and `high`."""
+def _hit_cylinder(ray: _Ray, r: float, low: float, high: float) -> _Hit:
+    """Intersect a ray with an upright cylinder between heights `low` and `high`."""
+    ox, oy, oz, dx, dy, dz = ray
     best, nx, ny, nz = _FAR, 0.0, 0.0, 0.0
     a = dx * dx + dz * dz
     b = ox * dx + oz * dz
@@ -102,44 +123,47 @@ def _hit_cylinder(
         x, z = ox + t * dx, oz + t * dz
         if _BIAS < t < best and x * x + z * z <= r * r:
             best, nx, ny, nz = t, 0.0, -math.copysign(1.0, dy), 0.0
-    return best, nx, ny, nz
+    return _Hit(best, nx, ny, nz)
 
 
 @njit(cache=True)
-def _passes_by(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, radius: float) -> bool:
-    """Whether the ray's line leaves the origin by more than `radius`: most rays do, and need no closer look."""
+def _passes_by(ray: _Ray, radius: float, y: float) -> bool:
+    """Whether the ray's line misses a sphere at height `y`; most rays do, and are rejected early."""
+    ox, oy, oz, dx, dy, dz = ray
+    oy -= y
     along = ox * dx + oy * dy + oz * dz
     return ox * ox + oy * oy + oz * oz - along * along > radius * radius
 
 
 @njit(cache=True)
-def _hit_object(shape: int, scale: float, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> tuple:
-    """Distance and unit normal where the ray enters the object; the distance is huge when it misses."""
+def _hit_object(shape: int, scale: float, ray: _Ray) -> _Hit:
+    """Intersect a ray with the object."""
     r = _RADIUS * scale
     height = _CAPSULE_HEIGHT * scale if shape == _CAPSULE else 2.0 * r
-    if _passes_by(ox, oy - 0.5 * height, oz, dx, dy, dz, _BOUNDS[shape] * r):
-        return _FAR, 0.0, 0.0, 0.0
+    if _passes_by(ray, _BOUNDS[shape] * r, 0.5 * height):
+        return _Hit(_FAR, 0.0, 0.0, 0.0)
     if shape == _CUBE:
-        return _hit_cube(ox, oy, oz, dx, dy, dz, r)
+        return _hit_cube(ray, r)
     if shape == _CYLINDER:
-        return _hit_cylinder(ox, oy, oz, dx, dy, dz, r, 0.0, 2.0 * r)
+        return _hit_cylinder(ray, r, 0.0, 2.0 * r)
     if shape == _SPHERE:
-        return _hit_sphere(ox, oy, oz, dx, dy, dz, r, r)
+        return _hit_sphere(ray, r, r)
     top = _CAPSULE_HEIGHT * scale - r
-    body = _hit_cylinder(ox, oy, oz, dx, dy, dz, r, r, top)
-    lower = _hit_sphere(ox, oy, oz, dx, dy, dz, r, r)
-    upper = _hit_sphere(ox, oy, oz, dx, dy, dz, r, top)
-    if lower[0] <= body[0] and lower[0] <= upper[0]:
+    body = _hit_cylinder(ray, r, r, top)
+    lower = _hit_sphere(ray, r, r)
+    upper = _hit_sphere(ray, r, top)
+    if lower.t <= body.t and lower.t <= upper.t:
         return lower
-    return upper if upper[0] <= body[0] else body
+    return upper if upper.t <= body.t else body
 
 
 @njit(cache=True)
-def _trace(shape: int, scale: float, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> tuple:
-    """Index of the surface seen along a ray (sky 0, floor 1, wall 2, object 3) and its shading."""
-    t, nx, ny, nz = _hit_object(shape, scale, ox, oy, oz, dx, dy, dz)
-    if t < _FAR:
-        lit = nx * _LIGHT_X + ny * _LIGHT_Y + nz * _LIGHT_Z
+def _trace(shape: int, scale: float, ray: _Ray) -> tuple[int, float]:
+    """Return the index of the surface seen along a ray (sky 0, floor 1, wall 2, object 3) and its shading."""
+    ox, oy, oz, dx, dy, dz = ray
+    hit = _hit_object(shape, scale, ray)
+    if hit.t < _FAR:
+        lit = hit.nx * _LIGHT_X + hit.ny * _LIGHT_Y + hit.nz * _LIGHT_Z
         return 3, min(1.0, _AMBIENT + _DIFFUSE * max(0.0, lit))
     to_back = (-_ROOM - oz) / dz if dz < 0.0 else _FAR
     to_side = (math.copysign(_ROOM, dx) - ox) / dx if dx != 0.0 else _FAR
@@ -152,7 +176,7 @@ def _trace(shape: int, scale: float, ox: float, oy: float, oz: float, dx: float,
         return 2, _BACK_WALL if to_back <= to_side else side
     t = -oy / dy
     x, z = ox + t * dx, oz + t * dz
-    shadow = _hit_object(shape, scale, x, _BIAS, z, _LIGHT_X, _LIGHT_Y, _LIGHT_Z)[0] < _FAR
+    shadow = _hit_object(shape, scale, _Ray(x, _BIAS, z, _LIGHT_X, _LIGHT_Y, _LIGHT_Z)).t < _FAR
     return 1, _SHADOW if shadow else 1.0
 
 
@@ -173,7 +197,7 @@ def _render(shape: int, scale: float, azimuth: float, resolution: int, samples: 
             u = across[k]
             dx, dz = u * cos_a - forward * sin_a, -u * sin_a - forward * cos_a
             length = math.sqrt(dx * dx + dy * dy + dz * dz)
-            surface, shading = _trace(shape, scale, ox, oy, oz, dx / length, dy / length, dz / length)
+            surface, shading = _trace(shape, scale, _Ray(ox, oy, oz, dx / length, dy / length, dz / length))
             maps[surface, line // samples, k // samples] += weight * np.float32(shading)
     return maps
 
@@ -181,17 +205,17 @@ def _render(shape: int, scale: float, azimuth: float, resolution: int, samples: 
 def coefficient_maps(
     shape: int, scale: float, orientation_deg: float, resolution: int, samples: int = 4
 ) -> npt.NDArray[np.float32]:
-    """The four maps, in the order of `MAPS`, that a scene's colours multiply.
+    """Return the four coefficient maps of a scene's colors, in the order of `MAPS`.
 
     Args:
         shape: index into `SHAPES`.
-        scale: size of the object, 1 is the middle of the data set's range.
+        scale: size of the object; 1 is the middle of the data set's range.
         orientation_deg: azimuth of the camera about the object, in degrees.
         resolution: side of the square maps, in pixels.
-        samples: rays a pixel along each axis.
+        samples: rays per pixel along each axis.
 
     Returns:
-        (4, resolution, resolution) in [0, 1]. The sky map is the share of each pixel that is sky.
+        (4, resolution, resolution) in [0, 1]. The sky map is the fraction of each pixel that is sky.
     """
     assert 0 <= shape < len(SHAPES), shape
     return _render(int(shape), float(scale), math.radians(orientation_deg), int(resolution), int(samples))
@@ -203,7 +227,7 @@ def coefficient_maps_of(
     orientations_deg: npt.NDArray[np.float64],
     resolution: int,
 ) -> npt.NDArray[np.float32]:
-    """The maps (n, 4, resolution, resolution) of n scenes, on all processors."""
+    """Return the maps (n, 4, resolution, resolution) of n scenes, computed on all processors."""
     maps = np.empty((len(shapes), len(MAPS), resolution, resolution), np.float32)
 
     def fill(k: int) -> None:

@@ -1,1 +1,1 @@
-"""The evaluation of a trained network: codes of the grid, every metric, pictures and a page."""
+"""Evaluation of a trained network: codes of the factor grid, every metric, pictures and a page."""

@@ -1,7 +1,12 @@
-"""Codes of a data set: every image encoded once, in batches, and looked up ever after.
+"""Codes of a data set, encoded once in batches and looked up afterwards, and the reconstruction error.
 
-A grid of factors is encoded whole (737,280 images of dSprites), or thinned: each factor keeps as many values, evenly
-spaced, as bring the grid under a limit. What the metrics draw by the thousand then costs nothing.
+A factor grid is encoded completely (737,280 images of dSprites) or thinned: each factor keeps as many evenly spaced
+values as bring the grid below a limit. The thousands of draws of the metrics are then lookups.
+
+Reconstructions are decoded from the mean codes, so two calls agree:
+
+    reconstruction    sum over pixels of the Bernoulli cross-entropy, mean over images, nats (as in training)
+    squared_error     mean over pixels of the squared difference, images in [0, 1]
 """
 
 import math
@@ -11,12 +16,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ganspace_topdis.runs.progress import Progress
 from vae.data.dataset import DataSet, Integers
 from vae.networks.autoencoder import AutoEncoder
 
-__all__ = ["Encoded", "Floats", "encode", "encode_grid", "grid_sizes", "kl_of_latents", "to_tensor"]
+__all__ = [
+    "Encoded",
+    "Floats",
+    "encode",
+    "encode_grid",
+    "grid_sizes",
+    "kl_of_latents",
+    "reconstruction_errors",
+    "to_tensor",
+]
 
 Floats = NDArray[np.float32]
 _BATCH_SIZE = 256
@@ -24,13 +39,13 @@ _BATCH_SIZE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """q(z | x) of some images of a data set.
+    """q(z | x) of images of a data set.
 
     Attributes:
         means: (N, D).
         logvars: (N, D), natural logarithms of the variances.
-        codes: (N, K) factor values, indices in the whole data set; (N, 0) where they are unknown.
-        sizes: values of each factor, where the rows are a grid with the last factor fastest; () otherwise.
+        codes: (N, K) factor values as indices in the whole data set; (N, 0) if unknown.
+        sizes: number of values of each factor if the rows are a grid with the last factor fastest; () otherwise.
     """
 
     means: Floats
@@ -39,20 +54,20 @@ class Encoded:
     sizes: tuple[int, ...] = ()
 
     def take(self, rows: Integers) -> "Encoded":
-        """Some rows, in any order, repeated where they are named twice."""
+        """Return the given rows, in any order and with repetition."""
         return Encoded(means=self.means[rows], logvars=self.logvars[rows], codes=self.codes[rows])
 
 
 def encode(
     model: AutoEncoder, data: DataSet, indices: Integers, *, progress: Progress | None = None
 ) -> tuple[Floats, Floats]:
-    """Means and log-variances (N, D) of the images `indices` (N,) of `data`, on the model's device.
+    """Encode the images `indices` (N,) of `data` on the model's device: means and log-variances (N, D).
 
     Args:
         model: in evaluation mode.
-        data: where the images are.
-        indices: which.
-        progress: called with images done and to do.
+        data: the data set.
+        indices: the images.
+        progress: called with the number of images done and in total.
     """
     device = next(model.parameters()).device
     means = np.empty((len(indices), model.num_latents), np.float32)
@@ -70,9 +85,9 @@ def encode(
 def encode_grid(
     model: AutoEncoder, data: DataSet, *, max_images: int | None = None, progress: Progress | None = None
 ) -> Encoded:
-    """Every combination of factor values, or of as many values as stay within `max_images`.
+    """Encode every combination of factor values, or of as many values as stay within `max_images`.
 
-    Where a combination has several images, the first stands for all.
+    If a combination has several images, the first represents it.
     """
     sizes = grid_sizes(data.factor_sizes, max_images)
     values = [_spread(kept, size) for kept, size in zip(sizes, data.factor_sizes, strict=True)]
@@ -82,7 +97,7 @@ def encode_grid(
 
 
 def grid_sizes(sizes: Sequence[int], max_images: int | None) -> tuple[int, ...]:
-    """How many values of each factor to keep: the largest factors are thinned first, none under two values.
+    """Return how many values of each factor to keep: the largest factors are thinned first, none below two values.
 
     >>> grid_sizes((3, 6, 40, 32, 32), None)
     (3, 6, 40, 32, 32)
@@ -99,16 +114,29 @@ def grid_sizes(sizes: Sequence[int], max_images: int | None) -> tuple[int, ...]:
 
 
 def kl_of_latents(encoded: Encoded) -> NDArray[np.float64]:
-    """The mean KL divergence of each latent from its prior N(0, 1), nats, (D,)."""
+    """Return the mean KL divergence of each latent from its prior N(0, 1), nats, (D,)."""
     means, logvars = encoded.means.astype(np.float64), encoded.logvars.astype(np.float64)
     return np.asarray(0.5 * (means**2 + np.exp(logvars) - 1 - logvars).mean(axis=0))
 
 
 def to_tensor(images: NDArray[np.uint8]) -> torch.Tensor:
-    """Images (N, H, W, C) in 0..255 as (N, C, H, W) in [0, 1]."""
+    """Convert images (N, H, W, C), 0 to 255, to (N, C, H, W) in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 255
 
 
 def _spread(num: int, size: int) -> Integers:
-    """`num` values, evenly spaced among 0 .. size - 1; the same space between neighbours where that fits."""
+    """Return `num` evenly spaced values of 0 .. size - 1; with equal spacing if `num` divides `size`."""
     return np.asarray(np.arange(num) * size // num, dtype=np.int64)
+
+
+def reconstruction_errors(model: AutoEncoder, data: DataSet, indices: Integers) -> dict[str, float]:
+    """Return both reconstruction errors over the images `indices` (N,) of `data`."""
+    device = next(model.parameters()).device
+    entropy = squared = 0.0
+    for start in range(0, len(indices), _BATCH_SIZE):
+        images = to_tensor(data.images(indices[start : start + _BATCH_SIZE])).to(device)
+        with torch.inference_mode():
+            logits = model.decode(model.encode(images)[0]).float()
+            entropy += binary_cross_entropy_with_logits(logits, images, reduction="sum").item()
+            squared += (logits.sigmoid() - images).square().mean(dim=(1, 2, 3)).sum().item()
+    return {"reconstruction": entropy / len(indices), "squared_error": squared / len(indices)}

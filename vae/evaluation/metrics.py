@@ -1,6 +1,7 @@
-"""The numbers that an evaluation gives: their keys, names, direction, and what they need.
+"""The metrics of an evaluation and its settings. No torch is imported here.
 
-A group is what is asked for (`--metrics mig,dci`); it gives one or more numbers. "reconstruction" is always there.
+A group is what `--metrics mig,dci` selects; it computes one or more metrics. "reconstruction" is always computed. To
+add a metric, list it here and compute its group in `vae.evaluation.scores`.
 """
 
 from collections.abc import Sequence
@@ -8,19 +9,28 @@ from dataclasses import dataclass
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["ALL_GROUPS", "GROUPS_WITH_FACTORS", "METRICS", "Metric", "groups_for", "metric_name", "unknown_groups"]
+__all__ = [
+    "ALL_GROUPS",
+    "GROUPS_WITH_FACTORS",
+    "METRICS",
+    "EvaluationSettings",
+    "Metric",
+    "groups_for",
+    "metric_name",
+    "unknown_groups",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A number of an evaluation.
+    """One number of an evaluation.
 
     Attributes:
-        key: in evaluation.json.
-        name: for tables.
-        group: what is asked for to get it.
-        higher_is_better: None where neither is.
-        needs_factors: whether the data set's factors must be known.
+        key: its name in evaluation.json.
+        name: its name in tables.
+        group: the group that computes it.
+        higher_is_better: None if neither direction is better.
+        needs_factors: whether it needs known factors.
     """
 
     key: str
@@ -66,14 +76,14 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         key="reconstruction",
-        name="Reconstruction error, nats an image",
+        name="Reconstruction error, nats per image",
         group="reconstruction",
         higher_is_better=False,
         needs_factors=False,
     ),
     Metric(
         key="squared_error",
-        name="Squared error a pixel",
+        name="Squared error per pixel",
         group="reconstruction",
         higher_is_better=False,
         needs_factors=False,
@@ -81,15 +91,15 @@ METRICS: tuple[Metric, ...] = (
     Metric(key="kl", name="KL, nats", group="reconstruction", higher_is_better=None, needs_factors=False),
     Metric(key="live_latents", name="Live latents", group="reconstruction", higher_is_better=None, needs_factors=False),
 )
-"""In the order of the tables."""
-
+"""The metrics, in the order of the tables."""
 ALL_GROUPS = tuple(dict.fromkeys(metric.group for metric in METRICS))
 GROUPS_WITH_FACTORS = tuple(dict.fromkeys(metric.group for metric in METRICS if metric.needs_factors))
-_NOT_BY_DEFAULT = ("mig-sampled",)
+_OPT_IN = ("mig-sampled",)
+_MIN_IMAGES = 50
 
 
 def metric_name(key: str) -> str:
-    """The name of a metric in tables; the key itself where it is not one of ours.
+    """Return the name of a metric in tables; an unknown key is returned unchanged.
 
     >>> metric_name("dci_disentanglement")
     'DCI disentanglement'
@@ -98,14 +108,14 @@ def metric_name(key: str) -> str:
 
 
 def unknown_groups(groups: Sequence[str]) -> list[str]:
-    """Those of `groups` that do not exist."""
+    """Return the unknown ones among `groups`."""
     return [group for group in groups if group not in ALL_GROUPS]
 
 
-def groups_for(asked: Sequence[str] | None, *, has_factors: bool) -> tuple[str, ...]:
-    """The groups to compute, "reconstruction" among them; None asks for all that the data set allows.
+def groups_for(requested: Sequence[str] | None, *, has_factors: bool) -> tuple[str, ...]:
+    """Return the groups to compute, "reconstruction" included; None selects all that the data set supports.
 
-    The sampled MIG takes minutes on a large grid and is left out unless asked for by name.
+    The sampled MIG takes minutes on a large grid and is omitted unless requested by name.
 
     Raises:
         InvalidArgumentError: a group is unknown, or needs factors that the data set does not have.
@@ -113,15 +123,42 @@ def groups_for(asked: Sequence[str] | None, *, has_factors: bool) -> tuple[str, 
     >>> groups_for(None, has_factors=False)
     ('unsupervised', 'reconstruction')
     """
-    if asked is None:
-        possible = ALL_GROUPS if has_factors else [g for g in ALL_GROUPS if g not in GROUPS_WITH_FACTORS]
-        return tuple(group for group in possible if group not in _NOT_BY_DEFAULT)
-    if unknown := unknown_groups(asked):
+    if requested is None:
+        available = ALL_GROUPS if has_factors else [g for g in ALL_GROUPS if g not in GROUPS_WITH_FACTORS]
+        return tuple(group for group in available if group not in _OPT_IN)
+    if unknown := unknown_groups(requested):
         raise InvalidArgumentError(f"--metrics {unknown[0]!r} is unknown; choose from {', '.join(ALL_GROUPS)}")
-    supervised = [group for group in asked if group in GROUPS_WITH_FACTORS]
+    supervised = [group for group in requested if group in GROUPS_WITH_FACTORS]
     if supervised and not has_factors:
         allowed = ", ".join(group for group in ALL_GROUPS if group not in GROUPS_WITH_FACTORS)
         raise InvalidArgumentError(
             f"--metrics {supervised[0]!r} needs known factors, which this data set does not have; use {allowed}"
         )
-    return tuple(group for group in ALL_GROUPS if group in asked or group == "reconstruction")
+    return tuple(group for group in ALL_GROUPS if group in requested or group == "reconstruction")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """What is measured, and on how many images.
+
+    Attributes:
+        metrics: metric groups; None computes all that the data set supports.
+        max_images: the factor grid is thinned to at most this many images; None encodes all of it.
+        num_reconstructed: number of images for the reconstruction error.
+        seed: seed of all draws.
+
+    Raises:
+        InvalidArgumentError: a number is out of range, or a metric is unknown.
+    """
+
+    metrics: tuple[str, ...] | None = None
+    max_images: int | None = None
+    num_reconstructed: int = 5_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        groups_for(self.metrics, has_factors=True)
+        if self.max_images is not None and self.max_images < _MIN_IMAGES:
+            raise InvalidArgumentError(f"--max-images is {self.max_images}, but must be at least {_MIN_IMAGES}")
+        if self.num_reconstructed < 1:
+            raise InvalidArgumentError(f"--num-reconstructed is {self.num_reconstructed}, but must be at least 1")

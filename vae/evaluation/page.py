@@ -1,19 +1,23 @@
-"""report.html of a run: scores, what each latent does, loss curves, traversals. One file, nothing to load."""
+"""report.html of a run: scores, what each latent encodes, loss curves, traversals; one self-contained file."""
 
 import base64
 import html
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.runs.files import write_text
-from ganspace_topdis.traversal.labels import format_number
-from vae.evaluation.curves import draw_curves
-from vae.evaluation.latents import Latent
+from ganspace_topdis.traversal.labels import format_number, score_name
 from vae.evaluation.metrics import METRICS, metric_name
+from vae.evaluation.scores import Latent
 
-__all__ = ["draw_heat_map", "write_run_page"]
+__all__ = ["draw_curves", "draw_heat_map", "write_run_page"]
 
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 300, 150, 48, 22, 18
+_MAX_POINTS = 400
+_LOG_RATIO = 50.0
+_NAMES = {"kl": "KL", "tc": "TC", "topdis": "TopDis"}
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -42,11 +46,11 @@ def write_run_page(
     Args:
         path: the file.
         title: the heading.
-        facts: what was trained and evaluated, for a table.
+        facts: settings of the training and the evaluation, shown as a table.
         scores: metric -> number.
-        latents: every latent, in the order of the rows.
+        latents: all latents, in the order of the rows.
         log: the rows of metrics.jsonl.
-        overview: a picture of the traversals, where there is one.
+        overview: picture of the traversals, if there is one.
 
     Raises:
         RunFolderError: the file cannot be written.
@@ -62,9 +66,9 @@ def write_run_page(
         _pairs(scored),
         "<h2>Latents</h2>",
         draw_heat_map(latents),
-        "<p class=note>Mutual information of a latent's mean codes (20 bins) and a factor, over the factor's entropy. "
-        "Grey latents hardly vary (standard deviation under 0.05).</p>",
-        f'<h2>Traversals</h2>\n<img alt="latents walked" src="{_data_uri(overview)}">' if overview else "",
+        "<p class=note>Mutual information between a latent's mean codes (20 bins) and a factor, over the factor's "
+        "entropy. Gray latents hardly vary (standard deviation below 0.05).</p>",
+        f'<h2>Traversals</h2>\n<img alt="traversals of the latents" src="{_data_uri(overview)}">' if overview else "",
         f"<h2>Training</h2>\n<div class=curves>{curves}</div>" if curves else "",
         "<h2>Settings</h2>",
         _pairs({name: str(value) for name, value in facts.items()}),
@@ -74,7 +78,7 @@ def write_run_page(
 
 
 def draw_heat_map(latents: Sequence[Latent]) -> str:
-    """A table, a row a latent and a column a factor, coloured by the share of the factor's entropy."""
+    """Return an HTML table, a row per latent and a column per factor, colored by the share of its entropy."""
     factors = list(latents[0].shares) if latents else []
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("latent", *factors, "KL, nats", "std"))
     rows = []
@@ -87,7 +91,7 @@ def draw_heat_map(latents: Sequence[Latent]) -> str:
 
 
 def _heat(share: float) -> str:
-    """A cell from white to blue; the square root makes small shares visible."""
+    """Return a cell from white to blue; the square root makes small shares visible."""
     depth = min(max(share, 0.0), 1.0) ** 0.5
     red, green, blue = (round(255 + (to - 255) * depth) for to in (8, 64, 129))
     ink = "#fff" if depth > 0.55 else "#222"
@@ -101,3 +105,52 @@ def _pairs(values: Mapping[str, str]) -> str:
 
 def _data_uri(picture: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+
+
+def draw_curves(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return one SVG panel per quantity of a log over its steps; an empty text if there is none.
+
+    A quantity that is always positive and spans more than a factor of 50 gets a logarithmic axis. Entries that are not
+    finite numbers are skipped.
+
+    Args:
+        rows: rows of metrics.jsonl, each with its "step".
+
+    >>> draw_curves([{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]).count("<svg")
+    1
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row if name != "step"))
+    panels = []
+    for name in names:
+        points = [(int(row["step"]), float(row[name])) for row in rows if _is_finite(row.get(name))]
+        if len(points) > 1:
+            panels.append(_panel(name, points[:: math.ceil(len(points) / _MAX_POINTS)]))
+    return "\n".join(panels)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _panel(name: str, points: Sequence[tuple[int, float]]) -> str:
+    values = [value for _, value in points]
+    logarithmic = min(values) > 0 and max(values) > _LOG_RATIO * min(values)
+    heights = [math.log(value) for value in values] if logarithmic else values
+    low, high = min(heights), max(heights)
+    first, last = points[0][0], points[-1][0]
+    path = " ".join(
+        f"{_LEFT + (_WIDTH - _LEFT - 6) * (step - first) / max(last - first, 1):.1f},"
+        f"{_TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - (y - low) / (high - low or 1)):.1f}"
+        for (step, _), y in zip(points, heights, strict=True)
+    )
+    title = html.escape(_NAMES.get(name, score_name(name)) + (", log scale" if logarithmic else ""))
+    bottom = _HEIGHT - _BOTTOM
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{title}">'
+        f'<text x="{_LEFT}" y="14" class=t>{title}</text>'
+        f'<text x="{_LEFT - 4}" y="{_TOP + 8}" class=n>{format_number(max(values))}</text>'
+        f'<text x="{_LEFT - 4}" y="{bottom}" class=n>{format_number(min(values))}</text>'
+        f'<text x="{_LEFT}" y="{_HEIGHT - 4}" class=s>{first}</text>'
+        f'<text x="{_WIDTH - 6}" y="{_HEIGHT - 4}" class=n>{last}</text>'
+        f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - 6}" class=a /><polyline points="{path}" class=c /></svg>'
+    )

@@ -1,7 +1,7 @@
-"""Traversals of latents, drawn by the same code as those of a StyleGAN2 run.
+"""Traversals of latents, drawn by the same code as those of StyleGAN2 directions.
 
-A latent is a direction along its axis, one standard deviation being that of the prior, 1. The walks start at mean
-codes of images of the data set. Live latents only, those of the largest KL divergence first.
+A latent is a direction along its axis; one standard deviation is that of the prior, 1. The traversals start at mean
+codes of images of the data set and show live latents only, in order of decreasing KL divergence.
 
     explorer.html, traversals/        see ganspace_topdis.traversal.gallery
     traversals/latents.gif            all of them at once, from one image
@@ -23,21 +23,21 @@ from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gall
 from ganspace_topdis.traversal.labels import DirectionLabel
 from vae.data.dataset import DataSet
 from vae.evaluation.encoding import encode
-from vae.evaluation.latents import Latent
+from vae.evaluation.scores import Latent
 from vae.networks.autoencoder import AutoEncoder
 
 __all__ = ["draw_latents", "latent_directions", "latent_labels"]
 
 _NUM_IMAGES = 4
 _NAMED_KL = 0.1
-"""Nats; a collapsed latent is not named after what little its means still tell."""
+"""Nats; collapsed latents are not named after the little information left in their means."""
 _WALK = WalkSettings(extent=2.5, num_steps=9, batch_size=64)
 
 
 def draw_latents(
     folder: Path, model: AutoEncoder, data: DataSet, latents: Sequence[Latent], *, seed: int, title: str
 ) -> list[Path]:
-    """Draw the walks of `latents` into the run folder; return the files, the page first. Nothing for no latent.
+    """Draw traversals of `latents` into the run folder; return the files, none if there are no latents.
 
     Raises:
         RunFolderError: a file cannot be written.
@@ -73,7 +73,7 @@ def draw_latents(
 
 
 def latent_directions(num_latents: int, latents: Sequence[Latent]) -> Directions:
-    """The latents as directions: direction i moves latent `latents[i].index` by 1."""
+    """Return the latents as directions: direction i moves latent `latents[i].index` by 1."""
     axes = torch.eye(num_latents)[[latent.index for latent in latents]]
     return Directions(
         vectors=axes,
@@ -91,7 +91,7 @@ def latent_directions(num_latents: int, latents: Sequence[Latent]) -> Directions
 
 
 def latent_labels(latents: Sequence[Latent]) -> list[DirectionLabel]:
-    """What is written beside each direction: the latent's number, its KL divergence, its factor."""
+    """Return the labels of the directions: each latent's index, KL divergence and factor."""
     labels = []
     for place, latent in enumerate(latents):
         scores = {"KL": latent.kl}

@@ -1,10 +1,10 @@
-"""`topdis-gan evaluate-vae RUN`: scores, pictures and a page into the folder of a trained run.
+"""Evaluate a trained run and write scores, pictures and a page into its folder.
 
     evaluation.json                   scores, latents, what was evaluated
     report.html                       the page of the run
     explorer.html, traversals/ ...    see vae.evaluation.pictures
 
-An evaluation that is there already, of the same step and with the same settings, is given back as it is.
+An existing evaluation of the same step with the same settings is returned as it is.
 """
 
 import contextlib
@@ -20,10 +20,11 @@ from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.metrics_log import read_metrics
 from ganspace_topdis.runs.progress import ProgressReporter
 from vae.data import open_data
-from vae.evaluation.network import EvaluationSettings, Measured, measure
+from vae.evaluation.measure import Measurement, measure
+from vae.evaluation.metrics import EvaluationSettings
 from vae.evaluation.page import write_run_page
 from vae.evaluation.pictures import draw_latents
-from vae.training.trained import Trained, load_trained
+from vae.training.run import TrainedModel, load_trained
 
 __all__ = ["EVALUATION", "evaluate", "read_evaluation"]
 
@@ -39,19 +40,19 @@ def evaluate(
     jobs: int | None = None,
     pictures: bool = True,
 ) -> dict[str, Any]:
-    """Evaluate the newest checkpoint of a run of `train-vae`; return what evaluation.json says.
+    """Evaluate the newest checkpoint of a run of `train-vae`; return the contents of evaluation.json.
 
     Args:
-        run_folder: the run, which may still be going on.
+        run_folder: the run, which may still be running.
         settings: what to measure.
-        device: where to encode and draw.
-        data_root: the data set's file or folder, for sets that are not drawn.
-        jobs: threads of the boosted trees; one a processor by default.
+        device: device for encoding and decoding.
+        data_root: file or folder of the data set, unless it is procedural.
+        jobs: threads of the boosted trees, by default one per processor.
         pictures: whether traversals and the page are drawn.
 
     Raises:
-        InvalidArgumentError: a metric needs factors that the data set does not have, or the codes are not finite.
-        RunFolderError: there is no run, it has no checkpoint yet, or nothing can be written there.
+        InvalidArgumentError: a metric needs factors that the data set lacks, or the codes are not finite.
+        RunFolderError: there is no run, it has no checkpoint yet, or the folder is not writable.
     """
     folder, settings = Path(run_folder), settings or EvaluationSettings()
     trained = load_trained(folder, choose_device(device))
@@ -85,7 +86,7 @@ def evaluate(
 
 
 def read_evaluation(run_folder: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """What evaluation.json says; None where there is none, or it is not one of ours."""
+    """Return the contents of evaluation.json; None if it is missing, damaged or of another program."""
     with contextlib.suppress(OSError, ValueError):
         found = json.loads((Path(run_folder) / EVALUATION).read_text(encoding="utf-8"))
         if isinstance(found, dict) and {"request", "scores", "files", "device"} <= found.keys():
@@ -93,7 +94,7 @@ def read_evaluation(run_folder: str | os.PathLike[str]) -> dict[str, Any] | None
     return None
 
 
-def _write_page(folder: Path, trained: Trained, measured: Measured, title: str, overview: Path | None) -> Path:
+def _write_page(folder: Path, trained: TrainedModel, measured: Measurement, title: str, overview: Path | None) -> Path:
     log: list[dict[str, Any]] = []
     with contextlib.suppress(OSError, ValueError):
         log = read_metrics(folder / "metrics.jsonl")
@@ -108,7 +109,7 @@ def _write_page(folder: Path, trained: Trained, measured: Measured, title: str, 
     )
 
 
-def _title(trained: Trained) -> str:
+def _title(trained: TrainedModel) -> str:
     settings = trained.settings
     topdis = "" if settings.topdis is None else f" with {settings.topdis.loss.upper()}"
     return f"{settings.method}{topdis} on {settings.data}, {trained.step} steps, seed {settings.seed}"

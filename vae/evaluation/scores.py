@@ -1,11 +1,13 @@
-"""All metrics of one network, by the sample sizes of the literature (Locatello et al. 2019).
+"""All metrics of one network, and a summary of each latent, computed from its codes.
 
-Factors are drawn uniformly and independently, with replacement: 10,000 points to learn from and 5,000 to score on.
-The metrics that draw batches of their own (FactorVAE, beta-VAE) look up the encoded grid.
+Sample sizes are those of the literature (Locatello et al. 2019): factors are drawn uniformly and independently, with
+replacement, 10,000 points to fit on and 5,000 to score on. Metrics that draw batches of their own (FactorVAE,
+beta-VAE) look up the encoded grid.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,22 +24,24 @@ from ganspace_topdis.metrics.modularity import modularity
 from ganspace_topdis.metrics.sap import sap
 from ganspace_topdis.metrics.unsupervised import unsupervised_scores
 from ganspace_topdis.runs.progress import Progress
-from vae.evaluation.encoding import Encoded
+from vae.evaluation.encoding import Encoded, kl_of_latents
 
-__all__ = ["NUM_TEST", "NUM_TRAIN", "Samples", "information_shares", "score_all"]
+__all__ = ["NUM_TEST", "NUM_TRAIN", "Latent", "Samples", "describe_latents", "information_shares", "score_all"]
 
 NUM_TRAIN, NUM_TEST = 10_000, 5_000
 _MAX_COMPONENTS = 20_000
+_LIVE_STD = 0.05
+"""Threshold on the mean codes at which Locatello et al. 2019 prune latents for the FactorVAE score."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """What the metrics see.
+    """The codes that the metrics are computed from.
 
     Attributes:
-        train: points to learn from.
+        train: points to fit on.
         test: points to score on.
-        grid: the grid of factor combinations; None where the factors are unknown.
+        grid: the grid of factor combinations; None if the factors are unknown.
     """
 
     train: Encoded
@@ -53,17 +57,17 @@ def score_all(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """The scores of the groups (see `vae.evaluation.metrics`) but "reconstruction", by metric.
+    """Compute the scores, by metric, of all groups (see `vae.evaluation.metrics`) except "reconstruction".
 
     Args:
         samples: the codes.
-        groups: which metrics.
-        seed: of the metrics' own draws.
+        groups: the metric groups.
+        seed: seed of the metrics' own draws.
         jobs: threads for DCI.
-        progress: called with the number of groups done and to do.
+        progress: called with the number of groups done and in total.
 
     Raises:
-        InvalidArgumentError: codes that are not finite, or too few factors vary.
+        InvalidArgumentError: codes are not finite, or too few factors vary.
     """
     chosen = {name: run for name, run in _GROUPS.items() if name in groups}
     scores: dict[str, float] = {}
@@ -75,7 +79,7 @@ def score_all(
 
 
 def information_shares(encoded: Encoded) -> NDArray[np.float64]:
-    """I(latent; factor) / H(factor) of histogrammed codes, (D, K); 0 for a factor that does not vary."""
+    """Return I(latent; factor) / H(factor) of discretized codes, (D, K); 0 for a factor that does not vary."""
     information = mutual_information_matrix(discretise(encoded.means), encoded.codes)
     entropies = np.array([entropy(column) for column in encoded.codes.T])
     return np.divide(information, entropies, out=np.zeros_like(information), where=entropies > 0)
@@ -110,7 +114,7 @@ def _unsupervised(samples: Samples, seed: int, jobs: int | None) -> dict[str, fl
 
 
 def _grid(samples: Samples) -> Encoded:
-    assert samples.grid is not None, "groups_for lets no supervised metric through without factors"
+    assert samples.grid is not None, "groups_for rejects supervised metrics without factors"
     return samples.grid
 
 
@@ -127,3 +131,56 @@ _GROUPS: dict[str, _Group] = {
     "mig-sampled": _mig_sampled,
     "unsupervised": _unsupervised,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latent:
+    """Summary of one latent.
+
+    Attributes:
+        index: its index.
+        std: standard deviation of its mean codes.
+        kl: mean KL divergence from the prior, nats.
+        live: whether `std` is at least 0.05.
+        shares: factor -> I(latent; factor) / H(factor), of the mean codes in 20 bins.
+    """
+
+    index: int
+    std: float
+    kl: float
+    live: bool
+    shares: dict[str, float]
+
+    @property
+    def factor(self) -> str | None:
+        """The factor it is most informative of; None if there is none."""
+        best = max(self.shares, key=self.shares.__getitem__, default=None)
+        return best if best is not None and self.shares[best] > 0 else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy, with the factor."""
+        return {**asdict(self), "factor": self.factor}
+
+
+def describe_latents(encoded: Encoded, factor_names: Sequence[str]) -> list[Latent]:
+    """Summarize every latent, in order of decreasing KL divergence.
+
+    Args:
+        encoded: a sample, uniform over the factors if they are known.
+        factor_names: names of the K factors; empty if unknown.
+    """
+    deviations, divergences = encoded.means.std(axis=0), kl_of_latents(encoded)
+    shares: NDArray[np.float64] = (
+        information_shares(encoded) if factor_names else np.zeros((len(deviations), 0), dtype=np.float64)
+    )
+    latents = [
+        Latent(
+            index=index,
+            std=float(deviations[index]),
+            kl=float(divergences[index]),
+            live=bool(deviations[index] >= _LIVE_STD),
+            shares={name: float(share) for name, share in zip(factor_names, shares[index], strict=True)},
+        )
+        for index in range(len(deviations))
+    ]
+    return sorted(latents, key=lambda latent: -latent.kl)

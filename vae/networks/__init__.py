@@ -1,6 +1,6 @@
-"""Autoencoders of the literature, and the discriminators of FactorVAE and DAVA."""
+"""Autoencoders of the literature, their initial weights, precision and compilation."""
 
+from vae.networks.architectures import NETWORKS, build_networks
 from vae.networks.autoencoder import AutoEncoder, Posterior
-from vae.networks.build import NETWORKS, build_networks
 
 __all__ = ["NETWORKS", "AutoEncoder", "Posterior", "build_networks"]

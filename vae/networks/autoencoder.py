@@ -1,42 +1,49 @@
-"""An autoencoder with a diagonal Gaussian code: what every method trains, and what a trained run gives back.
+"""An autoencoder with a diagonal Gaussian posterior: what every method trains, and what a trained run loads.
 
     mean, logvar = model.encode(images)          images (B, C, H, W) in [0, 1]
-    logits = model.decode(code)                  sigmoid(logits) are the images' Bernoulli means
+    logits = model.decode(codes)                 sigmoid(logits) are the Bernoulli means of the images
 
-Higgins et al. 2017; the architectures are in `vae.networks.convolutional` and `vae.networks.fully_connected`.
+Kingma and Welling 2014. The architectures are in `vae.networks.architectures`. `compile_model` sets the precision and
+compiles both functions; the result depends on neither beyond rounding.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any, get_args
 
 import torch
+import torch._functorch.config
 from torch import Tensor, nn
 
+from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.distributed import by_rows
+from vae.settings import Compiled, Precision
 
-__all__ = ["AutoEncoder", "Posterior"]
+__all__ = ["AutoEncoder", "Posterior", "compile_model"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Posterior:
-    """q(z | x) of a batch and one draw from it: three tensors (B, D)."""
+    """q(z | x) of a batch and one sample of it: three tensors (B, D)."""
 
     mean: Tensor
     logvar: Tensor
     sample: Tensor
 
     def detach(self) -> "Posterior":
-        """The same values without their graph."""
+        """Return the same values, detached from the graph."""
         return Posterior(mean=self.mean.detach(), logvar=self.logvar.detach(), sample=self.sample.detach())
 
 
 class AutoEncoder(nn.Module):
-    """Encoder and decoder; in a run of several processes each computes its rows of a batch.
+    """An encoder and a decoder. In a distributed run each process computes its rows of a batch.
 
     Args:
-        encoder: images (B, C, H, W) -> (B, 2 D), means and then logarithms of variances.
+        encoder: images (B, C, H, W) -> (B, 2 D), means followed by log-variances.
         decoder: codes (B, D) -> logits (B, C, H, W).
         num_latents: D.
-        image_shape: (H, W, C), as a `DataSet` says it.
+        image_shape: (H, W, C), as in `DataSet.image_shape`.
     """
 
     def __init__(
@@ -47,25 +54,62 @@ class AutoEncoder(nn.Module):
         self.num_latents, self.image_shape = num_latents, image_shape
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the variance of q(z | x), (B, D) each, of images (B, C, H, W) in [0, 1]."""
+        """Return mean and log-variance of q(z | x), (B, D) each, of images (B, C, H, W) in [0, 1]."""
         mean, logvar = by_rows(self.encoder, images).chunk(2, dim=1)
         return mean, logvar
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Logits (B, C, H, W) of codes (B, D)."""
+        """Return logits (B, C, H, W) of codes (B, D)."""
         return by_rows(self.decoder, codes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The images' reconstructions from the posterior means, in [0, 1]."""
+        """Return the reconstructions of images from the posterior means, in [0, 1]."""
         return self.decode(self.encode(images)[0]).sigmoid()
 
     def posterior(self, images: Tensor, generator: torch.Generator) -> Posterior:
-        """q(z | x) in float32 and a draw from it, sample = mean + exp(logvar / 2) * noise."""
+        """Return q(z | x) in float32 with a sample, mean + exp(logvar / 2) * noise."""
         mean, logvar = (part.float() for part in self.encode(images))
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         return Posterior(mean=mean, logvar=logvar, sample=mean + (0.5 * logvar).exp() * noise)
 
     def latent_weights(self) -> Tensor:
-        """How strongly the decoder reads each latent: the norm of its column in the decoder's first layer, (D,)."""
+        """Return how strongly the decoder uses each latent: the norm of its column in the first layer, (D,)."""
         first = next(module for module in self.decoder.modules() if isinstance(module, nn.Linear | nn.Conv2d))
         return first.weight.detach().flatten(2 if first.weight.ndim > 2 else 1).transpose(0, 1).flatten(1).norm(dim=1)
+
+
+def compile_model(
+    model: AutoEncoder, *, device: torch.device, precision: Precision, compiled: Compiled = "none"
+) -> None:
+    """Move `model` to `device`, channels last, and wrap its `encode` and `decode`; parameters stay as they are.
+
+    Args:
+        model: the autoencoder.
+        device: where it is moved.
+        precision: "bf16" runs both functions under autocast.
+        compiled: mode of `torch.compile`; "cuda-graphs" asks it for CUDA graphs.
+
+    Raises:
+        InvalidArgumentError: `compiled` is unknown, or CUDA graphs are requested without a CUDA device.
+    """
+    if compiled not in get_args(Compiled):
+        raise InvalidArgumentError(f"compile is {compiled!r}, but must be one of {', '.join(get_args(Compiled))}")
+    if compiled == "cuda-graphs" and device.type != "cuda":
+        raise InvalidArgumentError("compile is 'cuda-graphs', which needs a CUDA device; choose default or none")
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compiled != "none":
+        torch._functorch.config.donated_buffer = False  # a step differentiates some of its terms separately
+    for name in ("encode", "decode"):
+        function = getattr(model, name)
+        if compiled != "none":
+            function = torch.compile(function, mode="reduce-overhead" if compiled == "cuda-graphs" else None)
+        setattr(model, name, _autocast(function, device) if precision == "bf16" else function)
+
+
+def _autocast(function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+    @wraps(function)
+    def run(*arguments: Any) -> Any:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            return function(*arguments)
+
+    return run

@@ -1,1 +1,1 @@
-"""The benchmark suite: a grid of trainings, run anywhere, with its statistics and report."""
+"""Suites: a grid of trainings and evaluations, run anywhere, with its statistics and report."""

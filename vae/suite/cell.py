@@ -1,45 +1,62 @@
-"""One cell, in a process of its own: `python -m vae.suite.cell`, told what to do by a line of JSON on stdin.
+"""One cell: the worker that starts its process, and the process, `python -m vae.suite.cell`.
 
-    train-vae -> evaluate-vae, in the cell's run folder
+    worker   start the process -> wait -> write the cell's status
+    process  read a `CellTask` as a line of JSON from stdin -> train-vae -> evaluate-vae, in the cell's run folder
 
-A process of its own means that whatever happens to it, a crash, a kill, no memory, happens to it alone, and that its
-thread count is set before torch is imported. The rest of stdin stays open as long as the parent lives: when it ends,
-the cell stops as if by SIGTERM, with its work saved.
+A process of its own isolates the cell: a crash, a kill or a lack of memory affects it alone, and its thread count is
+set before torch is imported. Its stdin stays open as long as the worker lives; when it closes, the cell stops as if by
+SIGTERM, with its work saved.
+
+The worker writes the status itself, into the shared results folder, so that nothing is lost with the connection to the
+process that started the suite. It imports neither torch nor the engine.
 """
 
+import contextlib
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.runs.lock import lock_holder
+from vae.suite.results import CellState, CellStatus, write_status
 
-__all__ = ["CellTask", "run_cell"]
+__all__ = ["STOP", "CellTask", "Job", "run_cell", "work"]
 
-_GRACE_S = 60.0
-_POLL_S = 0.5
+STOP = threading.Event()
+"""Set in this process when the suite is asked to stop: running cells save their work, others do not start."""
+
+_COMMAND = [sys.executable, "-m", "vae.suite.cell"]
+_POLL_S = 0.2
+_STOP_GRACE_S = 120.0
+_EXIT_GRACE_S = 60.0
+_STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellTask:
-    """What a cell's process is told; JSON-able.
+    """What the process of a cell does; JSON-able.
 
     Attributes:
         folder: the run folder.
-        settings: of train-vae.
-        seed: of the training.
-        metrics: groups of evaluate-vae; None for all.
+        settings: settings of train-vae without the seed.
+        seed: seed of the training.
+        metrics: metric groups of evaluate-vae; None for all.
         max_images: limit of the encoded grid.
-        device: as train-vae takes it.
-        data_root: the data set's file or folder.
-        resident: whether the data set is put on the device.
-        compiled: as train-vae's --compile.
+        device: as in train-vae.
+        data_root: file or folder of the data set.
+        resident: whether the data set is copied to the device.
+        compiled: as in train-vae.
         pictures: whether traversals and the page are drawn.
     """
 
@@ -55,44 +72,144 @@ class CellTask:
     pictures: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A cell and how a worker runs it; pickled to workers.
+
+    Attributes:
+        name: name of the cell.
+        task: what its process does.
+        status_file: file of its status.
+        log: file of its output.
+        before: its previous status.
+        threads: number of threads it may use.
+        gpus: CUDA_VISIBLE_DEVICES of the process; None inherits the worker's.
+    """
+
+    name: str
+    task: CellTask
+    status_file: str
+    log: str
+    before: CellStatus
+    threads: int = 1
+    gpus: str | None = None
+
+
+def work(job: Job) -> tuple[str, CellStatus]:
+    """Run a cell to its end; return its name and status. A failing cell does not raise."""
+    if STOP.is_set():
+        return job.name, job.before
+    start_s = time.monotonic()
+    device = f"{job.task.device}, {socket.gethostname()}"
+    begun = replace(job.before, state="running", reason="", attempts=job.before.attempts + 1, device=device)
+    write_status(job.status_file, begun)
+    code = _run_process(job)
+    duration_s = round(job.before.duration_s + time.monotonic() - start_s, 1)
+    reason = "" if code == 0 else _failure_reason(code, Path(job.log))
+    status = replace(begun, state=_state(code), reason=reason, duration_s=duration_s)
+    return job.name, write_status(job.status_file, status)
+
+
+def _run_process(job: Job) -> int:
+    """Start the process of a cell and wait for it; return its exit code."""
+    with Path(job.log).open("ab") as log:
+        process = subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(job, os.environ),
+        )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(asdict(job.task)).encode() + b"\n")
+            process.stdin.flush()
+        while process.poll() is None and not STOP.is_set():
+            time.sleep(_POLL_S)
+        return _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> int:
+    """Terminate a process that still runs, giving it time to save; return its exit code."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_STOP_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    code = process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    return code
+
+
+def _environment(job: Job, inherited: Mapping[str, str]) -> dict[str, str]:
+    package = str(Path(__file__).parents[2])
+    environment: dict[str, Any] = dict(inherited)
+    environment |= {name: str(job.threads) for name in _THREAD_VARIABLES}
+    paths = [package, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    if job.gpus is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = job.gpus
+    return environment
+
+
+def _state(code: int) -> CellState:
+    return "finished" if code == 0 else "stopped" if code in _STOPPED else "failed"
+
+
+def _failure_reason(code: int, log: Path) -> str:
+    """Return why a process ended: the signal that killed it, or the last line of its output."""
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+        return f"killed by signal {-code}"
+    last = ""
+    with contextlib.suppress(OSError):
+        lines = deque(log.read_text(encoding="utf-8", errors="replace").splitlines(), maxlen=1)
+        last = lines[0].strip().removeprefix("error: ") if lines else ""
+    return last or f"exit code {code}"
+
+
 def run_cell(task: CellTask) -> None:
-    """Train, or go on, and evaluate.
+    """Train or resume, then evaluate, in this process.
 
     Raises:
-        TopdisError: whatever train-vae or evaluate-vae raise.
+        TopdisError: see `vae.training.run.train` and `vae.evaluation.run.evaluate`.
     """
-    from vae.evaluation.network import EvaluationSettings
+    from vae.evaluation.metrics import EvaluationSettings
     from vae.evaluation.run import evaluate
-    from vae.suite.checks import train_settings
-    from vae.training.runner import TrainOptions, train
+    from vae.settings import ExecutionOptions, TrainSettings
+    from vae.training.run import train
 
-    _wait_for(Path(task.folder))
+    _wait_for_lock(Path(task.folder))
     root = None if task.data_root is None else Path(task.data_root)
-    options = TrainOptions(
+    options = ExecutionOptions(
         device=task.device,
         data_root=root,
         resident=task.resident,
         compiled=task.compiled,  # type: ignore[arg-type]
     )
-    train(train_settings(task.settings, seed=task.seed), task.folder, options=options)
+    train(TrainSettings.from_tables(task.settings, seed=task.seed), task.folder, options=options)
     metrics = None if task.metrics is None else tuple(task.metrics)
-    wanted = EvaluationSettings(metrics=metrics, max_images=task.max_images)
+    settings = EvaluationSettings(metrics=metrics, max_images=task.max_images)
     jobs = int(os.environ.get("OMP_NUM_THREADS", "1"))
-    evaluate(task.folder, wanted, device=task.device, data_root=root, jobs=jobs, pictures=task.pictures)
+    evaluate(task.folder, settings, device=task.device, data_root=root, jobs=jobs, pictures=task.pictures)
 
 
-def _wait_for(folder: Path) -> None:
-    """Wait until a former process of this cell, whose worker was lost, has saved its work and let go."""
-    deadline_s = time.monotonic() + _GRACE_S
+def _wait_for_lock(folder: Path) -> None:
+    """Wait until an earlier process of this cell, whose worker was lost, has saved its work and exited."""
+    deadline_s = time.monotonic() + _EXIT_GRACE_S
     while lock_holder(folder) is not None and time.monotonic() < deadline_s:
         time.sleep(_POLL_S)
 
 
 def _stop_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1):  # not sys.stdin.read: a thread that waits in it aborts the interpreter's end
+    while os.read(sys.stdin.fileno(), 1):  # not sys.stdin.read: a thread blocked in it aborts the interpreter's exit
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_GRACE_S)
+    time.sleep(_EXIT_GRACE_S)
     os._exit(143)
 
 

@@ -1,11 +1,11 @@
-"""Where the cells run: processes here, a Ray cluster, or a Dask cluster, all through joblib's backends.
+"""Where cells run: processes on this machine, a Ray cluster, or a Dask cluster, all through joblib's backends.
 
-    local   joblib's threads, each waiting for one cell's process; a slot may own a share of a GPU
-    ray     ray.util.joblib (extra: ray); an actor of `threads` CPUs, and a share of a GPU, a cell
+    local   joblib's threads, each waiting for the process of one cell; a slot may own a share of a GPU
+    ray     ray.util.joblib (extra: ray); one actor of `threads` CPUs, and a share of a GPU, per cell
     dask    joblib's own dask backend (extra: dask)
 
-The same `work` function runs in all of them. Nodes of a cluster share the results folder, and have this package
-installed. A worker that is lost with its node takes its cell along, and the cell is handed out again.
+All of them call the same `work` function. The nodes of a cluster share the results folder and have this package
+installed. A worker that is lost with its node takes its cell along, and the cell is retried.
 """
 
 import importlib.util
@@ -16,32 +16,32 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
-from vae.suite.marks import Mark
-from vae.suite.worker import WorkOrder, work
+from vae.suite.cell import Job, work
+from vae.suite.results import CellStatus
 
-__all__ = ["Engine", "EngineName", "EngineSettings", "open_engine", "plan_here", "plan_local"]
+__all__ = ["CellOptions", "Engine", "EngineName", "EngineSettings", "open_engine", "plan_here", "plan_local"]
 
 EngineName = Literal["local", "ray", "dask"]
-
 _RAY_START, _DASK_START = "ray start --head --port=6379", "dask scheduler"
 _CONNECT_S = 3.0
 _ANSWER_S = 8.0
-_Done = Iterator[tuple[str, Mark]]
+_Statuses = Iterator[tuple[str, CellStatus]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """How many cells run at once, where, and with what.
+    """Where cells run, how many at once, and with which resources.
 
     Attributes:
         engine: "local", "ray" or "dask".
-        address: of the cluster; for ray also "auto".
-        jobs: cells at once; None takes as many as fit.
-        threads: of a cell; None takes what leaves no core to two cells.
-        gpus_per_cell: share of a GPU that a cell gets, 0.25 for four cells a GPU; 0 for none.
+        address: address of the cluster; for ray also "auto".
+        jobs: cells at once; None uses as many as fit.
+        threads: threads per cell; None uses as many as keep any core from running two cells.
+        gpus_per_cell: share of a GPU per cell, 0.25 for four cells per GPU; 0 for none.
 
     Raises:
         InvalidArgumentError: a value is not allowed, or an engine lacks its address.
@@ -55,7 +55,9 @@ class EngineSettings:
 
     def __post_init__(self) -> None:
         if self.engine not in get_args(EngineName):
-            raise InvalidArgumentError(f"--engine is {self.engine!r}, allowed are {', '.join(get_args(EngineName))}")
+            raise InvalidArgumentError(
+                f"--engine is {self.engine!r}, but must be one of {', '.join(get_args(EngineName))}"
+            )
         if (self.engine == "local") != (self.address is None):
             what = "takes no --address" if self.engine == "local" else "needs --address, such as 10.0.0.1:6379"
             raise InvalidArgumentError(f"--engine {self.engine} {what}")
@@ -69,21 +71,40 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CellOptions:
+    """How each cell is executed; results depend on it only up to rounding.
+
+    Attributes:
+        device: as in train-vae.
+        data_root: file or folder of the data set.
+        resident: whether the data set is copied to the device.
+        compiled: as in train-vae.
+        pictures: whether traversals and a page are drawn for each cell.
+    """
+
+    device: str = "auto"
+    data_root: Path | None = None
+    resident: bool = False
+    compiled: str = "none"
+    pictures: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Cells at once, threads of each, and the function that runs orders and gives back marks as they come."""
+    """Cells at once, threads per cell, and the function that runs jobs and yields statuses as they end."""
 
     jobs: int
     threads: int
-    run: Callable[[Sequence[WorkOrder]], _Done]
+    run: Callable[[Sequence[Job]], _Statuses]
 
 
 def open_engine(settings: EngineSettings, *, num_cells: int) -> Engine:
-    """Connect, and find how many cells run at once.
+    """Connect to an engine, and determine how many cells run at once.
 
     Raises:
-        InvalidArgumentError: there is no GPU to share.
+        InvalidArgumentError: there are too few GPUs.
         MissingDependencyError: ray or dask is not installed.
-        TopdisError: nothing answers at the address within ten seconds.
+        TopdisError: the address does not answer within ten seconds.
     """
     opener = {"local": _open_local, "ray": _open_ray, "dask": _open_dask}[settings.engine]
     return opener(settings, num_cells)
@@ -92,16 +113,16 @@ def open_engine(settings: EngineSettings, *, num_cells: int) -> Engine:
 def plan_local(
     num_cells: int, *, num_cores: int, num_slots: int | None, jobs: int | None, threads: int | None
 ) -> tuple[int, int]:
-    """Cells at once and threads of each, so that no core has two threads unless both were asked for.
+    """Return cells at once and threads per cell, so that no core runs two threads unless both were requested.
 
-    Two processes of two threads each on two cores were measured to be 20 times slower than of one each.
+    Two processes of two threads each on two cores were measured to be 20 times slower than of one thread each.
 
     Args:
-        num_cells: to run.
-        num_cores: of this machine.
-        num_slots: shares of GPUs; None without GPUs.
-        jobs: cells at once, where asked for.
-        threads: of a cell, where asked for.
+        num_cells: number of cells to run.
+        num_cores: number of cores of this machine.
+        num_slots: number of GPU shares; None without GPUs.
+        jobs: requested cells at once.
+        threads: requested threads per cell.
 
     >>> plan_local(12, num_cores=8, num_slots=None, jobs=None, threads=None)
     (8, 1)
@@ -117,7 +138,7 @@ def plan_local(
 
 
 def plan_here(num_cells: int, *, jobs: int | None, threads: int | None) -> tuple[int, int]:
-    """`plan_local` for the cores that this process may use, without GPUs."""
+    """Call `plan_local` for the cores that this process may use, without GPUs."""
     return plan_local(num_cells, num_cores=_num_cores(), num_slots=None, jobs=jobs, threads=threads)
 
 
@@ -134,14 +155,14 @@ def _open_local(settings: EngineSettings, num_cells: int) -> Engine:
     for slot in range(jobs):
         free.put(None if slots is None else slots[slot % len(slots)])
 
-    def run_in_slot(order: WorkOrder) -> tuple[str, Mark]:
+    def run_in_slot(job: Job) -> tuple[str, CellStatus]:
         gpus = free.get()
         try:
-            return work(replace(order, gpus=gpus))
+            return work(replace(job, gpus=gpus))
         finally:
             free.put(gpus)
 
-    return Engine(jobs=jobs, threads=threads, run=lambda orders: _parallel(orders, jobs, run_in_slot, "threading"))
+    return Engine(jobs=jobs, threads=threads, run=lambda cells: _parallel(cells, jobs, run_in_slot, "threading"))
 
 
 def _open_ray(settings: EngineSettings, num_cells: int) -> Engine:
@@ -154,7 +175,7 @@ def _open_ray(settings: EngineSettings, num_cells: int) -> Engine:
 
     register_ray()
     options: dict[str, Any] = {"ignore_reinit_error": True, "log_to_driver": False, "logging_level": "ERROR"}
-    _within(lambda: ray.init(address=settings.address, **options), settings.address, _RAY_START)
+    _connect(lambda: ray.init(address=settings.address, **options), settings.address, _RAY_START)
     threads = settings.threads or 1
     resources = ray.cluster_resources()
     fitting = int(resources.get("CPU", 1) // threads)
@@ -165,7 +186,7 @@ def _open_ray(settings: EngineSettings, num_cells: int) -> Engine:
     jobs = settings.jobs or max(1, min(fitting, num_cells))
     remote = {"num_cpus": threads, "num_gpus": settings.gpus_per_cell}
     return Engine(
-        jobs=jobs, threads=threads, run=lambda orders: _parallel(orders, jobs, work, "ray", ray_remote_args=remote)
+        jobs=jobs, threads=threads, run=lambda cells: _parallel(cells, jobs, work, "ray", ray_remote_args=remote)
     )
 
 
@@ -176,23 +197,23 @@ def _open_dask(settings: EngineSettings, num_cells: int) -> Engine:
     _require_listener(address.rpartition("//")[2], _DASK_START)
     import distributed
 
-    client = _within(lambda: distributed.Client(address, timeout=_ANSWER_S), address, _DASK_START)
+    client = _connect(lambda: distributed.Client(address, timeout=_ANSWER_S), address, _DASK_START)
     fitting = sum(client.nthreads().values()) // (settings.threads or 1)
     jobs = settings.jobs or max(1, min(fitting, num_cells))
     resources = {"resources": {"GPU": settings.gpus_per_cell}} if settings.gpus_per_cell else {}
     return Engine(
         jobs=jobs,
         threads=settings.threads or 1,
-        run=lambda orders: _parallel(orders, jobs, work, "dask", client=client, **resources),
+        run=lambda cells: _parallel(cells, jobs, work, "dask", client=client, **resources),
     )
 
 
 def _parallel(
-    orders: Sequence[WorkOrder], jobs: int, run: Callable[[WorkOrder], tuple[str, Mark]], backend: str, **options: Any
-) -> _Done:
+    cells: Sequence[Job], jobs: int, run: Callable[[Job], tuple[str, CellStatus]], backend: str, **options: Any
+) -> _Statuses:
     from joblib import Parallel, delayed, parallel_config
 
-    streams = backend == "threading"  # not every backend can give results back one by one
+    streams = backend == "threading"  # not every backend can return results one by one
     context: AbstractContextManager[Any] = parallel_config(backend=backend, n_jobs=jobs, **options)
     with context:
         pool = Parallel(
@@ -201,11 +222,11 @@ def _parallel(
             pre_dispatch="all" if backend == "dask" else jobs,
             return_as="generator_unordered" if streams else "list",
         )
-        yield from pool(delayed(run)(order) for order in orders)
+        yield from pool(delayed(run)(job) for job in cells)
 
 
 def _gpu_slots(share: float) -> list[str] | None:
-    """CUDA_VISIBLE_DEVICES of every cell that fits on the GPUs of this machine; None without GPUs."""
+    """Return CUDA_VISIBLE_DEVICES of every cell that fits on the GPUs of this machine; None without GPUs."""
     if not share:
         return None
     import torch
@@ -231,7 +252,7 @@ def _require_installed(name: str, *, extra: str) -> None:
 
 
 def _require_listener(address: str, start: str) -> None:
-    """Refuse an address where nothing listens, in seconds; the clusters' own clients wait for a minute."""
+    """Raise within seconds if nothing listens at an address; the clusters' own clients wait for a minute."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout=_CONNECT_S).close()
@@ -240,8 +261,8 @@ def _require_listener(address: str, start: str) -> None:
         raise TopdisError(f"no cluster answers at {address} ({reason}); start one there with `{start}`") from error
 
 
-def _within(connect: Callable[[], Any], address: str, start: str) -> Any:
-    """What `connect` returns, within `_ANSWER_S` seconds."""
+def _connect(connect: Callable[[], Any], address: str, start: str) -> Any:
+    """Return what `connect` returns; raises after `_ANSWER_S` seconds."""
     outcome: list[Any] = []
 
     def run() -> None:

@@ -1,14 +1,15 @@
-"""The folder of a suite's results.
+"""The results folder of a suite, and how far its cells are.
 
-    suite.json        what the suite is: its cells, their settings, the version that made them
-    cells/NAME/       the run folder of a cell: train-vae's files and evaluate-vae's
-    marks/NAME.json   how the cell stands: finished, failed and why, running; its time, device and attempts
-    logs/NAME.log     what the cell's process printed
+    suite.json        the cells of the suite, their settings, the version that made them
+    cells/NAME/       run folder of a cell: the files of train-vae and evaluate-vae
+    marks/NAME.json   status of a cell: its state, reason, duration, device and attempts
+    logs/NAME.log     output of the cell's process
 
-Cells may be added later (more seeds, more labels): the folder keeps what it has. Results of another version are
-left alone, and so is a cell of the same name with other settings.
+Cells can be added later (more seeds, more labels); existing ones are kept. Results of another version are never
+modified, and neither is a cell of the same name with other settings.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,18 +21,19 @@ from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import make_folder, write_json
 from ganspace_topdis.runs.lock import lock_holder
 from vae.evaluation.run import read_evaluation
+from vae.settings import TrainSettings
 from vae.suite.grid import Cell, Grid
-from vae.suite.marks import Mark, read_mark
-from vae.suite.records import Record, Results
+from vae.suite.results import CellResult, CellStatus, SuiteResults, read_status
+from vae.suite.tables import setting_name
 
-__all__ = ["SuiteFolder"]
+__all__ = ["CellProgress", "SuiteFolder", "progress_of", "progress_table"]
 
 _FILE = "suite.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteFolder:
-    """A folder that holds the results of `grid`; use `make` or `load`."""
+    """The results of `grid` in a folder; use `make` or `load`."""
 
     path: Path
     grid: Grid
@@ -39,18 +41,18 @@ class SuiteFolder:
 
     @classmethod
     def make(cls, path: Path, grid: Grid) -> "SuiteFolder":
-        """Make the folder, or add the cells of `grid` to the suite of the same name that is there.
+        """Create the folder, or add the cells of `grid` to the suite of the same name in it.
 
         Raises:
             RunFolderError: the folder holds another suite, results of another version, cells of the same name with
-                other settings, or something else; or it cannot be written. Nothing there was changed.
+                other settings, or something else; or it is not writable. Nothing in it was changed.
         """
         if (path / _FILE).is_file():
             before = cls.load(path)
             _require_same_version(before, grid)
-            grid = _joined(before, grid)
+            grid = _join(before, grid)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunFolderError(f"{path} is no results folder of a suite, and not empty; choose another --out")
+            raise RunFolderError(f"{path} is not a results folder of a suite and not empty; choose another --out")
         for name in ("cells", "marks", "logs"):
             make_folder(path / name)
         write_json(path / _FILE, {"version": __version__, "grid": _to_json(grid)})
@@ -58,7 +60,7 @@ class SuiteFolder:
 
     @classmethod
     def load(cls, path: Path) -> "SuiteFolder":
-        """The suite whose results are in `path`; changes nothing.
+        """Load the suite whose results are in `path`; changes nothing.
 
         Raises:
             RunFolderError: there are none, or suite.json is damaged.
@@ -72,26 +74,26 @@ class SuiteFolder:
             raise RunFolderError(f"{path / _FILE} cannot be read ({error}); choose another folder") from error
 
     def cell_folder(self, cell: Cell) -> Path:
-        """The run folder of a cell."""
+        """Return the run folder of a cell."""
         return self.path / "cells" / cell.name
 
     def log(self, cell: Cell) -> Path:
-        """Where the cell's process writes what it prints."""
+        """Return the file of the output of a cell's process."""
         return self.path / "logs" / f"{cell.name}.log"
 
-    def mark_path(self, cell: Cell) -> Path:
-        """The file of the cell's mark."""
+    def status_file(self, cell: Cell) -> Path:
+        """Return the file of a cell's status."""
         return self.path / "marks" / f"{cell.name}.json"
 
-    def mark(self, cell: Cell) -> Mark:
-        """How the cell stands. A mark "running" that nobody works on any more reads as failed."""
-        mark = read_mark(self.mark_path(cell))
-        if mark.state == "running" and lock_holder(self.path) is None and lock_holder(self.cell_folder(cell)) is None:
-            return replace(mark, state="failed", reason="ended without a mark: killed, or the machine stopped")
-        return mark
+    def status(self, cell: Cell) -> CellStatus:
+        """Return the status of a cell; "running" without a live process is returned as failed."""
+        status = read_status(self.status_file(cell))
+        if status.state == "running" and lock_holder(self.path) is None and lock_holder(self.cell_folder(cell)) is None:
+            return replace(status, state="failed", reason="ended without a status: killed, or the machine stopped")
+        return status
 
     def evaluation(self, cell: Cell) -> dict[str, Any] | None:
-        """The cell's evaluation, where it is the one that the suite asks for."""
+        """Return the evaluation of a cell; None unless it is the one that the suite requests."""
         found = read_evaluation(self.cell_folder(cell))
         metrics = None if self.grid.metrics is None else list(self.grid.metrics)
         if found is None or found["request"].get("metrics") != metrics:
@@ -99,16 +101,16 @@ class SuiteFolder:
         return found if found["request"].get("max_images") == self.grid.max_images else None
 
     def pending(self) -> list[Cell]:
-        """The cells without a finished training and the evaluation that is asked for.
+        """Return the cells that lack a finished training or the requested evaluation.
 
-        Seed by seed, so that what is there at any time can be compared.
+        Ordered by seed, so that partial results can be compared.
         """
-        left = [c for c in self.grid.cells if self.mark(c).state != "finished" or self.evaluation(c) is None]
+        left = [c for c in self.grid.cells if self.status(c).state != "finished" or self.evaluation(c) is None]
         return sorted(left, key=lambda cell: cell.seed)
 
-    def results(self) -> Results:
-        """All cells as the report takes them."""
-        return Results(
+    def results(self) -> SuiteResults:
+        """Return the results of all cells for the report."""
+        return SuiteResults(
             name=self.grid.name,
             description=self.grid.description,
             notes=self.grid.notes,
@@ -118,20 +120,20 @@ class SuiteFolder:
             version=self.version,
         )
 
-    def _record(self, cell: Cell) -> Record:
-        mark, evaluation = self.mark(cell), self.evaluation(cell)
-        state = mark.state
+    def _record(self, cell: Cell) -> CellResult:
+        status, evaluation = self.status(cell), self.evaluation(cell)
+        state = status.state
         if state == "finished" and evaluation is None:
             state = "missing"
-        return Record(
+        return CellResult(
             labels=cell.labels,
             seed=cell.seed,
             state=state,
-            reason=mark.reason,
+            reason=status.reason,
             scores=evaluation["scores"] if state == "finished" and evaluation is not None else {},
             settings=cell.settings,
-            duration_s=mark.duration_s or None,
-            device=mark.device if evaluation is None else evaluation["device"],
+            duration_s=status.duration_s or None,
+            device=status.device if evaluation is None else evaluation["device"],
         )
 
 
@@ -143,13 +145,13 @@ def _require_same_version(before: SuiteFolder, grid: Grid) -> None:
     same = sum(dict(cell.settings) == dict(old[cell.name].settings) for cell in both)
     raise RunFolderError(
         f"{before.path} holds results of topdis-gan {before.version}, this is {__version__}: {len(both)} of its "
-        f"{len(old)} cells are in this suite too, {same} with the same settings. Nothing there was changed; "
-        f"choose another --out, and compare with `topdis-gan report NEW --against {before.path}`"
+        f"{len(old)} cells are also in this suite, {same} with the same settings. Nothing was changed; "
+        f"choose another --out, and compare both with `topdis-gan report NEW --against {before.path}`"
     )
 
 
-def _joined(before: SuiteFolder, grid: Grid) -> Grid:
-    """`grid` with the cells that only the folder has."""
+def _join(before: SuiteFolder, grid: Grid) -> Grid:
+    """Return `grid` with the cells that only the folder has."""
     if before.grid.name != grid.name:
         raise RunFolderError(f"{before.path} holds suite {before.grid.name!r}, not {grid.name!r}; choose another --out")
     old = {cell.name: cell for cell in before.grid.cells}
@@ -177,7 +179,7 @@ def _change(old: Cell, new: Cell) -> str:
 
 
 def _in_order(cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    """The cells of one setting together, in the order of the settings' first cells."""
+    """Sort the cells by setting, in the order of each setting's first cell, then by seed."""
     settings = list(dict.fromkeys(tuple(cell.labels.items()) for cell in cells))
     return tuple(sorted(cells, key=lambda cell: (settings.index(tuple(cell.labels.items())), cell.seed)))
 
@@ -197,3 +199,81 @@ def _from_json(stored: Mapping[str, Any]) -> Grid:
     values["cells"] = tuple(Cell(**cell) for cell in values["cells"])
     values["notes"], values["metrics"] = tuple(values["notes"]), None if metrics is None else tuple(metrics)
     return Grid(**values)
+
+
+_TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellProgress:
+    """Progress of a cell.
+
+    Attributes:
+        name: name of the cell.
+        labels: axis -> label.
+        seed: seed of the training.
+        state: state in its status.
+        step: last step in its log.
+        num_steps: total number of steps.
+        reason: why it failed.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    seed: int
+    state: str
+    step: int
+    num_steps: int
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        """Short description.
+
+        >>> CellProgress(name="a", labels={}, seed=3, state="running", step=50, num_steps=200).text
+        '3: 25 %'
+        """
+        if self.state == "running":
+            share = "scoring" if self.step >= self.num_steps else f"{100 * self.step // max(self.num_steps, 1)} %"
+            return f"{self.seed}: {share}"
+        return f"{self.seed}: {'waiting' if self.state == 'missing' else self.state}"
+
+
+def progress_of(folder: SuiteFolder) -> list[CellProgress]:
+    """Return the progress of every cell."""
+    return [_progress(folder, cell) for cell in folder.grid.cells]
+
+
+def progress_table(statuses: list[CellProgress]) -> str:
+    """Format the progress as a table: counts, then one row per setting."""
+    states = [status.state for status in statuses]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
+    rows: dict[str, list[str]] = {}
+    for status in statuses:
+        rows.setdefault(setting_name(tuple(status.labels.items())), []).append(status.text)
+    width = max(map(len, rows), default=0)
+    lines = [f"{name:{width}}  {'   '.join(texts)}" for name, texts in rows.items()]
+    reasons = [f"{status.name}: {status.reason}" for status in statuses if status.state == "failed"]
+    return "\n".join([f"{len(statuses)} cells: {counts}", "", *lines, *([""] if reasons else []), *reasons])
+
+
+def _progress(folder: SuiteFolder, cell: Cell) -> CellProgress:
+    status = folder.status(cell)
+    return CellProgress(
+        name=cell.name,
+        labels=cell.labels,
+        seed=cell.seed,
+        state=status.state,
+        step=_last_step(folder.cell_folder(cell) / "metrics.jsonl"),
+        num_steps=int(cell.settings.get("steps", TrainSettings.steps)),
+        reason=status.reason,
+    )
+
+
+def _last_step(path: Path) -> int:
+    """Return the step of the last complete line of a log; 0 if there is none."""
+    with contextlib.suppress(OSError, ValueError, KeyError, IndexError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        row: dict[str, Any] = json.loads(file.read().rsplit(b"\n", 2)[-2])
+        return int(row["step"])
+    return 0

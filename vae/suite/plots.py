@@ -1,4 +1,4 @@
-"""The pictures of a report, with matplotlib (extra: plot): scores by seed, paired differences, correlations."""
+"""The plots of a report, with matplotlib (extra: plot): scores by seed, paired differences, correlations."""
 
 import io
 import math
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganspace_topdis.errors import MissingDependencyError
 from vae.evaluation.metrics import metric_name
-from vae.suite.records import Results, Setting, settings_in_order
+from vae.suite.results import Setting, SuiteResults, settings_in_order
 from vae.suite.statistics import Difference, compare, correlate
 from vae.suite.tables import setting_name, shown_metrics
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_correlations", "draw_differences", "draw_scores"]
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933")
-"""Okabe and Ito's, told apart by the colour-blind."""
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933")
+"""Okabe and Ito's palette, which color-blind readers can distinguish."""
 _MARKERS = "os^Dv<>P"
 _NUM_COLUMNS = 3
 
 
-def draw_scores(results: Results) -> bytes:
-    """A panel a metric: every seed's score as a point, one column a setting, the mean as a line. PNG.
+def draw_scores(results: SuiteResults) -> bytes:
+    """Draw one panel per metric: a point per seed, one column per setting, the mean as a line. PNG.
 
-    The variants of a suite that compares are side by side, and the points of one seed are joined.
+    If the suite compares variants, they are side by side, and the points of one seed are connected.
     """
     metrics = shown_metrics(results.records)
     groups = _groups(results)
@@ -43,8 +43,8 @@ def draw_scores(results: Results) -> bytes:
     return _png(figure)
 
 
-def draw_differences(results: Results) -> bytes | None:
-    """A panel a metric: variant - baseline, each pair a point, the mean with its interval. PNG; None without any."""
+def draw_differences(results: SuiteResults) -> bytes | None:
+    """Draw one panel per metric: variant - baseline, a point per pair, their mean and interval. PNG, or None."""
     if results.axis is None:
         return None
     metrics = shown_metrics(results.records)
@@ -65,8 +65,8 @@ def draw_differences(results: Results) -> bytes | None:
     return _png(figure)
 
 
-def draw_correlations(results: Results) -> bytes | None:
-    """Spearman's correlation of every two metrics over the finished cells. PNG; None for fewer than three cells."""
+def draw_correlations(results: SuiteResults) -> bytes | None:
+    """Draw Spearman's correlation of the metrics over the finished cells. PNG; None for fewer than three cells."""
     records = [record for record in results.records if record.state == "finished"]
     metrics = shown_metrics(results.records)
     if len(records) < 3 or len(metrics) < 2:
@@ -87,35 +87,39 @@ def draw_correlations(results: Results) -> bytes | None:
     return _png(figure)
 
 
-def _groups(results: Results) -> list[Setting]:
-    """The columns of the strip plots: settings without the compared axis."""
+def _groups(results: SuiteResults) -> list[Setting]:
+    """Return the columns of the strip plots: settings without the compared axis."""
     settings = settings_in_order(results.records)
     return list(dict.fromkeys(tuple(item for item in setting if item[0] != results.axis) for setting in settings))
 
 
-def _variants(results: Results) -> list[str]:
+def _variants(results: SuiteResults) -> list[str]:
     if results.axis is None:
         return [""]
     return list(dict.fromkeys(record.labels[results.axis] for record in results.records))
 
 
-def _draw_group(panel: "Axes", results: Results, metric: str, x: int, group: Setting, variants: Sequence[str]) -> None:
-    """The points of one setting; those of one seed are joined across the variants."""
+def _draw_group(
+    panel: "Axes", results: SuiteResults, metric: str, x: int, group: Setting, variants: Sequence[str]
+) -> None:
+    """Draw the points of one setting; those of one seed are connected across the variants."""
     lines: dict[int, list[tuple[float, float]]] = {}
     width = 0.7 / len(variants)
     for k, variant in enumerate(variants):
-        at = x + (k - (len(variants) - 1) / 2) * width
+        position = x + (k - (len(variants) - 1) / 2) * width
         scores = []
         for record in results.records:
             rest = tuple(item for item in record.setting if item[0] != results.axis)
             score = record.score(metric)
             if rest == group and score is not None and record.labels.get(results.axis or "", "") == variant:
-                lines.setdefault(record.seed, []).append((at, score))
+                lines.setdefault(record.seed, []).append((position, score))
                 scores.append(score)
-        panel.scatter([at] * len(scores), scores, s=16, color=_colour(k), marker=_marker(k), zorder=3)
+        panel.scatter([position] * len(scores), scores, s=16, color=_color(k), marker=_marker(k), zorder=3)
         if scores:
             mean = sum(scores) / len(scores)
-            panel.plot([at - width / 3, at + width / 3], [mean, mean], color=_colour(k), linewidth=2, zorder=2)
+            panel.plot(
+                [position - width / 3, position + width / 3], [mean, mean], color=_color(k), linewidth=2, zorder=2
+            )
     for points in lines.values():
         panel.plot(*zip(*points, strict=True), color="#bbb", linewidth=0.6, zorder=1)
 
@@ -125,10 +129,10 @@ def _draw_difference(panel: "Axes", y: int, difference: Difference) -> None:
     panel.scatter(values, [y] * len(values), s=9, color="#999", zorder=2)
     if difference.mean is None:
         return
-    colour = "#000000" if overall else _COLOURS[1]
+    color = "#000000" if overall else _COLORS[1]
     if difference.interval is not None:
-        panel.plot(difference.interval, [y, y], color=colour, linewidth=1.5, zorder=3)
-    panel.scatter([difference.mean], [y], s=30, color=colour, marker="D", zorder=4)
+        panel.plot(difference.interval, [y, y], color=color, linewidth=1.5, zorder=3)
+    panel.scatter([difference.mean], [y], s=30, color=color, marker="D", zorder=4)
 
 
 def _panels(num: int, *, height: float, width: float | None = None, wide: bool = False) -> tuple["Figure", list[Any]]:
@@ -163,15 +167,15 @@ def _longest(groups: Sequence[Setting]) -> int:
 def _handle(k: int, name: str) -> Any:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=_colour(k), marker=_marker(k), linewidth=2, label=name)
+    return Line2D([], [], color=_color(k), marker=_marker(k), linewidth=2, label=name)
 
 
-def _colour(k: int) -> str:
-    return _COLOURS[k % len(_COLOURS)]
+def _color(k: int) -> str:
+    return _COLORS[k % len(_COLORS)]
 
 
 def _marker(k: int) -> str:
-    return _MARKERS[k // len(_COLOURS) % len(_MARKERS)] if k >= len(_COLOURS) else _MARKERS[k % len(_MARKERS)]
+    return _MARKERS[k // len(_COLORS) % len(_MARKERS)] if k >= len(_COLORS) else _MARKERS[k % len(_MARKERS)]
 
 
 def _png(figure: "Figure") -> bytes:

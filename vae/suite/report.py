@@ -2,9 +2,9 @@
 
 report.html        everything, pictures included, in one file
 report.md          the same text, beside plots/
-cells.csv          one row a cell and metric, the raw scores
-summary.csv        one row a setting and metric
-differences.csv    one row a comparison and metric
+cells.csv          one row per cell and metric, the raw scores
+summary.csv        one row per setting and metric
+differences.csv    one row per comparison and metric
 tables.tex         booktabs tables
 plots/             scores.png, differences.png, correlations.png
 """
@@ -18,11 +18,10 @@ from pathlib import Path
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.files import make_folder, write_bytes, write_text
 from vae.suite.plots import draw_correlations, draw_differences, draw_scores
-from vae.suite.records import Record, Results, axes_of
-from vae.suite.rendering import to_csv, to_html, to_latex, to_markdown
-from vae.suite.statistics import compare, summarise
+from vae.suite.results import CellResult, SuiteResults, axes_of
+from vae.suite.statistics import compare, summarize
+from vae.suite.table import Table, to_csv, to_html, to_latex, to_markdown
 from vae.suite.tables import (
-    Table,
     against_table,
     cell_table,
     cost_table,
@@ -36,8 +35,8 @@ from vae.suite.tables import (
 __all__ = ["write_report"]
 
 _CAPTIONS = {
-    "scores": "Scores by seed; a bar is the mean, grey lines join the same seed.",
-    "differences": "Paired differences; grey points are pairs, the diamond is their mean with its 95 % interval.",
+    "scores": "Scores by seed; a bar is the mean, gray lines connect the same seed.",
+    "differences": "Paired differences; gray points are pairs, the diamond is their mean with its 95 % interval.",
     "correlations": "Spearman's rank correlation of the metrics over all finished cells.",
 }
 _STYLE = """
@@ -54,21 +53,23 @@ figure { margin: 1.5rem 0; } img { max-width: 100%; background: #fff; } figcapti
 """
 
 
-def write_report(results: Results, out: str | os.PathLike[str], *, against: Results | None = None) -> list[Path]:
-    """Write the report into the folder `out`, replacing an earlier one; return the files, the page first.
+def write_report(
+    results: SuiteResults, out: str | os.PathLike[str], *, against: SuiteResults | None = None
+) -> list[Path]:
+    """Write the report into the folder `out`, replacing an earlier one; return the files, report.html first.
 
     Args:
-        results: of a suite.
-        out: the folder, made where it is missing.
-        against: other results, perhaps of another version, whose means stand beside these.
+        results: results of a suite.
+        out: the folder, created if missing.
+        against: other results, perhaps of another version, whose means are shown beside these.
 
     Raises:
-        InvalidArgumentError: the suite has no cell.
+        InvalidArgumentError: the suite has no cells.
         MissingDependencyError: matplotlib is not installed.
         RunFolderError: a file cannot be written.
     """
     if not results.records:
-        raise InvalidArgumentError(f"suite {results.name!r} has no cell, so there is nothing to report")
+        raise InvalidArgumentError(f"suite {results.name!r} has no cells, so there is nothing to report")
     folder = Path(out)
     plots = _plots(results)
     tables = [*_tables(results), *([] if against is None else [against_table(results, against)])]
@@ -84,7 +85,7 @@ def write_report(results: Results, out: str | os.PathLike[str], *, against: Resu
     ]
 
 
-def _plots(results: Results) -> dict[str, bytes]:
+def _plots(results: SuiteResults) -> dict[str, bytes]:
     if not shown_metrics(results.records):
         return {}
     drawn = {
@@ -95,7 +96,7 @@ def _plots(results: Results) -> dict[str, bytes]:
     return {name: data for name, data in drawn.items() if data is not None}
 
 
-def _tables(results: Results) -> Iterator[Table]:
+def _tables(results: SuiteResults) -> Iterator[Table]:
     metrics = shown_metrics(results.records)
     if metrics:
         yield overview_table(results)
@@ -107,8 +108,8 @@ def _tables(results: Results) -> Iterator[Table]:
     yield cell_table(results)
 
 
-def _missing(results: Results) -> str:
-    """A sentence on the cells without scores; empty when all are there."""
+def _missing(results: SuiteResults) -> str:
+    """Return a sentence on the cells without scores; empty if there are none."""
     states = [record.state for record in results.records if record.state != "finished"]
     if not states:
         return ""
@@ -116,13 +117,13 @@ def _missing(results: Results) -> str:
     return f"{len(states)} of {len(results.records)} cells have no scores ({counts}); they are listed at the end."
 
 
-def _facts(results: Results) -> str:
+def _facts(results: SuiteResults) -> str:
     finished = sum(record.state == "finished" for record in results.records)
     facts = f"{finished} of {len(results.records)} cells finished; made by topdis-gan {results.version}."
     return facts if results.axis is None else f"{facts} Intervals are not corrected for the number of comparisons."
 
 
-def _markdown(results: Results, tables: list[Table], plots: dict[str, bytes]) -> str:
+def _markdown(results: SuiteResults, tables: list[Table], plots: dict[str, bytes]) -> str:
     notes = "\n".join(f"* {note}" for note in results.notes)
     pictures = [f"![{_CAPTIONS[name]}](plots/{name}.png)\n\n{_CAPTIONS[name]}" for name in plots]
     first, *others = (to_markdown(table) for table in tables)
@@ -130,7 +131,7 @@ def _markdown(results: Results, tables: list[Table], plots: dict[str, bytes]) ->
     return "\n\n".join([*(part for part in head if part), *pictures, "\n".join(others)])
 
 
-def _page(results: Results, tables: list[Table], plots: dict[str, bytes]) -> str:
+def _page(results: SuiteResults, tables: list[Table], plots: dict[str, bytes]) -> str:
     title = html.escape(f"Suite {results.name}")
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in results.notes)
     missing = f"<p class=missing>{html.escape(text)}</p>" if (text := _missing(results)) else ""
@@ -156,8 +157,8 @@ def _figure(name: str, data: bytes) -> str:
     return f'<figure><img alt="{caption}" src="{source}"><figcaption>{caption}</figcaption></figure>'
 
 
-def _cells_csv(results: Results) -> str:
-    """One row a cell and metric; a cell without scores keeps one row, with neither."""
+def _cells_csv(results: SuiteResults) -> str:
+    """Return one row per cell and metric; a cell without scores has one row without either."""
     rows = [
         (*record.labels.values(), record.seed, record.state, record.duration_s, record.device, metric, score)
         for record in results.records
@@ -166,11 +167,11 @@ def _cells_csv(results: Results) -> str:
     return to_csv((*axes_of(results.records), "seed", "state", "duration_s", "device", "metric", "score"), rows)
 
 
-def _no_score(record: Record) -> list[tuple[str, None]]:
+def _no_score(record: CellResult) -> list[tuple[str, None]]:
     return [] if record.scores else [("", None)]
 
 
-def _summary_csv(results: Results) -> str:
+def _summary_csv(results: SuiteResults) -> str:
     rows = [
         (
             *(label for _, label in summary.setting),
@@ -181,12 +182,12 @@ def _summary_csv(results: Results) -> str:
             summary.num_cells,
         )
         for metric in shown_metrics(results.records)
-        for summary in summarise(results.records, metric)
+        for summary in summarize(results.records, metric)
     ]
     return to_csv((*axes_of(results.records), "metric", "mean", "std", "num_seeds", "num_seeds_asked"), rows)
 
 
-def _differences_csv(results: Results) -> str:
+def _differences_csv(results: SuiteResults) -> str:
     rows = (
         []
         if results.axis is None
@@ -200,7 +201,7 @@ def _differences_csv(results: Results) -> str:
                 d.num_higher,
                 d.num_lower,
                 len(d.values),
-                d.num_pairs_asked,
+                d.num_pairs_requested,
             )
             for metric in shown_metrics(results.records)
             for d in compare(results.records, metric, axis=results.axis, baseline=results.baseline)

@@ -1,47 +1,37 @@
-"""`topdis-gan suite`: run what is missing of a grid, wherever, and say how it stands.
+"""Run the missing cells of a grid, or estimate what they cost.
 
-read the grid -> open the results folder -> open the engine -> run the pending cells, marking each -> what failed
+open the results folder -> open the engine -> run the pending cells, recording the status of each -> report failures
+
+An estimate times a few steps of every setting on this machine, once its kernels are warm. It does not include the
+evaluation, which takes minutes per cell and hardly depends on the setting.
 """
 
 import contextlib
+import time
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.lock import FolderLock
-from ganspace_topdis.runs.progress import ProgressReporter
+from ganspace_topdis.runs.progress import Progress, ProgressReporter, format_duration
 from ganspace_topdis.runs.signals import Interrupt, StopRequestedError
-from vae.suite.cell import CellTask
-from vae.suite.checks import data_root_for
-from vae.suite.engine import Engine, EngineSettings, open_engine
+from vae.data import open_data
+from vae.settings import TrainSettings
+from vae.suite.cell import STOP, CellTask, Job
+from vae.suite.engine import CellOptions, Engine, EngineSettings, open_engine
 from vae.suite.folder import SuiteFolder
-from vae.suite.grid import Cell, Grid
-from vae.suite.marks import Mark
-from vae.suite.worker import STOP, WorkOrder
+from vae.suite.grid import Cell, Grid, data_root_for
+from vae.suite.results import CellStatus, Setting
+from vae.suite.tables import setting_name
+from vae.training.loop import Training
 
-__all__ = ["CellOptions", "run_suite"]
+__all__ = ["SettingCost", "estimate", "estimate_text", "run_suite"]
 
-_ROUNDS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellOptions:
-    """How the cells run; their results do not depend on it beyond rounding.
-
-    Attributes:
-        device: as train-vae takes it.
-        data_root: the data set's file or folder.
-        resident: whether the data set is put on the device.
-        compiled: as train-vae's --compile.
-        pictures: whether traversals and a page are drawn for each cell.
-    """
-
-    device: str = "auto"
-    data_root: Path | None = None
-    resident: bool = False
-    compiled: str = "none"
-    pictures: bool = True
+_MAX_ROUNDS = 3
+_WARMUP_STEPS, _TIMED_STEPS = 3, 10
 
 
 def run_suite(
@@ -51,18 +41,18 @@ def run_suite(
     engine: EngineSettings | None = None,
     options: CellOptions | None = None,
 ) -> SuiteFolder:
-    """Run the cells of `grid` that `out` does not have yet.
+    """Run the cells of `grid` that `out` lacks.
 
     Args:
         grid: the suite.
-        out: the results folder, made where it is missing.
-        engine: where the cells run; here by default.
-        options: how.
+        out: the results folder, created if missing.
+        engine: where the cells run, by default here.
+        options: how each cell is executed.
 
     Raises:
-        RunFolderError: the folder cannot be used, or another process works in it.
-        StopRequestedError: Ctrl-C or SIGTERM; what runs here has saved its work.
-        TopdisError: the engine cannot be reached, or cells failed: the message says which; the others are done.
+        RunFolderError: the folder cannot be used, or another process is using it.
+        StopRequestedError: Ctrl-C or SIGTERM; the cells that run here have saved their work.
+        TopdisError: the engine cannot be reached, or cells failed: the message names them; the others are done.
     """
     folder = SuiteFolder.make(out, grid)
     lock = FolderLock(out)
@@ -70,12 +60,12 @@ def run_suite(
         _run_pending(folder, engine or EngineSettings(), options or CellOptions())
     finally:
         lock.release()
-    failed = [(cell, mark) for cell in folder.grid.cells if (mark := folder.mark(cell)).state == "failed"]
+    failed = [(cell, status) for cell in folder.grid.cells if (status := folder.status(cell)).state == "failed"]
     if failed:
-        shown = "; ".join(f"{cell.name}: {mark.reason}" for cell, mark in failed[:3])
+        shown = "; ".join(f"{cell.name}: {status.reason}" for cell, status in failed[:3])
         more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
         raise TopdisError(
-            f"{len(failed)} of {len(folder.grid.cells)} cells failed ({shown}{more}); the same command tries them again"
+            f"{len(failed)} of {len(folder.grid.cells)} cells failed ({shown}{more}); rerun the command to retry them"
         )
     return folder
 
@@ -86,43 +76,40 @@ def _run_pending(folder: SuiteFolder, settings: EngineSettings, options: CellOpt
         return
     engine = open_engine(settings, num_cells=len(pending))
     STOP.clear()
-    done: dict[str, Mark] = {}
-    with _stopping(local=settings.engine == "local") as interrupt, ProgressReporter("cells") as progress:
-        for _ in range(_ROUNDS):
+    done: dict[str, CellStatus] = {}
+    with _stop_on_signals(local=settings.engine == "local") as interrupt, ProgressReporter("cells") as progress:
+        for _ in range(_MAX_ROUNDS):
             left = [cell for cell in pending if cell.name not in done]
             if not left or interrupt.requested:
                 break
-            for name, mark in _survived(engine, [_order(folder, cell, engine, options) for cell in left]):
+            for name, status in _run_round(engine, [_job(folder, cell, engine, options) for cell in left]):
                 if interrupt.requested:
                     continue
-                done[name] = mark
-                progress(len(done), len(pending), failed=sum(mark.state == "failed" for mark in done.values()))
-        interrupt.check("the cells that ran have saved their work; the same command goes on")
+                done[name] = status
+                num_failed = sum(each.state == "failed" for each in done.values())
+                progress(len(done), len(pending), failed=num_failed)
+        interrupt.check("the running cells have saved their work; rerun the command to continue")
     if lost := [cell.name for cell in pending if cell.name not in done]:
         raise TopdisError(
-            f"the engine lost {len(lost)} cells with their workers, {_ROUNDS} times in a row ({', '.join(lost[:3])}); "
-            "see the workers' own logs; the same command goes on"
+            f"the engine lost {len(lost)} cells with their workers, {_MAX_ROUNDS} times in a row "
+            f"({', '.join(lost[:3])}); see the workers' own logs, and rerun the command to continue"
         )
 
 
-def _survived(engine: Engine, orders: Sequence[WorkOrder]) -> Iterator[tuple[str, Mark]]:
-    """The cells that end. Where the engine itself fails, as when a node is lost, the rest is left for the next round.
+def _run_round(engine: Engine, jobs: Sequence[Job]) -> Iterator[tuple[str, CellStatus]]:
+    """Yield the cells that end. If the engine itself fails, as when a node is lost, the rest waits for the next round.
 
-    What a lost worker's cell did is in its run folder, and in its mark.
+    The work of a lost worker's cell is in its run folder, and its status in the results folder.
     """
     try:
-        yield from engine.run(orders)
+        yield from engine.run(jobs)
     except (TopdisError, KeyboardInterrupt):
         raise
     except Exception as error:
-        import warnings
-
-        warnings.warn(
-            f"the engine lost a worker ({type(error).__name__}); its cells are handed out again", stacklevel=2
-        )
+        warnings.warn(f"the engine lost a worker ({type(error).__name__}); its cells are retried", stacklevel=2)
 
 
-def _order(folder: SuiteFolder, cell: Cell, engine: Engine, options: CellOptions) -> WorkOrder:
+def _job(folder: SuiteFolder, cell: Cell, engine: Engine, options: CellOptions) -> Job:
     root = data_root_for(cell.settings, options.data_root)
     task = CellTask(
         folder=str(folder.cell_folder(cell).resolve()),
@@ -136,24 +123,108 @@ def _order(folder: SuiteFolder, cell: Cell, engine: Engine, options: CellOptions
         compiled=options.compiled,
         pictures=options.pictures,
     )
-    return WorkOrder(
+    return Job(
         name=cell.name,
         task=task,
-        mark=str(folder.mark_path(cell).resolve()),
+        status_file=str(folder.status_file(cell).resolve()),
         log=str(folder.log(cell).resolve()),
-        before=folder.mark(cell),
+        before=folder.status(cell),
         threads=engine.threads,
     )
 
 
 @contextlib.contextmanager
-def _stopping(*, local: bool) -> Iterator[Interrupt]:
-    """Ctrl-C and SIGTERM stop the cells that run in this process' children; on a cluster they end the waiting."""
+def _stop_on_signals(*, local: bool) -> Iterator[Interrupt]:
+    """Stop the cells of this process' children on Ctrl-C and SIGTERM; on a cluster, stop waiting."""
 
     def stop(message: str) -> None:
         STOP.set()
         if not local:
-            raise StopRequestedError("stopped; the cluster's cells save their work and end; the same command goes on")
+            raise StopRequestedError(
+                "stopped; the cluster's cells save their work and end; rerun the command to continue"
+            )
 
     with Interrupt(notify=stop) as interrupt:
         yield interrupt
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingCost:
+    """Cost of the cells of one setting.
+
+    Attributes:
+        setting: the setting.
+        num_cells: number of seeds.
+        steps: steps of each cell.
+        step_s: seconds per step on this machine; None if it could not be timed.
+        reason: why not.
+    """
+
+    setting: Setting
+    num_cells: int
+    steps: int
+    step_s: float | None
+    reason: str = ""
+
+    @property
+    def duration_s(self) -> float | None:
+        """Duration of all its cells, one after the other."""
+        return None if self.step_s is None else self.step_s * self.steps * self.num_cells
+
+
+def estimate(
+    grid: Grid, *, device: str = "auto", data_root: Path | None = None, progress: Progress | None = None
+) -> list[SettingCost]:
+    """Time a few steps of every setting of `grid`; for a setting that cannot be trained here the cost says why.
+
+    Args:
+        grid: the suite.
+        device: as in train-vae.
+        data_root: file or folder of the data set.
+        progress: called with the number of settings done and in total.
+    """
+    by_setting: dict[Setting, list[Cell]] = {}
+    for cell in grid.cells:
+        by_setting.setdefault(tuple(cell.labels.items()), []).append(cell)
+    costs = []
+    for number, (setting, cells) in enumerate(by_setting.items(), start=1):
+        costs.append(_cost(setting, cells, device, data_root))
+        if progress is not None:
+            progress(number, len(by_setting))
+    return costs
+
+
+def estimate_text(costs: Sequence[SettingCost], *, jobs: int) -> str:
+    """Format the estimate as a table, with the total time if `jobs` cells run at once without slowing each other."""
+    names = [setting_name(cost.setting) for cost in costs]
+    width = max(map(len, names))
+    lines = [f"{name:{width}}  {_cost_text(cost)}" for name, cost in zip(names, costs, strict=True)]
+    num_cells, known = sum(cost.num_cells for cost in costs), [cost.duration_s for cost in costs if cost.duration_s]
+    missing = "" if len(known) == len(costs) else ", without the settings that could not be timed"
+    last = f"{num_cells} cells, {jobs} at once: {format_duration(sum(known) / jobs)} of training{missing}"
+    return "\n".join([*lines, f"{last}; evaluation adds minutes per cell"])
+
+
+def _cost(setting: Setting, cells: Sequence[Cell], device: str, data_root: Path | None) -> SettingCost:
+    settings = TrainSettings.from_tables(cells[0].settings, seed=cells[0].seed)
+    root = data_root_for(cells[0].settings, data_root)
+    cost = SettingCost(setting=setting, num_cells=len(cells), steps=settings.steps, step_s=None)
+    if settings.topdis is not None:  # time the steps in which TopDis is active
+        settings = replace(settings, topdis=replace(settings.topdis, delay=0))
+    try:
+        training = Training(settings, open_data(settings.data, root=root), device=choose_device(device))
+        for _ in range(_WARMUP_STEPS):
+            training.step()
+        start_s = time.perf_counter()
+        for _ in range(_TIMED_STEPS):
+            training.step()
+        return replace(cost, step_s=(time.perf_counter() - start_s) / _TIMED_STEPS)
+    except TopdisError as error:
+        return replace(cost, reason=str(error))
+
+
+def _cost_text(cost: SettingCost) -> str:
+    if cost.step_s is None or cost.duration_s is None:
+        return f"{cost.num_cells} cells of {cost.steps} steps: not timed ({cost.reason})"
+    one = format_duration(cost.step_s * cost.steps)
+    return f"{cost.num_cells} cells of {cost.steps} steps, {1000 * cost.step_s:.3g} ms each: {one} per cell"

@@ -1,12 +1,12 @@
 """Means, paired differences and correlations of a suite's scores.
 
-A variant is compared with the baseline pair by pair: d_s = score(variant, seed s) - score(baseline, seed s), the
-rest of the setting being the same. The report gives their mean, a percentile bootstrap interval of the mean
-(Efron 1979) over the pairs, and how many pairs are above and below zero.
+A variant is compared with the baseline pair by pair: d_s = score(variant, seed s) - score(baseline, seed s), the rest
+of the setting being equal. The report gives their mean, a percentile bootstrap interval of the mean (Efron 1979) over
+the pairs, and how many pairs are above and below zero.
 
-With few seeds the interval is too narrow. Of three pairs it is the range from the smallest to the largest
-difference, which holds the true median 3 times in 4 (1 - 2 / 2^3), not 95 times in 100; of five pairs the range
-does so 94 times in 100. That is why the sign count stands beside it.
+With few seeds the interval is too narrow. With three pairs it is the range from the smallest to the largest difference,
+which covers the true median 3 times in 4 (1 - 2 / 2^3), not 95 times in 100; with five pairs the range covers it 94
+times in 100. Therefore the sign count is shown beside it.
 """
 
 import statistics
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganspace_topdis.errors import InvalidArgumentError
-from vae.suite.records import Record, Setting, settings_in_order
+from vae.suite.results import CellResult, Setting, settings_in_order
 
-__all__ = ["Difference", "Summary", "bootstrap_interval", "compare", "correlate", "summarise"]
+__all__ = ["Difference", "Summary", "bootstrap_interval", "compare", "correlate", "summarize"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,10 @@ class Summary:
     """One metric of one setting over its seeds.
 
     Attributes:
-        setting: which.
-        metric: the metric's key.
-        values: seed -> score, of the seeds that have one.
-        num_cells: seeds asked for; the missing ones are `num_cells` - len(values).
+        setting: the setting.
+        metric: key of the metric.
+        values: seed -> score, for the seeds that have one.
+        num_cells: number of requested seeds; `num_cells` - len(values) are missing.
     """
 
     setting: Setting
@@ -40,60 +40,60 @@ class Summary:
 
     @property
     def mean(self) -> float | None:
-        """The mean over the seeds; None without any."""
+        """Mean over the seeds; None without any."""
         return statistics.fmean(self.values.values()) if self.values else None
 
     @property
     def std(self) -> float | None:
-        """The standard deviation of the sample (n - 1); None for fewer than two seeds."""
+        """Sample standard deviation (n - 1); None for fewer than two seeds."""
         return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A variant minus the baseline in one metric, paired.
+    """Paired differences between a variant and the baseline in one metric.
 
     Attributes:
         setting: the labels on all other axes; empty for all settings together.
         variant: the label that is compared with the baseline.
-        metric: the metric's key.
-        values: (setting, seed) -> difference, of the pairs of which both scores are there.
-        num_pairs_asked: pairs that the grid has.
-        interval: the bootstrap interval of the mean; None for fewer than two pairs.
+        metric: key of the metric.
+        values: (setting, seed) -> difference, for the pairs that have both scores.
+        num_pairs_requested: number of pairs in the grid.
+        interval: bootstrap interval of the mean; None for fewer than two pairs.
     """
 
     setting: Setting
     variant: str
     metric: str
     values: dict[tuple[Setting, int], float]
-    num_pairs_asked: int
+    num_pairs_requested: int
     interval: tuple[float, float] | None
 
     @property
     def mean(self) -> float | None:
-        """The mean difference; None without a pair."""
+        """Mean difference; None without a pair."""
         return statistics.fmean(self.values.values()) if self.values else None
 
     @property
     def num_higher(self) -> int:
-        """Pairs in which the variant scored higher."""
+        """Number of pairs in which the variant scored higher."""
         return sum(value > 0 for value in self.values.values())
 
     @property
     def num_lower(self) -> int:
-        """Pairs in which the variant scored lower."""
+        """Number of pairs in which the variant scored lower."""
         return sum(value < 0 for value in self.values.values())
 
 
-def summarise(records: Sequence[Record], metric: str) -> list[Summary]:
-    """`metric` of every setting, those without any score included."""
+def summarize(records: Sequence[CellResult], metric: str) -> list[Summary]:
+    """Summarize `metric` for every setting, including settings without a score."""
     return [
         _summary([record for record in records if record.setting == s], s, metric) for s in settings_in_order(records)
     ]
 
 
 def compare(
-    records: Sequence[Record],
+    records: Sequence[CellResult],
     metric: str,
     *,
     axis: str,
@@ -101,20 +101,20 @@ def compare(
     level: float = 0.95,
     num_resamples: int = 10_000,
 ) -> list[Difference]:
-    """Every variant on `axis` minus `baseline`: each setting by itself, then all settings together.
+    """Compare every variant on `axis` with `baseline`: for each setting, then for all settings together.
 
-    The interval over all settings resamples the pairs within each setting, as the settings are not a sample.
+    The interval over all settings resamples the pairs within each setting, because the settings are not a sample.
 
     Args:
-        records: of one suite.
-        metric: the metric's key.
-        axis: the axis on which the variants lie.
-        baseline: the label of the baseline there.
-        level: of the intervals.
-        num_resamples: of the bootstrap.
+        records: results of one suite.
+        metric: key of the metric.
+        axis: axis of the variants.
+        baseline: label of the baseline on it.
+        level: confidence level of the intervals.
+        num_resamples: number of bootstrap resamples.
 
     Raises:
-        InvalidArgumentError: no such axis, or no such label on it.
+        InvalidArgumentError: the axis or its label does not exist.
     """
     labels = list(dict.fromkeys(record.labels.get(axis, "") for record in records))
     if baseline not in labels:
@@ -135,9 +135,9 @@ def compare(
 def bootstrap_interval(
     groups: Sequence[Sequence[float]], *, level: float = 0.95, num_resamples: int = 10_000, seed: int = 0
 ) -> tuple[float, float] | None:
-    """The percentile interval of the mean of all values, each group resampled within itself.
+    """Return the percentile interval of the mean of all values, each group being resampled separately.
 
-    None where no group has two values. The same values give the same interval.
+    None if no group has two values. The same values give the same interval.
 
     >>> bootstrap_interval([[0.1, 0.2, 0.3]])
     (0.1, 0.3)
@@ -154,10 +154,10 @@ def bootstrap_interval(
     return round(float(low), 12), round(float(high), 12)
 
 
-def correlate(records: Sequence[Record], metrics: Sequence[str]) -> NDArray[np.float64]:
-    """Spearman's rank correlation of the metrics over the finished cells: (M, M), NaN where it is not defined.
+def correlate(records: Sequence[CellResult], metrics: Sequence[str]) -> NDArray[np.float64]:
+    """Return Spearman's rank correlation of the metrics over the finished cells: (M, M), NaN where it is undefined.
 
-    A pair of metrics is compared on the cells that have both, at least three.
+    Two metrics are compared on the cells that have both, at least three.
     """
     from scipy.stats import rankdata
 
@@ -174,20 +174,20 @@ def correlate(records: Sequence[Record], metrics: Sequence[str]) -> NDArray[np.f
     return correlations
 
 
-def _summary(cells: Sequence[Record], setting: Setting, metric: str) -> Summary:
+def _summary(cells: Sequence[CellResult], setting: Setting, metric: str) -> Summary:
     scores = {record.seed: record.score(metric) for record in cells}
     values = {seed: score for seed, score in scores.items() if score is not None}
     return Summary(setting=setting, metric=metric, values=values, num_cells=len(cells))
 
 
 def _pairs(
-    records: Sequence[Record],
+    records: Sequence[CellResult],
     scores: dict[tuple[Setting, int], float | None],
     axis: str,
     variant: str,
     baseline: str,
 ) -> dict[tuple[Setting, int], float | None]:
-    """(rest of the setting, seed) -> difference, None where one of both scores is missing."""
+    """Return (rest of the setting, seed) -> difference, None if a score is missing."""
     pairs: dict[tuple[Setting, int], float | None] = {}
     for record in records:
         if record.labels[axis] == variant:
@@ -212,6 +212,6 @@ def _difference(
         variant=variant,
         metric=metric,
         values={key: value for group in known for key, value in group.items()},
-        num_pairs_asked=sum(len(group) for group in groups),
+        num_pairs_requested=sum(len(group) for group in groups),
         interval=bootstrap_interval([list(g.values()) for g in known], level=level, num_resamples=num_resamples),
     )

@@ -1,29 +1,36 @@
-"""The tables of a report, as text in rows and columns, before any format is chosen.
+"""The tables of a report.
 
-overview        one row a setting, one column a metric: mean ± standard deviation
-metric tables   mean, standard deviation, number of seeds, beside the paper's figure
+overview        one row per setting, one column per metric: mean ± standard deviation
+metric tables   mean, standard deviation, number of seeds, beside the published value
 differences     variant - baseline, paired by seed: mean, interval, signs
 cells           how each cell ended
-cost            hours and device a setting
+cost            time and device per setting
+
+Published values come from the tables for dSprites in "Disentanglement Learning via Topology" (TopDis; Balabin et al.,
+ICML 2024; 1,000,000 steps, 10 latents, disentanglement_lib's metrics). They were taken from notes on the paper, mostly
+not verified against the printed pages, and are therefore marked as unverified everywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ganspace_topdis.runs.progress import format_duration
 from vae.evaluation.metrics import METRICS, metric_name
-from vae.suite.published import published_for
-from vae.suite.records import Record, Results, Setting, axes_of, metrics_of, settings_in_order
-from vae.suite.statistics import Difference, Summary, compare, summarise
+from vae.suite.results import CellResult, Setting, SuiteResults, axes_of, metrics_of, settings_in_order
+from vae.suite.statistics import Difference, Summary, compare, summarize
+from vae.suite.table import Table
 
 __all__ = [
-    "Table",
+    "PUBLISHED",
+    "Published",
     "against_table",
     "cell_table",
     "cost_table",
     "difference_table",
     "metric_table",
     "overview_table",
+    "published_for",
     "setting_name",
     "shown_metrics",
 ]
@@ -31,37 +38,15 @@ __all__ = [
 _MINUS = "−"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Text in rows and columns.
-
-    Attributes:
-        title: a heading.
-        header: the columns' names.
-        rows: as many texts as the header has.
-        note: a sentence under the table.
-        num_labels: how many of the first columns are words; the rest are numbers.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-    num_labels: int = 1
-
-    def __post_init__(self) -> None:
-        assert all(len(row) == len(self.header) for row in self.rows), self.title
-
-
-def shown_metrics(records: Sequence[Record]) -> list[str]:
-    """The metrics that have scores, in the order of `METRICS`, unknown ones last."""
-    there = metrics_of(records)
+def shown_metrics(records: Sequence[CellResult]) -> list[str]:
+    """Return the metrics that have scores, in the order of `METRICS`, unknown ones last."""
+    found = metrics_of(records)
     known = [metric.key for metric in METRICS]
-    return sorted(there, key=lambda key: known.index(key) if key in known else len(known))
+    return sorted(found, key=lambda key: known.index(key) if key in known else len(known))
 
 
 def setting_name(setting: Setting) -> str:
-    """A setting in words; all settings together where it is empty.
+    """Return a setting in words; an empty one means all settings together.
 
     >>> setting_name((("method", "beta-VAE"), ("variant", "TopDis")))
     'beta-VAE, TopDis'
@@ -69,10 +54,10 @@ def setting_name(setting: Setting) -> str:
     return ", ".join(label for _, label in setting) or "all settings"
 
 
-def overview_table(results: Results) -> Table:
-    """One row a setting, one column a metric."""
+def overview_table(results: SuiteResults) -> Table:
+    """One row per setting, one column per metric."""
     metrics = shown_metrics(results.records)
-    columns = [{s.setting: s for s in summarise(results.records, metric)} for metric in metrics]
+    columns = [{s.setting: s for s in summarize(results.records, metric)} for metric in metrics]
     rows = [
         (*(label for _, label in setting), _seeds(columns, setting), *(_spread(column[setting]) for column in columns))
         for setting in settings_in_order(results.records)
@@ -82,17 +67,17 @@ def overview_table(results: Results) -> Table:
         title="All metrics",
         header=(*axes, "seeds", *(metric_name(metric) for metric in metrics)),
         rows=tuple(rows),
-        note="Mean ± standard deviation over the seeds (n - 1). A number in brackets: seeds with that score, where "
-        "they are fewer. A dash: no score.",
+        note="Mean ± standard deviation over the seeds (n - 1). A number in parentheses counts the scored seeds, if "
+        "some lack it. A dash means no score.",
         num_labels=len(axes),
     )
 
 
-def metric_table(results: Results, metric: str) -> Table:
-    """Mean, standard deviation and number of seeds of one metric, beside the paper's figure."""
+def metric_table(results: SuiteResults, metric: str) -> Table:
+    """Mean, standard deviation and number of seeds of one metric, beside the published value."""
     axes = axes_of(results.records)
     rows = []
-    for summary in summarise(results.records, metric):
+    for summary in summarize(results.records, metric):
         settings = next(record.settings for record in results.records if record.setting == summary.setting)
         row = published_for(settings)
         published = None if row is None else row.scores.get(metric)
@@ -106,15 +91,15 @@ def metric_table(results: Results, metric: str) -> Table:
         title=metric_name(metric),
         header=header if with_paper else header[:-1],
         rows=tuple(row if with_paper else row[:-1] for row in rows),
-        note="The paper's figures are the paper's: another number of steps, other seeds, and here not verified."
+        note="The paper's values come from another number of steps and other seeds, and were not verified here."
         if with_paper
         else "",
         num_labels=len(axes),
     )
 
 
-def difference_table(results: Results, metric: str) -> Table | None:
-    """The paired differences in one metric; None where the suite compares nothing."""
+def difference_table(results: SuiteResults, metric: str) -> Table | None:
+    """Paired differences in one metric; None if the suite compares nothing."""
     if results.axis is None:
         return None
     found = compare(results.records, metric, axis=results.axis, baseline=results.baseline)
@@ -123,18 +108,18 @@ def difference_table(results: Results, metric: str) -> Table | None:
         title=f"{metric_name(metric)}: {results.axis} {_MINUS} {results.baseline}, paired by seed",
         header=("setting", results.axis, "mean difference", "95 % interval", "higher", "lower", "pairs"),
         rows=rows,
-        note="Percentile bootstrap of the mean over the pairs. Of few pairs it is too narrow: of three it is their "
-        "range, which holds the true median 3 times in 4.",
+        note="Percentile bootstrap of the mean over the pairs. It is too narrow for few pairs: for three it is their "
+        "range, which covers the true median 3 times in 4.",
         num_labels=2,
     )
 
 
-def against_table(results: Results, other: Results) -> Table:
-    """The means of both results where they have a setting and a metric in common, and the difference."""
+def against_table(results: SuiteResults, other: SuiteResults) -> Table:
+    """Means of both results for the settings and metrics they share, and the difference."""
     rows = []
     for metric in shown_metrics(results.records):
-        theirs = {summary.setting: summary for summary in summarise(other.records, metric)}
-        for ours in summarise(results.records, metric):
+        theirs = {summary.setting: summary for summary in summarize(other.records, metric)}
+        for ours in summarize(results.records, metric):
             if ours.setting in theirs:
                 old = theirs[ours.setting]
                 both = ours.mean is not None and old.mean is not None
@@ -142,15 +127,15 @@ def against_table(results: Results, other: Results) -> Table:
                 texts = (_spread(ours), _spread(old), _signed(change))
                 rows.append((metric_name(metric), setting_name(ours.setting), *texts))
     return Table(
-        title=f"Beside the results in {other.name}, made by topdis-gan {other.version}",
+        title=f"Compared with the results in {other.name}, made by topdis-gan {other.version}",
         header=("metric", "setting", "here", "there", "difference of the means"),
         rows=tuple(rows),
         num_labels=2,
     )
 
 
-def cell_table(results: Results) -> Table:
-    """How each cell ended, the unfinished ones first."""
+def cell_table(results: SuiteResults) -> Table:
+    """How each cell ended, unfinished ones first."""
     axes = axes_of(results.records)
     ordered = sorted(results.records, key=lambda record: record.state == "finished")
     rows = [
@@ -161,8 +146,8 @@ def cell_table(results: Results) -> Table:
     return Table(title="Cells", header=header, rows=tuple(rows), num_labels=len(header) - 1)
 
 
-def cost_table(results: Results) -> Table:
-    """Time and device of the cells of each setting, and in all."""
+def cost_table(results: SuiteResults) -> Table:
+    """Time and device of the cells of each setting, and in total."""
     axes = axes_of(results.records)
     rows = []
     for setting in settings_in_order(results.records):
@@ -175,15 +160,15 @@ def cost_table(results: Results) -> Table:
     rows.append(("all", *[""] * len(axes), "", _duration(sum(total) if total else None)))
     return Table(
         title="Cost",
-        header=(*axes, "device", "time a cell", "in all"),
+        header=(*axes, "device", "time per cell", "total"),
         rows=tuple(rows),
-        note="Training and evaluation, all attempts. Cells that ran at once share the device: the suite took less.",
+        note="Training and evaluation, all attempts. Concurrent cells share the device, so the suite took less.",
         num_labels=len(axes) + 1,
     )
 
 
 def format_score(value: float | None, metric: str = "") -> str:
-    """A score with three decimals, four figures for what is not in [0, 1]; a dash for None.
+    """Format a score with three decimals, or fewer from 10 on; a dash for None.
 
     >>> format_score(0.12345), format_score(-0.5), format_score(36.62), format_score(None)
     ('0.123', '−0.500', '36.6', '—')
@@ -198,8 +183,8 @@ def format_score(value: float | None, metric: str = "") -> str:
 def _seeds(columns: Sequence[dict[Setting, Summary]], setting: Setting) -> str:
     summaries = [column[setting] for column in columns]
     most = max((len(summary.values) for summary in summaries), default=0)
-    asked = max((summary.num_cells for summary in summaries), default=0)
-    return str(asked) if most == asked else f"{most} of {asked}"
+    requested = max((summary.num_cells for summary in summaries), default=0)
+    return str(requested) if most == requested else f"{most} of {requested}"
 
 
 def _spread(summary: Summary) -> str:
@@ -219,7 +204,7 @@ def _difference_texts(difference: Difference) -> tuple[str, ...]:
         interval,
         str(difference.num_higher),
         str(difference.num_lower),
-        f"{pairs} of {difference.num_pairs_asked}",
+        f"{pairs} of {difference.num_pairs_requested}",
     )
 
 
@@ -229,3 +214,62 @@ def _signed(value: float | None) -> str:
 
 def _duration(seconds: float | None) -> str:
     return "—" if seconds is None else format_duration(seconds)
+
+
+_PAPER = "TopDis paper, unverified"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One row of a published table.
+
+    Attributes:
+        data: name of the data set without variations.
+        method: name of the method in `train-vae`.
+        topdis: whether the TopDis loss was used.
+        scores: metric -> mean.
+        source: the paper, and whether the values are verified.
+    """
+
+    data: str
+    method: str
+    topdis: bool
+    scores: Mapping[str, float]
+    source: str = _PAPER
+
+
+def _row(method: str, topdis: bool, *scores: float) -> Published:
+    names = ("factor_vae", "mig", "sap", "dci_disentanglement")
+    return Published(data="dsprites", method=method, topdis=topdis, scores=dict(zip(names, scores, strict=True)))
+
+
+PUBLISHED = (
+    _row("beta-tcvae", False, 0.810, 0.332, 0.045, 0.543),
+    _row("beta-vae", False, 0.807, 0.272, 0.065, 0.440),
+    _row("control-vae", False, 0.806, 0.333, 0.056, 0.557),
+    _row("factor-vae", False, 0.819, 0.295, 0.053, 0.534),
+    _row("dava", False, 0.746, 0.253, 0.024, 0.395),
+    _row("beta-tcvae", True, 0.821, 0.341, 0.051, 0.556),
+    _row("beta-vae", True, 0.833, 0.348, 0.066, 0.506),
+    _row("control-vae", True, 0.810, 0.344, 0.059, 0.578),
+    _row("factor-vae", True, 0.824, 0.356, 0.082, 0.521),
+    _row("dava", True, 0.807, 0.344, 0.048, 0.551),
+)
+
+
+def published_for(settings: Mapping[str, Any]) -> Published | None:
+    """Return the published row closest to the settings of a cell; None if there is none.
+
+    Reduced and correlated versions of a data set have rows, too: the report labels the values as the paper's and says
+    that the protocols differ. A run with another loss instead of RTD has none.
+
+    >>> published_for({"data": "dsprites", "method": "beta-vae", "topdis": {"weight": 5.0}}).scores["mig"]
+    0.348
+    """
+    data = str(settings.get("data", "")).partition(":")[0].partition("-")[0]
+    term = settings.get("topdis") or {}
+    topdis = term.get("weight", 1) > 0 and bool(term)
+    if topdis and term.get("loss", "rtd") != "rtd":
+        return None
+    matching = (row for row in PUBLISHED if (row.data, row.method) == (data, settings.get("method")))
+    return next((row for row in matching if row.topdis == topdis), None)

@@ -1,30 +1,7 @@
-"""Training of disentanglement VAEs: `train(TrainSettings(...), "runs/x")`, `load_trained("runs/x")`.
+"""Training: `train(TrainSettings(...), "runs/x")`, `load_trained("runs/x")`."""
 
-Imported on first use, so that the command line can read the presets without loading torch.
-"""
+from vae.settings import ExecutionOptions, TrainSettings
+from vae.training.loop import Training
+from vae.training.run import TrainedModel, load_trained, train
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from vae.training.loop import Training
-    from vae.training.runner import TrainOptions, train
-    from vae.training.settings import TrainSettings
-    from vae.training.trained import Trained, load_trained
-
-__all__ = ["TrainOptions", "TrainSettings", "Trained", "Training", "load_trained", "train"]
-
-_MODULES = {
-    "Training": "loop",
-    "TrainSettings": "settings",
-    "TrainOptions": "runner",
-    "train": "runner",
-    "Trained": "trained",
-    "load_trained": "trained",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = ["ExecutionOptions", "TrainSettings", "TrainedModel", "Training", "load_trained", "train"]

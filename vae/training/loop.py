@@ -1,9 +1,9 @@
-"""One training, step by step: draw, encode, decode, add the terms up, take Adam's step, let the method do its own.
+"""One training, step by step: draw a batch, encode, decode, sum the terms, take Adam's step, let the method do its own.
 
-`Training` holds everything that a step changes and gives it out as a tree of tensors and numbers, so that a run that
-is stopped and resumed takes the very same steps: weights, optimisers, the method's discriminator or controller, the
-random streams, and the running means of the log. TopDis draws from a stream of its own, so that a training with it and
-its companion without see the same batches and noise.
+`Training` owns everything that a step changes and returns it as a tree of tensors and numbers, so that a run that is
+stopped and resumed takes exactly the same steps: weights, optimizers, the method's discriminator or controller, the
+random streams, and the running means of the log. TopDis draws from a stream of its own, so that a training with TopDis
+and its baseline without it see the same batches and noise.
 """
 
 import math
@@ -15,19 +15,15 @@ from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError, TopdisError
 from vae.data import DataSet
+from vae.methods import create_method
+from vae.methods.method import DataSpec, Method, Penalty, StepContext, reconstruction_loss
 from vae.networks import AutoEncoder, Posterior, build_networks
-from vae.objectives.methods import create_objective
-from vae.objectives.objective import Objective, Penalty, Problem, StepDone
-from vae.objectives.terms import reconstruction_loss
-from vae.topdis import TopDisTerm
-from vae.training.averages import Averages
-from vae.training.batches import Batches
-from vae.training.gradients import step_gradient
-from vae.training.random_streams import Random
-from vae.training.runtime import Compiled, prepare
-from vae.training.settings import TrainSettings
+from vae.networks.autoencoder import compile_model
+from vae.settings import Compiled, TrainSettings
+from vae.topdis import TopDisTerm, step_gradient
+from vae.training.sampling import Batches, RandomStreams
 
-__all__ = ["Training"]
+__all__ = ["RunningMeans", "Training"]
 
 
 class Training:
@@ -35,11 +31,11 @@ class Training:
 
     Args:
         settings: see `TrainSettings`.
-        data: the data set, opened.
-        device: where the work is done.
-        features: what TopDis compares, logits (N, C, H, W) -> (N, ...); that of the settings by default.
-        compiled: see `vae.training.runtime`.
-        resident: whether the whole data set is put on the device.
+        data: the data set.
+        device: device of the training.
+        features: what TopDis compares, logits (N, C, H, W) -> (N, ...); by default those named in the settings.
+        compiled: see `vae.networks.autoencoder.compile_model`.
+        resident: whether the whole data set is copied to the device.
     """
 
     def __init__(
@@ -53,8 +49,8 @@ class Training:
         resident: bool = False,
     ) -> None:
         self.settings, self.device = settings, torch.device(device)
-        self.model, self.objective = _fresh(settings, data, self.device)
-        prepare(self.model, device=self.device, precision=settings.precision, compiled=compiled)
+        self.model, self.method = _initialize(settings, data, self.device)
+        compile_model(self.model, device=self.device, precision=settings.precision, compiled=compiled)
         self._parameters = list(self.model.parameters())
         first, second = settings.adam_betas
         self.optimizer = torch.optim.Adam(
@@ -62,8 +58,8 @@ class Training:
         )
         self._topdis = None if settings.topdis is None else TopDisTerm(settings.topdis, features)
         self._batches = Batches(data, settings.batch_size, self.device, resident=resident)
-        self._random, self._topdis_random = (Random(settings.seed, stream, self.device) for stream in (0, 1))
-        self.averages = Averages()
+        self._random, self._topdis_random = (RandomStreams(settings.seed, k, self.device) for k in (0, 1))
+        self.means = RunningMeans()
         self.step_index = 0
 
     @property
@@ -71,30 +67,36 @@ class Training:
         """Whether all steps were taken."""
         return self.step_index >= self.settings.steps
 
+    @property
+    def max_grad_norm(self) -> float | None:
+        """Maximum norm of the gradient."""
+        chosen = self.settings.max_grad_norm
+        return self.method.max_grad_norm if chosen is None else chosen
+
     def step(self) -> dict[str, float]:
         """Take one step; return the values of its terms.
 
         Raises:
-            TopdisError: a term or its gradient is not finite; the autoencoder is still what it was before the step.
+            TopdisError: a term or its gradient is not finite; the autoencoder is unchanged.
         """
         images = self._batches.draw(self._random.host)
         posterior = self.model.posterior(images, self._random.device)
         logits = self.model.decode(posterior.sample).float()
         reconstruction = reconstruction_loss(logits, images, self.settings.likelihood)
-        penalty = self.objective.penalty(posterior, self.step_index)
+        penalty = self.method.penalty(posterior, self.step_index)
         values = self._finite({"reconstruction": reconstruction, **penalty.report, "penalty": penalty.loss})
         topdis = self._topdis_loss(posterior, logits)
         values |= {} if topdis is None else self._finite({"topdis": topdis})
-        self._move(reconstruction, penalty, topdis)
-        after = self.objective.after_step(self._done(images, posterior))
+        self._optimize(reconstruction, penalty, topdis)
+        after = self.method.after_step(self._context(images, posterior))
         values |= {name: float(value) for name, value in after.items()}
         values = {"loss": self._total(values), **values}
         self.step_index += 1
-        self.averages.add(values)
+        self.means.add(values)
         return values
 
     def _topdis_loss(self, posterior: Posterior, logits: Tensor) -> Tensor | None:
-        """The TopDis loss, where it has set in; `logits` are those of the posterior's sample."""
+        """Return the TopDis loss, None before its delay; `logits` are those of the posterior's sample."""
         term, random = self._topdis, self._topdis_random
         if term is None or self.step_index < term.settings.delay or not term.settings.weight:
             return None
@@ -105,7 +107,7 @@ class Training:
         return term(self.model, second, choice)
 
     def _finite(self, terms: Mapping[str, Tensor | float]) -> dict[str, float]:
-        """The values of scalar terms; one that is not finite ends the training."""
+        """Return the values of scalar terms; raises if one is not finite."""
         tensors = [torch.as_tensor(value, device=self.device).detach() for value in terms.values()]
         values = dict(zip(terms, torch.stack(tensors).tolist(), strict=True))
         for name, value in values.items():
@@ -116,7 +118,7 @@ class Training:
     def _total(self, values: Mapping[str, float]) -> float:
         return values["reconstruction"] + self._ramp() * values["penalty"] + self._weight() * values.get("topdis", 0.0)
 
-    def _move(self, reconstruction: Tensor, penalty: Penalty, topdis: Tensor | None) -> None:
+    def _optimize(self, reconstruction: Tensor, penalty: Penalty, topdis: Tensor | None) -> None:
         try:
             gradient = step_gradient(
                 self._parameters,
@@ -133,12 +135,12 @@ class Training:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.max_grad_norm)
         self.optimizer.step()
 
-    def _done(self, images: Tensor, posterior: Posterior) -> StepDone:
+    def _context(self, images: Tensor, posterior: Posterior) -> StepContext:
         def second_posterior() -> Posterior:
             with torch.no_grad():
                 return self.model.posterior(self._batches.draw(self._random.host), self._random.device)
 
-        return StepDone(
+        return StepContext(
             step=self.step_index,
             model=self.model,
             optimizer=self.optimizer,
@@ -148,12 +150,6 @@ class Training:
             generator=self._random.device,
             max_grad_norm=self.max_grad_norm,
         )
-
-    @property
-    def max_grad_norm(self) -> float | None:
-        """What the gradient's norm is clipped to."""
-        chosen = self.settings.max_grad_norm
-        return self.objective.max_grad_norm if chosen is None else chosen
 
     def _ramp(self) -> float:
         return min((self.step_index + 1) / self.settings.ramp_steps, 1.0) if self.settings.ramp_steps else 1.0
@@ -165,38 +161,67 @@ class Training:
         return f"{what} at step {self.step_index}; lower the learning rate or the weight of that term"
 
     def state(self) -> dict[str, Any]:
-        """Everything that the coming steps depend on, for `runs.trees.flatten`."""
+        """Return everything that the next steps depend on, as a tree of tensors and numbers."""
         return {
             "step": self.step_index,
             "image_shape": self.model.image_shape,
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
-            "objective": self.objective.state(),
+            "objective": self.method.state(),
             "random": self._random.state(),
             "topdis_random": self._topdis_random.state(),
-            "averages": self.averages.state(),
+            "averages": self.means.state(),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave. On another kind of device other noise is drawn, with a warning.
+        """Restore what `state` returned. On another type of device the noise differs, with a warning.
 
         Raises:
-            CheckpointError: another version of this package gave it.
+            CheckpointError: the state is of another version of this package.
         """
         if state.keys() != self.state().keys():
             raise CheckpointError("the checkpoint is of another version of topdis-gan; choose another --out")
         self.step_index = state["step"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.objective.load_state(state["objective"])
+        self.method.load_state(state["objective"])
         self._random.load_state(state["random"])
         self._topdis_random.load_state(state["topdis_random"])
-        self.averages = Averages(state["averages"])
+        self.means = RunningMeans(state["averages"])
 
 
-def _fresh(settings: TrainSettings, data: DataSet, device: torch.device) -> tuple[AutoEncoder, Objective]:
-    """Model and objective with the weights that the seed means, whatever was drawn before in this process."""
-    problem = Problem(
+class RunningMeans:
+    """Means by name since the last `take`; part of a run's state, so that a resumed log is the same.
+
+    >>> means = RunningMeans()
+    >>> means.add({"loss": 1.0}); means.add({"loss": 3.0, "topdis": 5.0})
+    >>> means.take()
+    {'loss': 2.0, 'topdis': 5.0}
+    """
+
+    def __init__(self, sums: Mapping[str, tuple[float, int]] | None = None) -> None:
+        self._sums = dict(sums or {})
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Add the values of one step."""
+        for name, value in values.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (total + value, count + 1)
+
+    def take(self) -> dict[str, float]:
+        """Return the means and reset."""
+        means = {name: total / count for name, (total, count) in self._sums.items()}
+        self._sums = {}
+        return means
+
+    def state(self) -> dict[str, tuple[float, int]]:
+        """Return what the constructor takes."""
+        return dict(self._sums)
+
+
+def _initialize(settings: TrainSettings, data: DataSet, device: torch.device) -> tuple[AutoEncoder, Method]:
+    """Return model and method with the seed's weights, independent of earlier draws in this process."""
+    spec = DataSpec(
         num_images=len(data),
         image_shape=data.image_shape,
         num_latents=settings.num_latents,
@@ -212,4 +237,4 @@ def _fresh(settings: TrainSettings, data: DataSet, device: torch.device) -> tupl
             width=settings.width,
             initial_weights=settings.initial_weights,
         )
-        return model, create_objective(settings.method, settings.options, problem)
+        return model, create_method(settings.method, settings.options, spec)

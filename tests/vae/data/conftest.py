@@ -1,15 +1,6 @@
 import pytest
 
-from vae.data.array_store import ArrayStore
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """No test touches this user's cache or data."""
-    monkeypatch.setenv("TOPDIS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("TOPDIS_OFFLINE", "1")
-    monkeypatch.delenv("TOPDIS_DATA", raising=False)
-    return tmp_path / "cache"
+from vae.data.array_dataset import ArrayStore
 
 
 @pytest.fixture(params=["cache", "memory"])

@@ -1,4 +1,4 @@
-"""Small files in the published formats, and catalogue rows that fit them."""
+"""Small files in the published formats, and catalog entries that fit them."""
 
 import dataclasses
 import gzip
@@ -8,16 +8,17 @@ import tarfile
 import zipfile
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from vae.data.catalogue import CATALOGUE
+from vae.data.catalog import CATALOG
 
 SUMS = ("num_bytes", "sha256", "md5", "git_sha1")
 
 
 def small_info(name, sizes=(), **changes):
-    """The catalogue's row with smaller factors, and files that may have any sum."""
-    info = CATALOGUE[name]
+    """The catalog's entry with smaller factors, and files that may have any checksum."""
+    info = CATALOG[name]
     factors = tuple(dataclasses.replace(factor, size=size) for factor, size in zip(info.factors, sizes, strict=True))
     files = tuple(dataclasses.replace(file, **dict.fromkeys(SUMS)) for file in info.files)
     return dataclasses.replace(info, factors=factors, files=files, **changes)
@@ -49,7 +50,7 @@ def write_dsprites_npz(path, info, images, **changes):
 
 
 def write_dsprites_hdf5(path, info, images):
-    import h5py
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
 
     codes = grid_codes(info)
     with h5py.File(path, "w") as file:
@@ -64,7 +65,7 @@ def shapes3d_labels(info):
 
 
 def write_shapes3d(path, info, images, labels=None):
-    import h5py
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
 
     with h5py.File(path, "w") as file:
         file.create_dataset("images", data=images, chunks=(2, *images.shape[1:]), compression="gzip")
@@ -80,9 +81,9 @@ def write_faces(path, info, images, *, legacy=False):
     return path
 
 
-def jpeg(size=(178, 218), colour=(200, 30, 60)):
+def jpeg(size=(178, 218), color=(200, 30, 60)):
     buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, "JPEG", quality=95)
+    Image.new("RGB", size, color).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
 
 

@@ -3,7 +3,11 @@ import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.factors import Factor
-from vae.data.dataset import DataSet
+from tests.vae.data.published import small_info
+from vae.data import dsprites, open_data, scenes
+from vae.data.catalog import CATALOG
+from vae.data.dataset import DataSet, ProceduralDataSet
+from vae.data.opening import draw_to_array, procedural_dsprites
 
 FACTORS = (Factor("a", 2), Factor("b", 3))
 
@@ -64,8 +68,50 @@ def test_indices_that_name_no_image_are_refused(indices):
 
 
 @pytest.mark.parametrize(
-    ("codes", "message"), [([[0, 3]], "b reach from 3 to 3: allowed are 0 to 2"), ([0, 1], "codes is")]
+    ("codes", "message"), [([[0, 3]], "b range from 3 to 3, but must be 0 to 2"), ([0, 1], "codes is")]
 )
 def test_codes_outside_of_the_grid_are_refused(codes, message):
     with pytest.raises(InvalidArgumentError, match=message):
         Numbered().indices(codes)
+
+
+RNG = np.random.default_rng(0)
+
+
+def test_drawn_sprites_are_black_and_white():
+    data = open_data("dsprites")
+    codes = data.sample_codes(20, RNG)
+    assert np.array_equal(data.images(data.indices(codes)), 255 * dsprites.draw(codes)[..., None])
+
+
+@pytest.mark.parametrize(("name", "resolution"), [("scenes", 64), ("scenes-32", 32)])
+def test_scenes_are_those_of_the_renderer(name, resolution):
+    data = open_data(name)
+    codes = data.sample_codes(4, RNG)
+    assert np.array_equal(data.images(data.indices(codes)), scenes.draw(codes, resolution))
+
+
+def test_a_grid_drawn_once_has_the_images_that_are_drawn_at_need(store):
+    info = small_info("dsprites-cached", (3, 2, 2, 2, 2))
+    kept = draw_to_array(info, procedural_dsprites(info), store)
+    drawn = procedural_dsprites(info)
+    assert np.array_equal(kept.images(np.arange(48)), drawn.images(np.arange(48)))
+    assert kept.array.shape == (48, 512)
+
+
+def test_color_images_are_kept_as_bytes(store):
+    info = small_info("scenes-cached", (2, 1, 1, 1, 2, 1), image_shape=(32, 32, 3))
+    drawn = ProceduralDataSet(info, lambda codes: scenes.draw(codes, 32), version="x")
+    assert np.array_equal(draw_to_array(info, drawn, store).images([3, 0]), drawn.images([3, 0]))
+
+
+def test_fingerprints_tell_sets_apart():
+    assert len({open_data(name).fingerprint for name in ("dsprites", "scenes", "scenes-32")}) == 3
+
+
+@pytest.mark.slow
+def test_the_whole_grid_is_drawn_and_cached(cache):
+    data = open_data("dsprites-cached")
+    assert len(data) == CATALOG["dsprites"].num_images
+    some = RNG.integers(0, len(data), 1000)
+    assert np.array_equal(data.images(some), open_data("dsprites").images(some))

@@ -14,7 +14,7 @@ def random_codes(num, seed=0):
     return np.random.default_rng(seed).integers(SIZES, size=(num, len(SIZES)))
 
 
-def centre_of(image):
+def center_of(image):
     return np.argwhere(image).mean(axis=0)[::-1] + 0.5
 
 
@@ -47,7 +47,7 @@ def test_nothing_leaves_the_frame():
 
 
 def test_pos_x_moves_to_the_right_and_pos_y_downwards_by_the_same_steps():
-    start, right, down = (centre_of(image) for image in draw([[0, 5, 0, 0, 0], [0, 5, 0, 31, 0], [0, 5, 0, 0, 31]]))
+    start, right, down = (center_of(image) for image in draw([[0, 5, 0, 0, 0], [0, 5, 0, 31, 0], [0, 5, 0, 0, 31]]))
     assert start == pytest.approx([16, 16])
     assert right - start == pytest.approx([32, 0])
     assert down - start == pytest.approx([0, 32])
@@ -91,7 +91,7 @@ def test_no_codes_give_no_images():
 @pytest.mark.parametrize(
     ("codes", "message"),
     [
-        ([[0, 0, 0, 0, 32]], r"column 4 .*\(posY\) reaches from 32 to 32: allowed are 0 to 31"),
+        ([[0, 0, 0, 0, 32]], r"column 4 .*\(posY\) ranges from 32 to 32, but must be 0 to 31"),
         ([[-1, 0, 0, 0, 0]], "shape"),
         ([[0, 0, 0, 0]], r"shape \(1, 4\)"),
         ([[0.0, 0, 0, 0, 0]], "give integers"),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ganspace_topdis.errors import MissingDependencyError
-from vae.data.errors import DataFileError
-from vae.data.hdf5 import blocks_of, open_dataset
+from vae.data.source_files import DataFileError
+from vae.data.untrusted_files import hdf5_blocks, open_hdf5_dataset
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 4, 4), np.uint8)
@@ -17,8 +17,8 @@ def path(tmp_path):
 
 
 def read(path, name="images"):
-    with open_dataset(path, name, (np.uint8,), (4, 4)) as dataset:
-        return np.concatenate(list(blocks_of(dataset, 100)))
+    with open_hdf5_dataset(path, name, (np.uint8,), (4, 4)) as dataset:
+        return np.concatenate(list(hdf5_blocks(dataset, 100)))
 
 
 def test_a_chunked_dataset_is_read_in_pieces(path):
@@ -55,7 +55,7 @@ def test_a_virtual_dataset_is_refused(path, tmp_path):
     layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "images", (30, 4, 4))
     with h5py.File(path, "w") as file:
         file.create_virtual_dataset("images", layout)
-    with pytest.raises(DataFileError, match="the values of images lie in other files"):
+    with pytest.raises(DataFileError, match="the values of images are in other files"):
         read(path)
 
 
@@ -63,7 +63,7 @@ def test_external_storage_is_refused(path, tmp_path):
     (tmp_path / "raw").write_bytes(bytes(480))
     with h5py.File(path, "w") as file:
         file.create_dataset("images", (30, 4, 4), np.uint8, external=[(str(tmp_path / "raw"), 0, 480)])
-    with pytest.raises(DataFileError, match="the values of images lie in other files"):
+    with pytest.raises(DataFileError, match="the values of images are in other files"):
         read(path)
 
 
@@ -85,7 +85,7 @@ def test_filters_that_load_a_plug_in_are_refused(path):
 def test_a_dataset_of_another_type_or_shape_is_refused(path, array):
     with h5py.File(path, "w") as file:
         file["images"] = array
-    with pytest.raises(DataFileError, match=r"expected is uint8 \(N, 4, 4\)"):
+    with pytest.raises(DataFileError, match=r"expected uint8 \(N, 4, 4\)"):
         read(path)
 
 
@@ -100,14 +100,14 @@ def test_a_missing_dataset_is_named_with_what_is_there(path):
 def test_a_group_is_no_dataset(path):
     with h5py.File(path, "w") as file:
         file.create_group("images")
-    with pytest.raises(DataFileError, match="images is no dataset"):
+    with pytest.raises(DataFileError, match="images is not a dataset"):
         read(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"no hdf5", b"\x89HDF\r\n\x1a\n" + bytes(500)])
 def test_a_file_that_is_no_hdf5_is_refused(path, data):
     path.write_bytes(data)
-    with pytest.raises(DataFileError, match="is no HDF5 file or is damaged"):
+    with pytest.raises(DataFileError, match="is not an HDF5 file or is damaged"):
         read(path)
 
 

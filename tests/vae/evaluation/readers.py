@@ -13,7 +13,7 @@ FACTORS = (Factor("brightness", 2), Factor("posX", 6), Factor("posY", 6))
 
 
 class Dots(DataSet):
-    """A dot of 4 x 4 px that is grey or white, on a grid of places."""
+    """A dot of 4 x 4 px that is gray or white, on a grid of places."""
 
     def __init__(self, *, known: bool = True) -> None:
         super().__init__(
@@ -48,8 +48,8 @@ class _Reader(nn.Module):
         return torch.cat([means, torch.full_like(means, -4.0) * torch.tensor([1.0, 1, 1, 0])], dim=1)
 
 
-class _Grey(nn.Module):
-    """Draws the same grey picture for every code, a little brighter for a larger latent 0."""
+class _Gray(nn.Module):
+    """Draws the same gray picture for every code, a little brighter for a larger latent 0."""
 
     def forward(self, codes: Tensor) -> Tensor:
         return codes[:, :1, None, None].expand(-1, 1, SIDE_PX, SIDE_PX)
@@ -57,4 +57,4 @@ class _Grey(nn.Module):
 
 def reader() -> AutoEncoder:
     """An autoencoder with four latents, of which three say all about `Dots`."""
-    return AutoEncoder(_Reader(), _Grey(), num_latents=4, image_shape=(SIDE_PX, SIDE_PX, 1)).eval()
+    return AutoEncoder(_Reader(), _Gray(), num_latents=4, image_shape=(SIDE_PX, SIDE_PX, 1)).eval()

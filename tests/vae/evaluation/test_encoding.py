@@ -1,8 +1,21 @@
-import numpy as np
-import torch
+import math
 
-from tests.vae.evaluation.readers import Dots, reader
-from vae.evaluation.encoding import Encoded, encode, encode_grid, grid_sizes, kl_of_latents, to_tensor
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.vae.evaluation.readers import SIDE_PX, Dots, reader
+from vae.evaluation.encoding import (
+    Encoded,
+    encode,
+    encode_grid,
+    grid_sizes,
+    kl_of_latents,
+    reconstruction_errors,
+    to_tensor,
+)
+from vae.networks.autoencoder import AutoEncoder
 
 
 def test_the_grid_has_one_row_a_combination_with_the_last_factor_fastest() -> None:
@@ -50,3 +63,25 @@ def test_the_divergence_of_the_prior_from_itself_is_zero_and_of_a_shift_half_its
 def test_bytes_become_the_unit_interval_with_channels_first() -> None:
     images = np.array([[[[0, 51, 255]]]], np.uint8)
     assert torch.equal(to_tensor(images), torch.tensor([0.0, 0.2, 1.0]).reshape(1, 3, 1, 1))
+
+
+class Constant(nn.Module):
+    """Draws the same gray everywhere."""
+
+    def __init__(self, shape: tuple[int, ...], value: float) -> None:
+        super().__init__()
+        self.shape, self.value = shape, nn.Parameter(torch.tensor(value))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.value.expand(len(inputs), *self.shape)
+
+
+def test_an_even_grey_costs_log_two_nats_a_pixel() -> None:
+    model = AutoEncoder(
+        Constant((4,), 0.0), Constant((1, SIDE_PX, SIDE_PX), 0.0), num_latents=2, image_shape=(SIDE_PX, SIDE_PX, 1)
+    )
+    errors = reconstruction_errors(model, Dots(), np.arange(72))
+    assert errors["reconstruction"] == pytest.approx(SIDE_PX**2 * math.log(2), rel=1e-5)
+    white, gray, dark = (0.25, (128 / 255 - 0.5) ** 2, 0.25)
+    lit = 16 / SIDE_PX**2
+    assert errors["squared_error"] == pytest.approx(lit * (white + gray) / 2 + (1 - lit) * dark, rel=1e-4)

@@ -5,8 +5,8 @@ from PIL import Image
 
 from ganspace_topdis.latent.directions import Directions
 from tests.vae.evaluation.readers import Dots, reader
-from vae.evaluation.latents import Latent
 from vae.evaluation.pictures import draw_latents, latent_directions, latent_labels
+from vae.evaluation.scores import Latent
 
 LATENTS = [
     Latent(index=2, std=1.0, kl=2.0, live=True, shares={"posX": 0.5, "posY": 0.1}),

@@ -3,13 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
+from ganspace_topdis.errors import RunFolderError
 from vae.evaluation import run as evaluation_run
-from vae.evaluation.command import evaluate_from_options, evaluation_text
-from vae.evaluation.network import EvaluationSettings
+from vae.evaluation.metrics import EvaluationSettings
 from vae.evaluation.run import evaluate, read_evaluation
-from vae.training.runner import TrainOptions, train
-from vae.training.settings import TrainSettings
+from vae.settings import ExecutionOptions, TrainSettings
+from vae.training.run import train
 
 DATA = "dsprites:shape=2,scale=2,orientation=2,posX=4,posY=4"
 QUICK = EvaluationSettings(metrics=("mig", "unsupervised"), num_reconstructed=20)
@@ -19,7 +18,7 @@ QUICK = EvaluationSettings(metrics=("mig", "unsupervised"), num_reconstructed=20
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = TrainSettings(data=DATA, network="fc", width=0.02, steps=6, batch_size=8, log_every=2)
     out = tmp_path_factory.mktemp("runs") / "run"
-    return train(settings, out, options=TrainOptions(device="cpu"))
+    return train(settings, out, options=ExecutionOptions(device="cpu"))
 
 
 def test_an_evaluation_leaves_scores_a_page_and_pictures_in_the_run_folder(trained: Path) -> None:
@@ -43,16 +42,6 @@ def test_the_same_evaluation_is_given_back_and_another_is_made(trained: Path, mo
     again = evaluate(trained, EvaluationSettings(metrics=("mig",), num_reconstructed=20), device="cpu", pictures=False)
     assert "mutual_information" not in again["scores"]
     assert again["scores"]["mig"] == first["scores"]["mig"]
-
-
-def test_the_command_takes_groups_separated_by_commas_and_prints_for_people(trained: Path) -> None:
-    options = {"metrics": "mig, unsupervised", "max_images": None, "num_reconstructed": 20, "seed": 0}
-    more = {"device": "cpu", "data_root": None, "jobs": 1, "pictures": False}
-    text = evaluation_text(trained, evaluate_from_options(trained, {**options, **more}))
-    assert "MIG" in text
-    assert str(trained / "evaluation.json") in text
-    with pytest.raises(InvalidArgumentError, match="'nig' is unknown"):
-        evaluate_from_options(trained, {**options, **more, "metrics": "nig"})
 
 
 def test_a_folder_without_a_run_is_refused_and_nothing_is_read_from_it(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
+import pytest
 import torch
 
+from ganspace_topdis.errors import InvalidArgumentError
 from vae.networks import build_networks
+from vae.networks.autoencoder import compile_model
 
 
 def model(network="narrow"):
@@ -40,3 +43,19 @@ def test_reconstructions_are_probabilities():
     images = model()(torch.rand(2, 1, 16, 16))
     assert images.shape == (2, 1, 16, 16)
     assert 0 < images.min() <= images.max() < 1
+
+
+def test_compiling_changes_neither_weights_nor_their_names():
+    model = build_networks("narrow", image_shape=(16, 16, 1), num_latents=2, width=0.1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    compile_model(model, device=torch.device("cpu"), precision="bf16")
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+    assert model.decode(torch.zeros(2, 2)).dtype == torch.bfloat16
+
+
+def test_cuda_graphs_need_a_cuda_device():
+    model = build_networks("fc", image_shape=(8, 8, 1), num_latents=2, width=0.01)
+    with pytest.raises(InvalidArgumentError, match="needs a CUDA device"):
+        compile_model(model, device=torch.device("cpu"), precision="float32", compiled="cuda-graphs")
+    with pytest.raises(InvalidArgumentError, match="none, default, cuda-graphs"):
+        compile_model(model, device=torch.device("cpu"), precision="float32", compiled="fast")

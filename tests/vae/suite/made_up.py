@@ -1,9 +1,9 @@
-"""Results of a suite that was never run, for the tests of its report."""
+"""SuiteResults of a suite that was never run, for the tests of its report."""
 
-from vae.suite.records import Record, Results
+from vae.suite.results import CellResult, SuiteResults
 
 
-def made_up_results(*, compared: bool = True, num_seeds: int = 3) -> Results:
+def made_up_results(*, compared: bool = True, num_seeds: int = 3) -> SuiteResults:
     """Two methods with and without TopDis, which adds 0.1 to every MIG; the last cell failed."""
     records = []
     for m, method in enumerate(("beta-VAE", "FactorVAE")):
@@ -11,7 +11,7 @@ def made_up_results(*, compared: bool = True, num_seeds: int = 3) -> Results:
             for seed in range(num_seeds):
                 mig = 0.2 + 0.05 * m + 0.02 * seed + 0.1 * (variant == "TopDis")
                 records.append(
-                    Record(
+                    CellResult(
                         labels={"method": method, "variant": variant},
                         seed=seed,
                         scores={"mig": mig, "sap": mig / 5, "reconstruction": 40.0 - 10 * mig},
@@ -25,8 +25,8 @@ def made_up_results(*, compared: bool = True, num_seeds: int = 3) -> Results:
                     )
                 )
     last = records[-1]
-    records[-1] = Record(labels=last.labels, seed=last.seed, state="failed", reason="killed | by SIGKILL")
-    return Results(
+    records[-1] = CellResult(labels=last.labels, seed=last.seed, state="failed", reason="killed | by SIGKILL")
+    return SuiteResults(
         name="made-up",
         description="Never run.",
         notes=("All numbers are <made up>.",),

@@ -5,21 +5,20 @@ from pathlib import Path
 import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
-from vae.suite import engine, worker
-from vae.suite.cell import CellTask
+from vae.suite import cell, engine
+from vae.suite.cell import CellTask, Job
 from vae.suite.engine import EngineSettings, open_engine, plan_local
-from vae.suite.marks import Mark
-from vae.suite.worker import WorkOrder
+from vae.suite.results import CellStatus
 
 
-def orders(tmp_path: Path, count: int) -> list[WorkOrder]:
+def jobs_for(tmp_path: Path, count: int) -> list[Job]:
     return [
-        WorkOrder(
+        Job(
             name=f"cell-{k}",
             task=CellTask(folder="", settings={}, seed=k),
-            mark=str(tmp_path / f"{k}.json"),
+            status_file=str(tmp_path / f"{k}.json"),
             log=str(tmp_path / f"{k}.log"),
-            before=Mark(),
+            before=CellStatus(),
         )
         for k in range(count)
     ]
@@ -42,14 +41,14 @@ def test_neither_does_one_choice_alone_where_it_can_be_helped(num_cores: int) ->
         assert plan_local(9, num_cores=num_cores, num_slots=None, jobs=None, threads=threads)[0] * threads <= num_cores
 
 
-def test_every_order_comes_back_once_whatever_its_cell_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_job_comes_back_once_whatever_its_cell_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import json, os, sys; seed = json.loads(sys.stdin.readline())['seed']; seed == 1 and os.kill(os.getpid(), 9)"
     )
-    monkeypatch.setattr(worker, "_COMMAND", [worker.sys.executable, "-c", code])
+    monkeypatch.setattr(cell, "_COMMAND", [cell.sys.executable, "-c", code])
     opened = open_engine(EngineSettings(jobs=2), num_cells=4)
-    marks = dict(opened.run(orders(tmp_path, 4)))
-    assert {name: mark.state for name, mark in marks.items()} == {
+    statuses = dict(opened.run(jobs_for(tmp_path, 4)))
+    assert {name: status.state for name, status in statuses.items()} == {
         "cell-0": "finished",
         "cell-1": "failed",
         "cell-2": "finished",
@@ -60,15 +59,15 @@ def test_every_order_comes_back_once_whatever_its_cell_does(tmp_path: Path, monk
 def test_cells_at_once_are_no_more_than_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     working, most = [], []
 
-    def work(order: WorkOrder) -> tuple[str, Mark]:
-        working.append(order.name)
+    def work(job: Job) -> tuple[str, CellStatus]:
+        working.append(job.name)
         most.append(len(working))
         time.sleep(0.05)
-        working.remove(order.name)
-        return order.name, Mark(state="finished")
+        working.remove(job.name)
+        return job.name, CellStatus(state="finished")
 
     monkeypatch.setattr(engine, "work", work)
-    list(open_engine(EngineSettings(jobs=2), num_cells=6).run(orders(tmp_path, 6)))
+    list(open_engine(EngineSettings(jobs=2), num_cells=6).run(jobs_for(tmp_path, 6)))
     assert max(most) == 2
 
 
@@ -89,22 +88,6 @@ def test_more_gpus_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         engine._gpu_slots(2)
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"engine": "slurm"}, "--engine is 'slurm'"),
-        ({"engine": "ray"}, "--engine ray needs --address"),
-        ({"address": "here:1"}, "--engine local takes no --address"),
-        ({"jobs": 0}, "--jobs is 0"),
-        ({"threads": -1}, "--threads is -1"),
-        ({"gpus_per_cell": 1.5}, "--gpus-per-cell is 1.5"),
-    ],
-)
-def test_a_setting_out_of_range_is_named(options: dict[str, object], named: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=named):
-        EngineSettings(**options)  # type: ignore[arg-type]
-
-
 def test_an_address_where_nothing_listens_is_refused_within_seconds() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -118,7 +101,7 @@ def test_an_address_where_nothing_listens_is_refused_within_seconds() -> None:
 def test_a_client_that_waits_for_ever_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_ANSWER_S", 0.2)
     with pytest.raises(TopdisError, match="no answer in"):
-        engine._within(lambda: time.sleep(30), "10.0.0.1:1", "ray start")
+        engine._connect(lambda: time.sleep(30), "10.0.0.1:1", "ray start")
 
 
 @pytest.mark.parametrize("name", ["ray", "dask"])

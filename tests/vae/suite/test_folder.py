@@ -6,9 +6,9 @@ import pytest
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
-from vae.suite.folder import SuiteFolder
+from vae.suite.folder import SuiteFolder, progress_of, progress_table
 from vae.suite.grid import Cell, Grid
-from vae.suite.marks import Mark, write_mark
+from vae.suite.results import CellStatus, write_status
 
 
 def grid(
@@ -43,7 +43,7 @@ def finish(folder: SuiteFolder, cell: Cell, *, mig: float = 0.5, metrics: list[s
         "device": "cpu",
     }
     (run / "evaluation.json").write_text(json.dumps(evaluation))
-    write_mark(folder.mark_path(cell), Mark(state="finished", attempts=1, duration_s=60.0))
+    write_status(folder.status_file(cell), CellStatus(state="finished", attempts=1, duration_s=60.0))
 
 
 def test_a_new_folder_has_every_cell_to_do_seed_by_seed(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_only_finished_cells_with_the_evaluation_asked_for_are_done(tmp_path: Pa
     first, second, third, _ = folder.grid.cells
     finish(folder, first)
     finish(folder, second, metrics=["dci"])
-    write_mark(folder.mark_path(third), Mark(state="failed", reason="nan"))
+    write_status(folder.status_file(third), CellStatus(state="failed", reason="nan"))
     assert len(folder.pending()) == 3
     states = [record.state for record in folder.results().records]
     assert states == ["finished", "missing", "failed", "missing"]
@@ -85,10 +85,10 @@ def test_results_hold_scores_reasons_times_and_devices(tmp_path: Path) -> None:
 
 def test_a_mark_that_nobody_works_on_reads_as_failed(tmp_path: Path) -> None:
     folder = SuiteFolder.make(tmp_path / "out", grid())
-    write_mark(folder.mark_path(folder.grid.cells[0]), Mark(state="running"))
-    mark = folder.mark(folder.grid.cells[0])
-    assert mark.state == "failed"
-    assert "killed" in mark.reason
+    write_status(folder.status_file(folder.grid.cells[0]), CellStatus(state="running"))
+    status = folder.status(folder.grid.cells[0])
+    assert status.state == "failed"
+    assert "killed" in status.reason
 
 
 def test_seeds_are_added_to_what_is_there(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_results_of_another_version_are_compared_and_left_alone(tmp_path: Path) 
 
 def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunFolderError, match="no results folder of a suite"):
+    with pytest.raises(RunFolderError, match="not a results folder of a suite"):
         SuiteFolder.make(tmp_path, grid())
     with pytest.raises(RunFolderError, match=r"no suite\.json"):
         SuiteFolder.load(tmp_path)
@@ -142,3 +142,28 @@ def test_other_axes_cannot_be_added(tmp_path: Path) -> None:
     other = replace(grid(), cells=(Cell(labels={"method": "VAE"}, seed=0, settings={}),))
     with pytest.raises(RunFolderError, match="other axes"):
         SuiteFolder.make(tmp_path / "out", other)
+
+
+def test_the_table_has_a_row_a_setting_and_says_why_cells_failed(tmp_path: Path) -> None:
+    folder = SuiteFolder.make(tmp_path / "out", grid())
+    first, second, third, _ = folder.grid.cells
+    finish(folder, first)
+    write_status(folder.status_file(second), CellStatus(state="failed", reason="killed by SIGKILL"))
+    write_status(folder.status_file(third), CellStatus(state="stopped"))
+    assert progress_table(progress_of(folder)).splitlines() == [
+        "4 cells: 1 failed, 1 finished, 1 missing, 1 stopped",
+        "",
+        "VAE, plain   0: finished   1: failed",
+        "VAE, TopDis  0: stopped   1: waiting",
+        "",
+        "vae--plain--seed-1: killed by SIGKILL",
+    ]
+
+
+def test_the_step_is_the_last_whole_line_of_the_log(tmp_path: Path) -> None:
+    folder = SuiteFolder.make(tmp_path / "out", grid())
+    run = folder.cell_folder(folder.grid.cells[0])
+    run.mkdir()
+    (run / "metrics.jsonl").write_bytes(b'{"step": 3}\n{"step": 6}\n{"step": 7, "lo')
+    assert [cell.step for cell in progress_of(folder)] == [6, 0, 0, 0]
+    assert progress_of(folder)[0].num_steps == 10

@@ -17,16 +17,15 @@ import pytest
 
 from ganspace_topdis.errors import TopdisError
 from vae.evaluation.run import read_evaluation
-from vae.suite import worker
-from vae.suite.checks import faults_of_settings
-from vae.suite.engine import EngineSettings, open_engine
-from vae.suite.grid import Grid, parse_grid
-from vae.suite.marks import read_mark
-from vae.suite.run import CellOptions, run_suite
+from vae.suite import cell as cell_module
+from vae.suite.engine import CellOptions, EngineSettings, open_engine
+from vae.suite.grid import Grid
+from vae.suite.grid_file import parse_grid
+from vae.suite.results import read_status
+from vae.suite.run import run_suite
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
-
-ROOT = str(Path(worker.__file__).parents[2])
+ROOT = str(Path(cell_module.__file__).parents[2])
 OPTIONS = CellOptions(device="cpu", pictures=False)
 CELLS = """
 name = "two"
@@ -44,7 +43,7 @@ method = "vae"
 
 
 def grid() -> Grid:
-    return parse_grid(CELLS, faults_of_settings)
+    return parse_grid(CELLS)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +115,7 @@ def test_two_nodes_survive_a_killed_worker_and_give_the_local_results(address: s
     on_ray = run_suite(grid(), tmp_path / "ray", engine=engine, options=OPTIONS)
     thread.join()
     assert killed
-    assert max(read_mark(on_ray.mark_path(cell)).attempts for cell in grid().cells) > 1
+    assert max(read_status(on_ray.status_file(cell)).attempts for cell in grid().cells) > 1
     here = run_suite(grid(), tmp_path / "local", engine=EngineSettings(jobs=2), options=OPTIONS)
     for cell in grid().cells:
         ours, theirs = read_evaluation(here.cell_folder(cell)), read_evaluation(on_ray.cell_folder(cell))

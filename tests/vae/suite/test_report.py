@@ -6,8 +6,8 @@ import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError
 from tests.vae.suite.made_up import made_up_results
-from vae.suite.records import Record, Results
 from vae.suite.report import write_report
+from vae.suite.results import CellResult, SuiteResults
 
 pytest.importorskip("matplotlib")
 
@@ -58,11 +58,11 @@ def test_summary_and_differences_hold_the_counts(folder: Path) -> None:
 
 def test_a_suite_of_which_nothing_ran_still_has_a_report(tmp_path: Path) -> None:
     results = made_up_results()
-    waiting = [Record(labels=r.labels, seed=r.seed, state="missing") for r in results.records]
+    waiting = [CellResult(labels=r.labels, seed=r.seed, state="missing") for r in results.records]
     written = write_report(dataclasses.replace(results, records=tuple(waiting)), tmp_path)
     assert "12 of 12 cells have no scores (12 missing)" in written[0].read_text()
 
 
 def test_a_suite_without_cells_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="no cell"):
-        write_report(Results(name="empty"), tmp_path)
+    with pytest.raises(InvalidArgumentError, match="no cells"):
+        write_report(SuiteResults(name="empty"), tmp_path)

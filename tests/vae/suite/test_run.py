@@ -9,12 +9,11 @@ import pytest
 from ganspace_topdis.errors import RunFolderError, TopdisError
 from ganspace_topdis.runs.lock import FolderLock
 from tests.vae.suite.test_folder import grid
-from vae.suite import worker
-from vae.suite.checks import faults_of_settings
-from vae.suite.engine import EngineSettings
+from vae.suite import cell
+from vae.suite.engine import CellOptions, EngineSettings
 from vae.suite.folder import SuiteFolder
-from vae.suite.grid import parse_grid
-from vae.suite.run import CellOptions, run_suite
+from vae.suite.grid_file import parse_grid
+from vae.suite.run import SettingCost, estimate, estimate_text, run_suite
 
 PRETEND = """
 import json, os, pathlib, sys
@@ -49,7 +48,7 @@ topdis = { weight = 5.0 }
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_COMMAND", [sys.executable, "-c", PRETEND])
+    monkeypatch.setattr(cell, "_COMMAND", [sys.executable, "-c", PRETEND])
 
 
 @pytest.mark.usefixtures("pretend")
@@ -76,7 +75,7 @@ def test_a_second_suite_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_real_cell_trains_is_scored_and_leaves_a_run_folder(tmp_path: Path) -> None:
     folder = run_suite(
-        parse_grid(REAL, faults_of_settings),
+        parse_grid(REAL),
         tmp_path / "out",
         engine=EngineSettings(jobs=1),
         options=CellOptions(device="cpu", pictures=False),
@@ -87,3 +86,38 @@ def test_a_real_cell_trains_is_scored_and_leaves_a_run_folder(tmp_path: Path) ->
     run = folder.cell_folder(folder.grid.cells[0])
     assert json.loads((run / "status.json").read_text())["state"] == "finished"
     assert (run / "checkpoints").is_dir()
+
+
+GRID = """
+name = "two"
+seeds = [0, 1, 2]
+[base]
+network = "fc"
+width = 0.02
+steps = 1000
+batch_size = 8
+[axes.data.drawn]
+data = "dsprites"
+[axes.data.absent]
+data = "3dshapes"
+"""
+
+
+def test_every_setting_is_timed_and_one_without_its_data_says_why(tmp_path: Path) -> None:
+    drawn, absent = estimate(parse_grid(GRID), device="cpu", data_root=tmp_path)
+    assert drawn.step_s is not None
+    assert 0 < drawn.step_s < 5
+    assert (drawn.num_cells, drawn.steps) == (3, 1000)
+    assert absent.step_s is None
+    assert "3dshapes" in absent.reason
+
+
+def test_the_text_counts_the_cells_and_shares_the_time_among_those_at_once() -> None:
+    costs = [
+        SettingCost(setting=(("method", "VAE"),), num_cells=3, steps=1000, step_s=0.1),
+        SettingCost(setting=(("method", "DAVA"),), num_cells=3, steps=2000, step_s=None, reason="no data"),
+    ]
+    first, second, last = estimate_text(costs, jobs=3).splitlines()
+    assert first == "VAE   3 cells of 1000 steps, 100 ms each: 1 min 40 s per cell"
+    assert "not timed (no data)" in second
+    assert last.startswith("6 cells, 3 at once: 1 min 40 s of training, without the settings that could not be timed")

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError
-from vae.suite.records import Record
-from vae.suite.statistics import bootstrap_interval, compare, correlate, summarise
+from vae.suite.results import CellResult
+from vae.suite.statistics import bootstrap_interval, compare, correlate, summarize
 
 
-def cell(method: str, variant: str, seed: int, score: float | None, **more: float) -> Record:
+def cell(method: str, variant: str, seed: int, score: float | None, **more: float) -> CellResult:
     scores = {**({} if score is None else {"mig": score}), **more}
     state = "failed" if score is None else "finished"
-    return Record(labels={"method": method, "variant": variant}, seed=seed, scores=scores, state=state)
+    return CellResult(labels={"method": method, "variant": variant}, seed=seed, scores=scores, state=state)
 
 
-def table(plain: list[float | None], topdis: list[float | None], method: str = "beta-VAE") -> list[Record]:
+def table(plain: list[float | None], topdis: list[float | None], method: str = "beta-VAE") -> list[CellResult]:
     return [
         *(cell(method, "plain", seed, score) for seed, score in enumerate(plain)),
         *(cell(method, "TopDis", seed, score) for seed, score in enumerate(topdis)),
@@ -22,26 +22,26 @@ def table(plain: list[float | None], topdis: list[float | None], method: str = "
 
 
 def test_a_summary_is_the_sample_mean_and_the_deviation_with_n_minus_one() -> None:
-    [summary] = summarise([cell("a", "plain", seed, score) for seed, score in enumerate((1.0, 2.0, 6.0))], "mig")
+    [summary] = summarize([cell("a", "plain", seed, score) for seed, score in enumerate((1.0, 2.0, 6.0))], "mig")
     assert summary.mean == 3.0
     assert summary.std == pytest.approx(np.std([1, 2, 6], ddof=1))
 
 
 def test_a_failed_cell_stays_in_the_count_and_not_in_the_mean() -> None:
-    plain, _ = summarise(table([0.1, None, 0.3], [None, None, None]), "mig")
+    plain, _ = summarize(table([0.1, None, 0.3], [None, None, None]), "mig")
     assert (plain.num_cells, sorted(plain.values)) == (3, [0, 2])
     assert plain.mean == pytest.approx(0.2)
 
 
 def test_a_setting_without_any_score_has_neither_mean_nor_deviation() -> None:
-    _, topdis = summarise(table([0.1], [None]), "mig")
+    _, topdis = summarize(table([0.1], [None]), "mig")
     assert topdis.mean is None
     assert topdis.std is None
     assert topdis.num_cells == 1
 
 
 def test_a_score_that_is_not_finite_counts_as_missing() -> None:
-    [summary] = summarise([cell("a", "plain", 0, float("nan")), cell("a", "plain", 1, 0.5)], "mig")
+    [summary] = summarize([cell("a", "plain", 0, float("nan")), cell("a", "plain", 1, 0.5)], "mig")
     assert summary.values == {1: 0.5}
 
 
@@ -54,7 +54,7 @@ def test_differences_are_paired_by_seed_and_not_by_order() -> None:
 
 def test_a_pair_with_one_missing_score_is_asked_for_but_not_counted() -> None:
     [difference] = compare(table([0.1, None, 0.2], [0.3, 0.4, None]), "mig", axis="variant", baseline="plain")
-    assert difference.num_pairs_asked == 3
+    assert difference.num_pairs_requested == 3
     assert list(difference.values.values()) == pytest.approx([0.2])
     assert difference.interval is None
 
@@ -69,7 +69,7 @@ def test_all_settings_together_come_after_each_setting_by_itself() -> None:
     by_itself = compare(records, "mig", axis="variant", baseline="plain")
     assert [difference.mean for difference in by_itself] == pytest.approx([0.2, 0.6, 0.4])
     assert by_itself[-1].setting == ()
-    assert by_itself[-1].num_pairs_asked == 4
+    assert by_itself[-1].num_pairs_requested == 4
 
 
 def test_a_baseline_that_is_not_there_is_refused() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from ganspace_topdis.runs.metrics_log import read_metrics
 from vae.data import open_data
-from vae.evaluation.network import EvaluationSettings
+from vae.evaluation.metrics import EvaluationSettings
 from vae.evaluation.run import evaluate
-from vae.objectives.methods import METHODS
-from vae.topdis import TopDisSettings
-from vae.training import TrainSettings, load_trained, train
+from vae.methods import METHODS
+from vae.settings import TopDisSettings, TrainSettings
+from vae.training import load_trained, train
 
 SMALL = {"factor-vae": {"discriminator_width": 32}, "dava": {"discriminator_width": 2}}
 CASES = list(itertools.product(METHODS, (None, TopDisSettings())))

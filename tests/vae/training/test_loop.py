@@ -8,9 +8,9 @@ import torch
 from ganspace_topdis.errors import CheckpointError, TopdisError
 from ganspace_topdis.runs.checkpoints import CheckpointStore
 from ganspace_topdis.runs.trees import flatten, unflatten
-from vae.objectives.methods import METHODS
-from vae.topdis import TopDisSettings
-from vae.training import Training, TrainSettings
+from vae.methods import METHODS
+from vae.settings import TopDisSettings, TrainSettings
+from vae.training import Training
 
 SMALL = {
     "factor-vae": {"discriminator_width": 16},

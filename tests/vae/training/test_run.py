@@ -1,0 +1,144 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganspace_topdis.errors import MissingDependencyError, RunFolderError, TopdisError
+from ganspace_topdis.runs.checkpoints import CheckpointStore
+from ganspace_topdis.runs.folder import RunFolder
+from ganspace_topdis.runs.metrics_log import read_metrics
+from ganspace_topdis.runs.signals import StopRequestedError
+from vae.settings import ExecutionOptions, TrainSettings
+from vae.training import load_trained, train
+
+ROOT = Path(__file__).parents[3]
+SETTINGS = TrainSettings(network="narrow", width=0.2, batch_size=8, num_latents=3, steps=10, log_every=4)
+KILLED = (
+    "--data dsprites --method factor-vae --topdis 5 --network fc --width 0.02 --discriminator-width 8 --batch-size 8 "
+    "--steps 60 --log-every 10"
+)
+EVERY_STEP = ExecutionOptions(checkpoint_every_s=0)
+
+
+def weights(run):
+    return load_trained(run).model.state_dict()
+
+
+def test_a_training_stopped_by_a_signal_is_finished_by_the_same_call_bit_for_bit(tiny, tmp_path):
+    whole = train(SETTINGS, tmp_path / "whole", data=tiny)
+
+    def interrupt_at_five(step, num_steps, **values):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StopRequestedError, match="saved after step 5 of 10"):
+        train(SETTINGS, tmp_path / "parts", data=tiny, progress=interrupt_at_five)
+    assert load_trained(tmp_path / "parts").step == 5
+    parts = train(SETTINGS, tmp_path / "parts", data=tiny)
+    assert (parts / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(parts).items())
+
+
+def test_a_killed_training_goes_on_from_its_last_checkpoint_bit_for_bit(tmp_path):
+    command = [sys.executable, str(ROOT / "cli.py"), "train-vae", *KILLED.split(), "--device", "cpu", "--out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(
+        [*command, str(killed), "--checkpoint-every-s", "0"], env=environment, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not CheckpointStore(killed / "checkpoints").steps() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert 0 < load_trained(killed).step < 60
+    for folder in (killed, tmp_path / "whole"):
+        subprocess.run([*command, str(folder)], env=environment, check=True, capture_output=True, timeout=120)
+    assert (killed / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    assert all(torch.equal(value, weights(tmp_path / "whole")[name]) for name, value in weights(killed).items())
+
+
+def test_a_finished_training_is_left_as_it_is(tiny, tmp_path):
+    run = train(SETTINGS, tmp_path / "run", data=tiny)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
+    train(SETTINGS, run, data=tiny)
+    assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+def test_another_configuration_is_refused_by_what_differs(tiny, tmp_path):
+    run = train(SETTINGS, tmp_path / "run", data=tiny)
+    other = TrainSettings(**{**vars(SETTINGS), "options": {"beta": 5.0}})
+    with pytest.raises(RunFolderError, match=r"options.beta was 4.0, is now 5.0"):
+        train(other, run, data=tiny)
+
+
+def test_lines_are_means_over_the_steps_between_them(tiny, tmp_path):
+    seen = []
+    run = train(SETTINGS, tmp_path / "run", data=tiny, progress=lambda step, num_steps, **values: seen.append(values))
+    lines = read_metrics(run / "metrics.jsonl")
+    assert [line["step"] for line in lines] == [4, 8, 10]
+    assert lines[1]["kl"] == pytest.approx(sum(values["kl"] for values in seen[4:8]) / 4)
+
+
+def test_a_training_that_fails_says_so_in_its_folder_and_keeps_its_checkpoints(tiny, tmp_path):
+    settings = TrainSettings(**{**vars(SETTINGS), "learning_rate": 1e18})
+    with pytest.raises(TopdisError, match=r"is (nan|inf|not finite)"):
+        train(settings, tmp_path / "run", data=tiny, options=EVERY_STEP)
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "failed"
+    assert load_trained(tmp_path / "run").step >= 1
+
+
+def test_features_of_ones_own_belong_to_the_configuration(tiny, tmp_path):
+    run = train(SETTINGS, tmp_path / "run", data=tiny, features=torch.tanh)
+    assert json.loads((run / "config.json").read_text())["config"]["features"].endswith("tanh")
+
+
+def test_tensorboard_is_asked_for_by_name_where_it_is_missing(tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingDependencyError, match=r"topdis-gan\[tensorboard\]"):
+        train(SETTINGS, tmp_path / "run", data=tiny, options=ExecutionOptions(tensorboard=True))
+
+
+def test_the_log_goes_to_tensorboard_too(tiny, tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    run = train(SETTINGS, tmp_path / "run", data=tiny, options=ExecutionOptions(tensorboard=True))
+    assert list((run / "tensorboard").iterdir())
+
+
+LOCATELLO = TrainSettings(network="locatello", width=0.1, batch_size=8, num_latents=3, steps=2)
+
+
+def test_the_model_comes_back_ready_for_evaluation(tiny, tmp_path):
+    trained = load_trained(train(LOCATELLO, tmp_path / "run", data=tiny))
+    assert trained.settings == LOCATELLO
+    assert trained.step == 2
+    assert not trained.model.training
+    assert not any(parameter.requires_grad for parameter in trained.model.parameters())
+    assert trained.model(torch.rand(2, 1, 16, 16)).shape == (2, 1, 16, 16)
+
+
+def test_a_run_of_another_command_is_refused(tmp_path):
+    with RunFolder.open(tmp_path / "run", {}, command="discover"):
+        pass
+    with pytest.raises(RunFolderError, match="a run of `discover`"):
+        load_trained(tmp_path / "run")
+
+
+def test_a_run_without_a_checkpoint_is_refused(tmp_path):
+    with RunFolder.open(tmp_path / "run", LOCATELLO.as_config(), command="train-vae"):
+        pass
+    with pytest.raises(RunFolderError, match="no checkpoint yet"):
+        load_trained(tmp_path / "run")
+
+
+def test_a_configuration_that_is_not_ours_is_refused(tmp_path):
+    with RunFolder.open(tmp_path / "run", {**LOCATELLO.as_config(), "method": "nvae"}, command="train-vae"):
+        pass
+    with pytest.raises(RunFolderError, match="nvae"):
+        load_trained(tmp_path / "run")

@@ -1,0 +1,145 @@
+"""Plain records of a suite: the status of a cell on disk, and the results that a report is computed from.
+
+A setting is named by a label on each axis of the grid, such as {"method": "beta-VAE", "variant": "TopDis"}. The report
+is computed from a list of `CellResult`, so it can be tested, and used on results from elsewhere, without a trained
+network. Nothing heavy is imported here, because every worker reads and writes the status of its cells.
+"""
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ganspace_topdis.runs.files import write_json
+
+__all__ = [
+    "CellResult",
+    "CellState",
+    "CellStatus",
+    "Setting",
+    "SuiteResults",
+    "axes_of",
+    "metrics_of",
+    "read_status",
+    "settings_in_order",
+    "write_status",
+]
+
+CellState = Literal["finished", "failed", "stopped", "running", "missing"]
+"""Stopped: by Ctrl-C or SIGTERM, with its work saved."""
+
+Setting = tuple[tuple[str, str], ...]
+"""The labels of a setting, axis by axis: (("method", "beta-VAE"), ("variant", "plain"))."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellStatus:
+    """Status of a cell, stored as a small JSON file.
+
+    Attributes:
+        state: see `CellState`.
+        reason: why it failed; empty otherwise.
+        attempts: number of times it was started.
+        duration_s: total duration of all attempts.
+        device: device and host name.
+    """
+
+    state: CellState = "missing"
+    reason: str = ""
+    attempts: int = 0
+    duration_s: float = 0.0
+    device: str = ""
+
+
+def read_status(path: str | os.PathLike[str]) -> CellStatus:
+    """Read a status file; returns "missing" if it does not exist or cannot be read."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return CellStatus(**json.loads(Path(path).read_text(encoding="utf-8")))
+    return CellStatus()
+
+
+def write_status(path: str | os.PathLike[str], status: CellStatus) -> CellStatus:
+    """Write a status file atomically; return the status.
+
+    Raises:
+        RunFolderError: the folder is read-only or the disk is full.
+    """
+    write_json(path, asdict(status))
+    return status
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellResult:
+    """Result of one cell.
+
+    Attributes:
+        labels: axis -> label; all results of a suite have the same axes in the same order.
+        seed: seed of the training.
+        state: only finished cells have scores.
+        reason: why it failed; empty otherwise.
+        scores: metric -> finite score.
+        settings: settings of train-vae.
+        duration_s: total duration of training and evaluation, all attempts; None if unknown.
+        device: device it ran on.
+    """
+
+    labels: Mapping[str, str]
+    seed: int
+    state: CellState = "finished"
+    reason: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    duration_s: float | None = None
+    device: str = ""
+
+    @property
+    def setting(self) -> Setting:
+        """The labels as a key."""
+        return tuple(self.labels.items())
+
+    def score(self, metric: str) -> float | None:
+        """Return a score; None if the cell has none or it is not finite."""
+        value = self.scores.get(metric)
+        return value if self.state == "finished" and value is not None and math.isfinite(value) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteResults:
+    """All results of a suite, and what its report says about them.
+
+    Attributes:
+        name: name of the suite.
+        description: one or two sentences.
+        notes: what a reader must know, such as unverified values.
+        records: one result per cell, including cells that never ran.
+        axis: the axis whose labels are compared; None for none.
+        baseline: the label on it that the others are compared with.
+        version: version of the program that produced the results.
+    """
+
+    name: str
+    description: str = ""
+    notes: tuple[str, ...] = ()
+    records: tuple[CellResult, ...] = ()
+    axis: str | None = None
+    baseline: str = ""
+    version: str = ""
+
+
+def axes_of(records: Sequence[CellResult]) -> tuple[str, ...]:
+    """Return the axes of the grid."""
+    return tuple(records[0].labels) if records else ()
+
+
+def settings_in_order(records: Iterable[CellResult]) -> list[Setting]:
+    """Return the distinct settings in the order of their first result."""
+    return list(dict.fromkeys(record.setting for record in records))
+
+
+def metrics_of(records: Iterable[CellResult]) -> list[str]:
+    """Return the metrics that have a score, in the order of their first occurrence."""
+    return list(dict.fromkeys(name for record in records for name in record.scores))

@@ -1,0 +1,204 @@
+"""The TopDis loss: decoded clouds before and after a shift of one latent should have the same topology.
+
+A latent and a sign are drawn, the batch's codes are shifted along that latent so that their distribution is preserved
+(`ganspace_topdis.latent.shift`), both sets of codes are decoded, and a divergence between the two clouds of images is
+the loss (Balabin et al. 2024). Rows that the shift would move outside the distribution's support are dropped from both.
+
+The divergence is RTD, or a control without topology. x, y are (N, F); row k of y is row k of x after the shift. The
+controls divide distances by s, the 0.9 quantile of the distances within x (without gradient), as RTD does, so that the
+same weight suits all:
+
+    l2       mean_k |x_k - y_k|^2 / s^2
+    chamfer  1/2 mean_k min_l |x_k - y_l| / s + 1/2 mean_l min_k |x_k - y_l| / s
+    mmd      mean k(x, x') + mean k(y, y') - 2 mean k(x, y),  k(a, b) = exp(-|a - b|^2 / (2 h^2)), h the median
+             distance within x (Gretton et al. 2012, the biased estimate; no gradient through h)
+
+The gradient of a step keeps the TopDis term from opposing other terms (Balabin et al. 2024):
+
+    none            grad(reconstruction + penalty + topdis)
+    reconstruction  grad(reconstruction) + grad(penalty) + g,  g = grad(topdis) made not to oppose the first
+    all             grad(reconstruction + penalty) + g,        g = grad(topdis) made not to oppose the sum
+
+Nothing is differentiated twice: terms that need not be kept apart are summed first.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.latent.gradients import orthogonalize_gradient
+from ganspace_topdis.latent.shift import gaussian_shift
+from ganspace_topdis.topology import RTDLoss, rtd_lite
+from vae.networks.autoencoder import AutoEncoder, Posterior
+from vae.settings import CloudLoss, Features, Orthogonalization, TopDisSettings
+
+__all__ = [
+    "FEATURES",
+    "ShiftChoice",
+    "TopDisTerm",
+    "chamfer_loss",
+    "cloud_loss",
+    "l2_loss",
+    "mmd_loss",
+    "step_gradient",
+]
+
+_MIN_ROWS = 4
+"""Two clouds of fewer rows have no meaningful topology."""
+_MIN_SCALE = 1e-5
+"""Scale of a cloud whose points coincide."""
+_POOLED_PX = 16
+
+FEATURES: dict[Features, Callable[[Tensor], Tensor]] = {
+    "pixels": torch.sigmoid,
+    "logits": lambda logits: logits,
+    "pooled": lambda logits: F.adaptive_avg_pool2d(logits.sigmoid(), _POOLED_PX),
+}
+"""What is compared, computed from logits (N, C, H, W)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftChoice:
+    """The latent that a step shifts, and by how much (C with its sign)."""
+
+    index: int
+    amount: float
+
+
+class TopDisTerm:
+    """The TopDis loss; see the module.
+
+    Args:
+        settings: see `TopDisSettings`.
+        features: logits (N, C, H, W) -> (N, ...), differentiable; by default those named in the settings.
+    """
+
+    def __init__(self, settings: TopDisSettings, features: Callable[[Tensor], Tensor] | None = None) -> None:
+        self.settings = settings
+        self._features = FEATURES[settings.features] if features is None else features
+        self._divergence = cloud_loss(settings.loss, settings.p)
+
+    def choose(self, model: AutoEncoder, rng: np.random.Generator) -> ShiftChoice:
+        """Draw the latent and the sign of a step."""
+        probabilities = None
+        if self.settings.choice == "weighted":
+            weights = model.latent_weights().double().cpu().numpy()
+            probabilities = weights / weights.sum() if weights.sum() > 0 else None
+        index = int(rng.choice(model.num_latents, p=probabilities))
+        return ShiftChoice(index=index, amount=self.settings.shift * (1 if rng.integers(2) else -1))
+
+    def __call__(
+        self, model: AutoEncoder, posterior: Posterior, choice: ShiftChoice, *, decoded: Tensor | None = None
+    ) -> Tensor:
+        """Return the unweighted loss, a scalar; zero if fewer than four rows can be shifted.
+
+        Args:
+            model: the autoencoder.
+            posterior: posterior of the batch whose codes are shifted.
+            choice: which latent, and how far.
+            decoded: logits of the posterior's sample, if available, so that samples are not decoded again.
+        """
+        sampled = self.settings.codes == "sample"
+        codes = (posterior.sample if sampled else posterior.mean)[: self.settings.points]
+        shifted, kept = gaussian_shift(codes, choice.index, choice.amount)
+        if len(shifted) < _MIN_ROWS:
+            return 0 * codes.sum()
+        if decoded is not None and sampled:
+            before, after = decoded[: len(codes)][kept], model.decode(shifted).float()
+        else:
+            before, after = model.decode(torch.cat([codes[kept], shifted])).float().chunk(2)
+        return self._divergence(self._features(before), self._features(after))
+
+
+def cloud_loss(kind: CloudLoss, p: float = 1.0) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the divergence `kind` of two clouds (N, ...); `p` is the power of the bar lengths of "rtd"."""
+    if kind == "rtd":
+        return RTDLoss(p=p)
+    return {"rtd-lite": _rtd_lite, "l2": l2_loss, "chamfer": chamfer_loss, "mmd": mmd_loss}[kind]
+
+
+def _rtd_lite(x: Tensor, y: Tensor) -> Tensor:
+    return rtd_lite(x, y, variant="minmax")
+
+
+def l2_loss(x: Tensor, y: Tensor) -> Tensor:
+    """Return the mean squared distance between corresponding points, over the squared scale of x."""
+    x, y = x.flatten(1), y.flatten(1)
+    return (x - y).square().sum(dim=1).mean() / _scale(x, 0.9) ** 2
+
+
+def chamfer_loss(x: Tensor, y: Tensor) -> Tensor:
+    """Return the mean distance to the nearest point of the other cloud, over the scale of x; ignores correspondence."""
+    x, y = x.flatten(1), y.flatten(1)
+    distances = torch.cdist(x, y)
+    return 0.5 * (distances.amin(dim=0).mean() + distances.amin(dim=1).mean()) / _scale(x, 0.9)
+
+
+def mmd_loss(x: Tensor, y: Tensor) -> Tensor:
+    """Return the squared maximum mean discrepancy with a Gaussian kernel; ignores correspondence."""
+    x, y = x.flatten(1), y.flatten(1)
+    width = 2 * _scale(x, 0.5) ** 2
+
+    def similarity(a: Tensor, b: Tensor) -> Tensor:
+        return (-torch.cdist(a, b).square() / width).exp().mean()
+
+    return similarity(x, x) + similarity(y, y) - 2 * similarity(x, y)
+
+
+def _scale(x: Tensor, quantile: float) -> Tensor:
+    """Return a quantile of the distances within a cloud, without gradient."""
+    return torch.pdist(x.detach()).quantile(quantile).clamp(min=_MIN_SCALE)
+
+
+def step_gradient(
+    parameters: Sequence[Tensor],
+    *,
+    reconstruction: Tensor,
+    penalty: Tensor,
+    topdis: Tensor | None,
+    orthogonalize: Orthogonalization,
+) -> list[Tensor]:
+    """Return the gradient of a step with respect to `parameters`, in their shapes.
+
+    Args:
+        parameters: what is optimized.
+        reconstruction, penalty, topdis: scalar terms, already weighted; `topdis` None for a step without it.
+        orthogonalize: terms that the TopDis term must not oppose; see the module.
+
+    Raises:
+        TopdisError: the gradient is not finite; the message names the term.
+    """
+    if topdis is None:
+        return _finite_sum({"reconstruction + penalty": _gradient(reconstruction + penalty, parameters)})
+    if orthogonalize == "none":
+        whole = _gradient(reconstruction + penalty + topdis, parameters)
+        return _finite_sum({"reconstruction + penalty + topdis": whole})
+    if orthogonalize == "all":
+        others = {"reconstruction + penalty": _gradient(reconstruction + penalty, parameters, keep=True)}
+    else:
+        first = _gradient(reconstruction, parameters, keep=True)
+        others = {"reconstruction": first, "penalty": _gradient(penalty, parameters, keep=True)}
+    own = _gradient(topdis, parameters)
+    reference = next(iter(others.values()))
+    return _finite_sum({**others, "topdis": orthogonalize_gradient(own, reference)})
+
+
+def _gradient(loss: Tensor, parameters: Sequence[Tensor], *, keep: bool = False) -> list[Tensor]:
+    found = torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True)
+    return [torch.zeros_like(own) if part is None else part for part, own in zip(found, parameters, strict=True)]
+
+
+def _finite_sum(parts: dict[str, list[Tensor]]) -> list[Tensor]:
+    """Sum the parts; blames the first that is not finite, because topdis is computed from those before it."""
+    total, *rest = parts.values()
+    for part in rest:
+        total = list(torch._foreach_add(total, part))
+    if not torch.isfinite(torch.stack(torch._foreach_norm(total)).sum()):
+        blamed = [name for name, part in parts.items() if not all(torch.isfinite(g).all() for g in part)]
+        raise TopdisError(f"the gradient of {blamed[0] if blamed else 'the sum'} is not finite")
+    return total

@@ -1,0 +1,171 @@
+"""A training in its run folder: `train(settings, "runs/x")` starts or resumes it, `load_trained("runs/x")` loads it.
+
+config.json holds the settings and the data set's fingerprint, metrics.jsonl a line of means every `log_every` steps,
+checkpoints/ the state; see `ganspace_topdis.runs.folder`. With `tensorboard`, metrics.jsonl is mirrored to
+tensorboard/ (extra `tensorboard`).
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+from ganspace_topdis.errors import MissingDependencyError, RunFolderError
+from ganspace_topdis.runs.allocator import reuse_freed_memory
+from ganspace_topdis.runs.distributed import World, join_world
+from ganspace_topdis.runs.folder import read_run
+from ganspace_topdis.runs.progress import Progress, ProgressReporter
+from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
+from ganspace_topdis.runs.trees import flatten, unflatten
+from vae.data import DataSet, open_data
+from vae.networks import AutoEncoder, build_networks
+from vae.settings import ExecutionOptions, TrainSettings
+from vae.training.loop import Training
+
+__all__ = ["TrainedModel", "load_trained", "train"]
+
+
+def train(
+    settings: TrainSettings,
+    run_folder: str | os.PathLike[str],
+    *,
+    options: ExecutionOptions | None = None,
+    data: DataSet | None = None,
+    features: Callable[[Tensor], Tensor] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Train in `run_folder`, or resume there; return its path. A finished run is left unchanged.
+
+    Args:
+        settings: everything that the result depends on.
+        run_folder: created if missing.
+        options: how the training is executed.
+        data: the data set; by default the one named in the settings.
+        features: what TopDis compares instead of the features named in the settings; logits (N, C, H, W) -> (N, ...).
+        progress: called after every step; by default a bar on stderr.
+
+    Raises:
+        InvalidArgumentError: an option does not suit the data or the machine.
+        RunFolderError: the folder holds something else or is in use, or the disk is full.
+        StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
+        TopdisError: a term is not finite; the last checkpoint is kept.
+    """
+    reuse_freed_memory()
+    options = ExecutionOptions() if options is None else options
+    if data is None:
+        with ProgressReporter("data, images") as unpacking:
+            data = open_data(settings.data, root=options.data_root, progress=unpacking)
+    config = {
+        **settings.as_config(),
+        "data_fingerprint": data.fingerprint,
+        "features": None if features is None else f"{features.__module__}.{features.__qualname__}",
+    }
+    with (
+        join_world(options.device) as world,
+        open_shared(world, run_folder, config, command="train-vae", device=str(world.device)) as folder,
+    ):
+        if folder.finished:
+            return folder.path
+        training = Training(
+            settings, data, device=world.device, features=features, compiled=options.compiled, resident=options.resident
+        )
+        checkpoint = folder.resume()
+        if checkpoint is not None:
+            training.load_state(unflatten(checkpoint.tensors, checkpoint.rest))
+        _take_steps(folder, world, training, options, progress)
+        return folder.path
+
+
+def _take_steps(
+    folder: SharedFolder, world: World, training: Training, options: ExecutionOptions, progress: Progress | None
+) -> None:
+    settings = training.settings
+    with contextlib.ExitStack() as stack:
+        stepped = stack.enter_context(
+            folder.saving(
+                lambda: (training.step_index, *flatten(training.state())),
+                num_steps=settings.steps,
+                every_s=options.checkpoint_every_s,
+            )
+        )
+        report = stack.enter_context(ProgressReporter("train")) if progress is None else progress
+        board = None
+        if options.tensorboard and world.leads:
+            board = stack.enter_context(_TensorBoard(folder.path / "tensorboard", training.step_index))
+        while not training.finished:
+            values = training.step()
+            step = training.step_index
+            report(step, settings.steps, **values)
+            if step % settings.log_every == 0 or training.finished:
+                means = training.means.take()
+                folder.append_metrics({"step": step, **means})
+                if board is not None:
+                    board.append(step, means)
+            stepped()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A model in evaluation mode, without gradients, its settings, and the number of steps it was trained for."""
+
+    model: AutoEncoder
+    settings: TrainSettings
+    step: int
+
+
+def load_trained(run_folder: str | os.PathLike[str], device: torch.device | str = "cpu") -> TrainedModel:
+    """Load the model in the newest checkpoint of the run in `run_folder`, which may still be running.
+
+    Raises:
+        CheckpointError: all checkpoints are damaged.
+        RunFolderError: there is no run of train-vae, or it has no checkpoint yet.
+    """
+    run = read_run(run_folder)
+    if run.command != "train-vae":
+        raise RunFolderError(f"{run.path} holds a run of `{run.command}`, not of `train-vae`; give another folder")
+    settings = TrainSettings.from_config(run.config)
+    checkpoint = run.checkpoints.load_newest()
+    if checkpoint is None:
+        raise RunFolderError(f"{run.path} has no checkpoint yet; rerun its command to continue the training")
+    state = unflatten(checkpoint.tensors, checkpoint.rest)
+    height, width, channels = state["image_shape"]
+    model = build_networks(
+        settings.network,
+        image_shape=(height, width, channels),
+        num_latents=settings.num_latents,
+        width=settings.width,
+        initial_weights="torch",
+    )
+    model.load_state_dict(state["model"])
+    return TrainedModel(model=model.to(device).eval().requires_grad_(False), settings=settings, step=checkpoint.step)
+
+
+class _TensorBoard:
+    """Writes scalars into `folder`, hiding what an earlier process wrote after `step`. A context manager."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingDependencyError(
+                "--tensorboard needs the package tensorboard: pip install 'topdis-gan[tensorboard]', or omit the option"
+            ) from error
+        self._writer = SummaryWriter(folder, purge_step=step + 1)
+
+    def append(self, step: int, values: Mapping[str, float]) -> None:
+        """Write the values of one line."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def __enter__(self) -> "_TensorBoard":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._writer.close()
