@@ -14,15 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from ganspace_topdis.metrics.beta_vae import beta_vae_score
-from ganspace_topdis.metrics.dci import dci
-from ganspace_topdis.metrics.explicitness import explicitness
-from ganspace_topdis.metrics.factor_vae import factor_vae_score, score_recorded_votes
-from ganspace_topdis.metrics.irs import irs
-from ganspace_topdis.metrics.mig import mig
-from ganspace_topdis.metrics.modularity import modularity
-from ganspace_topdis.metrics.sap import sap
-from ganspace_topdis.metrics.unsupervised import unsupervised_scores
+from ganspace_topdis.metrics import (
+    beta_vae_score,
+    dci,
+    explicitness,
+    factor_vae_score,
+    irs,
+    mig,
+    modularity,
+    sap,
+    unsupervised_scores,
+)
+from ganspace_topdis.metrics.interventions import score_recorded_votes
 
 FOLDER = Path(__file__).parents[1] / "tests" / "metrics" / "reference"
 CASES = ("perfect", "rotated", "noisy", "dead_latents", "random", "constant_factor")

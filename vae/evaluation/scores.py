@@ -10,17 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ganspace_topdis.metrics.beta_vae import beta_vae_score
-from ganspace_topdis.metrics.dci import dci
-from ganspace_topdis.metrics.explicitness import explicitness
-from ganspace_topdis.metrics.factor_vae import factor_vae_score
-from ganspace_topdis.metrics.information import discretise, entropy, mutual_information_matrix
-from ganspace_topdis.metrics.irs import irs
-from ganspace_topdis.metrics.mig import mig
-from ganspace_topdis.metrics.mig_sampled import mig_sampled
-from ganspace_topdis.metrics.modularity import modularity
-from ganspace_topdis.metrics.sap import sap
-from ganspace_topdis.metrics.unsupervised import unsupervised_scores
+from ganspace_topdis.metrics import (
+    beta_vae_score,
+    dci,
+    explicitness,
+    factor_vae_score,
+    irs,
+    mig,
+    mig_sampled,
+    modularity,
+    sap,
+    unsupervised_scores,
+)
+from ganspace_topdis.metrics.estimators import discretise, entropy, mutual_information_matrix
 from ganspace_topdis.runs.progress import Progress
 from vae.evaluation.encoding import Encoded
 
