@@ -147,7 +147,7 @@ METRICS: tuple[MetricGroup, ...] = (
     ),
     MetricGroup(name="mcc", title="MCC", run=_mcc),
     MetricGroup(name="iwo", title="IWO and IWR", run=lambda s: iwo(*s.split, seed=s.seed).as_dict(), learns=True),
-    MetricGroup(name="unsupervised", title="Dependence of latents", run=_unsupervised, lower_is_better=True),
+    MetricGroup(name="unsupervised", title="Unsupervised", run=_unsupervised, lower_is_better=True),
 )
 """In the order of the tables."""
 

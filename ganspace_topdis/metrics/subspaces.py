@@ -1,7 +1,7 @@
 """Metrics that compare directions of the latent space with factors: MCC, and IWO with IWR.
 
     MCC   mean_k |corr(z_p(k), v_k)| with the best one-to-one matching p; Pearson or Spearman
-          (Hyvarinen & Morioka 2016; Khemakhem et al. 2020, section 5; ilkhem/icebeam metrics/mcc.py)
+          (Hyvarinen & Morioka 2016; Khemakhem et al. 2020, section 5; ilkhem/icebeem metrics/mcc.py)
     IWO   1 - sum_lm sqrt(a_l b_m) (u_l . w_m)^2, u and w the orthonormal bases of two factors, ordered by importance
           a and b, with sum 1; mean over pairs of factors (Geyer et al. 2024, section 3.3)
     IWR   1 - H_D(a), mean over factors (section 3.4)

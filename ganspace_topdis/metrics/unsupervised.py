@@ -73,9 +73,10 @@ def unsupervised_scores(codes: ArrayLike, *, num_bins: int = 20) -> Unsupervised
 
 def _total_correlation(covariance: Array) -> float:
     deviations = np.sqrt(np.diag(covariance))
-    sign, log_determinant = np.linalg.slogdet(covariance / np.outer(deviations, deviations))
-    if sign <= 0 or not np.isfinite(log_determinant):
+    spectrum = np.linalg.eigvalsh(covariance / np.outer(deviations, deviations))
+    if spectrum[0] <= len(spectrum) * np.finfo(np.float64).eps:
         raise InvalidArgumentError("codes: latents depend linearly on each other; drop the repeated ones")
+    log_determinant = np.log(spectrum).sum()
     return float(-0.5 * log_determinant)
 
 
