@@ -71,7 +71,7 @@ def fit_classifiers(train: Labelled, test: Labelled, masks: Array, targets: Arra
         losses.mean(dim=1).sum().backward()
         optimizer.step()
         schedule.step()
-        if step % _CHECK_EVERY == 0:
+        if step % _CHECK_EVERY == 0 or step == NUM_STEPS:
             lost, right = _score(network, x_test, y_test, num_classes)
             accuracy = np.where(lost < best, right, accuracy)
             best = np.minimum(best, lost)

@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from cli import cli
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
-from ganspace_topdis.metrics import mig
-from ganspace_topdis.metrics.command import read_array, report_text, score_files
+from ganspace_topdis.metrics import METRICS, Measured, mig
+from ganspace_topdis.metrics.command import Report, read_array, report_text, score_files
 from tests.metrics.kinds import draw_kind
 
 CODES, FACTORS = draw_kind("entangled", 300)
@@ -40,13 +40,22 @@ def test_the_document_holds_scores_and_what_they_cost(folder: Path, source: str)
     assert found["undefined"] == {}
 
 
-def test_the_table_fits_into_80_columns_and_says_why_a_metric_is_undefined(folder: Path) -> None:
-    np.save(folder / "one.npy", CODES[:, :1])
-    report = score_files(str(folder / "one.npy"), str(folder / "factors.csv"))
-    text = report_text(report)
+def test_the_table_fits_into_80_columns_and_says_why_a_metric_is_undefined() -> None:
+    problem = "codes have 1 latents, this metric needs at least 2; score a larger code"
+    measured = [Measured(group.name, {}, 123.456, problem) for group in METRICS]
+    longest = Measured("unsupervised", {"gaussian_wasserstein_correlation_normed": 1234.5678}, 123.456)
+    text = report_text(Report("codes.npy", "factors.csv", 300, (*measured, longest), 1234.5, ("shape",)))
     assert max(map(len, text.splitlines())) <= 80
-    assert "undefined: codes have 1 latents" in text
+    assert text.count("undefined: codes have 1 latents") == len(METRICS)
     assert "300 points" in text
+
+
+def test_undefined_metrics_are_left_out_unless_they_were_named(folder: Path) -> None:
+    np.save(folder / "one.npy", CODES[:, :1])
+    files = (str(folder / "one.npy"), str(folder / "factors.csv"))
+    assert score_files(*files, metrics="mig").as_dict()["undefined"] == {}
+    with pytest.raises(InvalidArgumentError, match="--metrics dci: codes have 1 latents"):
+        score_files(*files, metrics="mig,dci")
 
 
 def test_the_page_names_factors_and_marks_dead_latents(folder: Path) -> None:

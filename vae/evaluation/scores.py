@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ganspace_topdis.metrics import (
     beta_vae_score,
     dci,
+    evaluate,
     explicitness,
     factor_vae_score,
     irs,
@@ -111,6 +112,11 @@ def _unsupervised(samples: Samples, seed: int, jobs: int | None) -> dict[str, fl
     return {name: score for name, score in scores.items() if name != "gaussian_wasserstein_correlation"}
 
 
+def _later(group: str) -> "_Group":
+    """A group of `ganspace_topdis.metrics.evaluate`, whose keys are the same."""
+    return lambda s, seed, jobs: evaluate(*_split(s), metrics=[group], seed=seed)
+
+
 def _grid(samples: Samples) -> Encoded:
     assert samples.grid is not None, "groups_for lets no supervised metric through without factors"
     return samples.grid
@@ -126,6 +132,7 @@ _GROUPS: dict[str, _Group] = {
     "explicitness": lambda s, seed, jobs: {"explicitness": explicitness(*_split(s)).test},
     "irs": lambda s, seed, jobs: {"irs": irs(s.train.means, s.train.codes)},
     "beta-vae": lambda s, seed, jobs: {"beta_vae": beta_vae_score(_grid(s).means, _grid(s).sizes, seed=seed)},
+    **{group: _later(group) for group in ("infomec", "edi", "dci-es", "snc-nk", "mcc", "iwo")},
     "mig-sampled": _mig_sampled,
     "unsupervised": _unsupervised,
 }
