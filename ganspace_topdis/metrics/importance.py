@@ -170,7 +170,8 @@ def dci_es(
     train, test = check_split(codes, factors, codes_test, factors_test, seed=seed, min_factors=2, min_latents=2)
     if len(train.codes) > _MAX_ROWS:
         train = train.rows(np.random.default_rng(seed).permutation(len(train.codes))[:_MAX_ROWS])
-    curves = [_curve(train, test, k, seed + k) for k in range(train.num_factors)]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # growing a tree releases the interpreter
+        curves = list(pool.map(lambda k: _curve(train, test, k, seed + k), range(train.num_factors)))
     losses = np.stack([loss for loss, _, _ in curves], axis=1)
     best = int(losses.mean(axis=1).argmin())
     importances = np.stack([each[best] for _, each, _ in curves], axis=1)
@@ -206,7 +207,7 @@ def _curve(train: Labelled, test: Labelled, factor: int, seed: int) -> tuple[Arr
     importances = np.zeros((len(DEPTHS), train.num_latents))
     for part in range(_NUM_TREES // _TREES_AT_ONCE):
         state = _seed_of([seed, part])
-        forest = forest_of(_TREES_AT_ONCE, max_depth=DEPTHS[-1], random_state=state, n_jobs=os.cpu_count())
+        forest = forest_of(_TREES_AT_ONCE, max_depth=DEPTHS[-1], random_state=state)
         for estimator in forest.fit(train.codes, target).estimators_:
             tree = estimator.tree_
             nodes = (tree.children_left, tree.children_right, tree.feature, tree.threshold, tree.value[:, 0, :])

@@ -274,7 +274,8 @@ def edi(
     held-out likelihood bounds the information from below; it is then never below the best single latent, so that
     the shares stay in [0, 1]. Discrete factors use Ross's estimate, which the
     authors' code passes by; with "network" continuous factors are cut into bins. Constant latents know nothing;
-    duplicates lose compactness, not modularity. Independent codes score about 0.
+    duplicates lose compactness, not modularity. Of independent codes only explicitness is near 0: shares of almost
+    nothing are arbitrary.
 
     Args:
         codes: (N, D) mean codes, at least two latents.
