@@ -30,6 +30,9 @@ __all__ = [
     "score_files",
 ]
 
+PAGE_MARK = b"<title>Metrics of "
+"""How a page that may be replaced is told from other files."""
+
 _FORMATS = ".npy, .npz, .csv or .parquet"
 
 
@@ -95,6 +98,8 @@ def score_files(
     """
     names = _names(metrics)
     groups = metric_groups(names)
+    if out is not None:
+        _check_page(out)
     array, (labels, header) = read_array(codes), _read(factors)
     held = tuple(None if path is None else read_array(path) for path in (codes_test, factors_test))
     start, measured = time.perf_counter(), []
@@ -275,6 +280,16 @@ def _read_parquet(file: Path) -> tuple[Array, tuple[str, ...]]:
         return np.where(array == None, np.nan, array).astype(np.float64), tuple(table.column_names)  # noqa: E711
     except ValueError:
         return array, tuple(table.column_names)
+
+
+def _check_page(out: Path) -> None:
+    """Refuse, before anything is computed, a page that cannot be written or would replace another file."""
+    if out.suffix not in (".html", ".htm"):
+        raise InvalidArgumentError(f"--out {out} must end in .html; the scores as JSON are printed by --json")
+    if not out.parent.is_dir():
+        raise InvalidArgumentError(f"--out {out}: there is no folder {out.parent}; make it first")
+    if out.exists() and PAGE_MARK not in out.read_bytes()[:200]:
+        raise InvalidArgumentError(f"--out {out} exists and is not a page of metrics; choose another name")
 
 
 def _column(array: Array) -> Array:

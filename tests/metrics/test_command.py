@@ -69,6 +69,17 @@ def test_the_page_names_factors_and_marks_dead_latents(folder: Path) -> None:
     assert "http" not in text
 
 
+def test_a_page_replaces_an_older_page_and_nothing_else(folder: Path) -> None:
+    options = ("--codes", "@codes.npy", "--factors", "@factors.csv", "--metrics", "mig", "--out")
+    (folder / "notes.html").write_text("mine")
+    for name, words in (("notes.html", "not a page"), ("codes.npy", "end in .html"), ("no/page.html", "no folder")):
+        with pytest.raises(InvalidArgumentError, match=words):
+            run(folder, *options, f"@{name}")
+    assert (folder / "notes.html").read_text() == "mine"
+    for _ in range(2):
+        run(folder, *options, "@page.html")
+
+
 def test_a_comparison_prints_both_scores_and_an_interval(folder: Path) -> None:
     arguments = ["--compare", "@codes.npy", "@other.npy", "--factors", "@factors.csv", "--metrics", "mig"]
     row = json.loads(run(folder, *arguments, "--resamples", "10", "--json"))["mig"]
