@@ -33,7 +33,7 @@ DEPTHS = (1, 2, 3, 4, 8, 10, 12, 14, 16, 18, 20, 32)
 """The capacities of Eastwood et al. 2023 (configs/random_forest/config.yaml)."""
 
 _NUM_TREES = 100
-_TREES_AT_ONCE = 20  # a grown tree of 40 classes holds 4 MB
+_TREES_AT_ONCE = 10  # a grown tree of 40 classes holds 4 MB
 _MAX_ROWS = 10_000
 
 

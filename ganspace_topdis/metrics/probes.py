@@ -1,7 +1,10 @@
-"""Many small classifiers trained at once: one hidden layer of 256 units each, one classifier per factor.
+"""The networks that metrics train, many small ones at once, each step costing a few batched products.
 
-All see the same latents, each through its own mask, so that K networks with and K without a latent cost a few
-batched products per step. Used where a metric asks what all latents together know of a factor.
+    fit_classifiers   predict factors from latents, each network through a mask of its own: K networks with all
+                      latents and K without one of them (SNC and NK), or what all latents know of a factor (EDI)
+    fit_chains        predict factors while linear maps drop one dimension at a time (IWO)
+
+This is the only file of the package that imports torch; metrics import it when they train.
 """
 
 from dataclasses import dataclass
@@ -13,12 +16,16 @@ from torch import Tensor, nn
 from ganspace_topdis.metrics.estimators import entropy
 from ganspace_topdis.metrics.inputs import Array, Labelled
 
-__all__ = ["Fit", "fit_classifiers", "joint_information"]
+__all__ = ["Fit", "fit_chains", "fit_classifiers", "joint_information"]
 
 WIDTH = 256
 NUM_STEPS = 300
 BATCH_SIZE = 256
 LEARNING_RATE = 1e-2
+CHAIN_WIDTH = 64
+CHAIN_STEPS = 500
+CHAIN_BATCH_SIZE = 128
+CHAIN_LEARNING_RATE = 5e-3
 MAX_ROWS = 10_000
 _CHECK_EVERY = 100
 
@@ -52,9 +59,7 @@ def fit_classifiers(train: Labelled, test: Labelled, masks: Array, targets: Arra
     rng = torch.Generator().manual_seed(seed)
     kept = torch.randperm(len(train.codes), generator=rng)[:MAX_ROWS].numpy()
     train = train.rows(kept)
-    mean, deviation = train.codes.mean(axis=0), train.codes.std(axis=0)
-    scale = np.where(deviation > 0, deviation, 1)
-    x_train, x_test = (torch.from_numpy(((x.codes - mean) / scale).astype(np.float32)) for x in (train, test))
+    x_train, x_test = _standardised(train, test)
     classes = [np.unique(column) for column in train.labels.T]
     num_classes = np.array([len(classes[k]) for k in targets])
     y_train = torch.from_numpy(np.stack([np.searchsorted(classes[k], train.labels[:, k]) for k in targets]))
@@ -91,6 +96,30 @@ def joint_information(data: Labelled, *, seed: int) -> Array:
     )
     entropies = np.array([entropy(column) for column in data.labels.T])
     return np.clip(entropies - fit.cross_entropy, 0, entropies)
+
+
+def fit_chains(train: Labelled, test: Labelled, *, seed: int) -> tuple[Array, Array, Array]:
+    """Test losses (K, D), of networks that see 1 to D dimensions, baselines (K,), and chains (K, D - 1, D, D)."""
+    rng = torch.Generator().manual_seed(seed)
+    train = train.rows(torch.randperm(len(train.codes), generator=rng)[:MAX_ROWS].numpy())
+    x_train, x_test = _standardised(train, test)
+    targets = [_Target(train, test, k) for k in range(train.num_factors)]
+    model = _Chains(train.num_factors, train.num_latents, np.array([each.num_outputs for each in targets]), rng)
+    optimizer = torch.optim.Adam(model.parameters(), lr=CHAIN_LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, CHAIN_STEPS)
+    for _ in range(CHAIN_STEPS):
+        rows = torch.randint(len(x_train), (min(CHAIN_BATCH_SIZE, len(x_train)),), generator=rng)
+        outputs = model(x_train[rows])
+        loss = torch.stack([each.loss(out, rows) for each, out in zip(targets, outputs, strict=True)]).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        parts = [model(x_test[rows]) for rows in torch.arange(len(x_test)).split(1024)]
+        outputs = torch.cat(parts, dim=2)
+        losses = np.stack([each.test_loss(out)[::-1] for each, out in zip(targets, outputs, strict=True)])
+        return losses, np.array([each.baseline for each in targets]), model.steps().double().numpy()
 
 
 class _Networks(nn.Module):
@@ -134,3 +163,75 @@ def _known(classes: Array, labels: Array) -> Array:
     """Indices of labels among sorted classes, -1 where a label is none of them."""
     index = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
     return np.where(classes[index] == labels, index, -1)
+
+
+class _Chains(nn.Module):
+    """For each of K factors the maps that drop a dimension, and a network before each of them and after the last."""
+
+    def __init__(self, num_factors: int, dim: int, num_outputs: Array, rng: torch.Generator) -> None:
+        super().__init__()
+        most = int(num_outputs.max())
+        kept = torch.arange(dim)[None, :] < torch.arange(dim - 1, 0, -1)[:, None]
+        self.kept = kept.float()[None, :, :, None]
+        self.chain = nn.Parameter(torch.eye(dim).expand(num_factors, dim - 1, dim, dim).clone())
+        self.first = nn.Parameter(torch.randn(num_factors, dim, dim, CHAIN_WIDTH, generator=rng) * (2 / dim) ** 0.5)
+        self.first_bias = nn.Parameter(torch.zeros(num_factors, dim, 1, CHAIN_WIDTH))
+        self.second = nn.Parameter(torch.randn(num_factors, dim, CHAIN_WIDTH, most, generator=rng) / CHAIN_WIDTH**0.5)
+        self.second_bias = nn.Parameter(torch.zeros(num_factors, dim, 1, most))
+        absent = torch.arange(most)[None, :] >= torch.from_numpy(num_outputs)[:, None]
+        self.absent = absent[:, None, None, :]
+
+    def steps(self) -> Tensor:
+        """The maps (K, D - 1, D, D), the rows that are dropped being 0."""
+        return self.chain * self.kept
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs (K, D, N, C) of latents (N, D): by factor and by how many dimensions were dropped."""
+        product = torch.eye(x.shape[1]).expand(len(self.chain), -1, -1)
+        products = [product]
+        for step in self.steps().unbind(dim=1):
+            product = step @ product
+            products.append(product)
+        reduced = torch.matmul(x, torch.stack(products, dim=1).transpose(2, 3))
+        hidden = nn.functional.leaky_relu(torch.matmul(reduced, self.first) + self.first_bias)
+        outputs = torch.matmul(hidden, self.second) + self.second_bias
+        return outputs.masked_fill(self.absent, -1e9)
+
+
+class _Target:
+    """One factor as the networks see it: classes, or a standardised number."""
+
+    def __init__(self, train: Labelled, test: Labelled, factor: int) -> None:
+        self.continuous = bool(train.continuous[factor])
+        if self.continuous:
+            mean, deviation = train.values[:, factor].mean(), train.values[:, factor].std()
+            known, wanted = ((x.values[:, factor] - mean) / deviation for x in (train, test))
+            self.num_outputs, self.baseline = 1, max(float(np.mean(wanted**2)), np.finfo(float).tiny)
+            self._known, self._wanted = torch.from_numpy(known).float(), torch.from_numpy(wanted).float()
+            return
+        classes, known, counts = np.unique(train.labels[:, factor], return_inverse=True, return_counts=True)
+        place = np.searchsorted(classes, test.labels[:, factor]).clip(max=len(classes) - 1)
+        wanted = np.where(classes[place] == test.labels[:, factor], place, -1)
+        self.num_outputs, self.baseline = len(classes), float(1 - counts.max() / counts.sum())
+        self._known, self._wanted = torch.from_numpy(known), torch.from_numpy(wanted)
+
+    def loss(self, outputs: Tensor, rows: Tensor) -> Tensor:
+        """The training loss of outputs (D, n, C), summed over the networks."""
+        if self.continuous:
+            return ((outputs[..., 0] - self._known[rows]) ** 2).mean(dim=1).sum()
+        labels = self._known[rows].expand(len(outputs), -1)
+        return nn.functional.cross_entropy(outputs.transpose(1, 2), labels, reduction="none").mean(dim=1).sum()
+
+    def test_loss(self, outputs: Tensor) -> Array:
+        """The squared error or the share of errors (D,) of outputs (D, M, C)."""
+        if self.continuous:
+            return np.asarray(((outputs[..., 0] - self._wanted) ** 2).mean(dim=1).double())
+        return np.asarray((outputs.argmax(dim=2) != self._wanted).double().mean(dim=1))
+
+
+def _standardised(train: Labelled, test: Labelled) -> tuple[Tensor, Tensor]:
+    """The latents of both sets by the training set's mean and deviation; constant ones stay 0."""
+    mean, deviation = train.codes.mean(axis=0), train.codes.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1)
+    first, second = (torch.from_numpy(((x.codes - mean) / scale).astype(np.float32)) for x in (train, test))
+    return first, second

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -85,3 +88,9 @@ def test_the_interval_is_as_wide_as_the_score_varies_between_samples() -> None:
 def test_codes_of_other_examples_are_not_compared() -> None:
     with pytest.raises(InvalidArgumentError, match="same examples"):
         compare(CODES, CODES[:5], FACTORS)
+
+
+def test_importing_the_metrics_loads_neither_torch_nor_scikit_learn() -> None:
+    code = "import sys, ganspace_topdis.metrics; print({'torch', 'sklearn'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics import METRICS, evaluate, probes, subspaces
+from ganspace_topdis.metrics import METRICS, evaluate, probes
 from tests.metrics.kinds import draw_kind
 
 NUM_POINTS = 900
@@ -144,8 +144,8 @@ UNDEFINED = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_metric_is_finite_or_says_why_not(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (probes, subspaces):
-        monkeypatch.setattr(module, "NUM_STEPS", 20)  # the scores' values do not matter here
+    for steps in ("NUM_STEPS", "CHAIN_STEPS"):
+        monkeypatch.setattr(probes, steps, 20)  # the scores' values do not matter here
     codes, factors = broken(case)
     undefined = {name for name in NAMES if not defined(name, codes, factors)}
     assert undefined == UNDEFINED.get(case, set())
