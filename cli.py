@@ -31,7 +31,7 @@ _SECTIONS = {
     "Generators": ("discover", "score", "traverse", "explore", "compare", "edit", "export"),
     "Checkpoints": ("inspect", "convert"),
     "Autoencoders": ("train-vae", "evaluate-vae", "data", "suite", "report"),
-    "Clouds of points": ("rtd",),
+    "Arrays": ("metrics", "rtd"),
 }
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -356,6 +356,36 @@ def _scenes() -> Any:
     from vae.data import scenes
 
     return Labelled(scenes.draw, scenes.SIZES)
+
+
+@settings_layers()
+@cli.command(short_help="Score codes against factors, both in files.")
+@click.option("--codes", help="File of the codes, (N, D): .npy, .npz, .csv or .parquet.")
+@click.option("--factors", required=True, help="File of the factors, (N, K).")
+@click.option("--test-codes", help="More codes, for metrics that learn.  [default: a third of --codes]")
+@click.option("--test-factors", help="Their factors.")
+@click.option("--metrics", help="Names, separated by commas: mig,dci.  [default: all]")
+@click.option("--compare", nargs=2, metavar="A B", help="Instead of --codes: two files of the same examples.")
+@click.option("--resamples", type=int, default=50, show_default=True, help="Of --compare's intervals.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every draw.")
+@click.option("--out", type=_FILE, help="Write a page here (.html).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def metrics(context: click.Context, *, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Score any representation by every disentanglement metric, or compare two of the same examples.
+
+    A factor is discrete if all its values are whole numbers or text, else continuous; an empty label is missing.
+
+    \b
+    topdis-gan metrics --codes codes.npy --factors factors.npy --out page.html
+    topdis-gan metrics --compare a.npy b.npy --factors factors.csv --metrics mig,infomec
+    """
+    if dry_run:
+        click.echo(describe_settings(context))
+        return
+    from ganspace_topdis.metrics.command import print_metrics
+
+    print_metrics(options, as_json=as_json, echo=click.echo)
 
 
 @settings_layers()

@@ -1,12 +1,18 @@
-"""Our metrics beside disentanglement_lib's scores on the same codes, and how long each takes.
+"""Our metrics: beside disentanglement_lib's scores, on ten kinds of codes, and how long each takes.
 
-python benchmarks/metrics.py prints both tables as Markdown. The codes and the reference scores lie in
-tests/metrics/reference; the timings are of one data set of dSprites' size (10 latents, 10,000 points, factors
-of 3, 6, 40, 32 and 32 values, a grid of 737,280 rows).
+    python benchmarks/metrics.py reference   the scores of disentanglement_lib on the same codes, and ours
+    python benchmarks/metrics.py kinds       every score on ten kinds of codes
+    python benchmarks/metrics.py time        seconds of each metric at dSprites' size, and on 50,000 x 10 codes, with
+                                             the memory that the process came to hold
+
+All tables are Markdown. The codes and the reference scores lie in tests/metrics. At dSprites' size there are 10
+latents, 10,000 and 5,000 points, factors of 3, 6, 40, 32 and 32 values, and a grid of 737,280 rows.
 """
 
 import json
 import os
+import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +20,29 @@ from typing import Any
 
 import numpy as np
 
-from ganspace_topdis.metrics.beta_vae import beta_vae_score
-from ganspace_topdis.metrics.dci import dci
-from ganspace_topdis.metrics.explicitness import explicitness
-from ganspace_topdis.metrics.factor_vae import factor_vae_score, score_recorded_votes
-from ganspace_topdis.metrics.irs import irs
-from ganspace_topdis.metrics.mig import mig
-from ganspace_topdis.metrics.modularity import modularity
-from ganspace_topdis.metrics.sap import sap
-from ganspace_topdis.metrics.unsupervised import unsupervised_scores
+from ganspace_topdis.metrics import (
+    beta_vae_score,
+    dci,
+    dci_es,
+    edi,
+    evaluate,
+    explicitness,
+    factor_vae_score,
+    infomec,
+    irs,
+    iwo,
+    mcc,
+    mig,
+    modularity,
+    sap,
+    snc_nk,
+    unsupervised_scores,
+)
+from ganspace_topdis.metrics.interventions import score_recorded_votes
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.metrics.kinds import KINDS, draw_kind
 
 FOLDER = Path(__file__).parents[1] / "tests" / "metrics" / "reference"
 CASES = ("perfect", "rotated", "noisy", "dead_latents", "random", "constant_factor")
@@ -84,31 +104,65 @@ def dsprites_sized() -> tuple[Any, Any, Any]:
     return grid, (grid[rows_train], values[rows_train]), (grid[rows_test], values[rows_test])
 
 
+def score_kinds(num_points: int = 3000) -> None:
+    """Print the table of all scores on all kinds of codes."""
+    scores = {}
+    for kind in KINDS:
+        scores[kind] = evaluate(*draw_kind(kind, num_points))
+        print(f"{kind} done", file=sys.stderr, flush=True)
+    print("| score | " + " | ".join(KINDS) + " |\n|---|" + "---|" * len(KINDS))
+    for key in scores["perfect"]:
+        cells = (f"{scores[kind][key]:.2f}" if key in scores[kind] else "undefined" for kind in KINDS)
+        print(f"| {key} | " + " | ".join(cells) + " |")
+
+
 def time_all() -> None:
-    """Print how long each metric takes on a data set of dSprites' size."""
+    """Print how long each metric takes on a data set of dSprites' size, and on 50,000 points."""
     grid, train, test = dsprites_sized()
     dci(train[0][:50], train[1][:50], test[0][:50], test[1][:50])  # compile
-    runs: dict[str, Callable[[], Any]] = {
-        "MIG": lambda: mig(*train),
-        "modularity": lambda: modularity(*train),
-        "explicitness": lambda: explicitness(*train, *test),
-        "IRS": lambda: irs(*train),
-        "SAP, discrete": lambda: sap(*train, *test),
-        "SAP, continuous": lambda: sap(*train, *test, continuous=True),
-        "DCI": lambda: dci(*train, *test),
-        "FactorVAE": lambda: factor_vae_score(grid, DSPRITES_SIZES),
-        "beta-VAE": lambda: beta_vae_score(grid, DSPRITES_SIZES),
-        "unsupervised": lambda: unsupervised_scores(train[0]),
+    mig(train[0][:50], train[1][:50])
+    infomec(train[0][:200], train[1][:200])
+    rows = np.random.default_rng(1).integers(0, len(grid), 50_000)
+    values = np.stack(np.unravel_index(rows, DSPRITES_SIZES), axis=1)
+    many = (grid[rows], values)
+    small = (*train, *test)
+    runs: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...]]] = {
+        "MIG": (mig, train, many),
+        "modularity": (modularity, train, many),
+        "InfoMEC": (infomec, train, many),
+        "EDI": (edi, train, many),
+        "explicitness": (explicitness, small, many),
+        "IRS": (irs, train, many),
+        "SAP, discrete": (sap, small, many),
+        "SNC and NK": (snc_nk, small, many),
+        "DCI": (dci, small, ()),
+        "DCI-ES": (dci_es, small, many),
+        "MCC": (mcc, train, many),
+        "IWO": (iwo, small, many),
+        "FactorVAE": (factor_vae_score, (grid, DSPRITES_SIZES), many),
+        "beta-VAE": (beta_vae_score, (grid, DSPRITES_SIZES), many),
+        "unsupervised": (unsupervised_scores, train[:1], many[:1]),
+        "evaluate, all": (evaluate, small, many),
     }
-    print(f"\n| metric, dSprites' size, {os.cpu_count()} processors | seconds |\n|---|---|")
-    start = time.perf_counter()
-    for name, run in runs.items():
-        begin = time.perf_counter()
-        run()
-        print(f"| {name} | {time.perf_counter() - begin:.1f} |", flush=True)
-    print(f"| all | {time.perf_counter() - start:.1f} |")
+    print(
+        f"\n| metric, {os.cpu_count()} processors | dSprites' size, s | CPU s | 50,000 x 10, s | CPU s | memory, MB |"
+    )
+    print("|---|---|---|---|---|---|")
+    for name, (metric, one, other) in runs.items():
+        cells = "".join(_seconds(metric, arguments) for arguments in (one, other))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"| {name} | {cells}{peak:.0f} |", flush=True)
+
+
+def _seconds(metric: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
+    if not arguments:
+        return "| | "
+    wall, processor = time.perf_counter(), time.process_time()
+    metric(*arguments)
+    return f"{time.perf_counter() - wall:.1f} | {time.process_time() - processor:.1f} | "
 
 
 if __name__ == "__main__":
-    compare()
-    time_all()
+    tables = {"reference": compare, "kinds": score_kinds, "time": time_all}
+    for chosen in sys.argv[1:] or tables:
+        tables[chosen]()

@@ -20,9 +20,8 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.encoders import pooled, small_encoder, train
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.metrics.dci import dci
-from ganspace_topdis.metrics.factor_vae import least_varying, score_votes
-from ganspace_topdis.metrics.mig import mig
+from ganspace_topdis.metrics import dci, mig
+from ganspace_topdis.metrics.interventions import least_varying, score_votes
 
 __all__ = ["Labelled", "ProtocolScores", "ProtocolSettings", "encoder_protocol"]
 

@@ -1,31 +1,90 @@
-"""What every metric takes: codes (N, D) of finite numbers and factors (N, K) of whole numbers.
+"""What every metric takes: codes (N, D) of finite numbers and factors (N, K), as NumPy arrays or torch tensors.
 
-Constant factors are dropped: they carry no information, and the usual implementations return NaN or raise
-on them. Whatever cannot be scored raises `InvalidArgumentError`, so that a NaN never comes back.
+A factor is discrete when all of its values are whole numbers or text, and continuous otherwise. Metrics that are
+defined for discrete factors see a continuous one cut into 20 bins of equal width over its training range.
+
+    constant factor     dropped before every metric: it carries no information, and the usual code returns NaN
+    missing label       NaN (or empty text): the row is left out, for every factor
+    constant latent     kept; each metric says what it makes of it
+    NaN in the codes    refused
+
+Whatever cannot be scored raises `InvalidArgumentError`, so that a NaN is never returned.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["Array", "as_codes", "as_factors", "check_pair", "check_split"]
+__all__ = ["Array", "Labelled", "as_array", "as_codes", "check_pair", "check_split"]
 
-Array = NDArray[Any]
+Array: TypeAlias = NDArray[Any]
+
+NUM_BINS = 20
+_TEST_SHARE = 1 / 3
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Codes with their factors, checked, and without the factors that are constant.
+
+    Attributes:
+        codes: (N, D), finite.
+        labels: (N, K) integers: the classes; of a continuous factor, its bins.
+        values: (N, K) numbers: the factors as they were given; of text, the index of its value.
+        continuous: (K,) booleans.
+        unordered: (K,) booleans: factors given as text.
+        columns: (K,) which of the given factors these are.
+    """
+
+    codes: Array
+    labels: Array
+    values: Array
+    continuous: Array
+    unordered: Array
+    columns: Array
+
+    @property
+    def num_latents(self) -> int:
+        """D."""
+        return int(self.codes.shape[1])
+
+    @property
+    def num_factors(self) -> int:
+        """K, constant factors not counted."""
+        return int(self.labels.shape[1])
+
+    def rows(self, rows: Array) -> "Labelled":
+        """The same of some rows."""
+        return Labelled(
+            self.codes[rows], self.labels[rows], self.values[rows], self.continuous, self.unordered, self.columns
+        )
+
+
+def as_array(data: Any) -> Array:
+    """`data` as an array; a torch tensor may need a gradient or lie on another device."""
+    if hasattr(data, "detach"):
+        data = data.detach().cpu()
+        data = data.float() if str(data.dtype) == "torch.bfloat16" else data
+    return np.asarray(data)
 
 
 def as_codes(codes: ArrayLike, name: str = "codes") -> Array:
     """Codes as a finite floating-point array (N, D); single precision stays single.
 
     Raises:
-        InvalidArgumentError: not two-dimensional, fewer than two rows, no columns, or NaN or infinity inside.
+        InvalidArgumentError: not numbers, not two-dimensional, fewer than two rows, no columns, or NaN or infinity
+            inside.
     """
-    array = np.asarray(codes)
+    array = as_array(codes)
     if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 1:
         raise InvalidArgumentError(f"{name} must be (N, D) with N >= 2 and D >= 1, got shape {array.shape}")
-    if not np.issubdtype(array.dtype, np.floating):
+    if array.dtype.kind not in "fiub":
+        raise InvalidArgumentError(f"{name} must be real numbers, not {array.dtype}; give the encoder's means")
+    if array.dtype.kind != "f" or array.dtype.itemsize < 4:
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
         rows = int((~np.isfinite(array)).any(axis=1).sum())
@@ -33,64 +92,128 @@ def as_codes(codes: ArrayLike, name: str = "codes") -> Array:
     return array
 
 
-def as_factors(factors: ArrayLike, num_rows: int, name: str = "factors") -> Array:
-    """Factor values as an integer array (N, K).
+def check_pair(codes: ArrayLike, factors: ArrayLike, *, min_factors: int = 1, min_latents: int = 1) -> Labelled:
+    """Codes and factors of one set.
 
     Raises:
-        InvalidArgumentError: not two-dimensional, another number of rows than the codes, or values that are
-            not whole numbers.
-    """
-    array = np.asarray(factors)
-    if array.ndim != 2 or array.shape[0] != num_rows or array.shape[1] < 1:
-        raise InvalidArgumentError(
-            f"{name} must be (N, K) with the codes' N = {num_rows} and K >= 1, got shape {array.shape}"
-        )
-    if np.issubdtype(array.dtype, np.floating) and not np.array_equal(array, np.rint(array)):
-        raise InvalidArgumentError(f"{name} must be whole numbers, the indices of the values; discretise them")
-    return array.astype(np.int64)
-
-
-def check_pair(codes: ArrayLike, factors: ArrayLike, *, min_factors: int = 1) -> tuple[Array, Array]:
-    """Codes and factors, checked, without the factors that are constant.
-
-    Raises:
-        InvalidArgumentError: as `as_codes` and `as_factors`, or fewer than `min_factors` factors vary.
+        InvalidArgumentError: malformed arrays, fewer than two labelled rows, fewer than `min_factors` factors that
+            vary, or fewer than `min_latents` latents.
     """
     checked = as_codes(codes)
-    values = as_factors(factors, len(checked))
-    return checked, values[:, _varying(values, min_factors)]
+    values, unordered, known = _as_values([factors], [len(checked)], ["factors"])
+    return _labelled(checked[known[0]], values[0], unordered, min_factors, min_latents)
 
 
 def check_split(
-    codes_train: ArrayLike,
-    factors_train: ArrayLike,
-    codes_test: ArrayLike,
-    factors_test: ArrayLike,
+    codes: ArrayLike,
+    factors: ArrayLike,
+    codes_test: ArrayLike | None = None,
+    factors_test: ArrayLike | None = None,
     *,
+    seed: int = 0,
     min_factors: int = 1,
-) -> tuple[Array, Array, Array, Array]:
-    """The same for a training and a test set; a factor is constant if it is so in the training set.
+    min_latents: int = 1,
+) -> tuple[Labelled, Labelled]:
+    """A training and a test set; without a test set a random third of the rows is held out.
+
+    A factor is constant, and a bin's edges are drawn, by the training set.
 
     Raises:
-        InvalidArgumentError: as `check_pair`, or the two sets differ in D or K.
+        InvalidArgumentError: as `check_pair`, the two sets differ in D or K, or only half of the test set is given.
     """
-    x_train, x_test = as_codes(codes_train, "codes_train"), as_codes(codes_test, "codes_test")
-    y_train = as_factors(factors_train, len(x_train), "factors_train")
-    y_test = as_factors(factors_test, len(x_test), "factors_test")
-    if x_train.shape[1] != x_test.shape[1] or y_train.shape[1] != y_test.shape[1]:
-        raise InvalidArgumentError(
-            f"training and test sets differ: {x_train.shape[1]} and {x_test.shape[1]} latents, "
-            f"{y_train.shape[1]} and {y_test.shape[1]} factors; take both from one data set"
-        )
-    varying = _varying(y_train, min_factors)
-    return x_train, y_train[:, varying], x_test, y_test[:, varying]
+    if (codes_test is None) != (factors_test is None):
+        raise InvalidArgumentError("codes_test and factors_test belong together; give both or neither")
+    if codes_test is None or factors_test is None:
+        whole = check_pair(codes, factors, min_factors=min_factors, min_latents=min_latents)
+        order = np.random.default_rng(seed).permutation(len(whole.codes))
+        num_test = max(1, round(len(order) * _TEST_SHARE))
+        parts = [(whole.codes[rows], whole.values[rows]) for rows in (order[num_test:], order[:num_test])]
+        unordered, columns = whole.unordered, whole.columns
+    else:
+        checked = [as_codes(codes, "codes"), as_codes(codes_test, "codes_test")]
+        names, lengths = ["factors", "factors_test"], [len(each) for each in checked]
+        values, unordered, known = _as_values([factors, factors_test], lengths, names)
+        if checked[0].shape[1] != checked[1].shape[1] or values[0].shape[1] != values[1].shape[1]:
+            raise InvalidArgumentError(
+                f"training and test sets differ: {checked[0].shape[1]} and {checked[1].shape[1]} latents, "
+                f"{values[0].shape[1]} and {values[1].shape[1]} factors; take both from one data set"
+            )
+        parts = [(each[rows], value) for each, rows, value in zip(checked, known, values, strict=True)]
+        columns = np.arange(values[0].shape[1])
+    train = _labelled(*parts[0], unordered, min_factors, min_latents)
+    return _renamed(train, columns), _renamed(_like(train, *parts[1]), columns)
 
 
-def _varying(factors: Array, min_factors: int) -> Array:
-    varying = factors.min(axis=0) != factors.max(axis=0)
-    if varying.sum() < min_factors:
+def _as_values(
+    factors: list[ArrayLike], lengths: list[int], names: list[str]
+) -> tuple[list[Array], Array, list[Array]]:
+    """Numbers (N, K) of each set, which factors are text, and the rows whose labels are all known."""
+    arrays = [as_array(each) for each in factors]
+    for array, length, name in zip(arrays, lengths, names, strict=True):
+        if array.ndim != 2 or array.shape[0] != length or array.shape[1] < 1:
+            raise InvalidArgumentError(
+                f"{name} must be (N, K) with the codes' N = {length} and K >= 1, got shape {array.shape}"
+            )
+        if array.dtype.kind not in "fiubUSO":
+            raise InvalidArgumentError(f"{name} must be numbers or text, not {array.dtype}")
+    if len({array.shape[1] for array in arrays}) > 1:
+        return [np.zeros(array.shape) for array in arrays], np.zeros(0, bool), [np.arange(n) for n in lengths]
+    stacked = np.concatenate(arrays)
+    columns = [_numbers(stacked[:, k]) for k in range(stacked.shape[1])]
+    values, bounds = np.stack([numbers for numbers, _ in columns], axis=1), np.cumsum(lengths)[:-1]
+    known = [np.flatnonzero(~np.isnan(part).any(axis=1)) for part in np.split(values, bounds)]
+    for rows, name in zip(known, names, strict=True):
+        if len(rows) < (2 if name == "factors" else 1):
+            raise InvalidArgumentError(f"{name}: {len(rows)} rows have every label; give more labelled rows")
+    if np.isinf(values).any():
+        raise InvalidArgumentError(f"{names[0]} hold infinity; mark a missing label with NaN")
+    parts = [part[rows] for part, rows in zip(np.split(values, bounds), known, strict=True)]
+    return parts, np.array([text for _, text in columns]), known
+
+
+def _numbers(column: Array) -> tuple[Array, bool]:
+    """A factor as float64 with NaN where it is missing, and whether it is text."""
+    if column.dtype.kind not in "USO":
+        return column.astype(np.float64), False
+    text = np.array(["" if each is None or each != each else str(each) for each in column.tolist()])
+    try:
+        return np.array([float(each) if each else np.nan for each in text]), False
+    except ValueError:
+        names, index = np.unique(text, return_inverse=True)
+        return np.where(names[index] == "", np.nan, index.astype(np.float64)), True
+
+
+def _labelled(codes: Array, values: Array, unordered: Array, min_factors: int, min_latents: int) -> Labelled:
+    varying = np.flatnonzero(values.min(axis=0) != values.max(axis=0))
+    if len(varying) < min_factors:
         raise InvalidArgumentError(
-            f"{int(varying.sum())} of {factors.shape[1]} factors vary, this metric needs at least {min_factors}; "
+            f"{len(varying)} of {values.shape[1]} factors vary, this metric needs at least {min_factors}; "
             "score on data in which more factors change"
         )
-    return varying
+    if codes.shape[1] < min_latents:
+        raise InvalidArgumentError(
+            f"codes have {codes.shape[1]} latents, this metric needs at least {min_latents}; score a larger code"
+        )
+    chosen = values[:, varying]
+    continuous = np.array([not np.array_equal(column, np.rint(column)) for column in chosen.T])
+    labels = _label(chosen, chosen, continuous)
+    return Labelled(codes, labels, chosen, continuous, unordered[varying], varying)
+
+
+def _like(train: Labelled, codes: Array, values: Array) -> Labelled:
+    chosen = values[:, train.columns]
+    labels = _label(chosen, train.values, train.continuous)
+    return Labelled(codes, labels, chosen, train.continuous, train.unordered, train.columns)
+
+
+def _renamed(data: Labelled, columns: Array) -> Labelled:
+    return Labelled(data.codes, data.labels, data.values, data.continuous, data.unordered, columns[data.columns])
+
+
+def _label(values: Array, range_of: Array, continuous: Array) -> Array:
+    """Classes (N, K): whole numbers as they are, others by bins of equal width over the columns of `range_of`."""
+    labels = np.rint(values).astype(np.int64)
+    for k in np.flatnonzero(continuous):
+        edges = np.linspace(range_of[:, k].min(), range_of[:, k].max(), NUM_BINS + 1)[1:-1]
+        labels[:, k] = np.digitize(values[:, k], edges)
+    return labels

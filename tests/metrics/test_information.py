@@ -1,8 +1,15 @@
+from typing import Any
+
 import numpy as np
 import pytest
+from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.information import discretise, entropy, mutual_information
+from ganspace_topdis.metrics import edi, infomec, mig, mig_sampled, modularity
+from ganspace_topdis.metrics.estimators import discretise, entropy, knn_information, mutual_information
+from ganspace_topdis.metrics.information import live_latents
+
+GRID = np.array([[i, j] for i in range(4) for j in range(4)], dtype=float)
 
 
 def test_a_variable_knows_itself_and_nothing_independent() -> None:
@@ -22,3 +29,133 @@ def test_a_constant_latent_falls_into_one_bin() -> None:
 def test_one_bin_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="num_bins"):
         discretise(np.eye(2), 1)
+
+
+@pytest.mark.parametrize(("num_values", "num_points"), [(2, 300), (7, 2000)])
+def test_neighbour_information_of_labels_is_scikit_learns(num_values: int, num_points: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, num_values, num_points)
+    latent = rng.normal(size=num_points) + 0.5 * labels
+    expected = mutual_info_classif(latent[:, None], labels, discrete_features=False, n_neighbors=10, random_state=0)
+    ours = knn_information(latent / latent.std(), labels, 10, discrete=True)
+    assert ours == pytest.approx(expected[0], abs=1e-9)
+
+
+def test_neighbour_information_of_few_points_per_label_is_that_of_a_plain_loop() -> None:
+    from scipy.special import digamma
+
+    rng = np.random.default_rng(1)
+    latent, labels = rng.normal(size=90), rng.integers(0, 30, 90)
+    known = np.bincount(labels)[labels] > 1
+    latent, labels, terms = latent[known], labels[known], []
+    for i, (value, label) in enumerate(zip(latent, labels, strict=True)):
+        same = np.sort(np.abs(np.delete(latent, i)[np.delete(labels, i) == label] - value))
+        k = min(5, len(same))
+        nearer = np.count_nonzero(np.abs(latent - value) < same[k - 1])
+        terms.append(digamma(k) - digamma(len(same) + 1) - digamma(nearer))
+    expected = max(0, digamma(len(latent)) + np.mean(terms))
+    assert knn_information(latent, labels, 5, discrete=True) == pytest.approx(expected, abs=1e-12)
+
+
+def test_neighbour_information_of_numbers_is_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 1500))
+    y = x + noise
+    expected = mutual_info_regression(x[:, None], y, discrete_features=False, n_neighbors=3, random_state=0)[0]
+    assert knn_information(x / x.std(), y / y.std(), 3, discrete=False) == pytest.approx(expected, abs=1e-9)
+
+
+def test_neighbour_information_of_two_gaussians_is_near_its_closed_form() -> None:
+    x, noise = np.random.default_rng(0).normal(size=(2, 20_000))
+    y = 0.8 * x + 0.6 * noise
+    assert knn_information(x, y, 10, discrete=False) == pytest.approx(-0.5 * np.log(1 - 0.64), abs=0.02)
+
+
+def test_more_neighbours_than_points_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="neighbours"):
+        knn_information(np.arange(5.0), np.arange(5) % 2, 5, discrete=True)
+
+
+def test_mig_is_the_references(varying_case: Any) -> None:
+    assert mig(*varying_case.train) == pytest.approx(varying_case.scores["mig"]["discrete_mig"], abs=1e-9)
+
+
+def test_mig_drops_a_constant_factor() -> None:
+    grid = np.array([[i, 0, j] for i in range(4) for j in range(5)])
+    assert mig(grid.astype(float), grid) == pytest.approx(1.0)
+
+
+def test_a_latent_twice_has_no_gap() -> None:
+    factor = np.arange(40)[:, None] % 4
+    assert mig(np.hstack([factor, factor]).astype(float), factor) == pytest.approx(0.0)
+
+
+def test_modularity_is_the_references(varying_case: Any) -> None:
+    expected = varying_case.scores["modularity_explicitness"]["modularity_score"]
+    assert modularity(*varying_case.train) == pytest.approx(expected, abs=1e-9)
+
+
+def test_dead_latents_count_as_zero_in_modularity() -> None:
+    assert modularity(np.hstack([GRID, np.zeros((16, 2))]), GRID) == pytest.approx(0.5)
+
+
+def test_a_sharp_sampled_code_of_each_factor_scores_one() -> None:
+    assert mig_sampled(10 * GRID, np.full((16, 2), -4.0), (4, 4), num_samples=2000) == pytest.approx(1, abs=0.02)
+
+
+def test_sampled_mig_of_rows_in_any_order_is_that_of_the_grid() -> None:
+    order = np.random.default_rng(0).permutation(16)
+    variances = np.full((16, 2), -1.0)
+    shuffled = mig_sampled(2 * GRID[order], variances, GRID[order], num_samples=20_000)
+    assert shuffled == pytest.approx(mig_sampled(2 * GRID, variances, (4, 4), num_samples=20_000), abs=0.02)
+
+
+def test_a_blurred_code_knows_what_numerical_integration_says() -> None:
+    means = np.arange(4.0)
+    z = np.linspace(-8, 11, 20001)
+    density = np.exp(-0.5 * (z[:, None] - means) ** 2).mean(axis=1) / np.sqrt(2 * np.pi)
+    information = -(density * np.log(density)).sum() * (z[1] - z[0]) - 0.5 * np.log(2 * np.pi * np.e)
+    score = mig_sampled(means[:, None], np.zeros((4, 1)), (4,), num_samples=200_000)
+    assert score == pytest.approx(information / np.log(4), abs=0.01)
+
+
+def test_only_the_chosen_factors_count_in_sampled_mig() -> None:
+    codes = np.hstack([10 * GRID[:, :1], np.zeros((16, 1))])
+    variances = np.full((16, 2), -4.0)
+    assert mig_sampled(codes, variances, (4, 4), which=[0], num_samples=500) > 0.9
+    assert mig_sampled(codes, variances, (4, 4), which=[1], num_samples=500) < 0.1
+
+
+def test_sampled_mig_refuses_factors_that_do_not_vary() -> None:
+    with pytest.raises(InvalidArgumentError, match="none"):
+        mig_sampled(GRID, np.zeros((16, 2)), (1, 16), which=[0])
+
+
+def test_the_two_definitions_of_a_live_latent_differ_on_a_latent_of_rare_spikes() -> None:
+    rng = np.random.default_rng(0)
+    spikes = np.zeros(1000)
+    spikes[:5] = 10
+    codes = np.stack([rng.normal(size=1000), spikes, np.zeros(1000)], axis=1)
+    assert live_latents(codes, "range").tolist() == [True, True, False]
+    assert live_latents(codes, "iqr").tolist() == [True, False, False]
+
+
+def test_one_live_latent_has_neither_modularity_nor_compactness() -> None:
+    factors = np.random.default_rng(0).integers(0, 4, size=(300, 2))
+    codes = np.hstack([factors[:, :1].astype(float), np.zeros((300, 2))])
+    scores = infomec(codes, factors)
+    assert (scores.modularity, scores.compactness) == (0, 0)
+    assert 0 < scores.explicitness < 0.6
+
+
+def test_quantised_codes_take_the_plug_in_estimate() -> None:
+    factors = np.random.default_rng(0).integers(0, 4, size=(2000, 2))
+    scores = infomec(factors / 4, factors, discrete_latents=True)
+    assert min(scores.modularity, scores.compactness, scores.explicitness) > 0.98
+
+
+def test_unknown_definitions_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="range or iqr"):
+        infomec(GRID, GRID.astype(int), live="std", num_neighbors=2)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="network, max or sum"):
+        edi(GRID, GRID.astype(int), joint="mine")  # type: ignore[arg-type]

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.metrics import mig
 from ganspace_topdis.metrics.inputs import check_pair, check_split
 
 
@@ -11,18 +13,67 @@ def test_malformed_codes_are_refused(codes: np.ndarray) -> None:
         check_pair(codes, np.arange(4)[:, None])
 
 
-@pytest.mark.parametrize("factors", [np.arange(4), np.zeros((3, 1)), np.full((4, 1), 0.5)])
+@pytest.mark.parametrize("factors", [np.arange(4), np.zeros((3, 1)), np.full((4, 1), np.inf), np.zeros((4, 1)) * 1j])
 def test_malformed_factors_are_refused(factors: np.ndarray) -> None:
     with pytest.raises(InvalidArgumentError, match="factors"):
         check_pair(np.eye(4), factors)
 
 
+def test_codes_of_text_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="real numbers"):
+        check_pair(np.array([["a"], ["b"]]), np.arange(2)[:, None])
+
+
+def test_tensors_that_need_gradients_serve_as_codes() -> None:
+    grid = torch.tensor([[i, j] for i in range(4) for j in range(4)])
+    assert mig(grid.to(torch.bfloat16).requires_grad_(), grid) == pytest.approx(1.0)
+
+
+def test_fractions_make_a_factor_continuous_and_cut_it_into_bins_of_the_training_range() -> None:
+    train, test = np.linspace(0, 1, 41)[:, None], np.array([[-5.0], [0.51], [7.0]])
+    data, held = check_split(train, train, test, test)
+    assert data.continuous.tolist() == [True]
+    assert len(np.unique(data.labels)) == 20
+    assert held.labels[:, 0].tolist() == [0, 10, 19]
+
+
+def test_text_is_a_factor_without_order_and_numbers_written_as_text_are_numbers() -> None:
+    factors = np.array([["red", "1"], ["blue", "2"], ["red", "3"]])
+    data = check_pair(np.eye(3), factors)
+    assert data.unordered.tolist() == [True, False]
+    assert data.values.tolist() == [[1, 1], [0, 2], [1, 3]]
+
+
+def test_a_row_with_a_missing_label_is_left_out() -> None:
+    data = check_pair(np.arange(4.0)[:, None], np.array([[0, 1.0], [np.nan, 2], [1, 3], [0, 4]]))
+    assert data.codes[:, 0].tolist() == [0, 2, 3]
+    assert check_pair(np.eye(3), np.array([["a"], [""], ["b"]])).values[:, 0].tolist() == [1, 2]
+
+
+def test_labels_that_are_all_missing_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="labelled rows"):
+        check_pair(np.eye(3), np.full((3, 1), np.nan))
+
+
 def test_a_factor_constant_in_training_is_dropped_from_both_sets() -> None:
     train, test = np.array([[0, 1], [0, 2]]), np.array([[0, 1], [1, 2]])
-    _, y_train, _, y_test = check_split(np.eye(2), train, np.eye(2), test)
-    assert y_train.tolist() == y_test.tolist() == [[1], [2]]
+    data, held = check_split(np.eye(2), train, np.eye(2), test)
+    assert data.labels.tolist() == held.labels.tolist() == [[1], [2]]
+    assert data.columns.tolist() == [1]
+
+
+def test_without_a_test_set_a_third_of_the_rows_is_held_out() -> None:
+    codes = np.arange(90.0)[:, None]
+    data, held = check_split(codes, codes.astype(int))
+    assert (len(data.codes), len(held.codes)) == (60, 30)
+    assert sorted([*data.codes[:, 0], *held.codes[:, 0]]) == codes[:, 0].tolist()
 
 
 def test_sets_of_different_widths_are_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="differ"):
         check_split(np.eye(3), np.eye(3, dtype=int), np.ones((3, 2)), np.eye(3, dtype=int))
+
+
+def test_half_of_a_test_set_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="both or neither"):
+        check_split(np.eye(3), np.eye(3, dtype=int), np.eye(3))

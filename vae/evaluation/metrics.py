@@ -52,6 +52,23 @@ METRICS: tuple[Metric, ...] = (
     Metric(key="irs", name="IRS", group="irs"),
     Metric(key="beta_vae", name="β-VAE score", group="beta-vae"),
     Metric(key="sap_continuous", name="SAP, continuous", group="sap"),
+    Metric(key="infomec_modularity", name="InfoMEC modularity", group="infomec"),
+    Metric(key="infomec_explicitness", name="InfoMEC explicitness", group="infomec"),
+    Metric(key="infomec_compactness", name="InfoMEC compactness", group="infomec"),
+    Metric(key="edi_modularity", name="EDI modularity", group="edi"),
+    Metric(key="edi_compactness", name="EDI compactness", group="edi"),
+    Metric(key="edi_explicitness", name="EDI explicitness", group="edi"),
+    Metric(key="dci_es_disentanglement", name="DCI-ES disentanglement", group="dci-es"),
+    Metric(key="dci_es_completeness", name="DCI-ES completeness", group="dci-es"),
+    Metric(key="dci_es_informativeness", name="DCI-ES informativeness", group="dci-es"),
+    Metric(key="dci_es_explicitness", name="DCI-ES explicitness", group="dci-es"),
+    Metric(key="dci_es_size", name="DCI-ES size", group="dci-es", higher_is_better=None),
+    Metric(key="snc", name="SNC", group="snc-nk"),
+    Metric(key="nk", name="NK", group="snc-nk"),
+    Metric(key="mcc_pearson", name="MCC, Pearson", group="mcc"),
+    Metric(key="mcc_spearman", name="MCC, Spearman", group="mcc"),
+    Metric(key="iwo", name="IWO", group="iwo"),
+    Metric(key="iwr", name="IWR", group="iwo"),
     Metric(key="mig_sampled", name="MIG, sampled", group="mig-sampled"),
     Metric(
         key="gaussian_total_correlation",
@@ -94,7 +111,7 @@ METRICS: tuple[Metric, ...] = (
 """The metrics, in the order of the tables."""
 ALL_GROUPS = tuple(dict.fromkeys(metric.group for metric in METRICS))
 GROUPS_WITH_FACTORS = tuple(dict.fromkeys(metric.group for metric in METRICS if metric.needs_factors))
-_OPT_IN = ("mig-sampled",)
+_OPT_IN = ("mig-sampled", "infomec", "edi", "dci-es", "snc-nk", "mcc", "iwo")
 _MIN_IMAGES = 50
 
 
@@ -115,7 +132,8 @@ def unknown_groups(groups: Sequence[str]) -> list[str]:
 def groups_for(requested: Sequence[str] | None, *, has_factors: bool) -> tuple[str, ...]:
     """Return the groups to compute, "reconstruction" included; None selects all that the data set supports.
 
-    The sampled MIG takes minutes on a large grid and is omitted unless requested by name.
+    The sampled MIG, which takes minutes on a large grid, and the metrics of 2023 and later, which together take about
+    a minute per model, are omitted unless requested by name.
 
     Raises:
         InvalidArgumentError: a group is unknown, or needs factors that the data set does not have.

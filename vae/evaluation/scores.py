@@ -12,17 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganspace_topdis.metrics.beta_vae import beta_vae_score
-from ganspace_topdis.metrics.dci import dci
-from ganspace_topdis.metrics.explicitness import explicitness
-from ganspace_topdis.metrics.factor_vae import factor_vae_score
-from ganspace_topdis.metrics.information import discretise, entropy, mutual_information_matrix
-from ganspace_topdis.metrics.irs import irs
-from ganspace_topdis.metrics.mig import mig
-from ganspace_topdis.metrics.mig_sampled import mig_sampled
-from ganspace_topdis.metrics.modularity import modularity
-from ganspace_topdis.metrics.sap import sap
-from ganspace_topdis.metrics.unsupervised import unsupervised_scores
+from ganspace_topdis.metrics import (
+    beta_vae_score,
+    dci,
+    evaluate,
+    explicitness,
+    factor_vae_score,
+    irs,
+    mig,
+    mig_sampled,
+    modularity,
+    sap,
+    unsupervised_scores,
+)
+from ganspace_topdis.metrics.estimators import discretise, entropy, mutual_information_matrix
 from ganspace_topdis.runs.progress import Progress
 from vae.evaluation.encoding import Encoded, kl_of_latents
 
@@ -113,6 +116,11 @@ def _unsupervised(samples: Samples, seed: int, jobs: int | None) -> dict[str, fl
     return {name: score for name, score in scores.items() if name != "gaussian_wasserstein_correlation"}
 
 
+def _later(group: str) -> "_Group":
+    """A group of `ganspace_topdis.metrics.evaluate`, whose keys are the same."""
+    return lambda s, seed, jobs: evaluate(*_split(s), metrics=[group], seed=seed)
+
+
 def _grid(samples: Samples) -> Encoded:
     assert samples.grid is not None, "groups_for rejects supervised metrics without factors"
     return samples.grid
@@ -128,6 +136,7 @@ _GROUPS: dict[str, _Group] = {
     "explicitness": lambda s, seed, jobs: {"explicitness": explicitness(*_split(s)).test},
     "irs": lambda s, seed, jobs: {"irs": irs(s.train.means, s.train.codes)},
     "beta-vae": lambda s, seed, jobs: {"beta_vae": beta_vae_score(_grid(s).means, _grid(s).sizes, seed=seed)},
+    **{group: _later(group) for group in ("infomec", "edi", "dci-es", "snc-nk", "mcc", "iwo")},
     "mig-sampled": _mig_sampled,
     "unsupervised": _unsupervised,
 }

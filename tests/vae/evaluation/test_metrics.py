@@ -1,15 +1,20 @@
+import numpy as np
 import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError
+from tests.metrics.kinds import draw_kind
+from vae.evaluation.encoding import Encoded
 from vae.evaluation.metrics import ALL_GROUPS, GROUPS_WITH_FACTORS, METRICS, groups_for, metric_name
+from vae.evaluation.scores import Samples, score_all
 
 
 def test_every_key_and_name_is_there_once() -> None:
     assert len({metric.key for metric in METRICS}) == len({metric.name for metric in METRICS}) == len(METRICS)
 
 
-def test_all_groups_but_the_slow_one_are_the_default_where_factors_are_known() -> None:
-    assert set(ALL_GROUPS) - set(groups_for(None, has_factors=True)) == {"mig-sampled"}
+def test_all_groups_but_slow_and_recent_ones_are_the_default_where_factors_are_known() -> None:
+    named = {"mig-sampled", "infomec", "edi", "dci-es", "snc-nk", "mcc", "iwo"}
+    assert set(ALL_GROUPS) - set(groups_for(None, has_factors=True)) == named
 
 
 def test_the_slow_group_is_computed_when_it_is_named() -> None:
@@ -33,3 +38,11 @@ def test_an_unknown_group_is_refused_with_the_known_ones_named() -> None:
 
 def test_an_unknown_metric_is_called_by_its_key() -> None:
     assert metric_name("mine") == "mine"
+
+
+@pytest.mark.parametrize("group", ["infomec", "mcc"])
+def test_a_recent_group_gives_the_numbers_of_its_name(group: str) -> None:
+    codes, factors = draw_kind("noisy", 300)
+    encoded = Encoded(means=codes.astype(np.float32), logvars=np.zeros_like(codes, dtype=np.float32), codes=factors)
+    scores = score_all(Samples(train=encoded, test=encoded, grid=None), [group])
+    assert set(scores) == {metric.key for metric in METRICS if metric.group == group}

@@ -1,0 +1,274 @@
+"""DCI and DCI-ES: metrics from the importance of latents for predicting factors.
+
+With R_jk the importance of latent j for predicting factor k,
+
+    D = sum_j (sum_k R_jk / sum R) (1 - H_K(R_j.)),   C = sum_k (sum_j R_jk / sum R) (1 - H_D(R_.k)),
+
+H_n being the entropy to base n of the normalised row or column, and I the mean accuracy (Eastwood & Williams 2018,
+section 2). `dci` takes the gradient-boosted trees of Locatello et al. 2019 (disentanglement_lib: dci.py).
+
+DCI-ES adds, from the least loss l(c) that a probe of capacity c reaches, and its baseline b of a constant guess,
+
+    E = mean_k 1 - 2 / (b_k (c_max - c_min)) * integral of l_k(c) - l_k(c_max) over c,   S = K / D
+
+(Eastwood et al. 2023, sections 4.1 and 4.2). `dci_es` takes their random forests, whose capacity is their depth
+(metrics/explitcitness.py, src/simple_gather.py, train_model_random_forest.py).
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike
+
+from ganspace_topdis.metrics.boosting import boost
+from ganspace_topdis.metrics.inputs import Array, Labelled, check_split
+
+__all__ = ["DCI", "DCIES", "dci", "dci_es"]
+
+DEPTHS = (1, 2, 3, 4, 8, 10, 12, 14, 16, 18, 20, 32)
+"""The capacities of Eastwood et al. 2023 (configs/random_forest/config.yaml)."""
+
+_NUM_TREES = 100
+_TREES_AT_ONCE = 10  # a grown tree of 40 classes holds 4 MB
+_MAX_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class DCI:
+    """The four numbers, each in [0, 1], and what they come from.
+
+    Attributes:
+        disentanglement: whether a latent matters for one factor only.
+        completeness: whether one latent suffices for a factor.
+        informativeness_train: mean accuracy on the training set.
+        informativeness_test: mean accuracy on the test set.
+        importances: (D, K) of latents for the factors that vary.
+    """
+
+    disentanglement: float
+    completeness: float
+    informativeness_train: float
+    informativeness_test: float
+    importances: Array = field(compare=False, repr=False)
+
+    def as_dict(self) -> dict[str, float]:
+        """The four numbers for JSON."""
+        return {
+            "disentanglement": self.disentanglement,
+            "completeness": self.completeness,
+            "informativeness_train": self.informativeness_train,
+            "informativeness_test": self.informativeness_test,
+        }
+
+
+def dci(
+    codes: ArrayLike,
+    factors: ArrayLike,
+    codes_test: ArrayLike | None = None,
+    factors_test: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+) -> DCI:
+    """Disentanglement, completeness and informativeness.
+
+    Constant latents have no importance, and with nothing but those D and C are 0. Duplicates share the importance:
+    they cost completeness and leave D. Trees see only the order of a latent's values, so that the scores are
+    invariant under rescaling, and under permuting up to the order in which equals are tried.
+
+    Args:
+        codes: (N, D) mean codes, at least two latents; the literature takes N = 10,000.
+        factors: (N, K); constant ones are dropped, continuous ones cut into bins. Needs no order of the values.
+        codes_test: (M, D); the literature takes M = 5,000. A third of `codes` by default.
+        factors_test: (M, K).
+        seed: of the split, and of the order in which equally good latents are tried. `jobs` does not change scores.
+        jobs: factors fitted at once, in threads; one per processor by default.
+
+    Raises:
+        InvalidArgumentError: malformed arrays, fewer than two factors vary, or fewer than two latents.
+    """
+    train, test = check_split(codes, factors, codes_test, factors_test, seed=seed, min_factors=2, min_latents=2)
+
+    def fit(k: int) -> Any:
+        return boost(train.codes, train.labels[:, k], test.codes, test.labels[:, k], seed + k)
+
+    with ThreadPoolExecutor(max_workers=jobs or os.cpu_count()) as pool:  # the trees release the interpreter
+        fits = list(pool.map(fit, range(train.num_factors)))
+    importances = np.stack([fit.importances for fit in fits], axis=1)
+    return DCI(
+        disentanglement=_concentration(importances),
+        completeness=_concentration(importances.T),
+        informativeness_train=float(np.mean([fit.accuracy_train for fit in fits])),
+        informativeness_test=float(np.mean([fit.accuracy_test for fit in fits])),
+        importances=importances,
+    )
+
+
+@dataclass(frozen=True)
+class DCIES:
+    """The five numbers, and what they come from.
+
+    Attributes:
+        disentanglement: whether a latent matters for one factor only, in [0, 1].
+        completeness: whether one latent suffices for a factor, in [0, 1].
+        informativeness: one minus the mean test loss at the best capacity; below 0 if worse than a constant guess.
+        explicitness: how little capacity the least loss needs; 1 if the smallest probe reaches it.
+        size: K / D, 1 if there are as many latents as factors.
+        importances: (D, K) at the best capacity.
+        losses: (depths, K), the curves, before the running minimum.
+    """
+
+    disentanglement: float
+    completeness: float
+    informativeness: float
+    explicitness: float
+    size: float
+    importances: Array = field(compare=False, repr=False)
+    losses: Array = field(compare=False, repr=False)
+
+    def as_dict(self) -> dict[str, float]:
+        """The five numbers for JSON."""
+        return {
+            "disentanglement": self.disentanglement,
+            "completeness": self.completeness,
+            "informativeness": self.informativeness,
+            "explicitness": self.explicitness,
+            "size": self.size,
+        }
+
+
+def dci_es(
+    codes: ArrayLike,
+    factors: ArrayLike,
+    codes_test: ArrayLike | None = None,
+    factors_test: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+) -> DCIES:
+    """Disentanglement, completeness, informativeness, explicitness and size of Eastwood et al. 2023.
+
+    The loss is one minus the accuracy for discrete factors (baseline: one minus the commonest value's share) and one
+    minus R^2 for continuous ones (baseline 1). One forest of 100 trees is grown to depth 32 for each factor and cut
+    back to smaller depths, where the authors grow one for each depth: splits do not depend on the depths below, so
+    both are draws of the same distribution. E says nothing without I: where nothing can be learnt the curve is flat
+    and E is near 1. Constant latents have no importance but count for S; duplicates cost C and S.
+
+    Args:
+        codes: (N, D) mean codes, at least two latents; at most 10,000 rows, drawn at random, are learnt from.
+        factors: (N, K); constant ones are dropped. Needs no order of discrete values.
+        codes_test: (M, D). A third of `codes` by default.
+        factors_test: (M, K).
+        seed: of the split and the forests.
+
+    Raises:
+        InvalidArgumentError: malformed arrays, fewer than two factors vary, or fewer than two latents.
+    """
+    train, test = check_split(codes, factors, codes_test, factors_test, seed=seed, min_factors=2, min_latents=2)
+    if len(train.codes) > _MAX_ROWS:
+        train = train.rows(np.random.default_rng(seed).permutation(len(train.codes))[:_MAX_ROWS])
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # growing a tree releases the interpreter
+        curves = list(pool.map(lambda k: _curve(train, test, k, seed + k), range(train.num_factors)))
+    losses = np.stack([loss for loss, _, _ in curves], axis=1)
+    best = int(losses.mean(axis=1).argmin())
+    importances = np.stack([each[best] for _, each, _ in curves], axis=1)
+    explicit = [_explicitness(loss, baseline) for loss, _, baseline in curves]
+    return DCIES(
+        disentanglement=_concentration(importances),
+        completeness=_concentration(importances.T),
+        informativeness=float(1 - losses[best].mean()),
+        explicitness=float(np.mean(explicit)),
+        size=train.num_factors / train.num_latents,
+        importances=importances,
+        losses=losses,
+    )
+
+
+def _explicitness(losses: Array, baseline: float) -> float:
+    """E of one loss-capacity curve over `DEPTHS`, by the trapezoidal rule on its running minimum."""
+    above = np.minimum.accumulate(losses) - losses.min()
+    area = float((np.diff(DEPTHS) * (above[1:] + above[:-1]) / 2).sum())
+    return 1 - 2 * area / (baseline * (DEPTHS[-1] - DEPTHS[0]))
+
+
+def _curve(train: Labelled, test: Labelled, factor: int, seed: int) -> tuple[Array, Array, float]:
+    """Test loss (depths,) and importances (depths, D) of forests cut back to each depth, and the baseline."""
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    continuous = bool(train.continuous[factor])
+    forest_of = RandomForestRegressor if continuous else RandomForestClassifier
+    target = (train.values if continuous else train.labels)[:, factor]
+    truth = (test.values if continuous else test.labels)[:, factor]
+    classes, limits, columns = np.unique(target), np.array(DEPTHS), test.codes.astype(np.float32)
+    outputs = np.zeros((len(DEPTHS), len(truth), 1 if continuous else len(classes)))
+    importances = np.zeros((len(DEPTHS), train.num_latents))
+    for part in range(_NUM_TREES // _TREES_AT_ONCE):
+        state = _seed_of([seed, part])
+        forest = forest_of(_TREES_AT_ONCE, max_depth=DEPTHS[-1], random_state=state)
+        for estimator in forest.fit(train.codes, target).estimators_:
+            tree = estimator.tree_
+            nodes = (tree.children_left, tree.children_right, tree.feature, tree.threshold, tree.value[:, 0, :])
+            _add_outputs(columns, limits, *nodes, outputs)
+            importances += _tree_importances(tree, train.num_latents)
+    importances /= np.maximum(importances.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    if continuous:
+        predicted = outputs[:, :, 0] / _NUM_TREES
+        return ((predicted - truth) ** 2).mean(axis=1) / max(float(truth.var()), np.finfo(float).tiny), importances, 1.0
+    guess = classes[outputs.argmax(axis=2)]
+    commonest = float(np.unique(target, return_counts=True)[1].max() / len(target))
+    return (guess != truth).mean(axis=1), importances, 1 - commonest
+
+
+def _seed_of(state: list[int]) -> int:
+    return int(np.random.SeedSequence(state).generate_state(1)[0] % 2**31)
+
+
+def _tree_importances(tree: Any, num_latents: int) -> Array:
+    """The decrease of impurity by latent (depths, D) of the tree cut back to each depth, each row with sum 1."""
+    depth = _node_depths(tree.children_left, tree.children_right)
+    split = np.flatnonzero(tree.children_left >= 0)
+    left, right = tree.children_left[split], tree.children_right[split]
+    weighted = tree.weighted_n_node_samples * tree.impurity
+    decrease = weighted[split] - weighted[left] - weighted[right]
+    rows = []
+    for limit in DEPTHS:
+        counted = depth[split] < limit
+        row = np.bincount(tree.feature[split][counted], decrease[counted], minlength=num_latents)
+        rows.append(row / row.sum() if row.sum() > 0 else row)
+    return np.stack(rows)
+
+
+@njit(cache=True, nogil=True)
+def _node_depths(left, right):  # type: ignore[no-untyped-def]
+    """The depth of every node; a parent comes before its children."""
+    depth = np.zeros(len(left), dtype=np.int64)
+    for node in range(len(left)):
+        if left[node] >= 0:
+            depth[left[node]], depth[right[node]] = depth[node] + 1, depth[node] + 1
+    return depth
+
+
+@njit(cache=True, nogil=True)
+def _add_outputs(columns, limits, left, right, feature, threshold, value, outputs):  # type: ignore[no-untyped-def]
+    """Add to `outputs` (depths, rows, C) the value of the node where each row stops at each depth."""
+    for row in range(len(columns)):
+        node, depth = 0, 0
+        for place in range(len(limits)):
+            while depth < limits[place] and left[node] >= 0:
+                node = left[node] if columns[row, feature[node]] <= threshold[node] else right[node]
+                depth += 1
+            for c in range(value.shape[1]):
+                outputs[place, row, c] += value[node, c]
+
+
+def _concentration(importances: Array) -> float:
+    """One minus the normalised entropy of each row, weighted by the rows' sums; 0 when all is 0."""
+    if importances.sum() == 0:
+        return 0.0
+    shares = importances + 1e-11
+    shares /= shares.sum(axis=1, keepdims=True)
+    entropies = -(shares * np.log(shares)).sum(axis=1) / np.log(importances.shape[1])
+    return float(np.average(1 - entropies, weights=importances.sum(axis=1)))

@@ -1,0 +1,96 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.metrics import DisentanglementMetrics, evaluate, measure, mig
+from ganspace_topdis.metrics.evaluation import compare
+from tests.metrics.kinds import draw_kind
+
+CODES, FACTORS = draw_kind("noisy", 400)
+CHEAP = ["mig", "mcc"]
+
+
+def test_a_closed_form_scores_the_rows_that_it_is_given() -> None:
+    assert evaluate(CODES, FACTORS, metrics=CHEAP)["mig"] == mig(CODES, FACTORS)
+
+
+def test_metrics_come_in_the_order_of_the_tables_with_what_they_cost() -> None:
+    found = list(measure(CODES, FACTORS, metrics=["mcc", "irs"]))
+    assert [each.group for each in found] == ["irs", "mcc"]
+    assert all(each.seconds > 0 and each.problem is None for each in found)
+
+
+def test_a_metric_that_was_asked_for_and_is_undefined_raises() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"dci: .*latents"):
+        evaluate(CODES[:, :1], FACTORS, metrics=["dci"])
+
+
+def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InvalidArgumentError, match="did you mean 'infomec'"):
+        evaluate(CODES, FACTORS, metrics=["infomac"])
+
+
+def test_a_test_set_is_what_learnt_metrics_are_scored_on() -> None:
+    shuffled = np.random.default_rng(0).permutation(FACTORS)
+    held = evaluate(CODES, FACTORS, CODES, FACTORS, metrics=["explicitness"])["explicitness"]
+    assert evaluate(CODES, FACTORS, CODES, shuffled, metrics=["explicitness"])["explicitness"] < held - 0.2
+
+
+def test_batches_add_up_to_the_whole() -> None:
+    metrics = DisentanglementMetrics(CHEAP)
+    for part in np.array_split(np.arange(400), 7):
+        metrics.update(torch.from_numpy(CODES[part]).requires_grad_(), torch.from_numpy(FACTORS[part]))
+    assert metrics.compute() == pytest.approx(evaluate(CODES, FACTORS, metrics=CHEAP), abs=1e-12)
+
+
+def test_many_batches_are_kept_as_a_uniform_sample() -> None:
+    metrics = DisentanglementMetrics(CHEAP, max_rows=100)
+    for start in range(0, 5000, 10):
+        metrics.update(np.arange(start, start + 10.0)[:, None], np.arange(start, start + 10)[:, None])
+    kept = metrics._codes[:, 0]
+    assert len(kept) == 100
+    assert 1800 < kept.mean() < 3200
+
+
+def test_reset_forgets_and_columns_may_not_change() -> None:
+    metrics = DisentanglementMetrics(CHEAP)
+    metrics.update(CODES, FACTORS)
+    with pytest.raises(InvalidArgumentError, match="other columns"):
+        metrics.update(CODES[:, :2], FACTORS)
+    metrics.reset()
+    with pytest.raises(InvalidArgumentError, match="no codes yet"):
+        metrics.compute()
+
+
+def test_a_better_code_is_told_from_a_worse_one_and_not_from_itself() -> None:
+    better = draw_kind("perfect", 400)[0]
+    told = {row.key: row for row in compare(CODES, better, FACTORS, metrics=CHEAP, num_resamples=20)}
+    assert told["mig"].clear
+    assert told["mig"].low > 0.2
+    same = compare(CODES, -3 * CODES, FACTORS, metrics=CHEAP, num_resamples=10)
+    assert not any(row.clear for row in same)
+
+
+def test_the_interval_is_as_wide_as_the_score_varies_between_samples() -> None:
+    scores = []
+    for seed in range(40):
+        codes, factors = draw_kind("noisy", 300, seed)
+        scores.append(evaluate(codes, factors, metrics=["sap-continuous"])["sap_continuous"])
+    codes, factors = draw_kind("noisy", 300, 99)
+    row = compare(np.zeros_like(codes), codes, factors, metrics=["sap-continuous"], num_resamples=200)[0]
+    assert (row.high - row.low) / (2 * 1.96 * np.std(scores)) == pytest.approx(1, abs=0.35)
+
+
+def test_codes_of_other_examples_are_not_compared() -> None:
+    with pytest.raises(InvalidArgumentError, match="same examples"):
+        compare(CODES, CODES[:5], FACTORS)
+
+
+def test_importing_the_metrics_loads_neither_torch_nor_scikit_learn() -> None:
+    code = "import sys, ganspace_topdis.metrics; print({'torch', 'sklearn'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,61 @@
+"""Our metrics beside the authors' own code, on ten kinds of codes; see reference/record_published.py."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import spearmanr
+
+from ganspace_topdis.metrics import edi, infomec, mcc, snc_nk
+from ganspace_topdis.metrics.importance import _explicitness
+from tests.metrics.kinds import KINDS, draw_kind
+
+PUBLISHED: Any = json.loads((Path(__file__).parent / "reference" / "published.json").read_text())
+UNTIED = [kind for kind in KINDS if kind != "quantised"]
+TRAIN, TEST = slice(0, 1000), slice(1000, 1500)
+
+
+@pytest.mark.parametrize("live", ["range", "iqr"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_infomec_is_the_authors(kind: str, live: Any) -> None:
+    codes, factors = draw_kind(kind, 1500)
+    theirs, ours = PUBLISHED[kind][f"infomec_{live}"], infomec(codes[TRAIN], factors[TRAIN], live=live)
+    jitter = {"quantised": 0.01, "nonlinear": 1e-5}  # theirs is another; it decides ties, and points closer than 1e-10
+    close = {"abs": jitter.get(kind, 1e-6)}
+    assert ours.modularity == pytest.approx(theirs["infom"], **close)
+    assert ours.compactness == pytest.approx(theirs["infoc"], **close)
+    assert ours.explicitness == pytest.approx(theirs["infoe"], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", UNTIED)
+def test_exclusivity_is_the_authors_where_their_estimator_has_no_seed(kind: str) -> None:
+    codes = draw_kind(kind, 1500)[0][TRAIN]
+    others = codes[:, ::-1] + 0.3 * np.random.default_rng(1).normal(size=codes.shape)
+    ours = edi(codes, others[:, :3], joint="max")
+    assert ours.modularity == pytest.approx(PUBLISHED[kind]["edi_max"]["modularity"], abs=1e-6)
+    assert ours.compactness == pytest.approx(PUBLISHED[kind]["edi_max"]["compactness"], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_snc_is_the_authors(kind: str) -> None:
+    codes, factors = draw_kind(kind, 1500)
+    ours = snc_nk(codes[TRAIN], factors[TRAIN], codes[TEST], factors[TEST])
+    assert ours.snc == pytest.approx(PUBLISHED[kind]["snc"], abs=1e-6)
+
+
+@pytest.mark.parametrize("curve", PUBLISHED["curves"])
+def test_explicitness_of_a_loss_capacity_curve_is_the_authors(curve: Any) -> None:
+    assert _explicitness(np.array(curve["losses"]), 0.8) == pytest.approx(curve["explicitness"], abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["perfect", "rotated", "noisy", "random"])
+def test_mcc_is_the_matched_mean_of_scipys_correlations(kind: str) -> None:
+    codes, factors = draw_kind(kind, 1500)
+    for method, table in (("pearson", np.corrcoef(codes, factors, rowvar=False)), ("spearman", None)):
+        joint = spearmanr(codes, factors)[0] if table is None else table
+        block = np.abs(joint[: codes.shape[1], codes.shape[1] :])
+        expected = block[linear_sum_assignment(-block)].mean()
+        assert mcc(codes, factors, method=method) == pytest.approx(expected, abs=1e-12)  # type: ignore[arg-type]
