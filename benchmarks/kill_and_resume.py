@@ -46,7 +46,8 @@ TRAIN_VAE = (
     "train-vae --data scenes-32 --network burgess --method beta-tcvae --steps 24 --batch-size 8 --log-every 3 "
     f"--topdis 1 --device cpu --checkpoint-every-s {SAVE_EVERY_S}"
 )
-CELL = {"data": "scenes-32", "network": "burgess", "method": "factor-vae", "steps": 10, "batch_size": 8}
+CELL = {"data": "scenes-32", "network": "fc", "width": 0.1, "num_latents": 3, "method": "factor-vae", "steps": 20}
+CELL |= {"batch_size": 8}
 NOT_COMPARED = {"status.json", "environment.json", ".lock"}
 """What says when, where and by which process something was done."""
 
@@ -65,7 +66,7 @@ def train_vae(out: Path) -> None:
 
 
 def suite_cell(out: Path) -> None:
-    run_cell(CellTask(folder=str(out), settings=CELL, seed=0, metrics=("mig",), max_images=1000, device="cpu"))
+    run_cell(CellTask(folder=str(out), settings=CELL, seed=0, metrics=("mig",), max_images=300, device="cpu"))
 
 
 COMMANDS: dict[str, Callable[[Path], None]] = {"discover": discover, "train-vae": train_vae, "suite-cell": suite_cell}
