@@ -116,9 +116,10 @@ def fit_chains(train: Labelled, test: Labelled, *, seed: int) -> tuple[Array, Ar
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        parts = [model(x_test[rows]) for rows in torch.arange(len(x_test)).split(1024)]
-        outputs = torch.cat(parts, dim=2)
-        losses = np.stack([each.test_loss(out)[::-1] for each, out in zip(targets, outputs, strict=True)])
+        losses = np.zeros((train.num_factors, train.num_latents))
+        for rows in torch.arange(len(x_test)).split(1024):
+            pairs = zip(targets, model(x_test[rows]), strict=True)
+            losses += np.stack([each.test_losses(out, rows)[::-1] for each, out in pairs]) / len(x_test)
         return losses, np.array([each.baseline for each in targets]), model.steps().double().numpy()
 
 
@@ -222,11 +223,11 @@ class _Target:
         labels = self._known[rows].expand(len(outputs), -1)
         return nn.functional.cross_entropy(outputs.transpose(1, 2), labels, reduction="none").mean(dim=1).sum()
 
-    def test_loss(self, outputs: Tensor) -> Array:
-        """The squared error or the share of errors (D,) of outputs (D, M, C)."""
+    def test_losses(self, outputs: Tensor, rows: Tensor) -> Array:
+        """The squared error or the number of errors (D,), summed over some test rows, of outputs (D, n, C)."""
         if self.continuous:
-            return np.asarray(((outputs[..., 0] - self._wanted) ** 2).mean(dim=1).double())
-        return np.asarray((outputs.argmax(dim=2) != self._wanted).double().mean(dim=1))
+            return np.asarray(((outputs[..., 0] - self._wanted[rows]) ** 2).double().sum(dim=1))
+        return np.asarray((outputs.argmax(dim=2) != self._wanted[rows]).double().sum(dim=1))
 
 
 def _standardised(train: Labelled, test: Labelled) -> tuple[Tensor, Tensor]:
