@@ -175,7 +175,12 @@ class Directions:
         tensors, description = load_sealed(file)
         if description.get("format") != _FORMAT or set(tensors) != set(_TENSORS):
             raise CheckpointError(f"{file} holds no directions but {description.get('format', 'something else')!r}")
-        return cls(**tensors, metadata=description["metadata"])
+        if not isinstance(description.get("metadata"), dict):
+            raise CheckpointError(f"{file} holds directions without their metadata; write or fetch it again")
+        try:
+            return cls(**tensors, metadata=description["metadata"])
+        except InvalidArgumentError as error:
+            raise CheckpointError(f"{file} holds no directions: {error}") from error
 
     def __repr__(self) -> str:
         facts = [str(self.metadata[name]) for name in ("method", "space") if name in self.metadata]

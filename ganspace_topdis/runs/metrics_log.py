@@ -13,6 +13,7 @@ from typing import Any
 
 from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import write_bytes
+from ganspace_topdis.runs.reading import parse_json, read_json_lines
 
 __all__ = ["MetricsLog", "read_metrics"]
 
@@ -68,9 +69,12 @@ class MetricsLog:
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The lines of a metrics file, in order; a last line that was not finished is left out."""
-    lines = Path(path).read_bytes().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+    """The lines of a metrics file, in order; a last line that was not finished is left out.
+
+    Raises:
+        ReadingError: the file cannot be read, or a line is no JSON object.
+    """
+    return read_json_lines(path)
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:
@@ -86,7 +90,7 @@ def _write_whole(descriptor: int, data: bytes) -> None:
 
 def _belongs(line: bytes, step: int) -> bool:
     try:
-        return line.endswith(b"\n") and json.loads(line)["step"] <= step
+        return line.endswith(b"\n") and parse_json(line)["step"] <= step
     except (ValueError, KeyError, TypeError):
         return False
 

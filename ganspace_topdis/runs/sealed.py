@@ -19,11 +19,13 @@ from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs.files import write_bytes
+from ganspace_topdis.runs.reading import ReadingError, parse_json, parsing
 
 __all__ = ["load_sealed", "save_sealed"]
 
 _SEAL = "sha256"
 _DESCRIPTION = "description"
+_MAX_HEADER_BYTES = 64 << 20
 
 
 def save_sealed(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> Path:
@@ -52,18 +54,40 @@ def load_sealed(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
     if not Path(path).is_file():
         raise CheckpointError(f"no file at {path}; check the path")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        with parsing():
+            _check_header(Path(path))
+            with safetensors.safe_open(path, framework="pt") as file:
+                header = file.metadata() or {}
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            if _SEAL not in header or _DESCRIPTION not in header:
+                raise CheckpointError(f"{path} was not written by topdis-gan: its header carries no seal")
+            if _digest(tensors, header[_DESCRIPTION]) != header[_SEAL]:
+                raise CheckpointError(
+                    f"{path} is damaged: its contents differ from their SHA-256; write or fetch it again"
+                )
+            description = parse_json(header[_DESCRIPTION], _MAX_HEADER_BYTES)
+            if not isinstance(description, dict):
+                raise ReadingError("its description is no JSON object")
+            return tensors, description
+    except ReadingError as error:
         raise CheckpointError(
             f"{path} is no safetensors file or is damaged ({error}); write or fetch it again"
         ) from error
-    if _SEAL not in header or _DESCRIPTION not in header:
-        raise CheckpointError(f"{path} was not written by topdis-gan: its header carries no seal")
-    if _digest(tensors, header[_DESCRIPTION]) != header[_SEAL]:
-        raise CheckpointError(f"{path} is damaged: its contents differ from their SHA-256; write or fetch it again")
-    return tensors, json.loads(header[_DESCRIPTION])
+
+
+def _check_header(path: Path) -> None:
+    """Bound and parse the header before the library does, which believes its length and repeated names.
+
+    Raises:
+        ReadingError: it is too long, no JSON, or has a name twice.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(_MAX_HEADER_BYTES, size - 8):
+            raise ReadingError("its header has an absurd length")
+        if not isinstance(parse_json(file.read(length), _MAX_HEADER_BYTES), dict):
+            raise ReadingError("its header is no JSON object")
 
 
 def _in_order(data: bytes) -> bytes:

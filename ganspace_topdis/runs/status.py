@@ -3,7 +3,6 @@
 A process that is killed leaves the mark "running" with nobody holding the folder's lock; it reads as "killed".
 """
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -12,6 +11,7 @@ from typing import Literal
 
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.lock import lock_holder
+from ganspace_topdis.runs.reading import read_json
 
 __all__ = ["RunState", "RunStatus", "read_status", "write_status"]
 
@@ -57,8 +57,8 @@ def read_status(folder: Path, *, held: bool | None = None) -> RunStatus | None:
         held: whether a process works there; found from the folder's lock by default.
     """
     try:
-        status = RunStatus(**json.loads((folder / _NAME).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        status = RunStatus(**read_json(folder / _NAME))
+    except (ValueError, TypeError):
         return None
     held = lock_holder(folder) is not None if held is None else held
     if status.state != "running" or held:

@@ -7,7 +7,6 @@ page, or almost nothing for a minute, is given up with a `DownloadError`. Proxie
 (HTTPS_PROXY, NO_PROXY), as requests reads them. Whether the bytes are the right ones is for `runs.downloads`.
 """
 
-import json
 import os
 import re
 import time
@@ -21,6 +20,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.progress import Progress
+from ganspace_topdis.runs.reading import read_json
 
 if TYPE_CHECKING:
     import requests
@@ -262,7 +262,7 @@ def _validator(response: "requests.Response") -> str:
 
 def _kept(part: Path) -> _Kept:
     try:
-        memory = json.loads(_memory(part).read_text(encoding="utf-8"))
+        memory = read_json(_memory(part))
         kept = _Kept(num_bytes=part.stat().st_size, validator=memory["validator"], total=memory["total"])
     except (OSError, ValueError, KeyError, TypeError):
         return _Kept()

@@ -7,7 +7,6 @@ a hash of the directions as "source":
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.reading import ReadingError, read_json
 from ganspace_topdis.traversal.labels import DirectionLabel
 
 __all__ = ["NAMES_FILE", "NAMES_FORMAT", "DirectionName", "apply_names", "read_names", "tidy_name", "write_names"]
@@ -47,11 +47,10 @@ def read_names(
         InvalidArgumentError: the file is missing, is not such a file, or names a direction that does not exist.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
+        content = read_json(path)
+    except ReadingError as error:
         raise InvalidArgumentError(
-            f"names file {path} cannot be read ({reason}); save one with the explorer page's button"
+            f"names file {path} cannot be read ({error}); save one with the explorer page's button"
         ) from error
     directions = content.get("directions") if isinstance(content, dict) else None
     if not isinstance(directions, dict) or content.get("format") != NAMES_FORMAT:

@@ -6,7 +6,6 @@ takes its place only when it is whole, and of several processes that want it one
 
 import contextlib
 import hashlib
-import json
 import math
 import os
 import time
@@ -21,6 +20,7 @@ from ganspace_topdis.runs.downloads import cache_folder
 from ganspace_topdis.runs.files import sha256_of, write_json
 from ganspace_topdis.runs.lock import FolderLock, lock_holder
 from ganspace_topdis.runs.progress import Progress
+from ganspace_topdis.runs.reading import read_json
 from vae.data.catalogue import SetInfo
 from vae.data.dataset import Images
 from vae.data.errors import DataFileError
@@ -103,7 +103,7 @@ class _ArrayFile:
     def recorded_sum(self) -> str | None:
         """The SHA-256 that was written beside the file; None where it cannot be read."""
         try:
-            return str(json.loads(self.record.read_text("utf-8"))["sha256"])
+            return str(read_json(self.record)["sha256"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.runs.archives import read_npy_header
+from ganspace_topdis.runs.reading import ReadingError
 from vae.data.errors import DataFileError, one_line
 
 __all__ = ["NpzMember", "open_member"]
@@ -111,17 +113,13 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _read_header(file: IO[bytes], path: Path, key: str) -> tuple[np.dtype, tuple[int, ...], int]:
     """Type, shape and length of a .npy header; pickled objects are refused by their type."""
-    version = np.lib.format.read_magic(file)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-    shape, fortran, dtype = read(file)
-    if dtype.hasobject:
-        raise DataFileError(
-            f"{path}: {key} holds pickled Python objects, which could run anything and are not read; "
-            "give the published file"
-        )
+    try:
+        dtype, shape, fortran, start = read_npy_header(file)
+    except ReadingError as error:
+        raise DataFileError(f"{path}: {key} cannot be read ({error}); give the published file") from error
     if fortran and len(shape) > 1:
         raise DataFileError(f"{path}: {key} is stored column by column; give the published file")
-    return dtype, shape, file.tell()
+    return dtype, shape, start
 
 
 def _content_offset(path: Path, info: zipfile.ZipInfo) -> int:

@@ -2,12 +2,12 @@
 
 import contextlib
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.reading import read_json
 from vae.data.catalogue import SourceFile
 from vae.data.errors import DataFileError
 
@@ -109,7 +109,7 @@ def _memory_file(path: Path, memory: Path) -> Path:
 
 def _remembered(path: Path, published: SourceFile, memory: Path) -> bool:
     try:
-        return bool(json.loads(_memory_file(path, memory).read_text("utf-8")) == _record_of(path, published))
+        return bool(read_json(_memory_file(path, memory)) == _record_of(path, published))
     except (OSError, ValueError):
         return False
 

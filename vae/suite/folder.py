@@ -19,6 +19,7 @@ from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import make_folder, write_json
 from ganspace_topdis.runs.lock import lock_holder
+from ganspace_topdis.runs.reading import read_json
 from vae.evaluation.run import read_evaluation
 from vae.suite.grid import Cell, Grid
 from vae.suite.marks import Mark, read_mark
@@ -66,7 +67,7 @@ class SuiteFolder:
         if not (path / _FILE).is_file():
             raise RunFolderError(f"{path} holds no results of a suite: it has no {_FILE}; check the path")
         try:
-            stored = json.loads((path / _FILE).read_text(encoding="utf-8"))
+            stored = read_json(path / _FILE)
             return cls(path=path, grid=_from_json(stored["grid"]), version=stored["version"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunFolderError(f"{path / _FILE} cannot be read ({error}); choose another folder") from error

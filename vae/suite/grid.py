@@ -36,12 +36,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-try:
-    import tomllib
-except ImportError:  # Python 3.10
-    import tomli as tomllib  # type: ignore[import-not-found, no-redef, unused-ignore]
-
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.reading import ReadingError, parse_toml, read_toml
 from vae.evaluation.metrics import ALL_GROUPS, unknown_groups
 
 __all__ = ["Cell", "CheckSettings", "Grid", "parse_grid", "read_grid"]
@@ -109,11 +105,10 @@ def read_grid(path: Path, check: CheckSettings) -> Grid:
         InvalidArgumentError: the file cannot be read, or its faults.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidArgumentError(f"suite {path} cannot be read: {reason}; give a preset or a TOML file") from error
-    return parse_grid(text, check, source=str(path))
+        document = read_toml(path)
+    except ReadingError as error:
+        raise InvalidArgumentError(f"suite {path} cannot be read ({error}); give a preset or a TOML file") from error
+    return _grid_of(document, check, source=str(path))
 
 
 def parse_grid(text: str, check: CheckSettings, *, source: str = "the grid") -> Grid:
@@ -128,9 +123,13 @@ def parse_grid(text: str, check: CheckSettings, *, source: str = "the grid") -> 
         InvalidArgumentError: it is no TOML, or it has faults; the message has all of them.
     """
     try:
-        document = tomllib.loads(text)
-    except ValueError as error:
-        raise InvalidArgumentError(f"suite {source} is no valid TOML: {error}") from error
+        document = parse_toml(text)
+    except ReadingError as error:
+        raise InvalidArgumentError(f"suite {source} cannot be read ({error})") from error
+    return _grid_of(document, check, source=source)
+
+
+def _grid_of(document: dict[str, Any], check: CheckSettings, *, source: str) -> Grid:
     faults = _faults_of_form(document)
     if not faults:
         cells = _cells(document)

@@ -1,12 +1,11 @@
 """The mark of a cell: a small file that says how it stands. Imports nothing heavy, as every worker reads it."""
 
 import contextlib
-import json
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.reading import read_json
 from vae.suite.records import CellState
 
 __all__ = ["Mark", "read_mark", "write_mark"]
@@ -34,7 +33,7 @@ class Mark:
 def read_mark(path: str | os.PathLike[str]) -> Mark:
     """The mark in a file; "missing" where there is none, or it cannot be read."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        return Mark(**json.loads(Path(path).read_text(encoding="utf-8")))
+        return Mark(**read_json(path))
     return Mark()
 
 

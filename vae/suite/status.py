@@ -1,12 +1,12 @@
 """The table that `topdis-gan suite --status` shows: a row a setting, how far each of its seeds is."""
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganspace_topdis.runs.reading import parse_json
 from vae.suite.folder import SuiteFolder
 from vae.suite.grid import Cell
 from vae.suite.tables import setting_name
@@ -85,8 +85,8 @@ def _status(folder: SuiteFolder, cell: Cell) -> CellStatus:
 
 def _last_step(path: Path) -> int:
     """The step of the last whole line of a log; 0 where there is none."""
-    with contextlib.suppress(OSError, ValueError, KeyError, IndexError), path.open("rb") as file:
+    with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError), path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-        row: dict[str, Any] = json.loads(file.read().rsplit(b"\n", 2)[-2])
+        row: dict[str, Any] = parse_json(file.read().rsplit(b"\n", 2)[-2])
         return int(row["step"])
     return 0
