@@ -174,7 +174,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         try:
             value = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ReadingError(f"it is not TOML: {reason_of(ValueError(str(error)))}") from error
+            raise ReadingError(f"it is no valid TOML: {reason_of(ValueError(str(error)))}") from error
         _check_depth(value)
         return value
 

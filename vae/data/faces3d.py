@@ -4,7 +4,9 @@ The file is a pickle inside. It is read by torch's restricted unpickler, which m
 compressed archive is refused before, so that a small file cannot become a large one.
 """
 
+import io
 import pickle
+import pickletools
 import warnings
 import zipfile
 from pathlib import Path
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["read"]
+
+_MAX_PICKLE_BYTES = 4096
+_LEGACY_PICKLES = 5
+"""A magic number, a version, facts about the machine, the tensor, and the keys of its storages."""
 
 
 def read(info: SetInfo, files: tuple[Path, ...], store: ArrayStore) -> StoredSet:
@@ -48,8 +54,7 @@ def _tensor(path: Path) -> "Tensor":
 
     zipped = zipfile.is_zipfile(path)
     try:
-        if zipped:
-            _refuse_compression(path)
+        _refuse_large_pickles(path, zipped=zipped)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch deprecates the storages that old files hold
             value = torch.load(path, map_location="cpu", weights_only=True, mmap=True if zipped else None)
@@ -66,7 +71,18 @@ def _tensor(path: Path) -> "Tensor":
     return value
 
 
-def _refuse_compression(path: Path) -> None:
+def _refuse_large_pickles(path: Path, *, zipped: bool) -> None:
+    """A tensor is described in a few hundred bytes, however large it is; more of them can ask for any memory."""
+    if not zipped:
+        with path.open("rb") as file:
+            head = io.BytesIO(file.read(_MAX_PICKLE_BYTES))
+        for _ in range(_LEGACY_PICKLES):
+            for _ in pickletools.genops(head):
+                pass
+        return
     with zipfile.ZipFile(path) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise DataFileError(f"{path} is a compressed archive, which torch.save does not write; unpack it first")
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise DataFileError(f"{path} is a compressed archive, which torch.save does not write; unpack it first")
+            if entry.filename.endswith(".pkl") and entry.file_size > _MAX_PICKLE_BYTES:
+                raise DataFileError(f"{path} describes more than one tensor; give the published file")

@@ -30,7 +30,9 @@ and of every `where` that fits, each overriding what came before. `read_grid` fi
 
 import itertools
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +49,7 @@ CheckSettings = Callable[[Mapping[str, Any], Sequence[str] | None], list[str]]
 
 _KEYS = ("name", "description", "notes", "seeds", "metrics", "max_images", "compare", "base", "axes", "where")
 _MANY = 20
+_MOST_CELLS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +110,7 @@ def read_grid(path: Path, check: CheckSettings) -> Grid:
     try:
         document = read_toml(path)
     except ReadingError as error:
-        raise InvalidArgumentError(f"suite {path} cannot be read ({error}); give a preset or a TOML file") from error
+        raise InvalidArgumentError(f"suite {path} cannot be read: {error}; give a preset or a TOML file") from error
     return _grid_of(document, check, source=str(path))
 
 
@@ -125,7 +128,7 @@ def parse_grid(text: str, check: CheckSettings, *, source: str = "the grid") -> 
     try:
         document = parse_toml(text)
     except ReadingError as error:
-        raise InvalidArgumentError(f"suite {source} cannot be read ({error})") from error
+        raise InvalidArgumentError(f"suite {source} cannot be read: {error}") from error
     return _grid_of(document, check, source=source)
 
 
@@ -172,10 +175,17 @@ def _faults_of_form(document: Mapping[str, Any]) -> list[str]:
         faults.append("axes are missing: give at least one, such as [axes.method.beta-VAE]")
     elif not all(_is_axis(axis) for axis in axes.values()):
         faults.append("every axis must have labels, and every label a table of settings")
+    elif math.prod(map(len, axes.values())) * len(document.get("seeds") or ()) > _MOST_CELLS:
+        faults.append(f"axes and seeds make more than {_MOST_CELLS:,} cells")
     rules = document.get("where", [])
-    if not _is_list_of(dict, rules) or not all(set(rule) == {"labels", "settings"} for rule in rules):
-        faults.append("every [[where]] must have labels and settings and nothing else")
-    if not isinstance(document.get("compare", {}), dict) or set(document.get("compare", {})) - {"axis", "baseline"}:
+    if not _is_list_of(dict, rules) or not all(map(_is_rule, rules)):
+        faults.append("every [[where]] must have a table of labels and one of settings and nothing else")
+    compare = document.get("compare", {})
+    if (
+        not isinstance(compare, dict)
+        or set(compare) - {"axis", "baseline"}
+        or not _is_list_of(str, [*compare.values()])
+    ):
         faults.append('compare must be { axis = "...", baseline = "..." }')
     return faults
 
@@ -183,7 +193,7 @@ def _faults_of_form(document: Mapping[str, Any]) -> list[str]:
 def _faults_of_seeds(seeds: Any) -> list[str]:
     if not _is_list_of(int, seeds) or not seeds or any(isinstance(seed, bool) or seed < 0 for seed in seeds):
         return ["seeds must be a list of whole numbers from 0 on, such as [0, 1, 2]"]
-    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    twice = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
     return [f"seed {seed} is there twice" for seed in twice]
 
 
@@ -252,6 +262,11 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merged(merged[key], value) if both else value
     return merged
+
+
+def _is_rule(rule: Mapping[str, Any]) -> bool:
+    tables = set(rule) == {"labels", "settings"} and _is_list_of(dict, [*rule.values()])
+    return tables and _is_list_of(str, [*rule["labels"].values()])
 
 
 def _is_list_of(kind: type, value: Any) -> bool:
