@@ -305,6 +305,7 @@ TOML = {
     "axes of a million cells": b'name = "a"\nseeds = [0]\n'
     + b"".join(b"".join(b"[axes.a%d.b%d]\n" % (axis, k) for k in range(10)) for axis in range(8)),
     "seeds of a million": b'name = "a"\nseeds = [' + b"1," * 60_000 + b"]\n[axes.a.b]\n",
+    "seeds that are a number": b'name = "a"\nseeds = 3\n[axes.a.b]\n',
     "seeds that are large": b'name = "a"\nseeds = [999999999999999999999999]\n[axes.a.b]\n',
     "rules of numbers": b'name = "a"\nseeds = [0]\nwhere = [{labels = 1, settings = 2}]\n[axes.a.b]\n',
     "notes of numbers": b'name = "a"\nseeds = [0]\nnotes = 7\ncompare = 3\n[axes.a.b]\n',

@@ -175,7 +175,7 @@ def _faults_of_form(document: Mapping[str, Any]) -> list[str]:
         faults.append("axes are missing: give at least one, such as [axes.method.beta-VAE]")
     elif not all(_is_axis(axis) for axis in axes.values()):
         faults.append("every axis must have labels, and every label a table of settings")
-    elif math.prod(map(len, axes.values())) * len(document.get("seeds") or ()) > _MOST_CELLS:
+    elif math.prod(map(len, axes.values())) * _count(document.get("seeds")) > _MOST_CELLS:
         faults.append(f"axes and seeds make more than {_MOST_CELLS:,} cells")
     rules = document.get("where", [])
     if not _is_list_of(dict, rules) or not all(map(_is_rule, rules)):
@@ -262,6 +262,10 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merged(merged[key], value) if both else value
     return merged
+
+
+def _count(values: Any) -> int:
+    return len(values) if isinstance(values, list) else 1
 
 
 def _is_rule(rule: Mapping[str, Any]) -> bool:
