@@ -14,10 +14,23 @@ __all__ = [
 ]
 
 
+_MOST_LETTERS = 4000
+
+
+def _shown(letter: str) -> str:
+    return letter if letter.isprintable() else " " if letter.isspace() else "?"
+
+
 class TopdisError(Exception):
     """A failure that the user can understand and act on. `exit_code` is what the command leaves with."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message on one printable line: it may quote names and texts out of files that others wrote."""
+        text = super().__str__()
+        shown = text if text.isprintable() else "".join(_shown(letter) for letter in text)
+        return shown if len(shown) <= _MOST_LETTERS else f"{shown[:_MOST_LETTERS]}..."
 
 
 class InvalidArgumentError(TopdisError, ValueError):

@@ -2,13 +2,13 @@
 
     .npz   NVIDIA's projector (projected_w.npz, key w), or any with one array
     .npy   encoders' and editors' arrays
+    .pkl   an array or a tensor, or a dictionary of them
     .pt    pSp, e4e, PTI: a tensor; rosinality's projector: a dictionary of images, each with its "latent"
 
 A file is recognised by its content. One code is (w_dim,) or (num_ws, w_dim); several are (N, w_dim) or
 (N, num_ws, w_dim). Two numbers of axes leave a doubt where N = num_ws: that is one code.
 """
 
-import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.runs.archives import NPY_MAGIC, member_sizes, open_archive, parse_npy, read_member
+from ganspace_topdis.runs.reading import ReadingError, parsing, read_bytes
 from stylegan2.checkpoints.budget import Budget
 from stylegan2.checkpoints.inert import array_of
-from stylegan2.checkpoints.pickle_machine import Record, damaged, printable
+from stylegan2.checkpoints.pickle_machine import PickleMachine, Record, damaged, printable
 from stylegan2.checkpoints.recognition import LEGACY_HEAD
 from stylegan2.checkpoints.tensors import to_tensor
-from stylegan2.checkpoints.torch_container import read_legacy, read_zip, torch_file_globals
+from stylegan2.checkpoints.torch_container import file_globals, read_legacy, read_zip
 from stylegan2.space import LatentSpace
 
 __all__ = ["fit_latents", "read_latents"]
@@ -39,18 +41,11 @@ def read_latents(path: Path) -> Tensor:
         CheckpointError: the file is missing, damaged, too large, or holds no codes.
     """
     try:
-        data = path.read_bytes() if path.is_file() and path.stat().st_size <= _MOST_BYTES else None
-    except OSError as error:
-        raise CheckpointError(f"--latents {path} cannot be read: {error.strerror}; check the path") from error
-    if data is None:
-        raise CheckpointError(f"--latents {path} is no file, or larger than 1 GiB; give a .npy, .npz or .pt of codes")
-    try:
-        codes = _parse(data)
+        with parsing():
+            codes = _parse(read_bytes(path, _MOST_BYTES))
     except CheckpointError as error:
         raise CheckpointError(f"--latents {path}: {error}") from error
-    except (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, TypeError) as error:
-        raise CheckpointError(f"--latents {path} is damaged or holds no codes ({type(error).__name__})") from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except ReadingError as error:
         raise CheckpointError(
             f"--latents {path} cannot be read ({error}); give an array of numbers saved by numpy.save, numpy.savez "
             "or torch.save"
@@ -88,54 +83,53 @@ def fit_latents(codes: Tensor, space: LatentSpace) -> Tensor:
 
 
 def _parse(data: bytes) -> Tensor:
-    if data[:6] == b"\x93NUMPY":
-        return _numbers(np.load(io.BytesIO(data), allow_pickle=False))
+    if data[: len(NPY_MAGIC)] == NPY_MAGIC:
+        return _numbers(parse_npy(data))
     view, budget = memoryview(data), Budget(len(data))
     if data[: len(LEGACY_HEAD)] == LEGACY_HEAD:
-        return _found(read_legacy(view, budget, torch_file_globals(budget)), budget)
+        return _found(read_legacy(view, budget), budget)
     if data[:2] == b"PK":
-        names = zipfile.ZipFile(io.BytesIO(data)).namelist()
-        if any(name.endswith("/data.pkl") for name in names):
-            return _found(read_zip(view, budget), budget)
-        return _from_npz(data)
+        with open_archive(view) as archive:
+            if not any(name.endswith("/data.pkl") for name in archive.namelist()):
+                return _from_npz(archive)
+        return _found(read_zip(view, budget), budget)
+    if data[:1] == b"\x80":
+        return _found(PickleMachine(view, file_globals(budget), budget).run(), budget)
     raise CheckpointError("it holds no codes: it is neither an array of numpy nor a file of torch.save")
 
 
-def _from_npz(data: bytes) -> Tensor:
+def _from_npz(archive: zipfile.ZipFile) -> Tensor:
     """The codes in an archive of arrays, whose sizes are known before any is unpacked."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+    sizes = member_sizes(archive)
     name = next((key for key in _KEYS if key in sizes), None)
     if name is None and len(sizes) == 1:
         (name,) = sizes
     if name is None:
-        raise CheckpointError(
-            f"it holds {', '.join(map(printable, sizes))}; save the codes by a name that tells: {', '.join(_KEYS)}"
-        )
+        held = ", ".join(map(printable, list(sizes)[:8])) or "nothing"
+        raise CheckpointError(f"it holds {held}; save the codes by a name that tells: {', '.join(_KEYS)}")
     if sizes[name] > _MOST_BYTES:
         raise CheckpointError(f"{printable(name)} takes more than 1 GiB unpacked, which no code does")
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return _numbers(arrays[name])
+    return _numbers(read_member(archive, name))
 
 
 def _numbers(array: Any) -> Tensor:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise damaged("an array of something else than numbers")
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).clone()
+    return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
 
 
 def _found(content: Any, budget: Budget) -> Tensor:
     """The tensor in what torch.save wrote: itself, under a known key, or one for each of several images."""
-    content = array_of(content)
+    content = array_of(content, budget)
     if not isinstance(content, Record) or content.name != "dict":
         if isinstance(content, list | tuple) and content:
             return torch.cat([_found(each, budget) for each in content])
         return to_tensor(content, "latents", budget)
     for key in _KEYS:
         if key in content:
-            return to_tensor(array_of(content[key]), key, budget)
+            return to_tensor(array_of(content[key], budget), key, budget)
     images = [value["latent"] for value in content.values() if isinstance(value, Record) and "latent" in value]
     if images:
-        codes = [to_tensor(array_of(image), "latent", budget) for image in images]
+        codes = [to_tensor(array_of(image, budget), "latent", budget) for image in images]
         return torch.stack(codes) if codes[0].ndim < 3 else torch.cat(codes)
     raise CheckpointError(f"it holds a dictionary with none of the keys {', '.join(_KEYS)}; save the codes by one")

@@ -19,6 +19,7 @@ from stylegan2.ops.fir import outer_filter
 __all__ = ["complete", "infer_config"]
 
 MAX_RESOLUTION = 4096
+MAX_WIDTH = 2048
 _FILTER = "resample_filter"
 _BLOCK = re.compile(r"synthesis\.b(\d{1,5})\.")
 _LAYER = re.compile(r"mapping\.fc(\d{1,3})\.weight")
@@ -45,7 +46,7 @@ def infer_config(state_dict: Mapping[str, Tensor], **overrides: Any) -> Generato
     embedding = state_dict.get("mapping.embed.weight")
     embed_features, c_dim = (0, 0) if embedding is None else _shape(state_dict, "mapping.embed.weight", 2)
     hidden = _shape(state_dict, "mapping.fc0.weight", 2)[0]
-    fields = {
+    fields: dict[str, Any] = {
         "z_dim": _shape(state_dict, "mapping.fc0.weight", 2)[1] - embed_features,
         "c_dim": c_dim,
         "w_dim": _shape(state_dict, "synthesis.b4.conv1.affine.weight", 2)[1],
@@ -59,6 +60,10 @@ def infer_config(state_dict: Mapping[str, Tensor], **overrides: Any) -> Generato
         "use_noise": "synthesis.b4.conv1.noise_strength" in state_dict,
         "resample_taps": _taps(state_dict),
     }
+    widths = {name: fields[name] for name in ("z_dim", "w_dim", "mapping_features", "embed_features")}
+    for name, width in widths.items():
+        if width is not None and width > MAX_WIDTH:
+            raise CheckpointError(f"its {name} is {width:,}; {MAX_WIDTH:,} is the most that can be used")
     try:
         return GeneratorConfig(**{**fields, **overrides})
     except InvalidArgumentError as error:

@@ -8,7 +8,6 @@ all downloads.
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import sys
@@ -23,6 +22,7 @@ from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import sha256_of, write_json
 from ganspace_topdis.runs.lock import FolderLock, lock_holder
 from ganspace_topdis.runs.progress import Progress
+from ganspace_topdis.runs.reading import read_json
 from ganspace_topdis.runs.transfer import DownloadError, TransferLimits, require_https, shown_url, transfer
 
 __all__ = ["cache_folder", "cached_file", "fetch", "is_offline"]
@@ -119,7 +119,7 @@ class _Place:
 
     def record(self) -> _Record | None:
         try:
-            return _Record(**json.loads((self.folder / _RECORD).read_text(encoding="utf-8")))
+            return _Record(**read_json(self.folder / _RECORD))
         except (OSError, ValueError, TypeError):
             return None
 

@@ -49,6 +49,7 @@ from ganspace_topdis.runs.environment import describe_environment
 from ganspace_topdis.runs.files import make_folder, sha256_of, write_json
 from ganspace_topdis.runs.lock import FolderLock
 from ganspace_topdis.runs.metrics_log import MetricsLog, read_metrics
+from ganspace_topdis.runs.reading import read_json
 from ganspace_topdis.runs.sealed import load_sealed, save_sealed
 from ganspace_topdis.runs.signals import StopRequestedError
 from ganspace_topdis.runs.status import (
@@ -288,11 +289,11 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
     if not (folder / _CONFIG).is_file():
         raise RunFolderError(f"{folder} is no run folder: it has no {_CONFIG}; check the path")
     try:
-        stored = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        stored = read_json(folder / _CONFIG)
         command, config = stored["command"], dict(stored["config"])
         if not isinstance(command, str):
             raise ValueError("it names no command")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunFolderError(f"{folder / _CONFIG} cannot be read ({error}); choose another --out") from error
     return RunRecord(path=folder, command=command, config=config, status=read_status(folder))
 
@@ -365,7 +366,7 @@ def _ending(error: BaseException) -> tuple[RunState, str]:
 def _record_environment(folder: Path, device: str) -> None:
     path, now = folder / "environment.json", describe_environment(device)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path)
         if changes := _changes(before, now):
             warnings.warn(
                 f"{folder} was last worked on with {changes}; the result may differ in its last bits", stacklevel=4

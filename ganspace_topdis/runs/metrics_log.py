@@ -14,6 +14,7 @@ from typing import Any
 
 from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import write_bytes
+from ganspace_topdis.runs.reading import parse_json
 
 __all__ = ["MetricsLog", "read_metrics"]
 
@@ -104,8 +105,8 @@ def _belongs(line: bytes, step: int) -> bool:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """The values of a line, None where it is damaged."""
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = parse_json(line)
+    except ValueError:
         return None
     return value if isinstance(value, dict) and isinstance(value.get("step"), int) else None
 

@@ -19,11 +19,14 @@ from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs.files import write_bytes
+from ganspace_topdis.runs.reading import ReadingError, parse_json, parsing
 
 __all__ = ["load_sealed", "save_sealed"]
 
 _SEAL = "sha256"
 _DESCRIPTION = "description"
+_MAX_HEADER_BYTES = 64 << 20
+_MAX_TENSORS = 10_000
 
 
 def save_sealed(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> Path:
@@ -52,18 +55,44 @@ def load_sealed(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
     if not Path(path).is_file():
         raise CheckpointError(f"no file at {path}; check the path")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        with parsing():
+            header = _metadata(Path(path))
+            if _SEAL not in header or _DESCRIPTION not in header:
+                raise CheckpointError(f"{path} was not written by topdis-gan: its header carries no seal")
+            with safetensors.safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            if _digest(tensors, header[_DESCRIPTION]) != header[_SEAL]:
+                raise CheckpointError(
+                    f"{path} is damaged: its contents differ from their SHA-256; write or fetch it again"
+                )
+            description = parse_json(header[_DESCRIPTION], _MAX_HEADER_BYTES)
+            if not isinstance(description, dict):
+                raise ReadingError("its description is no JSON object")
+            return tensors, description
+    except ReadingError as error:
         raise CheckpointError(
             f"{path} is no safetensors file or is damaged ({error}); write or fetch it again"
         ) from error
-    if _SEAL not in header or _DESCRIPTION not in header:
-        raise CheckpointError(f"{path} was not written by topdis-gan: its header carries no seal")
-    if _digest(tensors, header[_DESCRIPTION]) != header[_SEAL]:
-        raise CheckpointError(f"{path} is damaged: its contents differ from their SHA-256; write or fetch it again")
-    return tensors, json.loads(header[_DESCRIPTION])
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The texts in the header, which is bounded before the library, which believes its length and repeated names.
+
+    Raises:
+        ReadingError: it is too long, no JSON, has a name twice, or lists more tensors than any network has.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(_MAX_HEADER_BYTES, size - 8):
+            raise ReadingError("its header has an absurd length")
+        header = parse_json(file.read(length), _MAX_HEADER_BYTES)
+    if not isinstance(header, dict) or len(header) > _MAX_TENSORS:
+        raise ReadingError("its header is no JSON object, or lists too many tensors")
+    texts = header.get("__metadata__", {})
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise ReadingError("its metadata are not texts")
+    return texts
 
 
 def _in_order(data: bytes) -> bytes:

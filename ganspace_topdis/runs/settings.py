@@ -16,6 +16,7 @@ and its source. Neither torch nor numpy is imported here.
 """
 
 import difflib
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,12 +27,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-try:
-    import tomllib
-except ImportError:  # Python 3.10
-    import tomli as tomllib  # type: ignore[import-not-found, no-redef, unused-ignore]
-
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.reading import ReadingError, read_toml
 
 __all__ = ["Setting", "describe_settings", "settings_layers", "settings_of"]
 
@@ -150,13 +147,23 @@ def _merge(context: click.Context) -> None:
 
 def _file_values(command: click.Command, path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidArgumentError(f"--config {path} cannot be read: {error.strerror}; check the path") from error
-    except ValueError as error:
-        raise InvalidArgumentError(f"--config {path} is no valid TOML: {error}") from error
+        values = read_toml(path)
+    except ReadingError as error:
+        raise InvalidArgumentError(f"--config {path} cannot be read ({error}); give a TOML file") from error
     names = {spelling: str(option.name) for option in _options(command) for spelling in _spellings(option)}
-    return {_known(key, names, path): value for key, value in values.items()}
+    known = {_known(key, names, path): value for key, value in values.items()}
+    repeated = {option.name for option in _options(command) if option.multiple or option.nargs != 1}
+    for name, value in known.items():
+        items = value if isinstance(value, list) and name in repeated else [value]
+        if not all(map(_is_plain, items)):
+            raise InvalidArgumentError(
+                f"--config {path} gives {name} as {str(value)[:60]!r}; give a text, a finite number, true or false"
+            )
+    return known
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _known(key: str, names: Mapping[str, str], path: Path) -> str:

@@ -6,7 +6,6 @@ On a full disk no new mark can be written, so one that says "failed" is written 
 """
 
 import contextlib
-import json
 import os
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -15,6 +14,7 @@ from typing import Literal, get_args
 
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.lock import lock_holder
+from ganspace_topdis.runs.reading import read_json
 
 __all__ = [
     "RunState",
@@ -99,8 +99,8 @@ def read_status(folder: Path, *, held: bool | None = None) -> RunStatus | None:
         held: whether a process works there; found from the folder's lock by default.
     """
     try:
-        status = RunStatus(**json.loads((folder / _NAME).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError):
+        status = RunStatus(**read_json(folder / _NAME))
+    except (ValueError, TypeError):
         return None
     held = lock_holder(folder) is not None if held is None else held
     if status.state != "running" or held:

@@ -9,7 +9,6 @@ page, or almost nothing for a minute, is given up with a `DownloadError`. Proxie
 (HTTPS_PROXY, NO_PROXY), as requests reads them. Whether the bytes are the right ones is for `runs.downloads`.
 """
 
-import json
 import os
 import re
 import time
@@ -24,6 +23,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.progress import Progress
+from ganspace_topdis.runs.reading import read_json
 
 if TYPE_CHECKING:
     import requests
@@ -297,9 +297,9 @@ def _validator(response: "requests.Response") -> str:
 
 def _kept(part: Path) -> _Kept:
     try:
-        version = _Version(**json.loads(_memory(part).read_text(encoding="utf-8")))
+        version = _Version(**read_json(_memory(part)))
         kept = _Kept(num_bytes=part.stat().st_size, version=version)
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError):
         return _Kept()
     usable = version.is_sane() and (kept.complete or (version.validator and kept.num_bytes))
     return kept if usable else _Kept()

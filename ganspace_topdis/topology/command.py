@@ -7,10 +7,14 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.runs.archives import parse_npy
+from ganspace_topdis.runs.reading import ReadingError, parsing, read_bytes
 from ganspace_topdis.topology.plot import plot_bars
 from ganspace_topdis.topology.rtd import RTDScore, rtd_score
 
 __all__ = ["load_cloud", "rtd_of_files"]
+
+_MOST_BYTES = 16 << 30
 
 
 def rtd_of_files(
@@ -42,13 +46,16 @@ def load_cloud(path: Path) -> Tensor:
     """The array in a .npy file as a float tensor. Nothing in the file is executed.
 
     Raises:
-        TopdisError: the file is missing, no .npy, or holds objects.
-        InvalidArgumentError: the array is not numeric.
+        TopdisError: the file is missing, no .npy, damaged, or holds objects.
+        InvalidArgumentError: the numbers are complex.
     """
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = parse_npy(read_bytes(path, _MOST_BYTES))
+        if array.dtype.kind == "c":
+            raise InvalidArgumentError(f"{path} holds complex numbers; save an array of real ones with numpy.save")
+        with parsing():  # a copy, as torch does not take memory that cannot be written
+            return torch.from_numpy(
+                array.astype(array.dtype if array.dtype in (np.float32, np.float64) else np.float64)
+            )
+    except ReadingError as error:
         raise TopdisError(f"{path} cannot be read as a .npy file of numbers ({error}); check the path") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-        raise InvalidArgumentError(f"{path} holds no array of real numbers; save one with numpy.save")
-    return torch.from_numpy(array if array.dtype in (np.float32, np.float64) else array.astype(np.float64))

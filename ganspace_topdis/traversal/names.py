@@ -7,7 +7,6 @@ a hash of the directions as "source":
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.reading import ReadingError, read_json
 from ganspace_topdis.traversal.labels import DirectionLabel
 
 __all__ = [
@@ -56,7 +56,12 @@ def read_names(
     Raises:
         InvalidArgumentError: the file is missing, is not such a file, or names a direction that does not exist.
     """
-    content = _read_json(Path(path))
+    try:
+        content = read_json(path, _MAX_BYTES)
+    except ReadingError as error:
+        raise InvalidArgumentError(
+            f"names file {path} cannot be read ({error}); save one with the explorer page's button"
+        ) from error
     directions = content.get("directions") if isinstance(content, dict) else None
     if not isinstance(directions, dict) or content.get("format") != NAMES_FORMAT:
         raise InvalidArgumentError(
@@ -103,24 +108,6 @@ def write_names(path: str | os.PathLike[str], names: Mapping[int, DirectionName]
 def is_text(name: str) -> bool:
     """Whether `name` can be written as UTF-8: JSON can name half of a surrogate pair, which is no character."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        if path.exists() and not path.is_file():
-            raise InvalidArgumentError(f"names file {path} cannot be read (it is not a plain file)")
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise InvalidArgumentError(f"names file {path} cannot be read (it has more than {_MAX_BYTES} bytes)")
-        return json.loads(data.decode("utf-8"))
-    except InvalidArgumentError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
-        raise InvalidArgumentError(
-            f"names file {path} cannot be read ({reason}); save one with the explorer page's button"
-        ) from error
 
 
 def _read_entry(path: str | os.PathLike[str], key: str, entry: Any) -> tuple[int, DirectionName]:

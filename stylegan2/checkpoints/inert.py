@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from stylegan2.checkpoints.budget import Budget
-from stylegan2.checkpoints.pickle_machine import Record, damaged
+from stylegan2.checkpoints.pickle_machine import Global, Record, damaged, is_plain, plain_keys
 from stylegan2.checkpoints.tensors import STORAGE_TYPES, ArrayRef, Storage, TensorRef
 
-__all__ = ["array_of", "make_dictionary", "numpy_globals", "plain_globals", "tensor_globals"]
+__all__ = ["array_of", "dictionary_maker", "numpy_globals", "plain_globals", "tensor_globals"]
 
 DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "b1")
 
@@ -24,81 +24,102 @@ def record(name: str) -> Callable[..., Record]:
     return lambda *args: Record(name, args)
 
 
-def make_dictionary(*args: Any) -> Record:
-    """`OrderedDict` and its kind: empty, or with one list of pairs."""
-    made = Record("dict")
-    for pair in args[0] if args else ():
-        key, value = pair
-        if not isinstance(key, str | int):
-            raise damaged("a key that is neither text nor a whole number")
-        made[key] = value
-    return made
+def dictionary_maker(budget: Budget) -> Callable[..., Record]:
+    """`OrderedDict` and its kind: empty, or with one list of pairs, of which those with plain keys are kept."""
 
+    def make(*args: Any) -> Record:
+        made = Record("dict")
+        pairs = _listed(args, budget)
+        made.update((key, value) for key, value in pairs if is_plain(key))
+        return made
 
-def make_set(*args: Any) -> set[Any]:
-    """`set`, of text and whole numbers."""
-    values = list(args[0]) if args else []
-    if not all(isinstance(value, str | int) for value in values):
-        raise damaged("a set of something else than text and whole numbers")
-    return set(values)
+    return make
 
 
 def plain_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
     """Python's own containers, and the byte strings of protocol 2, which it spells as text."""
 
+    def make_set(*args: Any) -> set[Any]:
+        return plain_keys(_listed(args, budget))
+
     def encode(text: str, encoding: str) -> memoryview:
-        if encoding != "latin1":
+        if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
             raise damaged("bytes in an unknown encoding")
         budget.take(len(text))
         return memoryview(text.encode("latin-1"))
 
     return {
-        "collections.OrderedDict": make_dictionary,
+        "collections.OrderedDict": dictionary_maker(budget),
         "builtins.set": make_set,
         "builtins.frozenset": make_set,
         "builtins.bytes": lambda: memoryview(b""),
-        "builtins.bytearray": lambda data: data,
+        "builtins.bytearray": lambda *args: encode(*args) if len(args) == 2 else args[0] if args else memoryview(b""),
         "_codecs.encode": encode,
     }
 
 
-def tensor_globals() -> dict[str, Callable[..., Any]]:
+def tensor_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
     """torch's tensors, parameters and the names of its storage types."""
 
     def tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> TensorRef:
         if not isinstance(storage, Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
-            raise damaged("a tensor that is none")
+            raise damaged("an invalid tensor record")
         return TensorRef(storage, offset, size, stride)
 
     def parameter(data: Any, *_: Any) -> Any:
         return data
 
+    def of_type(make: Any, _kind: Any, args: Any, *_: Any) -> Any:
+        if not isinstance(make, Global) or not isinstance(args, tuple):
+            raise damaged("an invalid tensor record")
+        budget.count(len(args))
+        return make(*args)
+
     return {
         "torch._utils._rebuild_tensor": tensor,
         "torch._utils._rebuild_tensor_v2": tensor,
+        "torch._tensor._rebuild_from_type_v2": of_type,
         "torch._utils._rebuild_parameter": parameter,
         "torch._utils._rebuild_parameter_with_state": parameter,
-        "torch.Size": lambda sizes: tuple(sizes),
+        "torch.Size": lambda *args: tuple(_listed(args, budget)),
         "torch.device": record("device"),
         **{f"torch.{name}": record(name) for name in STORAGE_TYPES},
     }
 
 
-def numpy_globals() -> dict[str, Callable[..., Any]]:
+def numpy_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
     """NumPy's arrays, types and scalars, under the names of its old and new releases."""
+
+    def scalar(dtype: Any, data: Any = b"") -> Any:
+        budget.take(len(data))  # Python 2 wrote bytes as text, which is copied
+        return _scalar(dtype, data)
+
     made: dict[str, Callable[..., Any]] = {"numpy.dtype": record("dtype"), "numpy.ndarray": record("ndarray")}
     for core in ("numpy.core", "numpy._core"):
         made[f"{core}.multiarray._reconstruct"] = lambda *_: Record("ndarray")
-        made[f"{core}.multiarray.scalar"] = _scalar
+        made[f"{core}.multiarray.scalar"] = scalar
         made[f"{core}.numeric._frombuffer"] = _from_buffer
     return made
 
 
-def array_of(value: Any) -> Any:
+def _listed(args: tuple[Any, ...], budget: Budget) -> list[Any] | tuple[Any, ...] | set[Any]:
+    """The one container that a container is made of; nothing for none."""
+    values = args[0] if args else ()
+    if not isinstance(values, list | tuple | set):
+        raise damaged(f"a container made of {type(values).__name__}")
+    budget.count(len(values))
+    return values
+
+
+def array_of(value: Any, budget: Budget) -> Any:
     """The ArrayRef that an inert ndarray describes; anything else as it is."""
     if not isinstance(value, Record) or value.name != "ndarray":
         return value
+    if not isinstance(value.state, tuple) or len(value.state) != 5:
+        raise damaged("an array without its contents")
     _, shape, dtype, fortran, data = value.state
+    if isinstance(data, str):
+        budget.take(len(data))
     axes = value.args[0] if value.args else None
     return ArrayRef(_dtype(dtype), _shape(shape), bool(fortran), _bytes(data), axes)
 

@@ -8,13 +8,13 @@ of which the last is used. The first release joins classes to z before normalisi
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ganspace_topdis.errors import CheckpointError
 from stylegan2.checkpoints.budget import Budget
 from stylegan2.checkpoints.checkpoint import Checkpoint
-from stylegan2.checkpoints.inert import array_of, record
+from stylegan2.checkpoints.inert import array_of
 from stylegan2.checkpoints.naming import (
     DROPPED,
     Target,
@@ -35,7 +35,7 @@ from stylegan2.checkpoints.naming import (
 from stylegan2.checkpoints.pickle_machine import Record, damaged, printable
 from stylegan2.mapping import MAPPING_LR_MULTIPLIER
 
-__all__ = ["is_network", "nvidia_tf_globals", "read_nvidia_tf"]
+__all__ = ["is_network", "read_nvidia_tf"]
 
 FORMAT = "NVIDIA TensorFlow 1 pickle"
 NETWORK = "dnnlib.tflib.network.Network"
@@ -56,14 +56,9 @@ _PARTS: dict[str, Target] = {
 }
 
 
-def nvidia_tf_globals() -> dict[str, Callable[..., Any]]:
-    """The name that only these files use."""
-    return {NETWORK: record(NETWORK)}
-
-
 def is_network(value: Any) -> bool:
     """Whether `value` is an inert network of such a file."""
-    return isinstance(value, Record) and value.name == NETWORK and isinstance(value.state, Record)
+    return isinstance(value, Record) and value.name.endswith(NETWORK) and isinstance(value.state, Record)
 
 
 def read_nvidia_tf(network: Record, budget: Budget) -> Checkpoint:
@@ -73,7 +68,7 @@ def read_nvidia_tf(network: Record, budget: Budget) -> Checkpoint:
         CheckpointError: it is a StyleGAN1, uses something that cannot be reproduced, or is damaged.
     """
     settings = _settings(network)
-    variables = list(_variables(network))
+    variables = list(_variables(network, budget))
     _refuse_other_networks(network.state, variables, settings)
     top = max((int(match[1]) for name, _ in variables if (match := _BLOCK.fullmatch(name))), default=0)
     state = convert(variables, lambda name: _rename(name, top), FORMAT, budget)
@@ -103,12 +98,13 @@ def _components(network: Record) -> dict[str, Record]:
     return found
 
 
-def _variables(network: Record) -> Iterator[tuple[str, Any]]:
+def _variables(network: Record, budget: Budget) -> Iterator[tuple[str, Any]]:
     parts = {"": network, **{f"{name}/": part for name, part in _components(network).items()}}
     for prefix, part in parts.items():
-        for entry in part.state.get("variables", ()):
-            name, value = entry
-            yield f"{prefix}{name if isinstance(name, str) else ''}", array_of(value)
+        entries = part.state.get("variables", ())
+        budget.count(len(entries))
+        for name, value in entries:
+            yield f"{prefix}{name if isinstance(name, str) else ''}", array_of(value, budget)
 
 
 def _refuse_other_networks(state: Record, variables: list[tuple[str, Any]], settings: dict[str, Any]) -> None:
@@ -171,7 +167,8 @@ def _overrides(settings: dict[str, Any], *, joint: bool) -> dict[str, Any]:
     half = settings.get("num_fp16_res", 0)
     overrides["num_fp16_res"] = half if type(half) is int and half > 0 else 0
     taps = settings.get("resample_kernel", ORDINARY_TAPS)
-    if not isinstance(taps, list | tuple) or not all(isinstance(tap, int | float) for tap in taps) or not sum(taps):
-        raise CheckpointError("its images are resampled without a filter, which cannot be reproduced here")
+    plain = isinstance(taps, list | tuple) and len(taps) == len(ORDINARY_TAPS)
+    if not plain or not all(isinstance(tap, int | float) for tap in taps) or not sum(taps):
+        raise CheckpointError("its images are not resampled with a filter of four taps; this cannot be reproduced here")
     overrides["resample_taps"] = tuple(tap / sum(taps) for tap in taps)
     return overrides

@@ -2,25 +2,45 @@
 
 Python's own unpickler imports whatever a file names and calls it. This machine knows the opcodes of protocols 2
 to 5 (Lib/pickletools.py of CPython documents them) and only these values: None, numbers, text, views of the
-file's bytes, tuples, lists, sets, `Record`s and what the functions of an allowlist make of them. A global that
-is not on the allowlist is refused by name. Steps and bytes are limited by a `Budget`, dictionary keys to text
-and whole numbers (hashing a nested key can take for ever), and byte strings are not copied.
+file's bytes, tuples, lists, sets, `Record`s and what the functions of an allowlist make of them. Any other global
+becomes a `Record` of that name: files hold discriminators, optimizers and settings of any class, none of which the
+generator needs. Every element that is made counts against a `Budget`. Keys of dictionaries and members of sets are
+text and whole numbers; others are left out, as hashing one can take for ever. Byte strings are not copied.
 """
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ganspace_topdis.errors import CheckpointError
+import numpy as np
+
+from ganspace_topdis.errors import CheckpointError, TopdisError
 from stylegan2.checkpoints.budget import Budget
 
-__all__ = ["Allowed", "PickleMachine", "Record", "damaged", "printable"]
+__all__ = [
+    "Allowed",
+    "Global",
+    "PickleMachine",
+    "Record",
+    "damaged",
+    "is_foreign",
+    "is_plain",
+    "plain_keys",
+    "printable",
+]
 
 MAX_INTEGER_BYTES = 64
+MAX_NAME_LETTERS = 256
+MAX_KEY = 1 << 60
+"""Larger whole numbers can be made to share one hash."""
+MAX_OTHER_TEXT = 1 << 20
+"""Longer text than this is bytes in disguise, as protocol 2 writes them, with no letter above U+00FF."""
 
 
 class Record(dict[Any, Any]):
     """A dictionary, or an inert stand-in for an object: `name` of its class, `args`, and the `state` put on it."""
+
+    __slots__ = ("args", "name", "state")
 
     def __init__(self, name: str = "dict", args: tuple[Any, ...] = ()) -> None:
         super().__init__()
@@ -32,18 +52,41 @@ Allowed = Mapping[str, Callable[..., Any]]
 """What a file may name: "module.name" and the function that makes an inert value of the arguments."""
 
 
-class _Global:
-    """A name on the allowlist, waiting for its arguments."""
+class Global:
+    """A name in a file, waiting for its arguments; `make` is None for one that only makes records."""
 
-    def __init__(self, name: str, make: Callable[..., Any]) -> None:
+    __slots__ = ("make", "name")
+
+    def __init__(self, name: str, make: Callable[..., Any] | None) -> None:
         self.name, self.make = name, make
+
+    def __call__(self, *args: Any) -> Any:
+        """The inert value that is made of the arguments."""
+        return Record(self.name, args) if self.make is None else self.make(*args)
 
 
 _MARK = object()
 
 
+def is_plain(key: Any) -> bool:
+    """Whether `key` is text or a whole number: others are left out of dictionaries and sets."""
+    return isinstance(key, str) or (isinstance(key, int) and -MAX_KEY < key < MAX_KEY)
+
+
+def plain_keys(values: Iterable[Any]) -> set[Any]:
+    """The text and the whole numbers among `values`."""
+    return {value for value in values if is_plain(value)}
+
+
+def is_foreign(value: Any) -> bool:
+    """Whether `value` is an inert stand-in for an object of a class that is not known here."""
+    return isinstance(value, Global) or (isinstance(value, Record) and value.name != "dict")
+
+
 def printable(text: object) -> str:
-    """Text out of a file, made safe to print on one line."""
+    """Text out of a file, or the name of what it is instead, made safe to print on one line."""
+    if isinstance(text, Global | Record) and is_foreign(text):
+        text = text.name
     shown = text if isinstance(text, str) else f"<{type(text).__name__}>"
     return "".join(letter if letter.isprintable() else "?" for letter in shown[:80])
 
@@ -58,7 +101,7 @@ class PickleMachine:
 
     Args:
         data: the file's bytes.
-        allowed: the globals that the file may name.
+        allowed: the globals that are made into something else than a `Record` of their name.
         budget: what reading may cost.
         persistent: what makes a value of a persistent id; None: there may be none.
         position: where the pickle starts.
@@ -81,13 +124,13 @@ class PickleMachine:
         """The value that the pickle describes.
 
         Raises:
-            CheckpointError: the pickle is damaged, takes too much, or names something that is not allowed.
+            CheckpointError: the pickle is damaged or takes too much.
         """
         try:
             if self._take(1)[0] != 0x80 or self._unsigned(1) not in (2, 3, 4, 5):
                 raise damaged("no pickle of protocol 2 to 5")
             while (code := self._take(1)[0]) != _STOP:
-                self.budget.step()
+                self.budget.count()
                 operation = _OPERATIONS.get(code)
                 if operation is None:
                     raise damaged(f"pickle opcode 0x{code:02x} has no place in a checkpoint")
@@ -96,7 +139,11 @@ class PickleMachine:
             if self.stack:
                 raise damaged("values left over at the pickle's end")
             return value
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
+        except TopdisError:
+            raise
+        except MemoryError as error:
+            raise CheckpointError("it takes more memory than there is to read this file") from error
+        except Exception as error:  # whatever an opcode meets in a damaged file
             raise damaged(f"{type(error).__name__} near byte {self.position:,}") from error
 
     # Reading bytes
@@ -112,7 +159,7 @@ class PickleMachine:
         return int.from_bytes(self._take(count), "little")
 
     def _line(self) -> str:
-        end = bytes(self.data[self.position : self.position + 256]).find(b"\n")
+        end = bytes(self.data[self.position : self.position + MAX_NAME_LETTERS]).find(b"\n")
         if end < 0:
             raise damaged("a name without an end")
         line = str(self._take(end), "utf-8")
@@ -144,8 +191,10 @@ class PickleMachine:
         target = self._top(Record)
         if len(values) % 2:
             raise damaged("a key without a value")
+        self.budget.count(len(values))
         for key, value in zip(values[::2], values[1::2], strict=True):
-            target[_plain(key)] = value
+            if is_plain(key):
+                target[key] = value
 
     # Opcodes that need more than a line
 
@@ -160,6 +209,8 @@ class PickleMachine:
         """BINUNICODE and its short and long forms."""
         piece = self._take(self._unsigned(size))
         self.budget.take(len(piece))
+        if len(piece) > MAX_OTHER_TEXT and np.frombuffer(piece, np.uint8).max() > 0xC3:
+            raise damaged("a text of absurd length")
         self.stack.append(str(piece, "utf-8", "surrogatepass"))
 
     def read_byte_text(self, size: int) -> None:
@@ -169,23 +220,28 @@ class PickleMachine:
         self.stack.append(str(piece, "latin-1"))
 
     def find_global(self, module: Any, name: Any) -> None:
-        """GLOBAL, STACK_GLOBAL: look a name up on the allowlist."""
-        if not isinstance(module, str) or not isinstance(name, str):
-            raise damaged("a global that is no text")
+        """GLOBAL, STACK_GLOBAL: look a name up on the allowlist; one that is not there makes inert records."""
+        if not isinstance(module, str) or not isinstance(name, str) or len(module) + len(name) > MAX_NAME_LETTERS:
+            raise damaged("a global that is no name")
         full = f"{module.replace('__builtin__', 'builtins')}.{name}"
-        make = self.allowed.get(full)
-        if make is None:
-            raise CheckpointError(
-                f"the file asks for {printable(full)}, which no checkpoint needs; it is refused and nothing was run"
-            )
-        self.stack.append(_Global(full, make))
+        self.stack.append(Global(full, self._allowed(full)))
+
+    def _allowed(self, full: str) -> Callable[..., Any] | None:
+        """What the allowlist makes of a name, also where a project keeps NVIDIA's modules in a package of its own."""
+        return self.allowed.get(full) or self.allowed.get(".".join(full.split(".")[-3:]))
 
     def call(self, args: Any, kwargs: Any = None) -> None:
         """REDUCE, NEWOBJ, NEWOBJ_EX: give a global its arguments."""
         target = self._pop()
-        if not isinstance(target, _Global) or not isinstance(args, tuple) or kwargs:
-            raise damaged("a call of something that is no allowed global")
-        self.stack.append(target.make(*args))
+        if not isinstance(args, tuple):
+            raise damaged("a call without arguments")
+        self.budget.count(len(args))
+        if isinstance(target, Record) and target.name != "dict":  # a method of an unknown object, say
+            self.stack.append(Record(target.name, args))
+        elif isinstance(target, Global) and (not kwargs or target.make is None):
+            self.stack.append(target(*args))
+        else:
+            raise damaged("a call of something that is no global")
 
     def build(self) -> None:
         """BUILD: put a state on an inert object."""
@@ -199,12 +255,15 @@ class PickleMachine:
     def append_all(self) -> None:
         """APPENDS: extend a list."""
         values = self._pop_to_mark()
-        self._top(list).extend(values)
+        self.budget.count(len(values))
+        if not is_foreign(self.stack[-1]):
+            self._top(list).extend(values)
 
     def append_one(self) -> None:
         """APPEND: one more item of a list."""
         value = self._pop()
-        self._top(list).append(value)
+        if not is_foreign(self.stack[-1]):
+            self._top(list).append(value)
 
     def set_one(self) -> None:
         """SETITEM: one more item of a dictionary."""
@@ -214,13 +273,26 @@ class PickleMachine:
     def add_items(self) -> None:
         """ADDITEMS: extend a set."""
         values = self._pop_to_mark()
-        self._top(set).update(map(_plain, values))
+        self.budget.count(len(values))
+        if not is_foreign(self.stack[-1]):
+            self._top(set).update(plain_keys(values))
+
+    def make_set(self) -> None:
+        """EMPTY_SET, which takes as much memory as four other elements."""
+        self.budget.count(3)
+        self.stack.append(set())
 
     def make_dict(self) -> None:
         """DICT: a dictionary of what lies above the mark."""
         values = self._pop_to_mark()
         self.stack.append(Record())
         self._pair_up(values)
+
+    def make_of_marked(self, kind: Callable[[list[Any]], Any]) -> None:
+        """LIST, TUPLE, FROZENSET: a container of what lies above the mark."""
+        values = self._pop_to_mark()
+        self.budget.count(len(values))
+        self.stack.append(kind(values))
 
     def make_tuple(self, count: int) -> None:
         """TUPLE1 to TUPLE3."""
@@ -231,12 +303,6 @@ class PickleMachine:
         if self.persistent is None:
             raise damaged("a persistent id where none belongs")
         self.stack.append(self.persistent(self._pop()))
-
-
-def _plain(key: Any) -> Any:
-    if not isinstance(key, str | int):
-        raise damaged("a key that is neither text nor a whole number")
-    return key
 
 
 def _constant(value: Any) -> Callable[[PickleMachine], None]:
@@ -290,12 +356,12 @@ _OPERATIONS: dict[int, Callable[[PickleMachine], Any]] = {
     0x96: _buffer(8),  # BYTEARRAY8
     ord("]"): lambda machine: machine.stack.append([]),
     ord("}"): lambda machine: machine.stack.append(Record()),
-    0x8F: lambda machine: machine.stack.append(set()),
+    0x8F: lambda machine: machine.make_set(),
     ord(")"): _constant(()),
-    ord("l"): lambda machine: machine.stack.append(machine._pop_to_mark()),
+    ord("l"): lambda machine: machine.make_of_marked(list),
     ord("d"): lambda machine: machine.make_dict(),
-    ord("t"): lambda machine: machine.stack.append(tuple(machine._pop_to_mark())),
-    0x91: lambda machine: machine.stack.append(set(map(_plain, machine._pop_to_mark()))),  # FROZENSET
+    ord("t"): lambda machine: machine.make_of_marked(tuple),
+    0x91: lambda machine: machine.make_of_marked(plain_keys),  # FROZENSET
     0x85: lambda machine: machine.make_tuple(1),
     0x86: lambda machine: machine.make_tuple(2),
     0x87: lambda machine: machine.make_tuple(3),

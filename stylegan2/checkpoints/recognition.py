@@ -1,21 +1,20 @@
 """Which kind of file this is, told by its content and never by its name; and its generator.
 
-A zip archive or torch's magic number is a `torch.save` file, a length and a brace is safetensors, any other
-pickle is NVIDIA's: a dictionary with `G_ema` (PyTorch) or a triple of networks (TensorFlow 1).
+A zip archive or torch's magic number is a `torch.save` file, a length and a brace is safetensors, any other file of
+this kind is a plain pickle: a triple of networks is NVIDIA's for TensorFlow 1, all else is told by its contents.
 """
 
 import mmap
 from pathlib import Path
 
 from ganspace_topdis.errors import CheckpointError
+from ganspace_topdis.runs.reading import ReadingError, parsing
 from stylegan2.checkpoints.budget import Budget
 from stylegan2.checkpoints.checkpoint import Checkpoint
-from stylegan2.checkpoints.inert import numpy_globals, plain_globals, tensor_globals
 from stylegan2.checkpoints.native import read_native
-from stylegan2.checkpoints.nvidia_tf import is_network, nvidia_tf_globals, read_nvidia_tf
-from stylegan2.checkpoints.nvidia_torch import nvidia_torch_globals, read_nvidia_torch
-from stylegan2.checkpoints.pickle_machine import PickleMachine, Record, damaged
-from stylegan2.checkpoints.torch_container import LEGACY_MAGIC, read_legacy, read_zip, torch_file_globals
+from stylegan2.checkpoints.nvidia_tf import is_network, read_nvidia_tf
+from stylegan2.checkpoints.pickle_machine import PickleMachine, damaged
+from stylegan2.checkpoints.torch_container import LEGACY_MAGIC, file_globals, read_legacy, read_zip
 from stylegan2.checkpoints.torch_layouts import read_torch_layout
 
 __all__ = ["read_checkpoint"]
@@ -77,31 +76,23 @@ def _is_safetensors(data: memoryview) -> bool:
 
 def _read(data: memoryview, budget: Budget) -> Checkpoint:
     try:
-        if data[:2] == b"PK":
-            return read_torch_layout(read_zip(data, budget), budget)
-        if data[: len(LEGACY_HEAD)] == LEGACY_HEAD:
-            return read_torch_layout(read_legacy(data, budget, torch_file_globals(budget)), budget)
-        if data[0] == 0x80:
-            return _read_nvidia(data, budget)
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise damaged(f"its contents are not those of a checkpoint: {type(error).__name__}") from error
+        with parsing():
+            if data[:2] == b"PK":
+                return read_torch_layout(read_zip(data, budget), budget)
+            if data[: len(LEGACY_HEAD)] == LEGACY_HEAD:
+                return read_torch_layout(read_legacy(data, budget), budget)
+            if data[0] == 0x80:
+                return _read_pickle(data, budget)
+    except ReadingError as error:
+        raise damaged(f"its contents are not those of a checkpoint: {error}") from error
     for signature, kind in SIGNATURES.items():
         if data[: len(signature)] == signature:
             raise CheckpointError(f"this is no checkpoint but {kind}")
     raise CheckpointError("this is none of the known kinds of checkpoint, or its start is damaged; fetch it again")
 
 
-def _read_nvidia(data: memoryview, budget: Budget) -> Checkpoint:
-    allowed = {
-        **plain_globals(budget),
-        **tensor_globals(),
-        **numpy_globals(),
-        **nvidia_torch_globals(budget),
-        **nvidia_tf_globals(),
-    }
-    content = PickleMachine(data, allowed, budget).run()
-    if isinstance(content, Record) and "G_ema" in content:
-        return read_nvidia_torch(content, budget)
+def _read_pickle(data: memoryview, budget: Budget) -> Checkpoint:
+    content = PickleMachine(data, file_globals(budget), budget).run()
     if isinstance(content, tuple) and len(content) == 3 and is_network(content[2]):
         return read_nvidia_tf(content[2], budget)
-    raise CheckpointError("this pickle holds no generator: neither a G_ema nor three networks are in it")
+    return read_torch_layout(content, budget)

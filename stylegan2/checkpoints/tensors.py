@@ -68,9 +68,9 @@ class TensorRef:
     stride: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        numbers = (self.offset, *self.size, *self.stride)
         if len(self.size) != len(self.stride) or len(self.size) > MAX_AXES:
             raise damaged("a tensor whose axes and strides do not match")
+        numbers = (self.offset, *self.size, *self.stride)
         if not all(type(number) is int and 0 <= number < 2**40 for number in numbers):
             raise damaged("a tensor with an absurd size")
         if not self.numel:
@@ -105,8 +105,13 @@ class ArrayRef:
             raise damaged("an array with an absurd shape")
         if math.prod(self.shape) * np.dtype(self.dtype).itemsize != len(self.data):
             raise damaged("an array whose bytes do not fit its shape")
-        if self.axes is not None and sorted(self.axes) != list(range(len(self.shape))):
+        if self.axes is not None and not _is_order(self.axes, len(self.shape)):
             raise damaged("an array with a mistaken order of axes")
+
+
+def _is_order(axes: Any, count: int) -> bool:
+    plain = isinstance(axes, tuple) and len(axes) == count and all(type(axis) is int for axis in axes)
+    return plain and sorted(axes) == list(range(count))
 
 
 def to_tensor(value: Any, name: str, budget: Budget) -> Tensor:
@@ -115,7 +120,9 @@ def to_tensor(value: Any, name: str, budget: Budget) -> Tensor:
     Raises:
         CheckpointError: it is none, has NaN or infinite entries, or takes more than the file explains.
     """
+    budget.count()
     if isinstance(value, bool | int | float):
+        budget.take(4)
         stored: Any = np.asarray(value)
     elif isinstance(value, TensorRef):
         budget.take(4 * value.numel)
@@ -125,7 +132,7 @@ def to_tensor(value: Any, name: str, budget: Budget) -> Tensor:
         flat = np.frombuffer(value.data, dtype=value.dtype).reshape(value.shape, order="F" if value.fortran else "C")
         stored = flat if value.axes is None else flat.transpose(value.axes)
     else:
-        raise damaged(f"{printable(name)} is no tensor")
+        raise CheckpointError(f"{printable(name)} is {printable(value)}, and no tensor; nothing of it was run")
     tensor = torch.empty(stored.shape)  # torch aligns its memory, on which the last bit of results depends
     with np.errstate(over="ignore", invalid="ignore"):
         np.copyto(tensor.numpy(), stored, casting="unsafe")

@@ -7,40 +7,46 @@ the object, the list of keys) and then, for each key, an int64 count and the byt
 Source: torch/serialization.py describes both.
 """
 
-import encodings.cp437  # noqa: F401  (zipfile loads it at need; nothing may be imported while a file is read)
-import io
 import struct
 import zipfile
 from typing import Any
 
 from ganspace_topdis.errors import CheckpointError
+from ganspace_topdis.runs.archives import open_archive
+from ganspace_topdis.runs.reading import ReadingError
 from stylegan2.checkpoints.budget import Budget
-from stylegan2.checkpoints.inert import numpy_globals, plain_globals, record, tensor_globals
-from stylegan2.checkpoints.pickle_machine import Allowed, PickleMachine, Record, damaged, printable
+from stylegan2.checkpoints.inert import dictionary_maker, numpy_globals, plain_globals, tensor_globals
+from stylegan2.checkpoints.pickle_machine import Allowed, Global, PickleMachine, Record, damaged, printable
 from stylegan2.checkpoints.tensors import STORAGE_TYPES, Storage
 
-__all__ = ["LEGACY_MAGIC", "read_legacy", "read_zip", "storage_from_bytes", "torch_file_globals"]
+__all__ = ["LEGACY_MAGIC", "file_globals", "read_legacy", "read_zip"]
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
-MAX_DIRECTORY_BYTES = 4 << 20
+PERSISTENT = "torch_utils.persistence"
 
 
-def torch_file_globals(budget: Budget) -> Allowed:
-    """What a file of `torch.save` may name: tensors, arrays, plain containers, and a training's settings."""
+def file_globals(budget: Budget) -> Allowed:
+    """What the pickle of a checkpoint may make of names, whatever its container: all else becomes inert records."""
     return {
         **plain_globals(budget),
-        **tensor_globals(),
-        **numpy_globals(),
-        "argparse.Namespace": record("Namespace"),
-        "pathlib.PosixPath": record("path"),
-        "pathlib.WindowsPath": record("path"),
+        **tensor_globals(budget),
+        **numpy_globals(budget),
         "collections.defaultdict": lambda *_: Record("dict"),
-        "collections.Counter": lambda *_: Record("dict"),
-        "builtins.dict": lambda *_: Record("dict"),
-        "builtins.int": record("type"),
-        "builtins.list": record("type"),
+        "builtins.dict": dictionary_maker(budget),
+        "dnnlib.util.EasyDict": dictionary_maker(budget),
+        "torch.storage._load_from_bytes": lambda data: _storage_from_bytes(data, budget),
+        "torch_utils.persistence._reconstruct_persistent_obj": _persistent,
     }
+
+
+def _persistent(meta: Any) -> Record:
+    """An object of NVIDIA's persistence scheme, like any other object: its class's name, and its state."""
+    if not isinstance(meta, Record) or meta.get("type") != "class" or not isinstance(meta.get("state"), Record):
+        raise damaged("a persistent object without its state")
+    made = Record(f"{PERSISTENT}.{printable(meta.get('class_name'))}")
+    made.state = meta["state"]
+    return made
 
 
 def read_zip(data: memoryview, budget: Budget) -> Any:
@@ -66,23 +72,25 @@ def read_zip(data: memoryview, budget: Budget) -> Any:
             storages[key] = storage
         return storages[key]
 
-    machine = PickleMachine(entries[f"{roots[0]}data.pkl"], torch_file_globals(budget), budget, resolve)
+    machine = PickleMachine(entries[f"{roots[0]}data.pkl"], file_globals(budget), budget, resolve)
     return machine.run()
 
 
-def read_legacy(data: memoryview, budget: Budget, allowed: Allowed) -> Any:
-    """The object in the container of torch before 1.6, its storages filled.
+def read_legacy(data: memoryview, budget: Budget, allowed: Allowed | None = None) -> Any:
+    """The object in the container of torch before 1.6, its storages filled; `allowed` is `file_globals` by default.
 
     Raises:
         CheckpointError: the container is damaged.
     """
     storages: dict[str, Storage] = {}
 
-    def resolve(identifier: Any) -> Storage:
+    def resolve(identifier: Any) -> Storage | Global:
+        if isinstance(identifier, tuple) and len(identifier) == 4 and identifier[0] == "module":
+            return _class_of_module(identifier[1])  # with its source text, which is ignored
         key, storage = _describe(identifier)
         return storages.setdefault(key, storage)
 
-    machine = PickleMachine(data, allowed, budget, resolve)
+    machine = PickleMachine(data, file_globals(budget) if allowed is None else allowed, budget, resolve)
     magic, version, facts = machine.run(), machine.run(), machine.run()
     if magic != LEGACY_MAGIC or version != LEGACY_VERSION:
         raise damaged("no container of torch's")
@@ -103,11 +111,17 @@ def read_legacy(data: memoryview, budget: Budget, allowed: Allowed) -> Any:
     return value
 
 
-def storage_from_bytes(data: Any, budget: Budget) -> Storage:
+def _class_of_module(value: Any) -> Global:
+    if not isinstance(value, Global):
+        raise damaged("a module without its class")
+    return value
+
+
+def _storage_from_bytes(data: Any, budget: Budget) -> Storage:
     """The storage in one nested container, as NVIDIA's files hold for every tensor."""
     if not isinstance(data, memoryview):
         raise damaged("a storage without its bytes")
-    storage = read_legacy(data, budget, tensor_globals())
+    storage = read_legacy(data, budget, tensor_globals(budget))
     if not isinstance(storage, Storage) or storage.data is None:
         raise damaged("a nested container that holds no storage")
     return storage
@@ -128,12 +142,10 @@ def _describe(identifier: Any) -> tuple[str, Storage]:
 def _entries(data: memoryview) -> dict[str, memoryview]:
     """The bytes of every entry, none of them copied or inflated."""
     try:
-        with zipfile.ZipFile(_View(data)) as archive:
+        with open_archive(data) as archive:
             return {info.filename: _content(data, info) for info in archive.infolist()}
-    except CheckpointError:
-        raise
-    except Exception as error:  # zipfile raises half a dozen kinds for damaged archives
-        raise damaged(f"a broken zip archive: {type(error).__name__}") from error
+    except ReadingError as error:
+        raise damaged(f"a broken zip archive: {error}") from error
 
 
 def _content(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
@@ -148,35 +160,3 @@ def _content(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
     if len(content) != info.file_size:
         raise damaged("a zip entry that ends too early")
     return content
-
-
-class _View(io.RawIOBase):
-    """A file on a memoryview for `zipfile`, which reads the directory of an archive through it, all at once."""
-
-    def __init__(self, data: memoryview) -> None:
-        super().__init__()
-        self._data, self._position = data, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._data)}[whence]
-        if start + offset < 0:
-            raise OSError("a position before the start")
-        self._position = start + offset
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        end = len(self._data) if size is None or size < 0 else self._position + size
-        if min(end, len(self._data)) - self._position > MAX_DIRECTORY_BYTES:
-            raise OSError("a directory of absurd size")
-        piece = bytes(self._data[self._position : end])
-        self._position += len(piece)
-        return piece

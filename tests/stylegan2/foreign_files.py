@@ -2,15 +2,16 @@
 
 import contextlib
 import io
+import itertools
 import pickle
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stylegan2 import Generator
 
@@ -188,6 +189,44 @@ def tensorflow_bytes(
     )
     with tensorflow_modules():
         return pickle.dumps((Network(version=version), Network(version=version), root), protocol=protocol)
+
+
+def module_tree(tensors: Mapping[str, Tensor], name: str, **children: str) -> nn.Module:
+    """A network whose state dict is `tensors`, of modules of the class `name`, or as `children` say by their names."""
+    root = _module(name)
+    for key, value in tensors.items():
+        *path, last = key.split(".")
+        module = root
+        for part in path:
+            if part not in module._modules:
+                module.add_module(part, _module(children.get(part, name)))
+            module = module._modules[part]
+        module.register_buffer(last, value) if "kernel" in last else setattr(module, last, nn.Parameter(value))
+    return root
+
+
+def _module(name: str) -> nn.Module:
+    """A module of a class that only exists under its name, "package.module.Class"."""
+    place, _, class_name = name.rpartition(".")
+    return type(class_name, (nn.Module,), {"__module__": place})().eval()
+
+
+@contextlib.contextmanager
+def importable(root: nn.Module) -> Iterator[None]:
+    """Have the pickler find the classes of all modules below `root`."""
+    made = {}
+    for module in root.modules():
+        place = type(module).__module__
+        for parent in itertools.accumulate(place.split("."), "{}.{}".format):
+            if parent not in sys.modules:
+                made[parent] = sys.modules[parent] = types.ModuleType(parent)
+        if place in made:  # instances of equally named classes are of the last one of that name
+            module.__class__ = made[place].__dict__.setdefault(type(module).__name__, type(module))
+    try:
+        yield
+    finally:
+        for place in made:
+            del sys.modules[place]
 
 
 def torch_bytes(content: Any, *, legacy: bool = False) -> bytes:

@@ -133,10 +133,12 @@ def test_the_judge_would_see_a_file_and_a_folder_opened():
 @pytest.mark.parametrize(
     "name", ["os\nsystem", "posix\nsystem", "builtins\neval", "torch.storage\n_load_from_byte", "subprocess\nPopen"]
 )
-def test_a_global_off_the_allowlist_is_named(name):
-    data = b"\x80\x02c" + name.encode() + b"\n."
+@pytest.mark.parametrize("call", ["", "(NtR", "(Nt\x81", "(NtR(NtR", "(NtR}b"])
+def test_a_name_off_the_allowlist_is_never_run_and_is_named_where_a_generator_was_wanted(name, call):
+    data = b"\x80\x02c" + name.encode() + b"\n" + call.encode("latin-1") + b"."
+    assert outcome(data) == "refused"
     with pytest.raises(CheckpointError, match=name.replace("\n", r"\.")):
-        PickleMachine(memoryview(data), {}, Budget(len(data))).run()
+        _read(memoryview(data), Budget(len(data)))
 
 
 ATTACKS = {
@@ -166,9 +168,9 @@ def test_attacks_are_refused(name):
     assert outcome(ATTACKS[name]) == "refused"
 
 
-def test_steps_are_limited():
+def test_elements_are_limited():
     data = b"\x80\x02" + b"N0" * 2_000_000 + b"N."
-    with pytest.raises(CheckpointError, match="steps"):
+    with pytest.raises(CheckpointError, match="elements"):
         PickleMachine(memoryview(data), {}, Budget(len(data))).run()
 
 

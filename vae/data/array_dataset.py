@@ -7,7 +7,6 @@ when it is complete; if several processes need it, one makes it while the others
 
 import contextlib
 import hashlib
-import json
 import math
 import os
 import time
@@ -23,6 +22,7 @@ from ganspace_topdis.runs.downloads import cache_folder
 from ganspace_topdis.runs.files import sha256_of, write_json
 from ganspace_topdis.runs.lock import FolderLock, lock_holder
 from ganspace_topdis.runs.progress import Progress
+from ganspace_topdis.runs.reading import read_json
 from vae.data.catalog import DataSetInfo
 from vae.data.dataset import DataSet, Images, Integers
 from vae.data.source_files import DataFileError
@@ -146,7 +146,7 @@ class _ArrayFile:
     def recorded_sha256(self) -> str | None:
         """Return the SHA-256 recorded beside the file; None if it cannot be read."""
         try:
-            return str(json.loads(self.record.read_text("utf-8"))["sha256"])
+            return str(read_json(self.record)["sha256"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

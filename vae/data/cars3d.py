@@ -8,7 +8,6 @@ import io
 import math
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,8 @@ _LIST = re.compile(r"(?:\./)?(?:data/)?cars/list\.txt")
 _SIDE = 128
 _MAX_CAR_BYTES = 32 << 20
 _MAX_ARCHIVE_BYTES = 8 << 30
+_MAX_NAME_BYTES = 1 << 16
+_HEADERS = (*tarfile.GNU_TYPES, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 
 
 def read(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore) -> ArrayDataSet:
@@ -70,11 +71,22 @@ def _cars(
     return cars, order
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose long name or extended header, which tarfile reads as a whole, has a size that names have."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
+        made = super().frombuf(buf, encoding, errors)
+        if made.type in _HEADERS and made.size > _MAX_NAME_BYTES:
+            raise tarfile.ReadError("a name of absurd length")
+        return made
+
+
 def _members(path: Path) -> Iterator[tuple[str | None, bytes]]:
     """Yield (name, bytes) of every car, and (None, bytes) of the list."""
     total = 0
     try:
-        with tarfile.open(path, "r|gz") as archive:
+        with tarfile.open(path, "r|gz", tarinfo=_Member) as archive:
             for member in archive:
                 total += member.size
                 if total > _MAX_ARCHIVE_BYTES:
@@ -94,7 +106,9 @@ def _members(path: Path) -> Iterator[tuple[str | None, bytes]]:
                 if len(data) != member.size:
                     raise EOFError(f"{member.name} ends too early")
                 yield (car.group(1) if car else None), data
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except DataFileError:
+        raise
+    except Exception as error:  # tarfile raises many types for damaged archives
         raise DataFileError(
             f"{path} is not a .tar.gz archive or is damaged ({one_line(error)}); get it again"
         ) from error

@@ -6,7 +6,6 @@ that matched its published checksum is remembered in the cache until it changes.
 
 import contextlib
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from ganspace_topdis.errors import RunFolderError, TopdisError
 from ganspace_topdis.runs.downloads import cached_file
 from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.reading import read_json
 from vae.data.catalog import DataSetInfo, SourceFile
 
 __all__ = [
@@ -183,7 +183,7 @@ def _memory_file(path: Path, memory: Path) -> Path:
 
 def _is_remembered(path: Path, published: SourceFile, memory: Path) -> bool:
     try:
-        return bool(json.loads(_memory_file(path, memory).read_text("utf-8")) == _record(path, published))
+        return bool(read_json(_memory_file(path, memory)) == _record(path, published))
     except (OSError, ValueError):
         return False
 

@@ -10,8 +10,10 @@ An .npz file is a zip archive of .npy files: only the requested member is opened
 streamed if it is compressed.
 """
 
+import io
 import math
 import pickle
+import pickletools
 import struct
 import warnings
 import zipfile
@@ -25,6 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ganspace_topdis.errors import MissingDependencyError, TopdisError
+from ganspace_topdis.runs.archives import read_npy_header
+from ganspace_topdis.runs.reading import ReadingError
 from vae.data.source_files import DataFileError, one_line
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["NpzMember", "hdf5_blocks", "load_tensor", "open_hdf5_dataset", "open_npz_member"]
 
 _MAX_MEMBERS = 1000
+_MAX_PICKLE_BYTES = 4096
+_LEGACY_PICKLES = 5  # magic number, version, the machine, the tensor, the keys of its storages
 _MAX_CHUNK_BYTES = 64 << 20
 _HDF5_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
 
@@ -125,17 +131,13 @@ def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _read_npy_header(file: IO[bytes], path: Path, key: str) -> tuple[np.dtype, tuple[int, ...], int]:
     """Return type, shape and length of a .npy header; raises for pickled objects."""
-    version = np.lib.format.read_magic(file)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-    shape, fortran, dtype = read(file)
-    if dtype.hasobject:
-        raise DataFileError(
-            f"{path}: {key} holds pickled Python objects, which could execute anything and are not read; "
-            "give the published file"
-        )
+    try:
+        dtype, shape, fortran, start = read_npy_header(file)
+    except ReadingError as error:
+        raise DataFileError(f"{path}: {key} cannot be read ({error}); give the published file") from error
     if fortran and len(shape) > 1:
         raise DataFileError(f"{path}: {key} is stored in column-major order; give the published file")
-    return dtype, shape, file.tell()
+    return dtype, shape, start
 
 
 def _content_offset(path: Path, info: zipfile.ZipInfo) -> int:
@@ -266,8 +268,7 @@ def _load_weights_only(path: Path) -> Any:
 
     zipped = zipfile.is_zipfile(path)
     try:
-        if zipped:
-            _refuse_compression(path)
+        _refuse_large_pickles(path, zipped=zipped)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch deprecates the storages in old files
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True if zipped else None)
@@ -281,7 +282,18 @@ def _load_weights_only(path: Path) -> Any:
         raise DataFileError(f"{path} is not a file of torch.save or is damaged; get it again") from error
 
 
-def _refuse_compression(path: Path) -> None:
+def _refuse_large_pickles(path: Path, *, zipped: bool) -> None:
+    """Refuse descriptions longer than a tensor's few hundred bytes, which could ask for any memory."""
+    if not zipped:
+        with path.open("rb") as file:
+            head = io.BytesIO(file.read(_MAX_PICKLE_BYTES))
+        for _ in range(_LEGACY_PICKLES):
+            for _ in pickletools.genops(head):
+                pass
+        return
     with zipfile.ZipFile(path) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise DataFileError(f"{path} is a compressed archive, which torch.save does not write; unpack it first")
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise DataFileError(f"{path} is a compressed archive, which torch.save does not write; unpack it first")
+            if entry.filename.endswith(".pkl") and entry.file_size > _MAX_PICKLE_BYTES:
+                raise DataFileError(f"{path} describes more than one tensor; give the published file")

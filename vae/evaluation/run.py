@@ -19,6 +19,7 @@ from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.metrics_log import read_metrics
 from ganspace_topdis.runs.progress import ProgressReporter
+from ganspace_topdis.runs.reading import read_json
 from vae.data import open_data
 from vae.evaluation.measure import Measurement, measure
 from vae.evaluation.metrics import EvaluationSettings
@@ -88,7 +89,7 @@ def evaluate(
 def read_evaluation(run_folder: str | os.PathLike[str]) -> dict[str, Any] | None:
     """Return the contents of evaluation.json; None if it is missing, damaged or of another program."""
     with contextlib.suppress(OSError, ValueError):
-        found = json.loads((Path(run_folder) / EVALUATION).read_text(encoding="utf-8"))
+        found = read_json(Path(run_folder) / EVALUATION)
         if isinstance(found, dict) and {"request", "scores", "files", "device"} <= found.keys():
             return found
     return None

@@ -20,6 +20,7 @@ from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import make_folder, write_json
 from ganspace_topdis.runs.lock import lock_holder
+from ganspace_topdis.runs.reading import parse_json, read_json
 from vae.evaluation.run import read_evaluation
 from vae.settings import TrainSettings
 from vae.suite.grid import Cell, Grid
@@ -68,7 +69,7 @@ class SuiteFolder:
         if not (path / _FILE).is_file():
             raise RunFolderError(f"{path} holds no results of a suite: it has no {_FILE}; check the path")
         try:
-            stored = json.loads((path / _FILE).read_text(encoding="utf-8"))
+            stored = read_json(path / _FILE)
             return cls(path=path, grid=_from_json(stored["grid"]), version=stored["version"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunFolderError(f"{path / _FILE} cannot be read ({error}); choose another folder") from error
@@ -272,8 +273,8 @@ def _progress(folder: SuiteFolder, cell: Cell) -> CellProgress:
 
 def _last_step(path: Path) -> int:
     """Return the step of the last complete line of a log; 0 if there is none."""
-    with contextlib.suppress(OSError, ValueError, KeyError, IndexError), path.open("rb") as file:
+    with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError), path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-        row: dict[str, Any] = json.loads(file.read().rsplit(b"\n", 2)[-2])
+        row: dict[str, Any] = parse_json(file.read().rsplit(b"\n", 2)[-2])
         return int(row["step"])
     return 0

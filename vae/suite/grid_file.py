@@ -39,12 +39,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-try:
-    import tomllib
-except ImportError:  # Python 3.10
-    import tomli as tomllib  # type: ignore[import-not-found, no-redef, unused-ignore]
-
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.runs.reading import ReadingError, parse_toml, read_toml
 from vae.data.opening import find_info
 from vae.evaluation.metrics import ALL_GROUPS, GROUPS_WITH_FACTORS, EvaluationSettings, unknown_groups
 from vae.settings import TopDisSettings, TrainSettings
@@ -54,8 +50,7 @@ __all__ = ["GridFileError", "find_grid", "parse_grid", "preset_names", "preset_t
 
 _KEYS = ("name", "description", "notes", "seeds", "metrics", "max_images", "compare", "base", "axes", "where")
 _MAX_SHOWN = 20
-_MAX_BYTES = 1 << 20
-_MAX_CELLS = 100_000
+_MAX_CELLS = 20_000
 
 
 class GridFileError(TopdisError):
@@ -100,14 +95,13 @@ def read_grid(path: Path) -> Grid:
         InvalidArgumentError: the file cannot be opened, or the grid has errors.
         GridFileError: the file is not TOML, too large, or too deeply nested.
     """
+    if not path.is_file():
+        raise InvalidArgumentError(f"suite {path} is not a file; give a preset or a TOML file")
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise GridFileError(f"suite {path} has more than {_MAX_BYTES:,} bytes; give a grid as a TOML file")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidArgumentError(f"suite {path} cannot be read: {reason}; give a preset or a TOML file") from error
-    return parse_grid(text, source=str(path))
+        document = read_toml(path)
+    except ReadingError as error:
+        raise GridFileError(f"suite {path} cannot be read: {error}; give a preset or a TOML file") from error
+    return _build_grid(document, str(path))
 
 
 def parse_grid(text: str, *, source: str = "the grid") -> Grid:
@@ -122,13 +116,10 @@ def parse_grid(text: str, *, source: str = "the grid") -> Grid:
         GridFileError: the text is not TOML, or too deeply nested.
     """
     try:
-        return _build_grid(tomllib.loads(text), source)
-    except TopdisError:
-        raise
-    except RecursionError as error:
-        raise GridFileError(f"suite {source} is nested too deeply; flatten its tables and lists") from error
-    except ValueError as error:
-        raise GridFileError(f"suite {source} is not valid TOML: {error}") from error
+        document = parse_toml(text)
+    except ReadingError as error:
+        raise GridFileError(f"suite {source} cannot be read: {error}") from error
+    return _build_grid(document, source)
 
 
 def validate_settings(settings: Mapping[str, Any], metrics: Sequence[str] | None) -> list[str]:

@@ -6,15 +6,14 @@ network. Nothing heavy is imported here, because every worker reads and writes t
 """
 
 import contextlib
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.reading import read_json
 
 __all__ = [
     "CellResult",
@@ -58,7 +57,7 @@ class CellStatus:
 def read_status(path: str | os.PathLike[str]) -> CellStatus:
     """Read a status file; returns "missing" if it does not exist or cannot be read."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        return CellStatus(**json.loads(Path(path).read_text(encoding="utf-8")))
+        return CellStatus(**read_json(path))
     return CellStatus()
 
 

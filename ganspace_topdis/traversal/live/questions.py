@@ -1,6 +1,5 @@
 """What a page may ask: read from JSON, every field checked before anything is drawn or written."""
 
-import json
 import math
 import reprlib
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.reading import ReadingError, parse_json
 from ganspace_topdis.traversal.names import DirectionName, is_text, tidy_name
 
 __all__ = ["CHANNELS", "MAX_STATES", "FrameState", "FramesQuestion", "NameChange", "read_frames", "read_name"]
@@ -98,8 +98,8 @@ def read_name(body: bytes, *, num_directions: int) -> NameChange:
 
 def _read(body: bytes, kind: type, *more: str) -> dict[str, Any]:
     try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        fields = parse_json(body)
+    except ReadingError as error:
         raise InvalidArgumentError("the question is not JSON") from error
     wanted = {*kind.__dataclass_fields__, *more}  # type: ignore[attr-defined]
     if not isinstance(fields, dict) or set(fields) != wanted:

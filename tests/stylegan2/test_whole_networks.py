@@ -1,0 +1,179 @@
+import collections
+import functools
+import pickle
+import sys
+import types
+
+import pytest
+import torch
+from torch import nn
+
+import stylegan2
+from ganspace_topdis.errors import CheckpointError
+from stylegan2 import Generator
+from stylegan2.loading import read
+from tests.stylegan2 import nvidia_files
+from tests.stylegan2.foreign_files import flat_tensors, importable, module_tree, torch_bytes
+from tests.stylegan2.nvidia_files import Persistent, nvidia_modules, persistent_tree, snapshot_bytes
+
+SMALL = {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "num_mapping_layers": 2, "channel_base": 64}
+
+
+@pytest.fixture
+def generator():
+    torch.manual_seed(1)
+    return Generator(**SMALL, conv_clamp=0.5).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(data):
+        path = tmp_path / "network.pt"
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def same_images(path, generator, **options):
+    z = torch.randn(2, generator.z_dim, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(stylegan2.load(path)(z, **options), generator(z, **options), atol=1e-5, rtol=0)
+    return True
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("wrap", [lambda G: G, lambda G: {"G_ema": G}, lambda G: {"G": G}, nn.DataParallel])
+def test_a_network_of_nvidias_that_torch_save_kept_whole_is_read_with_its_clamp(generator, write, wrap, legacy):
+    with nvidia_modules():
+        data = torch_bytes(wrap(persistent_tree(generator, num_fp16_res=2)), legacy=legacy)
+    config = read(path := write(data)).overrides
+    assert (config["conv_clamp"], config["num_fp16_res"]) == (0.5, 2)
+    assert same_images(path, generator, truncation_psi=0.7)
+
+
+def test_a_network_of_nvidias_is_read_from_a_plain_pickle_of_it_alone(generator, write):
+    with nvidia_modules():
+        data = pickle.dumps(persistent_tree(generator))
+    assert same_images(write(data), generator)
+
+
+def test_a_network_of_nvidias_whose_modules_lie_in_a_package_of_the_project_is_read(generator, write, monkeypatch):
+    place = "models.torch_utils.persistence"
+    for name in ("models", "models.torch_utils", place):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules[place]._reconstruct_persistent_obj = nvidia_files._reconstruct_persistent_obj
+    monkeypatch.setattr(nvidia_files._reconstruct_persistent_obj, "__module__", place)
+    with nvidia_modules():
+        data = torch_bytes(persistent_tree(generator))
+    assert place.encode() in data
+    assert same_images(write(data), generator)
+
+
+def test_a_network_of_nvidias_without_the_persistence_scheme_is_read(generator, write):
+    tree = module_tree(generator.state_dict(), "training.networks.Generator")
+    tree.synthesis.b8.conv0.conv_clamp = 0.5
+    with importable(tree):
+        data = torch_bytes({"G_ema": tree})
+    assert same_images(write(data), generator)
+
+
+@pytest.mark.filterwarnings("ignore:Couldn't retrieve source code")
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("wrap", [lambda G: G, lambda G: {"g_ema": G, "latent_avg": torch.zeros(8)}, nn.DataParallel])
+def test_a_network_of_rosinalitys_that_was_kept_whole_is_read(write, wrap, legacy):
+    torch.manual_seed(2)
+    generator = Generator(**SMALL).eval().requires_grad_(False)
+    tree = module_tree(flat_tensors(generator, "rosinality"), "model.Generator", convs="model.List", style="model.Mlp")
+    with importable(tree):
+        data = torch_bytes(wrap(tree), legacy=legacy)
+    assert same_images(write(data), generator)
+
+
+class Palette(list):
+    """A list with a class of its own."""
+
+
+def test_classes_that_nobody_knows_outside_of_the_generator_do_not_matter(generator, write):
+    stranger = nn.Conv2d(1, 1, 1)
+    stranger.hooks = [Palette([1, 2, 3]), {(0, 1): "key", 0.5: 1}, functools.partial(max, key=abs)]
+    stranger.counts = collections.Counter("abc")
+    stranger.kinds = {(1, 2), "text"}
+    stranger.method = stranger.forward
+    stranger.number = 1 + 2j
+    stranger.scale = torch.float16
+    data = snapshot_bytes(generator, others=(stranger, stranger))
+    assert b"Palette" in data
+    assert same_images(write(data), generator)
+
+
+def test_a_foreign_object_in_the_place_of_a_weight_is_refused_by_its_name(generator, write):
+    content = generator.state_dict()
+    content["synthesis.b8.conv0.weight"] = Palette([1.0])
+    with pytest.raises(CheckpointError, match=r"synthesis\.b8\.conv0\.weight is tests\.stylegan2.*Palette"):
+        stylegan2.load(write(torch_bytes(content)))
+    tree = persistent_tree(generator)
+    tree.synthesis.b8._buffers["resample_filter"] = Palette([1.0])
+    with pytest.raises(CheckpointError, match=r"synthesis\.b8\.resample_filter is tests\.stylegan2.*Palette"):
+        stylegan2.load(write(snapshot_bytes(generator, root=tree)))
+
+
+def test_a_foreign_object_in_the_place_of_the_generator_is_refused_by_its_name(write):
+    for content in (Palette(), {"g_ema": Palette()}):
+        with pytest.raises(CheckpointError, match=r"Palette, which was neither imported nor run"):
+            stylegan2.load(write(torch_bytes(content)))
+
+
+def test_a_plain_pickle_of_a_state_dict_is_read(write):
+    generator = Generator(**SMALL).eval().requires_grad_(False)
+    assert same_images(write(pickle.dumps({"state_dict": dict(generator.state_dict())})), generator)
+
+
+def test_a_state_dict_in_nvidias_names_says_that_no_clamp_was_assumed(generator, write):
+    notes = read(write(torch_bytes({"g_ema": generator.state_dict()}))).notes
+    assert any("clamp" in note for note in notes)
+
+
+RELATIVES = {
+    "StyleGAN-XL": {"synthesis.input.transform": 1, "mapping.embed_proj.weight": 1},
+    "EG3D": {"backbone.synthesis.b4.const": 1, "superresolution.block0.conv0.weight": 1, "decoder.net.0.weight": 1},
+    "StyleGAN3": {"synthesis.L0_36_512.weight": 1},
+    "SWAGAN": {"input.input": 1, "iwt.ll": 1},
+    "StyleGAN1": {"generator.progression.0.conv1.weight": 1},
+    "lucidrains": {"G.blocks.0.to_style1.weight": 1, "G.initial_block": 1},
+    "GFPGAN network": {"conv_body_first.weight": 1, "stylegan_decoder.constant_input.weight": 1},
+    "GFPGAN's clean": {"constant_input.weight": 1, "style_mlp.1.weight": 1, "style_conv1.bias": 1},
+}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("name", RELATIVES)
+def test_relatives_are_refused_by_their_names(write, name, nested):
+    tensors = {key: torch.zeros(1) for key in RELATIVES[name]}
+    with pytest.raises(CheckpointError, match=name):
+        stylegan2.load(write(torch_bytes({"params_ema": tensors} if nested else tensors)))
+
+
+@pytest.mark.parametrize(
+    ("class_name", "name"),
+    [("SuperresGenerator", "StyleGAN-XL"), ("TriPlaneGenerator", "EG3D"), ("SynthesisInput", "StyleGAN3")],
+)
+def test_relatives_in_nvidias_container_are_refused_by_their_names(generator, write, class_name, name):
+    root = Persistent("Generator")
+    root.add_module("inner", Persistent(class_name))
+    with pytest.raises(CheckpointError, match=name):
+        stylegan2.load(write(snapshot_bytes(generator, root=root)))
+
+
+def test_gfpgans_clean_generator_with_one_mapping_layer_is_not_taken_for_basicsrs(write):
+    generator = Generator(**{**SMALL, "num_mapping_layers": 1}).eval()
+    tensors = flat_tensors(generator, "basicsr")
+    clean = {name.replace("activate.bias", "bias"): tensor for name, tensor in tensors.items()}
+    with pytest.raises(CheckpointError, match="GFPGAN's clean StyleGAN2"):
+        stylegan2.load(write(torch_bytes({"params_ema": clean})))
+
+
+def test_a_mapping_of_absurd_width_is_refused_before_its_mean_style_is_computed(write):
+    tensors = flat_tensors(Generator(**{**SMALL, "num_mapping_layers": 1}).eval(), "rosinality")
+    tensors["style.1.weight"] = torch.zeros(8, 100_000)
+    with pytest.raises(CheckpointError, match="z_dim is 100,000"):
+        stylegan2.load(write(torch_bytes({"g_ema": tensors})))
