@@ -132,7 +132,7 @@ def _directions() -> bytes:
         mean=torch.zeros(3),
         span=torch.eye(2, 3),
         scales=torch.ones(2),
-        metadata={"method": "topdis", "layers": [[0], [1]], "scores": {}},
+        metadata={"method": "topdis", "layers": [0, 1], "scores": {}},
     )
     with tempfile.TemporaryDirectory() as folder:
         return made.save(Path(folder) / "a.safetensors").read_bytes()

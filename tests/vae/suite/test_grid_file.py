@@ -170,7 +170,7 @@ def test_labels_whose_folders_would_collide_are_a_duplicate() -> None:
         ('method = "beta-vae"', "method = []", "unhashable"),
         ('data = "dsprites"', "topdis = 5", "topdis must be a table"),
         ('data = "dsprites"', "options = 5", "not iterable"),
-        ("seeds = [0, 1]", f"seeds = {list(range(30_000))}", "at most 100,000 cells"),
+        ("seeds = [0, 1]", f"seeds = {list(range(30_000))}", "at most 20,000 cells"),
     ],
 )
 def test_an_absurd_value_is_reported(old: str, new: str, message: str) -> None:
@@ -223,13 +223,13 @@ def test_any_document_is_a_grid_or_is_refused_in_one_line(odd: dict[str, Any], b
 
 
 def test_a_file_that_is_missing_too_large_or_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="cannot be read: No such file"):
+    with pytest.raises(InvalidArgumentError, match="is not a file"):
         read_grid(tmp_path / "no.toml")
     (tmp_path / "large.toml").write_text("#" * 2_000_000)
-    with pytest.raises(GridFileError, match="more than 1,048,576 bytes"):
+    with pytest.raises(GridFileError, match="more than 262,144 bytes"):
         read_grid(tmp_path / "large.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(InvalidArgumentError, match="cannot be read"):
+    with pytest.raises(GridFileError, match="cannot be read"):
         read_grid(tmp_path / "binary.toml")
 
 
