@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -18,7 +19,19 @@ from ganspace_topdis.errors import RunFolderError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["make_folder", "set_aside", "sha256_of", "write_array", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "is_leftover",
+    "make_folder",
+    "set_aside",
+    "sha256_of",
+    "write_array",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
+
+
+_TEMPORARY = re.compile(r"\..*?(?:\.(\d{1,9})\.\w+)?\.tmp")
 
 
 def make_folder(folder: Path) -> Path:
@@ -32,6 +45,24 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
     return folder
+
+
+def is_leftover(name: str) -> bool:
+    """Whether `name` is of a temporary file of this module whose process is gone; `write_bytes` names its process."""
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and not (match[1] and _is_alive(int(match[1])))
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":  # where signal 0 is no question
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return pid != os.getpid()
 
 
 def set_aside(path: Path) -> Path:
@@ -62,7 +93,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
         raise RunFolderError(f"cannot write {target}: it exists and is not a plain file; choose another path")
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.{os.getpid()}.", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), _mode_for(target))
             file.write(data)

@@ -46,7 +46,7 @@ from ganspace_topdis.errors import (
 )
 from ganspace_topdis.runs.checkpoints import Checkpoint, CheckpointStore
 from ganspace_topdis.runs.environment import describe_environment
-from ganspace_topdis.runs.files import make_folder, sha256_of, write_json
+from ganspace_topdis.runs.files import is_leftover, make_folder, sha256_of, write_json
 from ganspace_topdis.runs.lock import FolderLock
 from ganspace_topdis.runs.metrics_log import MetricsLog, read_metrics
 from ganspace_topdis.runs.reading import read_json
@@ -310,7 +310,7 @@ def _examine(folder: Path) -> RunRecord | None:
         raise RunFolderError(f"cannot read {folder}: {error.strerror}; choose another --out") from error
     if _CONFIG in names:
         return read_run(folder)
-    others = sorted(name for name in names if name != ".lock" and not _is_leftover(name))
+    others = sorted(name for name in names if name != ".lock" and not is_leftover(name))
     if others:
         raise RunFolderError(
             f"{folder} is not empty and holds no run of ours ({', '.join(others[:3])}"
@@ -323,7 +323,7 @@ def _holds_nothing(folder: Path, status: RunStatus | None) -> bool:
     """Whether the run in `folder` ended before it saved anything."""
     if status is not None and status.state == "finished":
         return False
-    names = {entry.name for entry in folder.iterdir() if not _is_leftover(entry.name)}
+    names = {entry.name for entry in folder.iterdir() if not is_leftover(entry.name)}
     if "checkpoints" in names and not any((folder / "checkpoints").iterdir()):
         names.remove("checkpoints")
     return names <= set(_RECORDS)
@@ -349,8 +349,8 @@ def _require_same(existing: RunRecord, command: str, config: Mapping[str, Any], 
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove temporary files that a killed process left while writing. Called while the folder is locked."""
-    for path in [*folder.iterdir(), *folder.glob("checkpoints/*")]:
-        if _is_leftover(path.name):
+    for path in [*folder.rglob(".*.tmp")]:
+        if is_leftover(path.name) and path.is_file():
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -380,11 +380,6 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     old, new = (_flat({name: environment[name] for name in names}) for environment in (before, now))
     changed = [key for key in old if old[key] != new.get(key)]
     return ", ".join(f"{key.removeprefix('packages.')} {old[key]} (now {new.get(key)})" for key in changed)
-
-
-def _is_leftover(name: str) -> bool:
-    """Whether `name` is of a temporary file of `runs.files`."""
-    return name.startswith(".") and name.endswith(".tmp")
 
 
 def _plain_json(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -189,10 +189,12 @@ def _config(options: DiscoverOptions, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _earlier_directions(folder: SharedFolder, world: World) -> Directions | None:
     """The directions of a run that was finished before; None, with a warning, where they are damaged."""
+    if not folder.was_finished:
+        return None
 
     def read() -> Directions | None:
         path = folder.path / "directions.safetensors"
-        if not (folder.was_finished and path.exists()):
+        if not path.exists():
             return None
         try:
             return Directions.load(path)

@@ -118,6 +118,16 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         files.make_folder(tmp_path / "file/b")
 
 
+def test_a_temporary_file_is_left_over_once_its_process_is_gone():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert files.is_leftover(f".a.json.{gone.pid}.x1y_2z.tmp")
+    assert files.is_leftover(f".a.json.{os.getpid()}.x1y_2z.tmp")  # a process of before, with this one's number
+    assert not files.is_leftover(f".a.json.{os.getppid()}.x1y_2z.tmp")
+    assert files.is_leftover(".status.json.spare.tmp")
+    assert not files.is_leftover("a.json.tmp")
+
+
 def test_a_file_set_aside_takes_a_free_name_and_replaces_nothing(tmp_path):
     for content in ("one", "two", "three"):
         (tmp_path / "scores.json").write_text(content)

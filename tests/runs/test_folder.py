@@ -200,6 +200,8 @@ def test_the_same_process_cannot_open_a_run_twice(tmp_path):
 def test_temporary_files_of_a_killed_process_are_removed(tmp_path):
     finish(tmp_path / "run")
     leftovers = [tmp_path / "run" / ".x.json.abc.tmp", tmp_path / "run" / "checkpoints" / ".y.abc.tmp"]
+    (tmp_path / "run" / "traversals").mkdir()
+    leftovers.append(tmp_path / "run" / "traversals" / ".a.png.abc.tmp")
     for path in leftovers:
         path.write_text("half")
     open_run(tmp_path / "run").close()
