@@ -93,7 +93,8 @@ def test_beta_vae_is_near_the_references(case: Any) -> None:
 
 
 def test_irs_is_the_references(case: Any) -> None:
-    assert irs(*case.train) == pytest.approx(case.scores["irs"]["IRS"], abs=1e-9)
+    # NumPy 1 rounds quantiles of float32 otherwise than NumPy 2
+    assert irs(*case.train) == pytest.approx(case.scores["irs"]["IRS"], abs=1e-8)
 
 
 def test_a_quantile_outside_its_range_is_refused() -> None:
