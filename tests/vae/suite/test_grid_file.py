@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
@@ -205,7 +205,7 @@ ODD = st.recursive(
 FIELDS = st.sampled_from(["data", "method", "options", "topdis", "steps", "seed", "width", "adam_betas"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     odd=st.dictionaries(
         st.sampled_from(["name", "seeds", "metrics", "max_images", "compare", "base", "axes", "where", "notes"]), ODD
