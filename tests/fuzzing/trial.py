@@ -86,7 +86,7 @@ def tried(reader: Reader, data: bytes, folder: Path) -> Outcome:
 def _settled() -> int:
     """The memory in use, after what former cases left was given back and the peak was reset."""
     if _status("VmRSS") > 1.2 * _status.first:  # type: ignore[attr-defined]
-        gc.collect()
+        settle()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
