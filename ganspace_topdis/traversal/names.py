@@ -106,8 +106,8 @@ def write_names(path: str | os.PathLike[str], names: Mapping[int, DirectionName]
 
 
 def is_text(name: str) -> bool:
-    """Whether `name` can be written as UTF-8: JSON can name half of a surrogate pair, which is no character."""
-    return not any("\ud800" <= character <= "\udfff" for character in name)
+    """Whether `name` is whole: JSON can name half of a surrogate pair, which is no character and is read as U+FFFD."""
+    return not any("\ud800" <= character <= "\udfff" or character == "\ufffd" for character in name)
 
 
 def _read_entry(path: str | os.PathLike[str], key: str, entry: Any) -> tuple[int, DirectionName]:

@@ -161,4 +161,4 @@ def test_the_cache_is_kept_by_every_file_that_compiled_code_comes_from():
         called = [value for value in vars(sys.modules[name]).values() if isinstance(value, Dispatcher)]
         todo |= {function.py_func.__module__ for function in called} - found
     assert {sys.modules[name].__file__ for name in found - {kernels.__name__}} <= set(kernels.SOURCES)
-    assert len(found) == 5
+    assert len(found) == 4
