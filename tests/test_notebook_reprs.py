@@ -31,9 +31,9 @@ def cells(html: str) -> list[str]:
 
 def test_directions_are_a_row_of_scores_each(directions: Directions) -> None:
     assert cells(directions._repr_html_()) == [
-        *("Index", "Effect", "RTD after", "Factor"),
-        *("0", "0.500", "1.00", "x 1"),
-        *("1", "0.250", "2.00", ""),
+        *("Index", "Effect", "Factor", "RTD after"),
+        *("0", "0.500", "x 1", "1.00"),
+        *("1", "0.250", "", "2.00"),
     ]
 
 
