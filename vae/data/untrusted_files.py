@@ -287,9 +287,12 @@ def _refuse_large_pickles(path: Path, *, zipped: bool) -> None:
     if not zipped:
         with path.open("rb") as file:
             head = io.BytesIO(file.read(_MAX_PICKLE_BYTES))
-        for _ in range(_LEGACY_PICKLES):
-            for _ in pickletools.genops(head):
-                pass
+        try:
+            for _ in range(_LEGACY_PICKLES):
+                for _ in pickletools.genops(head):
+                    pass
+        except ValueError as error:
+            raise pickle.UnpicklingError("no five small pickles") from error
         return
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
