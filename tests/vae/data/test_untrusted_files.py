@@ -60,7 +60,7 @@ class Hostile:
 def test_an_array_of_pickled_objects_is_refused_and_runs_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write_members(tmp_path / "a.npz", {"imgs.npy": npy(np.array([Hostile()], dtype=object), allow_pickle=True)})
-    with pytest.raises(DataFileError, match="imgs holds pickled Python objects"):
+    with pytest.raises(DataFileError, match=r"imgs .*holds pickled objects"):
         open_npz_member(path, "imgs", np.uint8, (4, 4))
     assert not (tmp_path / "made-by-a-pickle").exists()
 
