@@ -56,6 +56,8 @@ def read_names(
     Raises:
         InvalidArgumentError: the file is missing, is not such a file, or names a direction that does not exist.
     """
+    if Path(path).exists() and not Path(path).is_file():  # opening a named pipe would wait for its writer
+        raise InvalidArgumentError(f"names file {path} cannot be read (it is not a plain file)")
     try:
         content = read_json(path, _MAX_BYTES)
     except ReadingError as error:
