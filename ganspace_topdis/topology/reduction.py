@@ -31,18 +31,24 @@ class Filtration(NamedTuple):
     outer_lengths: NDArray
 
 
+class Chains(NamedTuple):
+    """Sums of generators, one behind the other."""
+
+    entries: NDArray
+    starts: NDArray
+
+
 class Reduction(NamedTuple):
     """What is known so far. Arrays change in place; `grown` gives a copy with more room.
 
-    table: codes of edges. entries, starts: chains. stack: edges whose code is being worked out.
-    column: bit set of generators. pivots: for each generator the chain that killed it, or 0.
+    table: codes of edges. stack: edges whose code is being worked out. column: bit set of generators.
+    pivots: for each generator the chain that killed it, or 0.
     bars: (num_generators, 5) birth i, j, death i, j, 1 if the death is read from U.
     boundary: the edges of the relation at work, then their codes. counters: see `COUNTERS`.
     """
 
     table: NDArray
-    entries: NDArray
-    starts: NDArray
+    chains: Chains
     stack: NDArray
     column: NDArray
     pivots: NDArray
@@ -66,8 +72,7 @@ def new_reduction(generators: NDArray) -> Reduction:
     starts[0], starts[1] = 1, 0
     return Reduction(
         table,
-        np.empty(16 * count, np.int32),
-        starts,
+        Chains(np.empty(16 * count, np.int32), starts),
         np.empty(64, np.int64),
         np.zeros((count + 63) // 64, np.uint64),
         np.zeros(count, np.int64),
@@ -80,14 +85,12 @@ def new_reduction(generators: NDArray) -> Reduction:
 @no_wrapper
 def grown(state: Reduction) -> Reduction:
     """The same state with more room: in the table if that is half full, else in chains and stack."""
-    table, entries, starts, stack = state.table, state.entries, state.starts, state.stack
+    table, chains, stack = state.table, state.chains, state.stack
     if is_half_full(table):
         table = rehashed(table)
     else:
-        entries, starts, stack = doubled(entries), doubled(starts), doubled(stack)
-    return Reduction(
-        table, entries, starts, stack, state.column, state.pivots, state.bars, state.boundary, state.counters
-    )
+        chains, stack = Chains(doubled(chains.entries), doubled(chains.starts)), doubled(stack)
+    return Reduction(table, chains, stack, state.column, state.pivots, state.bars, state.boundary, state.counters)
 
 
 @no_refcounts
@@ -97,9 +100,10 @@ def reduce_relations(filtration: Filtration, relations: NDArray, bound: int, sta
     Relations of V and edges of U come in order of their lengths; V's go first where these are equal.
     """
     V, U, generators = filtration.V, filtration.U, filtration.generators
-    boundary, pivots, bars, counters = state.boundary, state.pivots, state.bars, state.counters[0]
+    table, chains, stack, column, pivots, bars, boundary, _ = state
+    counters = state.counters[0]
     while counters.num_dead < generators.size:
-        if not has_room(state, generators.size):
+        if not has_room(chains, generators.size):
             return False
         a, b = counters.next_relation, counters.next_outer
         in_outer = a == relations.size
@@ -115,20 +119,23 @@ def reduce_relations(filtration: Filtration, relations: NDArray, bound: int, sta
         else:
             size = boundary_of_relation(relations[a], boundary)
         for s in range(size):
-            if code_of(state.table, boundary[s]) == 0 and not resolve(boundary[s], V, U, state):
-                return False
-            boundary[s] = code_of(state.table, boundary[s])
+            code = code_of(table, boundary[s])
+            if code == 0:
+                if not resolve(boundary[s], filtration.V, filtration.U, table, chains, stack):
+                    return False
+                code = code_of(table, boundary[s])
+            boundary[s] = code
         youngest = np.int64(-1)
         for s in range(size):
-            youngest = max(youngest, add_code(state, boundary[s]))
-        youngest = reduce_column(state, youngest)
+            youngest = max(youngest, add_code(column, boundary[s], chains))
+        youngest = reduce_column(column, youngest, pivots, chains)
         if in_outer:
             counters.next_outer += 1
         else:
             counters.next_relation += 1
         if youngest < 0:
             continue
-        pivots[youngest] = move_to_chain(state, youngest)
+        pivots[youngest] = move_to_chain(column, youngest, chains)
         counters.num_dead += 1
         i, j = np.int64(generators[youngest] >> 16), np.int64(generators[youngest] & 0xFFFF)
         if V[i, j] < value:
@@ -168,12 +175,11 @@ def packed(i: int, j: int) -> int:
 
 
 @no_refcounts
-def resolve(e: int, V: NDArray, U: NDArray, state: Reduction) -> bool:
+def resolve(e: int, V: NDArray, U: NDArray, table: NDArray, chains: Chains, stack: NDArray) -> bool:
     """Finds the code of edge e, and of those it depends on; False if an array is too small to go on.
 
     The stack holds edges, with the lune point once it is found: (k + 1) << 32 | edge.
     """
-    table, stack = state.table, state.stack
     stack[0] = e
     height = 1
     while height > 0:
@@ -195,9 +201,9 @@ def resolve(e: int, V: NDArray, U: NDArray, state: Reduction) -> bool:
         one, two = packed(i, k), packed(j, k)
         code, other = code_of(table, one), code_of(table, two)
         if code != 0 and other != 0:
-            if not has_room(state, length_of(code, state.starts) + length_of(other, state.starts)):
+            if not has_room(chains, length_of(code, chains.starts) + length_of(other, chains.starts)):
                 return False
-            set_code(table, edge, sum_of_codes(code, other, state.entries, state.starts))
+            set_code(table, edge, sum_of_codes(code, other, chains))
             height -= 1
             continue
         if height + 2 > stack.size:
@@ -212,10 +218,10 @@ def resolve(e: int, V: NDArray, U: NDArray, state: Reduction) -> bool:
 
 
 @no_refcounts
-def has_room(state: Reduction, length: int) -> bool:
+def has_room(chains: Chains, length: int) -> bool:
     """Whether one more chain, of up to `length` generators, can be written."""
-    starts = state.starts
-    return starts[0] + 2 < starts.size and starts[starts[0]] + length <= state.entries.size
+    entries, starts = chains
+    return starts[0] + 2 < starts.size and starts[starts[0]] + length <= entries.size
 
 
 @no_refcounts
@@ -225,8 +231,9 @@ def length_of(code: int, starts: NDArray) -> int:
 
 
 @no_refcounts
-def sum_of_codes(code: int, other: int, entries: NDArray, starts: NDArray) -> int:
+def sum_of_codes(code: int, other: int, chains: Chains) -> int:
     """The code of a sum of two codes; a new chain is written behind the others."""
+    entries, starts = chains
     if code == other:
         return 1
     if code == 1 or other == 1:
@@ -258,9 +265,9 @@ def end_chain(end: int, starts: NDArray) -> int:
 
 
 @no_refcounts
-def add_code(state: Reduction, code: int) -> int:
+def add_code(column: NDArray, code: int, chains: Chains) -> int:
     """Adds to the column the sum that a code stands for; returns the youngest generator in that sum, or -1."""
-    column, entries, starts = state.column, state.entries, state.starts
+    entries, starts = chains
     if code > 0:
         g = np.int64(code) - 2
         if g >= 0:
@@ -273,31 +280,30 @@ def add_code(state: Reduction, code: int) -> int:
 
 
 @no_refcounts
-def reduce_column(state: Reduction, youngest: int) -> int:
+def reduce_column(column: NDArray, youngest: int, pivots: NDArray, chains: Chains) -> int:
     """Reduces the column, in which none is younger than `youngest`, by those before; its youngest generator or -1."""
-    column = state.column
     w = np.int64(youngest) >> 6
     while w >= 0:
         if column[w] == 0:
             w -= 1
             continue
         g = w * 64 + 63 - leading_zeros(column[w])
-        if state.pivots[g] == 0:
+        if pivots[g] == 0:
             return g
-        add_code(state, state.pivots[g])
+        add_code(column, pivots[g], chains)
     return -1
 
 
 @no_refcounts
-def move_to_chain(state: Reduction, youngest: int) -> int:
+def move_to_chain(column: NDArray, youngest: int, chains: Chains) -> int:
     """Writes the column as a new chain and clears it; returns its code."""
-    column, starts = state.column, state.starts
+    entries, starts = chains
     at = starts[starts[0]]
     for w in range(youngest >> 6, -1, -1):
         while column[w] != 0:
             g = w * 64 + 63 - leading_zeros(column[w])
             column[w] ^= ONE << np.uint64(g & 63)
-            state.entries[at] = g
+            entries[at] = g
             at += 1
     return end_chain(at, starts)
 
