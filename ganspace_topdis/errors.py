@@ -3,6 +3,9 @@
 Everything a user can get wrong raises a subclass of `TopdisError`; the command line prints its message
 without a traceback and leaves with its `exit_code` (1 failed, 2 wrong usage). Impossible states of our own
 assert instead.
+
+A message names a setting by its field in backquotes (`batch_size`), as it is called from Python; the command line
+replaces it by the option as it is typed (--batch-size).
 """
 
 __all__ = [
@@ -34,9 +37,17 @@ class TopdisError(Exception):
 
 
 class InvalidArgumentError(TopdisError, ValueError):
-    """An argument or option has a value that is not allowed. The message names all three and the next step."""
+    """An argument or option has a value that is not allowed. The message names all three and the next step.
+
+    Attributes:
+        field: the setting at fault, as it is called from Python; None where there is no single one.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class CheckpointError(TopdisError):
