@@ -16,7 +16,7 @@ import click
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import TopdisError
-from ganspace_topdis.runs.ranks import is_follower
+from ganspace_topdis.runs.progress import is_secondary_process
 from ganspace_topdis.runs.settings import describe_settings, settings_layers
 from vae.cli import COMMANDS as VAE_COMMANDS
 
@@ -515,7 +515,7 @@ for _command in VAE_COMMANDS:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     warnings.showwarning = _show_warning
-    if is_follower():
+    if is_secondary_process():
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  (for the rest of this process)
     try:
         sys.exit(cli.main(args=None if arguments is None else list(arguments), standalone_mode=False) or 0)

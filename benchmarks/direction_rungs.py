@@ -25,8 +25,8 @@ from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
 from ganspace_topdis.evaluation.recovery import coordinate_recovery, recovery
 from ganspace_topdis.evaluation.rescoring import oracle, rescore
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.checksummed import load_checksummed
 from ganspace_topdis.runs.files import sha256_of
-from ganspace_topdis.runs.sealed import load_sealed
 from stylegan2.commands.closed_forms import CLOSED_FORMS, closed_form
 from stylegan2.loading import ASSETS, load, locate
 from stylegan2.space import LatentSpace
@@ -147,7 +147,7 @@ class Network(Rung):
 
 def _truth_of(path: Path) -> CodeToFactors | None:
     """The known function from z to the factors, which a fitted generator keeps in its description."""
-    truth = load_sealed(path)[1].get("source", {}).get("truth")
+    truth = load_checksummed(path)[1].get("source", {}).get("truth")
     return None if truth is None else CodeToFactors.from_metadata(truth)
 
 

@@ -18,8 +18,7 @@ import torch
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.memory import bytes_per_code
 from ganspace_topdis.discovery.span import effect_span
-from ganspace_topdis.runs.allocator import reuse_freed_memory
-from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes
+from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes, tune_malloc
 from ganspace_topdis.runs.progress import format_duration
 from stylegan2 import Generator
 from stylegan2.ops.kept import weights_stay
@@ -41,7 +40,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("float32", "mixed"), default="float32")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
-    reuse_freed_memory()
+    tune_malloc()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     device = choose_device(options.device)

@@ -22,7 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.allocator import reuse_freed_memory
+from ganspace_topdis.runs.devices import tune_malloc
 from stylegan2 import Generator, load
 from stylegan2.commands.explore import open_server
 from stylegan2.commands.found import Found
@@ -75,7 +75,7 @@ def main() -> None:
     program = find_browser()
     if program is None:
         sys.exit("no Chromium or Chrome is installed")
-    reuse_freed_memory()
+    tune_malloc()
     print(f"{torch.get_num_threads()} threads, {moves} moves; milliseconds from a move to its image")
     print("| generator | parameters | median | 95% | worst | drag: images a second | last image after |")
     print("|---|---|---|---|---|---|---|")

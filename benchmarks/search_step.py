@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
-from ganspace_topdis.runs.allocator import reuse_freed_memory
+from ganspace_topdis.runs.devices import tune_malloc
 from ganspace_topdis.topology import distances
 from stylegan2 import Generator
 from stylegan2.ops import modulated_conv
@@ -38,7 +38,7 @@ def changed(count: int) -> Iterator[None]:
 
     modulated_conv._pays_off = pays_off if count > 0 else without_gradients
     if count > 1:
-        reuse_freed_memory()
+        tune_malloc()
     else:
         for setting, default in ((-4, 65536), (-1, 128 * 1024)):
             ctypes.CDLL(None).mallopt(setting, default)

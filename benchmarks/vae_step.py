@@ -16,8 +16,7 @@ from typing import Any
 
 import torch
 
-from ganspace_topdis.runs.allocator import reuse_freed_memory
-from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.devices import choose_device, tune_malloc
 from ganspace_topdis.topology import bar_sum
 from vae.data import open_data
 from vae.methods import METHODS
@@ -30,7 +29,7 @@ WARM_UP_STEPS = 3
 def main() -> None:
     arguments = parse()
     torch.set_num_threads(arguments.threads)
-    reuse_freed_memory()
+    tune_malloc()
     device = choose_device(arguments.device)
     if arguments.passes:
         print_passes(arguments, device)

@@ -223,7 +223,7 @@ def test_a_stopped_run_goes_on_to_the_same_directions(checkpoint, tmp_path):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130, error
-    assert "the same command goes on from there" in error
+    assert "the same command resumes from there" in error
     for name in ("a", "b"):
         subprocess.run([*command, str(tmp_path / name)], cwd=folder, check=True, capture_output=True)
     stopped, whole = ((tmp_path / name / "directions.safetensors").read_bytes() for name in ("a", "b"))

@@ -30,8 +30,8 @@ from ganspace_topdis.discovery.start import nearest_rotation, random_rotation
 from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.checksummed import flatten, unflatten
 from ganspace_topdis.runs.progress import Progress
-from ganspace_topdis.runs.trees import flatten, unflatten
 
 __all__ = ["Discovery"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.runs.devices import free_memory_bytes
-from ganspace_topdis.runs.distributed import smallest
+from ganspace_topdis.runs.distributed import all_reduce_min
 
 __all__ = ["bytes_per_code", "choose_micro_batch"]
 
@@ -37,7 +37,7 @@ def choose_micro_batch(generate: Generate, codes: Tensor, *, most: int, free_byt
     fitting = math.inf if free_bytes is None else _SHARE * free_bytes / max(bytes_per_code(generate, codes), 1)
     while size > 1 and size > fitting:
         size //= 2
-    return smallest(size)
+    return all_reduce_min(size)
 
 
 def bytes_per_code(generate: Generate, codes: Tensor) -> int:

@@ -15,7 +15,7 @@ from ganspace_topdis.discovery.span import Span
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.latent.shift import shift_values
-from ganspace_topdis.runs.distributed import by_rows
+from ganspace_topdis.runs.distributed import row_parallel
 
 __all__ = ["ShiftLaw", "Shifted", "features_of", "mean_distance_apart", "outputs_of", "shift_codes", "to_directions"]
 
@@ -59,7 +59,7 @@ def outputs_of(generate: Generate, codes: Tensor, micro_batch: int) -> Tensor:
     More than one micro-batch costs a second forward pass in the backward pass. Of several processes, each computes
     its part of the rows (see `runs.distributed`).
     """
-    return by_rows(lambda part: _in_micro_batches(generate, part, micro_batch), codes)
+    return row_parallel(lambda part: _in_micro_batches(generate, part, micro_batch), codes)
 
 
 def _in_micro_batches(generate: Generate, codes: Tensor, micro_batch: int) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor
 from ganspace_topdis.discovery.whitening import ByChannels, Full, Whitening, principal_axes, whiten
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.generators import Generate
-from ganspace_topdis.runs.distributed import by_rows
+from ganspace_topdis.runs.distributed import row_parallel
 from ganspace_topdis.runs.progress import Progress
 
 __all__ = ["Span", "SpanKind", "effect_span", "find_span", "identity_span", "pca_span"]
@@ -149,7 +149,7 @@ def _probed(generate: Generate, codes: Tensor, rng: torch.Generator, micro_batch
     for place, chunk in enumerate(codes.split(micro_batch)):
         leaf = chunk.detach().clone().requires_grad_(True)
         with torch.enable_grad():
-            features = by_rows(generate, leaf)
+            features = row_parallel(generate, leaf)
             if place == 0:
                 shape = (len(codes), *features.shape[1:])
                 probes = torch.randn(shape, generator=rng, dtype=features.dtype).split(micro_batch)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.evaluation.readings import Readings, change, read_logits
-from ganspace_topdis.runs.sealed import load_sealed, save_sealed
+from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
 
 __all__ = ["FactorNetwork", "change", "factor_loss", "soft_labels"]
 
@@ -79,7 +79,7 @@ class FactorNetwork(nn.Module):
             RunFolderError: the file cannot be written.
         """
         description = {"format": FORMAT, "metadata": metadata or {}, **self._configuration()}
-        return save_sealed(path, self.state_dict(), description)
+        return save_checksummed(path, self.state_dict(), description)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str | torch.device = "cpu") -> "FactorNetwork":
@@ -161,7 +161,7 @@ def _check_configuration(factors: Sequence[Factor], resolution: int, width: int,
 
 
 def _load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    tensors, description = load_sealed(path)
+    tensors, description = load_checksummed(path)
     if description.get("format") != FORMAT:
         raise CheckpointError(f"{path} holds {description.get('format')!r} and no factor network; give another")
     return tensors, description

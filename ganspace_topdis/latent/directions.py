@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.shift import shift_values
-from ganspace_topdis.runs.sealed import load_sealed, save_sealed
+from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
 
 __all__ = ["Directions"]
 
@@ -179,7 +179,7 @@ class Directions:
             RunFolderError: the file cannot be written.
         """
         tensors = {name: getattr(self, name) for name in _TENSORS}
-        return save_sealed(path, tensors, {"format": _FORMAT, "metadata": self.metadata})
+        return save_checksummed(path, tensors, {"format": _FORMAT, "metadata": self.metadata})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Directions":
@@ -193,7 +193,7 @@ class Directions:
             file = file / "directions.safetensors"
             if not file.exists():
                 raise CheckpointError(f"{path} holds no directions.safetensors; run `topdis-gan discover --out {path}`")
-        tensors, description = load_sealed(file)
+        tensors, description = load_checksummed(file)
         if description.get("format") != _FORMAT or set(tensors) != set(_TENSORS):
             raise CheckpointError(f"{file} holds no directions but {description.get('format', 'something else')!r}")
         if fault := _fault(tensors, description.get("metadata")):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ganspace_topdis.errors import CheckpointError
-from ganspace_topdis.runs.sealed import load_sealed, save_sealed
+from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
 from stylegan2.checkpoints.checkpoint import Checkpoint
 from stylegan2.config import GeneratorConfig
 from stylegan2.generator import Generator
@@ -46,7 +46,7 @@ def save(
     kept = torch.float16 if half else torch.float32
     tensors = {name: tensor.detach().to("cpu", kept) for name, tensor in generator.state_dict().items()}
     description = {"kind": KIND, "version": VERSION, "config": generator.config.to_dict(), "source": dict(source or {})}
-    return save_sealed(path, tensors, description)
+    return save_checksummed(path, tensors, description)
 
 
 def read_native(path: str | os.PathLike[str]) -> Checkpoint:
@@ -55,7 +55,7 @@ def read_native(path: str | os.PathLike[str]) -> Checkpoint:
     Raises:
         CheckpointError: the file is damaged, of a later version, or holds something else.
     """
-    tensors, description = load_sealed(path)
+    tensors, description = load_checksummed(path)
     if description.get("kind") != KIND:
         raise CheckpointError("this is a sealed safetensors file, but it holds no StyleGAN2 generator")
     if description.get("version") != VERSION:

@@ -18,8 +18,8 @@ from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.allocator import reuse_freed_memory
-from ganspace_topdis.runs.distributed import World, join_world
+from ganspace_topdis.runs.devices import tune_malloc
+from ganspace_topdis.runs.distributed import ProcessGroup, join_process_group
 from ganspace_topdis.runs.files import set_aside, sha256_of, write_json
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
@@ -104,12 +104,12 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
         RunFolderError: the folder cannot be used.
         StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
     """
-    reuse_freed_memory()
-    with join_world(options.device) as world, weights_stay():
+    tune_malloc()
+    with join_process_group(options.device) as world, weights_stay():
         return _discover_in(world, options, out)
 
 
-def _discover_in(world: World, options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path]]:
+def _discover_in(world: ProcessGroup, options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path]]:
     if options.search.precision == "mixed" and world.device.type != "cuda":
         raise InvalidArgumentError(
             f"--precision is 'mixed', which only a GPU is faster in; {world.device} takes float32"
@@ -139,23 +139,23 @@ def _discover_in(world: World, options: DiscoverOptions, out: Path) -> tuple[Dir
             directions = _searched(folder, world, space, options, start, facts)
         elif not folder.finished:
             _mend_checkpoint(folder, world, space, options, start)
-        if world.leads:
+        if world.is_main:
             _write_scores(folder.path / "scores.json", directions)
         written = [folder.path / "directions.safetensors", folder.path / "scores.json"]
-        if world.leads:
+        if world.is_main:
             written += draw_run(folder.path, space, directions, options.pictures, names=options.names)
         folder.drop_partial()
         return directions, written
 
 
-def _located(ckpt: str, world: World) -> Path:
+def _located(ckpt: str, world: ProcessGroup) -> Path:
     """The checkpoint's file; the leader looks first, and only on a machine that lacks it another does."""
 
     def look() -> Path:
         with ProgressReporter("download, MB") as progress:
             return locate(ckpt, progress)
 
-    path: Path = world.from_leader(look)
+    path: Path = world.broadcast(look)
     return path if path.exists() else look()
 
 
@@ -187,7 +187,7 @@ def _config(options: DiscoverOptions, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _earlier_directions(folder: SharedFolder, world: World) -> Directions | None:
+def _earlier_directions(folder: SharedFolder, world: ProcessGroup) -> Directions | None:
     """The directions of a run that was finished before; None, with a warning, where they are damaged."""
     if not folder.was_finished:
         return None
@@ -204,13 +204,13 @@ def _earlier_directions(folder: SharedFolder, world: World) -> Directions | None
             )
             return None
 
-    found: Directions | None = world.from_leader(read)
+    found: Directions | None = world.broadcast(read)
     return found
 
 
 def _mend_checkpoint(
     folder: SharedFolder,
-    world: World,
+    world: ProcessGroup,
     space: LatentSpace,
     options: DiscoverOptions,
     start: Directions | ClosedForm | None,
@@ -221,7 +221,7 @@ def _mend_checkpoint(
         if options.closed_form is None:
             _take_steps(folder, search)
     except CheckpointError as error:
-        if world.leads:
+        if world.is_main:
             warnings.warn(f"{error}; the directions do not depend on it", stacklevel=2)
 
 
@@ -267,7 +267,7 @@ def _start_of(refine: str | None, ckpt: Path, space: LatentSpace) -> Directions 
 
 def _searched(
     folder: SharedFolder,
-    world: World,
+    world: ProcessGroup,
     space: LatentSpace,
     options: DiscoverOptions,
     start: Directions | ClosedForm | None,
@@ -288,14 +288,14 @@ def _searched(
             directions = judged(found, search.judge(found, progress, kept))
     settings = {"version": __version__, "seed": options.search.seed, "settings": dataclasses.asdict(options.search)}
     directions = dataclasses.replace(directions, metadata={**directions.metadata, **facts, **settings})
-    if world.leads:
+    if world.is_main:
         directions.save(folder.path / "directions.safetensors")
     return directions
 
 
 def _search_of(
     folder: SharedFolder,
-    world: World,
+    world: ProcessGroup,
     space: LatentSpace,
     options: DiscoverOptions,
     start: Directions | ClosedForm | None,

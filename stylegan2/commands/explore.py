@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganspace_topdis.runs.allocator import reuse_freed_memory
-from ganspace_topdis.runs.signals import Interrupt
+from ganspace_topdis.runs.devices import tune_malloc
+from ganspace_topdis.runs.progress import Interrupt
 from ganspace_topdis.traversal.live.names_store import NamesStore
 from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
 from ganspace_topdis.traversal.live.studio import LiveModel, Studio
@@ -59,7 +59,7 @@ def explore(
         InvalidArgumentError: the port, a layer or a class cannot be used.
         StopRequestedError: Ctrl-C or SIGTERM.
     """
-    reuse_freed_memory()
+    tune_malloc()
     found = open_found(run, ckpt=ckpt, layers=layers, label=label, device=device)
     serving = open_server(found, pictures, port=port)
     with weights_stay(), serving as server, Interrupt(notify=lambda _: None) as interrupt:

@@ -8,7 +8,7 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFol
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import sha256_of
-from ganspace_topdis.runs.folder import read_run
+from ganspace_topdis.runs.records import read_run
 from stylegan2.commands.ranges import parse_layers, written_short
 from stylegan2.loading import load, locate
 from stylegan2.space import LatentSpace

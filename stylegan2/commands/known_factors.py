@@ -7,7 +7,7 @@ that the user brings a factor network for.
 from pathlib import Path
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
-from ganspace_topdis.runs.sealed import load_sealed
+from ganspace_topdis.runs.checksummed import load_checksummed
 from stylegan2.loading import ASSETS
 
 __all__ = ["factor_network_for", "makes_scenes"]
@@ -48,7 +48,7 @@ def makes_scenes(ckpt: Path) -> bool:
     if ckpt.suffix != ".safetensors":
         return False
     try:
-        _, description = load_sealed(ckpt)
+        _, description = load_checksummed(ckpt)
     except CheckpointError:
         return False
     source, config = description.get("source", {}), description.get("config", {})

@@ -25,11 +25,11 @@ from ganspace_topdis.evaluation.protocol import Labelled, encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.allocator import reuse_freed_memory
-from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.devices import choose_device, tune_malloc
 from ganspace_topdis.runs.files import write_json
-from ganspace_topdis.runs.folder import RunFolder, read_run
+from ganspace_topdis.runs.folder import RunFolder
 from ganspace_topdis.runs.progress import ProgressReporter
+from ganspace_topdis.runs.records import read_run
 from ganspace_topdis.traversal.names import NAMES_FILE, write_names
 from stylegan2.commands.found import checkpoint_of_run, require_same_checkpoint
 from stylegan2.commands.known_factors import factor_network_for, makes_scenes
@@ -82,7 +82,7 @@ def score(run: Path, options: ScoreOptions) -> tuple[Directions, list[Path]]:
         InvalidArgumentError: truth is wanted and no factors are known, or a run is compared with itself.
         RunFolderError: the folder cannot be used.
     """
-    reuse_freed_memory()
+    tune_malloc()
     directions = Directions.load(run)
     record = read_run(run)
     others = [_other(run, directions, path) for path in options.agree_with]

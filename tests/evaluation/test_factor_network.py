@@ -9,7 +9,7 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, factor_loss, soft_labels
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.evaluation.readings import read_logits
-from ganspace_topdis.runs.sealed import save_sealed
+from ganspace_topdis.runs.checksummed import save_checksummed
 
 FACTORS = (Factor("scale", 8), Factor("hue", 10, "circular"), Factor("shape", 4, "categorical"))
 
@@ -114,7 +114,7 @@ def test_a_missing_file_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_another_kind_of_file_is_a_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
-    save_sealed(path, {"x": torch.zeros(2)}, {"format": "something else"})
+    save_checksummed(path, {"x": torch.zeros(2)}, {"format": "something else"})
     with pytest.raises(CheckpointError, match="no factor network"):
         FactorNetwork.load(path)
 

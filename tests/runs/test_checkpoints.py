@@ -3,8 +3,7 @@ import torch
 
 from ganspace_topdis.errors import CheckpointError, RunFolderError
 from ganspace_topdis.runs.checkpoints import CheckpointStore
-from ganspace_topdis.runs.sealed import save_sealed
-from ganspace_topdis.runs.trees import flatten, unflatten
+from ganspace_topdis.runs.checksummed import flatten, save_checksummed, unflatten
 
 
 @pytest.fixture
@@ -112,17 +111,17 @@ def test_when_all_are_damaged_nothing_starts_anew_by_itself(store):
         store.load_newest()
 
 
-def test_a_renamed_checkpoint_is_not_taken_for_a_later_one(store):
+def test_a_renamed_checkpoint_is_refused(store):
     save(store, 1, 2)
     store.path(1).rename(store.path(9))
-    with pytest.warns(UserWarning, match="not the step of its name"):
+    with pytest.warns(UserWarning, match="not the step in its name"):
         assert store.load_newest().step == 2
 
 
-def test_a_sealed_file_of_another_kind_is_not_taken_for_a_checkpoint(store):
+def test_a_checksummed_file_of_another_kind_is_not_a_checkpoint(store):
     save(store, 1)
-    save_sealed(store.path(2), {"x": torch.zeros(1)}, {"step": 2})
-    with pytest.warns(UserWarning, match="no checkpoint of a run"):
+    save_checksummed(store.path(2), {"x": torch.zeros(1)}, {"step": 2})
+    with pytest.warns(UserWarning, match="not a checkpoint of a run"):
         assert store.load_newest().step == 1
 
 

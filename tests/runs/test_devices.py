@@ -82,3 +82,26 @@ def test_the_peak_remembers_what_the_process_no_longer_holds():
     output = subprocess.run([sys.executable, "-c", HOLDING], capture_output=True, check=True, text=True).stdout
     before, after = map(int, output.split())
     assert 300 * MB < after - before < 500 * MB
+
+
+PAGE_FAULTS = """
+import resource, torch
+from ganspace_topdis.runs.devices import tune_malloc
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.zeros(1 << 22).add_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+plain = faults()
+assert tune_malloc()
+faults()
+print(faults() < plain / 4)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator is Linux's")
+def test_large_tensors_take_the_pages_of_those_freed_before():
+    done = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

@@ -63,7 +63,7 @@ def test_a_file_of_the_expected_sum_is_taken_and_of_another_refused(serve, cache
     assert fetch(serve(BODY), sha256=SHA256).read_bytes() == BODY
     with pytest.raises(DownloadError, match=f"came with SHA-256 .*, expected is {'0' * 64}") as caught:
         fetch(serve(BODY) + "2", sha256="0" * 64)
-    assert "nothing of it was used" in str(caught.value)
+    assert "it was deleted" in str(caught.value)
     assert not list(cache.rglob("net.pkl2"))
     assert not list(cache.rglob("unfinished*"))
 
@@ -97,7 +97,7 @@ def test_offline_uses_the_cache_and_downloads_nothing(serve, server, monkeypatch
     path = fetch(serve(BODY))
     monkeypatch.setenv("TOPDIS_OFFLINE", "1")
     assert fetch(server.url) == path
-    with pytest.raises(DownloadError, match="TOPDIS_OFFLINE forbids to download it; give a file"):
+    with pytest.raises(DownloadError, match="TOPDIS_OFFLINE forbids downloading it; give a local file"):
         fetch(server.url + "2")
     path.write_bytes(b"damaged")
     with pytest.raises(DownloadError, match="is damaged, and TOPDIS_OFFLINE forbids"):
@@ -137,7 +137,7 @@ def test_no_address_can_name_a_file_outside_its_folder(serve, server, cache, pat
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ganspace_topdis.runs.lock import FolderLock
+from ganspace_topdis.runs.files import FolderLock
 lock = FolderLock(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(60)

@@ -1,18 +1,22 @@
+"""The run folder of `train-vae`: starts that fail, and damage after the end."""
+
 import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
+import cli
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError, TopdisError
-from ganspace_topdis.runs.folder import RunFolder, read_run
-from ganspace_topdis.runs.signals import StopRequestedError
-from ganspace_topdis.runs.status import write_status
+from ganspace_topdis.runs.folder import RunFolder
+from ganspace_topdis.runs.progress import StopRequestedError
+from ganspace_topdis.runs.records import read_run, write_status
 
 FOLDER = Path(__file__).parent
 CONFIG = {"steps": 8, "model": {"width": 3, "rates": [0.1, 0.2]}}
@@ -136,11 +140,11 @@ def test_a_run_of_another_configuration_is_refused_naming_old_and_new(tmp_path):
     with pytest.raises(RunFolderError) as caught:
         open_run(tmp_path / "run", other)
     message = str(caught.value)
-    assert "extra was not there, is now null" in message
+    assert "extra was not set, is now null" in message
     assert "model.rates was [0.1, 0.2], is now [0.1]" in message
     assert "steps was 8, is now 9" in message
     assert "width" not in message
-    assert "--out" in message
+    assert "`out`" in message
 
 
 def test_a_run_of_another_command_is_refused(tmp_path):
@@ -162,7 +166,7 @@ def test_a_configuration_that_json_writes_otherwise_is_still_the_same(tmp_path):
 
 def test_a_folder_of_other_things_is_refused_and_untouched(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(RunFolderError, match=r"not empty and holds no run of ours \(thesis.tex\)"):
+    with pytest.raises(RunFolderError, match=r"not empty and is not a run folder \(thesis.tex\)"):
         open_run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -187,7 +191,7 @@ def test_a_damaged_configuration_is_one_clear_error(tmp_path, text):
 
 
 def test_reading_a_folder_without_a_run_is_one_clear_error(tmp_path):
-    with pytest.raises(RunFolderError, match="is no run folder"):
+    with pytest.raises(RunFolderError, match="there is no run folder at"):
         read_run(tmp_path)
 
 
@@ -284,10 +288,10 @@ def files_of(path):
     return sorted(str(entry.relative_to(path)) for entry in path.rglob("*"))
 
 
-MISFITS = [InvalidArgumentError("--directions is 99"), CheckpointError("nowhere.pkl is damaged")]
+INVALID_STARTS = [InvalidArgumentError("`num_directions` is 99"), CheckpointError("nowhere.pkl is damaged")]
 
 
-@pytest.mark.parametrize("error", MISFITS)
+@pytest.mark.parametrize("error", INVALID_STARTS)
 def test_a_start_that_cannot_succeed_leaves_no_folder_and_the_corrected_command_runs(tmp_path, error):
     with pytest.raises(type(error)):
         fail(tmp_path / "deep" / "run", error)
@@ -297,14 +301,14 @@ def test_a_start_that_cannot_succeed_leaves_no_folder_and_the_corrected_command_
 
 def test_a_start_that_cannot_succeed_leaves_an_empty_folder_empty(tmp_path):
     with pytest.raises(InvalidArgumentError):
-        fail(tmp_path, MISFITS[0])
+        fail(tmp_path, INVALID_STARTS[0])
     assert files_of(tmp_path) == []
 
 
 def test_an_error_after_something_was_saved_keeps_it(tmp_path):
     with pytest.raises(InvalidArgumentError), open_run(tmp_path / "run") as folder:  # noqa: PT012
         folder.save(1, {"total": torch.zeros(1)})
-        raise MISFITS[0]
+        raise INVALID_STARTS[0]
     assert read_run(tmp_path / "run").status.state == "failed"
     with pytest.raises(RunFolderError, match="another configuration"):
         open_run(tmp_path / "run", {"steps": 3})
@@ -433,7 +437,54 @@ def test_partial_work_is_kept_until_it_is_dropped_and_damage_is_reported(tmp_pat
         assert torch.equal(folder.load_partial("a")["sums"], torch.arange(3))
         assert folder.checkpoints.steps() == []
         damage(tmp_path / "run" / "checkpoints" / "partial_a.safetensors")
-        with pytest.warns(UserWarning, match="begun anew"):
+        with pytest.warns(UserWarning, match="starts over"):
             assert folder.load_partial("a") is None
         folder.drop_partial()
         assert files_of(tmp_path / "run" / "checkpoints") == []
+
+
+TRAIN = "--data scenes-32 --network fc --width 0.05 --steps 3 --batch-size 4 --log-every 1 --device cpu"
+ROOT = Path(__file__).parents[2]
+
+
+def train(out, *options):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train-vae", *TRAIN.split(), *options, "--out", str(out)])
+    return left.value.code
+
+
+@pytest.mark.parametrize("wrong", [["--topdis", "1", "--topdis-points", "1"], ["--compile", "cuda-graphs"]])
+def test_options_that_do_not_fit_leave_no_folder_and_the_corrected_command_runs(tmp_path, wrong):
+    assert train(tmp_path / "deep" / "run", *wrong) == 2
+    assert not (tmp_path / "deep").exists()
+    assert train(tmp_path / "deep" / "run") == 0
+
+
+def test_a_damaged_last_checkpoint_of_a_finished_training_is_reported_and_made_again(tmp_path, capsys):
+    assert train(tmp_path / "run", "--checkpoint-every-s", "0") == 0
+    last = tmp_path / "run" / "checkpoints" / "step_000000003.safetensors"
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    before = last.read_bytes(), metrics.read_bytes()
+    last.write_bytes(before[0][:-1] + bytes([before[0][-1] ^ 1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert train(tmp_path / "run", "--checkpoint-every-s", "0") == 0
+    assert "is damaged: its contents differ from their SHA-256" in capsys.readouterr().err
+    assert (last.read_bytes(), metrics.read_bytes()) == before
+
+
+def test_a_finished_training_without_any_whole_checkpoint_is_one_clear_error(tmp_path, capsys):
+    assert train(tmp_path / "run") == 0
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    assert train(tmp_path / "run") == 1
+    assert "no usable checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("command", ["discover", "train-vae", "suite-cell"])
+def test_runs_that_are_killed_again_and_again_end_with_the_same_bytes(command):
+    script = ROOT / "benchmarks" / "kill_and_resume.py"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, script, command, "--kills", "50"], env=environment, check=True)

@@ -1,8 +1,15 @@
 import io
+import os
+import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 
-from ganspace_topdis.runs.progress import ProgressReporter, TimeLeft
+from ganspace_topdis.runs.progress import Interrupt, ProgressReporter, StopRequestedError, TimeLeft
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals")
 
 
 class Terminal(io.StringIO):
@@ -120,3 +127,105 @@ def test_the_cursor_comes_back_after_an_error():
     with pytest.raises(ValueError):
         fail()
     assert stream.getvalue().rfind("\x1b[?25h") > stream.getvalue().rfind("\x1b[?25l") >= 0
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+
+
+@POSIX
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_requests_a_stop(number, code):
+    messages = []
+    with Interrupt(messages.append) as interrupt:
+        assert not interrupt.requested
+        interrupt.check()
+        send(number)
+        assert interrupt.requested
+        with pytest.raises(StopRequestedError, match="saved after step 3") as caught:
+            interrupt.check("saved after step 3")
+    assert caught.value.exit_code == code
+    assert len(messages) == 1
+    assert "once more stops at once" in messages[0]
+
+
+def send_twice(second):
+    with Interrupt(lambda message: None):
+        send(signal.SIGINT)
+        send(second)
+
+
+@POSIX
+def test_a_second_ctrl_c_stops_at_once():
+    with pytest.raises(KeyboardInterrupt):
+        send_twice(signal.SIGINT)
+
+
+@POSIX
+def test_a_second_sigterm_stops_at_once_with_its_exit_code():
+    with pytest.raises(SystemExit) as caught:
+        send_twice(signal.SIGTERM)
+    assert caught.value.code == 143
+
+
+@POSIX
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_the_previous_handlers_are_restored_on_exit_and_error(error):
+    former = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        with Interrupt():
+            assert signal.getsignal(signal.SIGINT) != former[0]
+            if error:
+                raise error
+    except ValueError:
+        pass
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == former
+
+
+@POSIX
+def test_outside_the_main_thread_no_handler_is_installed():
+    seen = []
+
+    def work():
+        with Interrupt() as interrupt:
+            seen.append(interrupt.requested)
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+PRINTING = """
+import os, signal, sys
+from ganspace_topdis.runs.progress import Interrupt
+with Interrupt() as interrupt:
+    print("ready", flush=True)
+    while not interrupt.requested:
+        print("x" * 1000, file=sys.stderr)
+"""
+
+
+@POSIX
+def test_a_signal_during_a_print_is_reported_on_stderr_without_an_error():
+    arguments = [sys.executable, "-c", PRINTING]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert b"SIGTERM: finishing the step and saving" in stderr
+    assert b"Traceback" not in stderr
+
+
+WITHOUT_TORCH = """
+import sys
+from ganspace_topdis.runs import archives, downloads, files, progress, reading, transfer
+assert not {"torch", "numpy", "requests", "rich"} & sys.modules.keys()
+"""
+
+
+def test_modules_that_the_command_line_imports_at_its_start_import_no_heavy_packages():
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH], check=True)

@@ -52,7 +52,7 @@ def test_a_line_that_drops_half_way_is_gone_on_with_by_range(server, part):
 
 def test_another_process_goes_on_where_the_first_gave_up(server, part):
     server.answer = lambda handler: with_ranges(handler, drop_after=100_000)
-    with pytest.raises(DownloadError, match="100000 bytes are kept and the same command goes on"):
+    with pytest.raises(DownloadError, match="100000 bytes are kept and the same command resumes"):
         transfer(server.url, part, limits=TransferLimits(**FAST, num_tries=1))
     server.answer = with_ranges
     transfer(server.url, part, limits=LIMITS)
@@ -142,7 +142,7 @@ def test_a_server_that_never_ends_is_cut_off_at_the_cap_and_nothing_is_kept(serv
             handler.wfile.write(BODY)
 
     server.answer = answer
-    with pytest.raises(DownloadError, match="does not end: more than 5000000 bytes"):
+    with pytest.raises(DownloadError, match="exceeds the limit of 5000000 bytes"):
         transfer(server.url, part, limits=TransferLimits(**FAST, max_bytes=5_000_000))
     assert part.stat().st_size == 0
 
@@ -155,7 +155,7 @@ def test_a_server_that_never_ends_its_chunks_is_cut_off_too(server, part):
             handler.wfile.write(b"1000\r\n" + BODY[:4096] + b"\r\n")
 
     server.answer = answer
-    with pytest.raises(DownloadError, match="does not end"):
+    with pytest.raises(DownloadError, match="exceeds the limit of"):
         transfer(server.url, part, limits=TransferLimits(**FAST, max_bytes=1_000_000))
 
 
@@ -175,7 +175,7 @@ def test_a_trickle_is_as_good_as_silence(server, part):
     server.answer = answer
     limits = TransferLimits(**FAST, num_tries=1, rate_window_s=0.3)
     started_s = time.monotonic()
-    with pytest.raises(DownloadError, match=r"only \d bytes came in"):
+    with pytest.raises(DownloadError, match=r"only \d bytes were received in"):
         transfer(server.url, part, limits=limits)
     assert time.monotonic() - started_s < 3
 
@@ -250,7 +250,7 @@ def test_a_redirection_that_is_allowed_is_followed(server, part):
 
 def test_redirections_in_a_circle_end(server, part):
     redirect_to(server, server.url)
-    with pytest.raises(DownloadError, match="one redirection too many"):
+    with pytest.raises(DownloadError, match="exceeds the limit of 5 redirects"):
         transfer(server.url, part, limits=LIMITS)
     assert len(server.requests) == LIMITS.max_redirects + 1
 
@@ -288,7 +288,7 @@ def test_an_empty_file_is_refused(server, part):
 
 def test_a_packed_answer_is_refused(server, part):
     server.answer = lambda handler: handler.reply(200, BODY, Content_Encoding="gzip")
-    with pytest.raises(DownloadError, match="packed"):
+    with pytest.raises(DownloadError, match="sent it compressed"):
         transfer(server.url, part, limits=LIMITS)
 
 
@@ -452,7 +452,7 @@ def test_a_signed_address_may_change_its_query(server, part):
 def test_a_packed_continuation_is_refused_and_the_part_is_kept(server, part):
     begin(server, part)
     server.answer = lambda handler: continued(handler, BODY, ETag='"v1"', Content_Encoding="gzip")
-    with pytest.raises(DownloadError, match="packed"):
+    with pytest.raises(DownloadError, match="sent it compressed"):
         transfer(server.url, part, limits=LIMITS)
     assert part.read_bytes() == BODY[:100_000]
 

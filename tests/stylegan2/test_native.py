@@ -3,7 +3,7 @@ import torch
 
 import stylegan2
 from ganspace_topdis.errors import CheckpointError
-from ganspace_topdis.runs.sealed import save_sealed
+from ganspace_topdis.runs.checksummed import save_checksummed
 from stylegan2 import Generator
 
 SMALL = {"z_dim": 4, "w_dim": 4, "img_resolution": 8, "num_mapping_layers": 1, "channel_base": 16}
@@ -45,13 +45,15 @@ def test_any_flipped_bit_is_found(tmp_path):
 
 
 def test_a_sealed_file_of_something_else_is_refused(tmp_path):
-    path = save_sealed(tmp_path / "other.safetensors", {"x": torch.zeros(2)}, {"kind": "directions"})
+    path = save_checksummed(tmp_path / "other.safetensors", {"x": torch.zeros(2)}, {"kind": "directions"})
     with pytest.raises(CheckpointError, match="no StyleGAN2 generator"):
         stylegan2.load(path)
 
 
 def test_a_later_version_is_refused(tmp_path):
-    path = save_sealed(tmp_path / "g.safetensors", {"x": torch.zeros(2)}, {"kind": "stylegan2 generator", "version": 9})
+    path = save_checksummed(
+        tmp_path / "g.safetensors", {"x": torch.zeros(2)}, {"kind": "stylegan2 generator", "version": 9}
+    )
     with pytest.raises(CheckpointError, match="version 9"):
         stylegan2.load(path)
 
@@ -61,6 +63,6 @@ def test_a_nonsensical_setting_is_refused(tmp_path, value):
     generator = Generator(**SMALL)
     config = {**generator.config.to_dict(), "z_dim": value}
     description = {"kind": "stylegan2 generator", "version": 1, "config": config}
-    path = save_sealed(tmp_path / "g.safetensors", generator.state_dict(), description)
+    path = save_checksummed(tmp_path / "g.safetensors", generator.state_dict(), description)
     with pytest.raises(CheckpointError, match="z_dim"):
         stylegan2.load(path)

@@ -17,9 +17,9 @@ from typing import Any
 from ganspace_topdis import __version__
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import write_json
-from ganspace_topdis.runs.metrics_log import read_metrics
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.reading import read_json
+from ganspace_topdis.runs.records import read_metrics
 from vae.data import open_data
 from vae.evaluation.measure import Measurement, measure
 from vae.evaluation.metrics import EvaluationSettings

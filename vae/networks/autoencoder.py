@@ -17,7 +17,7 @@ import torch._functorch.config
 from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.runs.distributed import by_rows
+from ganspace_topdis.runs.distributed import row_parallel
 from vae.settings import Compiled, Precision
 
 __all__ = ["AutoEncoder", "Posterior", "compile_model"]
@@ -55,12 +55,12 @@ class AutoEncoder(nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of q(z | x), (B, D) each, of images (B, C, H, W) in [0, 1]."""
-        mean, logvar = by_rows(self.encoder, images).chunk(2, dim=1)
+        mean, logvar = row_parallel(self.encoder, images).chunk(2, dim=1)
         return mean, logvar
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return logits (B, C, H, W) of codes (B, D)."""
-        return by_rows(self.decoder, codes)
+        return row_parallel(self.decoder, codes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the reconstructions of images from the posterior means, in [0, 1]."""

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import TopdisError
-from ganspace_topdis.runs.lock import lock_holder
+from ganspace_topdis.runs.files import lock_holder
 from vae.suite.results import CellState, CellStatus, write_status
 
 __all__ = ["STOP", "CellTask", "Job", "run_cell", "work"]

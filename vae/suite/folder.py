@@ -18,8 +18,7 @@ from typing import Any
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
-from ganspace_topdis.runs.files import make_folder, write_json
-from ganspace_topdis.runs.lock import lock_holder
+from ganspace_topdis.runs.files import lock_holder, make_folder, write_json
 from ganspace_topdis.runs.reading import parse_json, read_json
 from vae.evaluation.run import read_evaluation
 from vae.settings import TrainSettings

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.runs.devices import choose_device
-from ganspace_topdis.runs.lock import FolderLock
-from ganspace_topdis.runs.progress import Progress, ProgressReporter, format_duration
-from ganspace_topdis.runs.signals import Interrupt, StopRequestedError
+from ganspace_topdis.runs.files import FolderLock
+from ganspace_topdis.runs.progress import Interrupt, Progress, ProgressReporter, StopRequestedError, format_duration
 from vae.data import open_data
 from vae.settings import TrainSettings
 from vae.suite.cell import STOP, CellTask, Job

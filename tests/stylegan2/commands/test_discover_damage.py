@@ -12,8 +12,8 @@ import stylegan2.commands.discover as command
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.folder import read_run
-from ganspace_topdis.runs.sealed import load_sealed, save_sealed
+from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
+from ganspace_topdis.runs.records import read_run
 from ganspace_topdis.traversal.names import DirectionName, read_names, write_names
 from stylegan2 import save
 from stylegan2.commands.discover import DiscoverOptions, discover
@@ -215,9 +215,9 @@ FAULTS = {
 def test_compare_and_export_refuse_directions_of_wrong_types_and_shapes_by_name(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tensors: dict, facts: dict
 ) -> None:
-    found, description = load_sealed(run / "directions.safetensors")
+    found, description = load_checksummed(run / "directions.safetensors")
     description["metadata"] |= facts
-    save_sealed(tmp_path / "bad.safetensors", {**found, **tensors}, description)
+    save_checksummed(tmp_path / "bad.safetensors", {**found, **tensors}, description)
     commands = [["export", "--to", to, str(tmp_path / "bad.safetensors"), "--ckpt", "x"] for to in ("json", "npy")]
     commands += [["compare", str(run), str(tmp_path / "bad.safetensors")]]
     for arguments in commands:

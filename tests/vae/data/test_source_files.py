@@ -6,14 +6,7 @@ import pytest
 from tests.vae.data.published import small_info
 from vae.data import source_files
 from vae.data.catalog import CATALOG, SourceFile
-from vae.data.source_files import (
-    DataFileError,
-    file_fingerprint,
-    find_files,
-    one_line,
-    require_checksum,
-    verify_checksum,
-)
+from vae.data.source_files import DataFileError, file_fingerprint, find_files, require_checksum, verify_checksum
 
 INFO = CATALOG["3dshapes"]
 NORB = CATALOG["smallnorb"]
@@ -137,9 +130,3 @@ def test_a_fingerprint_tells_files_apart_by_size_start_middle_and_end(tmp_path):
     path.write_bytes(data + b"\0")
     seen.add(file_fingerprint(path))
     assert len(seen) == 5
-
-
-def test_what_a_library_said_becomes_one_short_line():
-    assert one_line(ValueError("first\n  second")) == "first second"
-    assert len(one_line(ValueError("long " * 100))) == 120
-    assert one_line(KeyError()) == "KeyError"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ganspace_topdis.errors import RunFolderError, TopdisError
-from ganspace_topdis.runs.lock import FolderLock
+from ganspace_topdis.runs.files import FolderLock
 from tests.vae.suite.test_folder import grid
 from vae.suite import cell
 from vae.suite.engine import CellOptions, EngineSettings

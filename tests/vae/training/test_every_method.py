@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from ganspace_topdis.runs.metrics_log import read_metrics
+from ganspace_topdis.runs.records import read_metrics
 from vae.data import open_data
 from vae.evaluation.metrics import EvaluationSettings
 from vae.evaluation.run import evaluate

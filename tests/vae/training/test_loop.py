@@ -7,7 +7,7 @@ import torch
 
 from ganspace_topdis.errors import CheckpointError, TopdisError
 from ganspace_topdis.runs.checkpoints import CheckpointStore
-from ganspace_topdis.runs.trees import flatten, unflatten
+from ganspace_topdis.runs.checksummed import flatten, unflatten
 from vae.methods import METHODS
 from vae.settings import TopDisSettings, TrainSettings
 from vae.training import Training

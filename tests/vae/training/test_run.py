@@ -12,8 +12,8 @@ import torch
 from ganspace_topdis.errors import MissingDependencyError, RunFolderError, TopdisError
 from ganspace_topdis.runs.checkpoints import CheckpointStore
 from ganspace_topdis.runs.folder import RunFolder
-from ganspace_topdis.runs.metrics_log import read_metrics
-from ganspace_topdis.runs.signals import StopRequestedError
+from ganspace_topdis.runs.progress import StopRequestedError
+from ganspace_topdis.runs.records import read_metrics
 from vae.settings import ExecutionOptions, TrainSettings
 from vae.training import load_trained, train
 
