@@ -18,8 +18,8 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.runs.progress import Progress
 from stylegan2.checkpoints.checkpoint import Checkpoint
 from stylegan2.checkpoints.recognition import read_checkpoint
-from stylegan2.downloads import resolve
 from stylegan2.generator import Generator
+from stylegan2.zoo import resolve
 
 __all__ = ["PACKAGED", "load", "locate", "read"]
 

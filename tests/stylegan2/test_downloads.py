@@ -9,8 +9,8 @@ import pytest
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs import transfer
 from ganspace_topdis.runs.transfer import DownloadError, TransferLimits
-from stylegan2 import downloads, zoo
-from stylegan2.downloads import resolve
+from stylegan2 import zoo
+from stylegan2.zoo import resolve
 
 BODY = b"weights" * 1000
 
@@ -48,7 +48,7 @@ def host(monkeypatch, tmp_path):
 def fetched(monkeypatch):
     """What would have been downloaded, instead of downloading it."""
     seen = []
-    monkeypatch.setattr(downloads, "fetch", lambda url, **options: seen.append((url, options)) or Path("cached"))
+    monkeypatch.setattr(zoo, "fetch", lambda url, **options: seen.append((url, options)) or Path("cached"))
     return seen
 
 

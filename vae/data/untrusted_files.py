@@ -1,7 +1,8 @@
-"""Arrays in files from strangers: .npz, HDF5 and torch.save. One policy for all of them:
+"""Arrays in files from untrusted sources: .npz, HDF5 and torch.save.
 
-* Nothing in a file is executed: no pickle but torch's restricted one (`weights_only=True`, which builds tensors and
-  nothing else), no HDF5 filter plug-ins.
+The policy is that of `ganspace_topdis.runs.reading`, whose readers do the parsing. In addition:
+
+* A pickle becomes inert records (`ganspace_topdis.safe_pickle`), and HDF5 filter plug-ins are refused.
 * Only the file itself is read: no external or soft links, external storage or virtual datasets.
 * Type and shape must be exactly those that the caller expects, and are checked before any data is read; no more bytes
   than these are ever inflated, and compressed torch files, which torch.save does not write, are refused.
@@ -10,11 +11,7 @@ An .npz file is a zip archive of .npy files: only the requested member is opened
 streamed if it is compressed.
 """
 
-import io
 import math
-import pickle
-import pickletools
-import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ganspace_topdis.errors import MissingDependencyError, TopdisError
+from ganspace_topdis.errors import CheckpointError, MissingDependencyError, TopdisError
 from ganspace_topdis.runs.archives import map_file, member_sizes, open_archive, read_npy_header, stored_member
 from ganspace_topdis.runs.reading import ReadingError, parsing, reason_of
 from vae.data.source_files import DataFileError
@@ -36,8 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["NpzMember", "hdf5_blocks", "load_tensor", "open_hdf5_dataset", "open_npz_member"]
 
 _MAX_MEMBERS = 1000
-_MAX_PICKLE_BYTES = 4096
-_LEGACY_PICKLES = 5  # magic number, version, the machine, the tensor, the keys of its storages
+_MAX_DESCRIPTION_BYTES = 4096  # of the pickle of one tensor, which has a few hundred
 _MAX_CHUNK_BYTES = 64 << 20
 _BLOCK_BYTES = 1 << 20
 _HDF5_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
@@ -250,61 +246,52 @@ def _check_dataset(
 
 
 def load_tensor(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray:
-    """Load the only tensor in a file of torch.save, memory-mapped if it is a zip archive.
+    """Memory-map the only tensor in a file of torch.save, in either of its containers.
 
     Raises:
         DataFileError: the file holds anything but one contiguous tensor of this type and shape.
     """
-    import torch
+    from ganspace_topdis.safe_pickle.tensors import TensorRef  # imports torch
 
-    value = _load_weights_only(path)
-    if not isinstance(value, torch.Tensor):
-        raise DataFileError(f"{path} holds a {type(value).__name__}, expected one tensor; give the published file")
-    expected = torch.from_numpy(np.empty(0, dtype)).dtype
-    if value.dtype != expected or tuple(value.shape) != shape or not value.is_contiguous():
+    value = _read_torch_file(path)
+    if not isinstance(value, TensorRef):
+        kind = value.name if hasattr(value, "name") else type(value).__name__
         raise DataFileError(
-            f"{path} holds {value.dtype} of shape {tuple(value.shape)}, expected {expected} of shape {shape}; "
-            "give the published file"
+            f"{path} holds a {kind}, expected one tensor; nothing in it was executed; give the published file"
         )
-    array: npt.NDArray = value.numpy()
-    return array
-
-
-def _load_weights_only(path: Path) -> Any:
-    """Load a file of torch.save without executing anything in it."""
-    import torch
-
-    zipped = zipfile.is_zipfile(path)
-    try:
-        _refuse_large_pickles(path, zipped=zipped)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch deprecates the storages in old files
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True if zipped else None)
-    except pickle.UnpicklingError as error:
+    expected, stored = np.dtype(dtype), value.storage.dtype
+    if stored != expected.str or value.size != shape or not _is_contiguous(value.size, value.stride):
+        found = stored if stored == "bfloat16" else np.dtype(stored).name
         raise DataFileError(
-            f"{path} holds more than tensors, or is damaged; nothing in it was executed; give the published file"
+            f"{path} holds {found} of shape {value.size} and strides {value.stride}, expected contiguous {expected} "
+            f"of shape {shape}; give the published file"
+        )
+    if value.storage.data is None:
+        raise DataFileError(f"{path} is damaged: its tensor has no values; get it again")
+    offset = value.offset * expected.itemsize
+    return np.frombuffer(value.storage.data, expected, math.prod(shape), offset).reshape(shape)
+
+
+def _read_torch_file(path: Path) -> Any:
+    """Return the object in a file of torch.save as inert records; its storages stay memory-mapped."""
+    from ganspace_topdis.safe_pickle.records import Budget
+    from ganspace_topdis.safe_pickle.torch_container import LEGACY_HEAD, read_legacy, read_zip
+
+    try:
+        with parsing():
+            data, budget = map_file(path), Budget(_MAX_DESCRIPTION_BYTES)
+            if data[:2] == b"PK":
+                return read_zip(data, budget)
+            if data[: len(LEGACY_HEAD)] == LEGACY_HEAD:
+                return read_legacy(data, budget)
+            raise ReadingError("it starts with neither of the containers of torch.save")
+    except (CheckpointError, ReadingError) as error:
+        raise DataFileError(
+            f"{path} is not a file of torch.save with one tensor, or is damaged ({error}); nothing in it was executed; "
+            "give the published file"
         ) from error
-    except TopdisError:
-        raise
-    except Exception as error:  # torch and zipfile raise many types for damaged files
-        raise DataFileError(f"{path} is not a file of torch.save or is damaged; get it again") from error
 
 
-def _refuse_large_pickles(path: Path, *, zipped: bool) -> None:
-    """Refuse descriptions longer than a tensor's few hundred bytes, which could ask for any memory."""
-    if not zipped:
-        with path.open("rb") as file:
-            head = io.BytesIO(file.read(_MAX_PICKLE_BYTES))
-        try:
-            for _ in range(_LEGACY_PICKLES):
-                for _ in pickletools.genops(head):
-                    pass
-        except ValueError as error:
-            raise pickle.UnpicklingError("no five small pickles") from error
-        return
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.compress_type != zipfile.ZIP_STORED:
-                raise DataFileError(f"{path} is a compressed archive, which torch.save does not write; unpack it first")
-            if entry.filename.endswith(".pkl") and entry.file_size > _MAX_PICKLE_BYTES:
-                raise DataFileError(f"{path} describes more than one tensor; give the published file")
+def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    expected = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return all(size == 1 or step == contiguous for size, step, contiguous in zip(shape, strides, expected, strict=True))

@@ -146,9 +146,11 @@ def test_a_hostile_file_is_refused_and_runs_nothing(tmp_path, memory, monkeypatc
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (torch.zeros(3, dtype=torch.uint8), r"torch.uint8 of shape \(3,\)"),
-        (torch.zeros(2, 3, 2, 2, 64, 64), "torch.float32"),
-        (torch.zeros(1, dtype=torch.uint8).expand(2, 3, 2, 2, 64, 64), "expected torch.uint8"),
+        (torch.zeros(3, dtype=torch.uint8), r"holds uint8 of shape \(3,\)"),
+        (torch.zeros(2, 3, 2, 2, 64, 64), "holds float32"),
+        (torch.zeros(2, 3, 2, 2, 64, 64, dtype=torch.uint8).transpose(-1, -2), "expected contiguous uint8"),
+        (torch.zeros(1, dtype=torch.uint8).expand(2, 3, 2, 2, 64, 64), "reaches beyond its storage"),
+        (torch.zeros(2, 3, 2, 2, 64, 64, dtype=torch.bfloat16), "holds bfloat16"),
         ({"images": torch.zeros(1)}, "holds a dict"),
     ],
 )
@@ -163,7 +165,7 @@ def test_a_compressed_archive_is_refused(tmp_path, memory):
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             target.writestr(name, source.read(name))
-    with pytest.raises(DataFileError, match="compressed archive"):
+    with pytest.raises(DataFileError, match="zip archive is compressed"):
         open_set(FACES, root=tmp_path / "a.pth", store=memory)
 
 
@@ -185,5 +187,4 @@ def test_no_other_module_loads_pickles_or_opens_hdf5():
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in unsafe
     }
-    assert found == {("data/untrusted_files.py", "torch.load"), ("data/untrusted_files.py", "h5py.File")}
-    assert "weights_only=True" in Path(untrusted_files.__file__).read_text("utf-8")
+    assert found == {("data/untrusted_files.py", "h5py.File")}
