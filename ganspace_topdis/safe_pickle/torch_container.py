@@ -11,7 +11,7 @@ import zipfile
 from typing import Any
 
 from ganspace_topdis.errors import CheckpointError
-from ganspace_topdis.runs.archives import open_archive
+from ganspace_topdis.runs.archives import open_archive, stored_member
 from ganspace_topdis.runs.reading import ReadingError
 from ganspace_topdis.safe_pickle.records import Budget, Global, Record, damaged, printable
 from ganspace_topdis.safe_pickle.safe_globals import dictionary_maker, numpy_globals, plain_globals, tensor_globals
@@ -166,12 +166,5 @@ def _entries(data: memoryview) -> dict[str, memoryview]:
 def _content(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or info.flag_bits & 1:
         raise CheckpointError("this zip archive is compressed or encrypted, unlike any checkpoint; unpack it first")
-    header = data[info.header_offset : info.header_offset + 30]
-    if len(header) != 30 or header[:4] != b"PK\x03\x04":
-        raise damaged("a zip entry without its header")
-    name_length, extra_length = struct.unpack("<HH", header[26:30])
-    start = info.header_offset + 30 + name_length + extra_length
-    content = data[start : start + info.file_size]
-    if len(content) != info.file_size:
-        raise damaged("a zip entry that ends too early")
-    return content
+    start, end = stored_member(data, info)
+    return data[start:end]

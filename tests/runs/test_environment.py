@@ -16,7 +16,7 @@ from ganspace_topdis.runs.environment import (
 )
 
 
-def test_it_names_versions_and_device_and_is_json():
+def test_the_environment_has_versions_and_device_and_is_json():
     environment = describe_environment("cpu")
     assert json.loads(json.dumps(environment)) == environment
     assert environment["packages"]["torch"] == torch.__version__
@@ -24,7 +24,7 @@ def test_it_names_versions_and_device_and_is_json():
     assert environment["num_threads"] == torch.get_num_threads()
 
 
-def test_it_says_nothing_of_the_user_or_of_git():
+def test_the_environment_does_not_name_the_user_or_git():
     assert not {"user", "home", "git", "commit", "host"} & describe_environment().keys()
 
 
@@ -48,7 +48,7 @@ def test_equal_seeds_give_equal_draws_from_every_generator():
     assert all(a != b for a, b in zip(draw(), first, strict=True))
 
 
-def test_states_through_a_file_give_the_same_draws(tmp_path):
+def test_states_restored_from_a_file_give_the_same_draws(tmp_path):
     seed_everything(1)
     np.random.randn()  # noqa: NPY002 (leaves half a pair of normals in the state)
     save_checksummed(tmp_path / "a", *flatten(random_states()))
@@ -64,7 +64,7 @@ def test_a_seed_out_of_range_is_refused(seed):
         seed_everything(seed)
 
 
-def test_deterministic_algorithms_are_asked_of_torch():
+def test_deterministic_algorithms_are_enabled_in_torch():
     try:
         use_deterministic_algorithms()
         assert torch.are_deterministic_algorithms_enabled()
