@@ -58,7 +58,7 @@ def work(options: argparse.Namespace) -> None:
     import torch
 
     from tests.fuzzing.readers import readers
-    from tests.fuzzing.trial import settle, tried
+    from tests.fuzzing.trial import run_case, settle
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -77,7 +77,7 @@ def work(options: argparse.Namespace) -> None:
                 continue
             print(json.dumps({"case": number, "kind": kind, "what": what}), flush=True)
             signal.alarm(ALARM_S)
-            outcome = tried(known[kind], data, Path(name) / kind)
+            outcome = run_case(known[kind], data, Path(name) / kind)
             signal.alarm(0)
             print(json.dumps(outcome.__dict__), flush=True)
 

@@ -50,9 +50,9 @@ def test_the_fuzzer_finds_what_it_looks_for(tmp_path: Path, monkeypatch: pytest.
         def __str__(self) -> str:
             return "one\ntwo"
 
-    monkeypatch.setattr(trial, "MOST_SECONDS", -1 if what == "slow" else 99)
+    monkeypatch.setattr(trial, "MAX_SECONDS", -1 if what == "slow" else 99)
     trial.settle()
-    assert trial.tried(Reader([], "a", bad), b"", tmp_path).fault
+    assert trial.run_case(Reader([], "a", bad), b"", tmp_path).fault
 
 
 @pytest.mark.parametrize("what", [*NPY, "a folder", "nothing at all"])

@@ -1,4 +1,4 @@
-"""Every reader of files: good files of its kind, and how it is asked to read one."""
+"""Every reader of files, with good files of its kind."""
 
 import io
 import json
@@ -34,7 +34,7 @@ from vae.suite.results import read_status as read_cell
 
 @dataclass(frozen=True)
 class Reader:
-    """Good files of one kind, what they must be called, and the function that reads one."""
+    """Good files of one kind, their file name, and the function that reads one."""
 
     samples: list[bytes]
     file_name: str
@@ -42,7 +42,7 @@ class Reader:
 
 
 def readers() -> dict[str, Reader]:
-    """All kinds of files by name."""
+    """Return all kinds of files by name."""
     named = {
         "checkpoint": Reader(_checkpoints(), "network.pkl", stylegan2.load),
         "latents": Reader(_latents(), "codes.npz", read_latents),
@@ -176,7 +176,7 @@ def _suite() -> bytes:
 @click.option("--batch-size", type=int, default=64)
 @click.option("--layers", type=int, multiple=True)
 def _command(dry_run: bool, **_: object) -> None:
-    """Stands for every command with a --config."""
+    """A command with --config, in place of all."""
 
 
 def _config(path: Path) -> object:
