@@ -1,7 +1,7 @@
 """What the bits of a result depend on: versions, machine and random generators.
 
-`describe_environment` is recorded beside the results (without git); `compare_environments` lists the differences that
-may change their last bits. `random_states` and `restore_random_states` carry the generators over a checkpoint:
+`record_environment` writes a record beside the results (without git) and warns if a run is resumed in an environment
+that may change their last bits. `random_states` and `restore_random_states` carry the generators over a checkpoint:
 
     seed_everything(0)
     use_deterministic_algorithms()
@@ -9,23 +9,28 @@ may change their last bits. `random_states` and `restore_random_states` carry th
     restore_random_states(unflatten(checkpoint.tensors, checkpoint.rest)["random"])
 """
 
+import contextlib
 import os
 import platform
 import random
 import sys
+import warnings
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.reading import read_json
 
 __all__ = [
-    "compare_environments",
     "describe_environment",
     "random_states",
+    "record_environment",
     "restore_random_states",
     "seed_everything",
     "use_deterministic_algorithms",
@@ -50,15 +55,19 @@ def describe_environment(device: str = "cpu") -> dict[str, Any]:
     }
 
 
-def compare_environments(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """List the differences that may change the bits of a result; empty if there are none.
+def record_environment(path: Path, device: str) -> None:
+    """Write `describe_environment(device)` to `path`; warn if it differs from the earlier record there.
 
     Raises:
-        KeyError, TypeError: a record is not one of `describe_environment`.
+        RunFolderError: the file cannot be written.
     """
-    old, new = _decisive(before), _decisive(now)
-    changed = [key for key in old if old[key] != new.get(key)]
-    return ", ".join(f"{key} {old[key]} (now {new.get(key)})" for key in changed)
+    now = describe_environment(device)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # no earlier record, or a damaged one
+        if changes := _list_changes(read_json(path), now):
+            warnings.warn(
+                f"{path.parent} was last worked on with {changes}; the result may differ in its last bits", stacklevel=4
+            )
+    write_json(path, now)
 
 
 def seed_everything(seed: int) -> None:
@@ -121,6 +130,12 @@ def _device_name(device: str) -> str:
     if device.startswith("cuda") and torch.cuda.is_available():
         return torch.cuda.get_device_name(device)
     return platform.processor() or platform.machine()
+
+
+def _list_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """List the differences that may change the bits of a result; empty if there are none."""
+    old, new = _decisive(before), _decisive(now)
+    return ", ".join(f"{key} {old[key]} (now {new.get(key)})" for key in old if old[key] != new.get(key))
 
 
 def _decisive(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,10 +40,9 @@ from ganspace_topdis.errors import (
 )
 from ganspace_topdis.runs.checkpoints import Checkpoint
 from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
-from ganspace_topdis.runs.environment import compare_environments, describe_environment
+from ganspace_topdis.runs.environment import record_environment
 from ganspace_topdis.runs.files import FolderLock, is_leftover, make_folder, sha256_of, write_json
 from ganspace_topdis.runs.progress import StopRequestedError
-from ganspace_topdis.runs.reading import read_json
 from ganspace_topdis.runs.records import (
     CONFIG,
     METRICS,
@@ -138,7 +137,7 @@ class RunFolder:
         try:
             if changed:
                 write_json(self.path / CONFIG, {"command": self.command, "config": self.config})
-            _record_environment(self.path, device)
+            record_environment(self.path / _ENVIRONMENT, device)
             write_status(self.path, "running")
             write_spare_status(self.path)
         except BaseException:
@@ -326,16 +325,6 @@ def _final_state(error: BaseException) -> tuple[RunState, str]:
         return "interrupted" if isinstance(error, StopRequestedError) else "failed", str(error)
     stopped = isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code in (130, 143))
     return "interrupted" if stopped else "failed", f"{type(error).__name__}: {error}".removesuffix(": ")
-
-
-def _record_environment(folder: Path, device: str) -> None:
-    path, now = folder / _ENVIRONMENT, describe_environment(device)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        if changes := compare_environments(read_json(path), now):
-            warnings.warn(
-                f"{folder} was last worked on with {changes}; the result may differ in its last bits", stacklevel=4
-            )
-    write_json(path, now)
 
 
 def _plain_json(config: Mapping[str, Any]) -> dict[str, Any]:
