@@ -352,10 +352,10 @@ def score(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, **
 
 def _scenes() -> Any:
     """Labelled scenes, which only the VAE half can draw."""
-    from ganspace_topdis.evaluation.protocol import Labelled
+    from ganspace_topdis.evaluation.protocol import LabeledImages
     from vae.data import scenes
 
-    return Labelled(scenes.draw, scenes.SIZES)
+    return LabeledImages(scenes.draw, scenes.SIZES)
 
 
 @settings_layers()

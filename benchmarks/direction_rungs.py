@@ -21,9 +21,9 @@ from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features
 from ganspace_topdis.discovery.settings import SEARCH_METHODS
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
-from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
-from ganspace_topdis.evaluation.recovery import coordinate_recovery, recovery
+from ganspace_topdis.evaluation.matching import coordinate_recovery, recovery
 from ganspace_topdis.evaluation.rescoring import oracle, rescore
+from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.runs.sealed import load_sealed

@@ -23,8 +23,8 @@ from direction_rungs import Network
 from directions import argument_parser, column, markdown, path_of
 from torch import Tensor
 
-from ganspace_topdis.discovery.held_out import judge_held_out
-from ganspace_topdis.evaluation.consistency import agreement_of_each
+from ganspace_topdis.discovery.held_out import evaluate_held_out
+from ganspace_topdis.evaluation.matching import agreement_of_each
 from ganspace_topdis.evaluation.protocol import encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.latent.directions import Directions
@@ -67,10 +67,10 @@ def kept(options: argparse.Namespace, rung: Network, method: str, seed: int) -> 
 def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str, float]:
     """RTD, effect, and how many shifts are recognised."""
     space = rung.space
-    held_out = judge_held_out(
+    held_out = evaluate_held_out(
         *(space.features, space.sample_codes, directions),
         shift=1.0,
-        shift_law="sigma",
+        shift_kind="sigma",
         num_batches=8,
         seed=_STREAM + seed,
     )

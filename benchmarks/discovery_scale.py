@@ -16,8 +16,8 @@ from collections.abc import Callable
 import torch
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
-from ganspace_topdis.discovery.memory import bytes_per_code
-from ganspace_topdis.discovery.span import effect_span
+from ganspace_topdis.discovery.active_subspace import active_subspace
+from ganspace_topdis.discovery.micro_batch import bytes_per_code
 from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes
 from ganspace_topdis.runs.progress import format_duration
@@ -87,7 +87,7 @@ def _print_times(
 
 
 def _probe(space: LatentSpace, codes: torch.Tensor, micro_batch: int) -> None:
-    effect_span(
+    active_subspace(
         space.features, codes, size=1, rng=torch.Generator().manual_seed(0), num_probes=64, micro_batch=micro_batch
     )
 

@@ -43,7 +43,7 @@ def serve(folder: Path) -> None:
     space = LatentSpace(generator=load(locate("scenes"), torch.device("cpu")), name="w")
     axes = torch.eye(8, space.code_dim)
     directions = Directions(
-        vectors=axes, readouts=axes, mean=torch.zeros(space.code_dim), span=axes, scales=torch.ones(8)
+        vectors=axes, dual_vectors=axes, mean=torch.zeros(space.code_dim), span=axes, scales=torch.ones(8)
     )
     found = Found(folder=folder, directions=directions, space=space)
     with weights_stay(), open_server(found, PictureOptions()) as server:

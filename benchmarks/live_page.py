@@ -126,7 +126,11 @@ def random_directions(generator: Generator, count: int = 6) -> Directions:
     axes, _ = torch.linalg.qr(torch.randn(generator.w_dim, count))
     axes = axes.T.contiguous()
     return Directions(
-        vectors=axes * scale, readouts=axes / scale, mean=codes.mean(0), span=axes, scales=torch.full((count,), scale)
+        vectors=axes * scale,
+        dual_vectors=axes / scale,
+        mean=codes.mean(0),
+        span=axes,
+        scales=torch.full((count,), scale),
     )
 
 

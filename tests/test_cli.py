@@ -138,7 +138,7 @@ def test_a_checkpoint_that_the_directions_were_not_made_for_is_refused(finished,
     ("options", "message", "code"),
     [
         (["--ckpt", "nowhere.pkl"], "nowhere.pkl", 1),
-        (["--directions", "99"], "99 directions were asked for", 2),
+        (["--directions", "99"], "is 99, allowed are 1 to", 2),
         (["--layers", "0-99"], "do not exist", 2),
         (["--layers", "x"], "--layers", 2),
         (["--features", "12"], "12 px", 2),

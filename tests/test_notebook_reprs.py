@@ -17,7 +17,7 @@ def directions() -> Directions:
     scores = {"effect": [0.5, 0.25], "rtd_after": [1.0, 2.0], "factor": ["x_1", None], "matrix": [[1], [2]]}
     return Directions(
         vectors=eye,
-        readouts=eye,
+        dual_vectors=eye,
         mean=torch.zeros(2),
         span=eye,
         scales=torch.ones(2),

@@ -3,15 +3,15 @@
 import dataclasses
 from typing import Literal
 
-from ganspace_topdis.discovery.objective import ShiftLaw
-from ganspace_topdis.discovery.span import SpanKind
-from ganspace_topdis.discovery.whitening import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.topology.rtd import Variant
 
-__all__ = ["SEARCH_METHODS", "DiscoverySettings", "SearchMethod", "Start"]
+__all__ = ["SEARCH_METHODS", "DiscoverySettings", "SearchMethod", "ShiftKind", "SpanKind", "Start", "Whitening"]
 
 SearchMethod = Literal["topdis", "hessian", "contrastive", "reconstructor"]
+SpanKind = Literal["effect", "pca", "identity"]
+Whitening = Literal["full", "channels"]
+ShiftKind = Literal["gaussian", "sigma"]
 Start = Literal["axes", "random"]
 SEARCH_METHODS: tuple[SearchMethod, ...] = ("topdis", "hessian", "contrastive", "reconstructor")
 
@@ -21,10 +21,10 @@ class DiscoverySettings:
     """Settings of `discover_directions`; everything that its result depends on besides the generator.
 
     Attributes:
-        method: what the steps lower: "topdis", or "hessian", "contrastive", "reconstructor" (see `discovery.methods`).
+        method: what the steps lower: "topdis", or "hessian", "contrastive", "reconstructor" (see `discovery.losses`).
         num_directions: K, also the size of the span; None reads it off the span's spectrum.
-        span: "effect", "pca" or "identity" (see `discovery.span`).
-        whitening: "full", or "channels" for codes of very many numbers (see `discovery.span`).
+        span: "effect", "pca" or "identity" (see `discovery.active_subspace`).
+        whitening: "full", or "channels" for codes of very many numbers (see `discovery.active_subspace`).
         start: "axes", those of the span, in which no weak direction hides behind strong ones; or a "random" rotation.
         steps: optimisation steps; 0 keeps the start.
         batch_size: N, codes a step.
@@ -43,7 +43,7 @@ class DiscoverySettings:
         num_span_codes: codes that the span is measured on.
         num_probes: backward passes that the effect is measured with.
         micro_batch: codes that are synthesised at a time; memory grows with this, not with N; None takes as many
-            as fit (see `discovery.memory`).
+            as fit (see `discovery.micro_batch`).
         precision: "float32", or "mixed": the generator in bfloat16 where autocast allows it.
         compile: run the generator by `torch.compile`.
     """
@@ -56,7 +56,7 @@ class DiscoverySettings:
     steps: int = 100
     batch_size: int = 64
     shift: float = 1.0
-    shift_law: ShiftLaw = "sigma"
+    shift_law: ShiftKind = "sigma"
     final_shift: float | None = None
     directions_per_step: int = 8
     divergence: Literal["rtd", "rtd-lite"] = "rtd"

@@ -20,7 +20,7 @@ CLOSED_FORMS: tuple[ClosedForm, ...] = ("random", "span-axes", "ganspace", "gans
 def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Directions:
     """The directions `name`, as many as the span of `search` has axes, in their own order."""
     if name == "random":
-        return search.directions(search.random_start)
+        return search.directions(search.random_rotation)
     if name == "span-axes":
         return search.directions(torch.eye(search.span.size))
     settings = search.settings

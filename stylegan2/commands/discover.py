@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis import __version__
-from ganspace_topdis.discovery.api import conclude, judged
+from ganspace_topdis.discovery.api import finalize
+from ganspace_topdis.discovery.held_out import rank
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
@@ -283,9 +284,9 @@ def _searched(
         folder.save(0, *search.state())
     with folder.partial_work(every_s=_SAVE_INTERVAL_S) as kept, ProgressReporter("judge, clouds") as progress:
         if found is None:
-            directions = conclude(search, progress, kept)
+            directions = finalize(search, progress, kept)
         else:
-            directions = judged(found, search.judge(found, progress, kept))
+            directions = rank(found, search.evaluate(found, progress, kept))
     settings = {"version": __version__, "seed": options.search.seed, "settings": dataclasses.asdict(options.search)}
     directions = dataclasses.replace(directions, metadata={**directions.metadata, **facts, **settings})
     if world.leads:
@@ -314,7 +315,7 @@ def _search_of(
             progress=progress,
         )
     if start is not None:
-        search.start_near(start if isinstance(start, Directions) else closed_form(start, search, space))
+        search.initialize_near(start if isinstance(start, Directions) else closed_form(start, search, space))
     if options.names is not None:
         read_names(options.names, num_directions=search.span.size)
     if options.closed_form is None:

@@ -73,5 +73,6 @@ def _write_arrays(found: Found, out: Path) -> list[Path]:
 
 
 def _as_json(directions: Directions) -> dict[str, Any]:
-    tensors = {name: getattr(directions, name).tolist() for name in ("vectors", "readouts", "mean")}
+    fields = {"vectors": "vectors", "readouts": "dual_vectors", "mean": "mean"}
+    tensors = {name: getattr(directions, field).tolist() for name, field in fields.items()}
     return {**directions.score_table(), **tensors}

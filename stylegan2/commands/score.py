@@ -16,12 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganspace_topdis.discovery.api import judged
-from ganspace_topdis.discovery.held_out import HeldOut, judge_held_out
+from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out, rank
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
-from ganspace_topdis.evaluation.consistency import agreement_of_each
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
-from ganspace_topdis.evaluation.protocol import Labelled, encoder_protocol
+from ganspace_topdis.evaluation.matching import agreement_of_each
+from ganspace_topdis.evaluation.protocol import LabeledImages, encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
 from ganspace_topdis.latent.directions import Directions
@@ -68,7 +67,7 @@ class ScoreOptions:
     factors: Path | None = None
     truth: bool | None = None
     reconstructor: bool = True
-    labelled: Labelled | None = None
+    labelled: LabeledImages | None = None
     agree_with: tuple[Path, ...] = ()
     ckpt: str | None = None
     device: str = "auto"
@@ -105,11 +104,11 @@ def score(run: Path, options: ScoreOptions) -> tuple[Directions, list[Path]]:
     return directions, written
 
 
-def _in_order(run: Path, directions: Directions, result: HeldOut) -> Directions:
+def _in_order(run: Path, directions: Directions, result: HeldOutScores) -> Directions:
     """The directions in the order of their renewed score; the names that a user gave them go along."""
     names = names_of(run, directions)
     numbered = dataclasses.replace(directions, metadata={**directions.metadata, "was": [*range(len(result.rtd))]})
-    ordered = judged(numbered, result)
+    ordered = rank(numbered, result)
     was = ordered.metadata.pop("was")
     if names and was != sorted(was):
         moved = {new: names[old] for new, old in enumerate(was) if old in names}
@@ -173,15 +172,15 @@ def _space(run: Path, directions: Directions, ckpt: Path, device: torch.device) 
     return LatentSpace.of(directions, load(ckpt, device))
 
 
-def _held_out(space: LatentSpace, directions: Directions) -> HeldOut:
+def _held_out(space: LatentSpace, directions: Directions) -> HeldOutScores:
     """RTD and effect on codes that neither the search nor its own judgement has seen."""
     settings = directions.metadata["settings"]
-    return judge_held_out(
+    return evaluate_held_out(
         space.features,
         space.sample_codes,
         directions,
         shift=settings["shift"],
-        shift_law=settings["shift_law"],
+        shift_kind=settings["shift_law"],
         batch_size=settings["batch_size"],
         num_batches=8,
         micro_batch=settings["micro_batch"],
@@ -222,7 +221,7 @@ def _agreement(directions: Directions, others: list[Directions]) -> Scores:
     return {"agreement": each}, {"agreement": {"mean": sum(each) / len(each), "num_others": len(others)}}
 
 
-def _protocol(space: LatentSpace, directions: Directions, labelled: Labelled) -> Scores:
+def _protocol(space: LatentSpace, directions: Directions, labelled: LabeledImages) -> Scores:
     side, device = space.generator.img_resolution, space.generator.mapping.w_avg.device
     with torch.no_grad():
         codes = space.sample_codes(_NUM_PROTOCOL_CODES, torch.Generator().manual_seed(_SCORE_STREAM + 2))

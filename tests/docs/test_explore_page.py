@@ -33,7 +33,9 @@ def test_the_code_of_the_page_serves_a_page(tmp_path: Path, monkeypatch: pytest.
         "torch": torch,
         "serve": serve,
         "generate": lambda codes: codes[:, :3, None, None].expand(-1, -1, 64, 64),
-        "directions": Directions(vectors=axes, readouts=axes, mean=torch.zeros(10), span=axes, scales=torch.ones(3)),
+        "directions": Directions(
+            vectors=axes, dual_vectors=axes, mean=torch.zeros(10), span=axes, scales=torch.ones(3)
+        ),
     }
     exec(code, given)
     assert answers == [200]

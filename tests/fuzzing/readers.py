@@ -128,7 +128,7 @@ def _npy(array: np.ndarray) -> bytes:
 def _directions() -> bytes:
     made = Directions(
         vectors=torch.eye(2, 3),
-        readouts=torch.eye(2, 3),
+        dual_vectors=torch.eye(2, 3),
         mean=torch.zeros(3),
         span=torch.eye(2, 3),
         scales=torch.ones(2),

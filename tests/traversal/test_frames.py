@@ -116,7 +116,7 @@ def test_a_lattice_moves_all_directions_the_last_one_fastest(paint: MakePaint, a
 
 def test_the_projects_own_directions_fit(paint: MakePaint, codes: torch.Tensor) -> None:
     eye = torch.eye(3)
-    directions = Directions(vectors=eye, readouts=eye, mean=torch.zeros(3), span=eye, scales=torch.ones(3))
+    directions = Directions(vectors=eye, dual_vectors=eye, mean=torch.zeros(3), span=eye, scales=torch.ones(3))
     frames = traverse_all(paint(), codes, directions, indices=[1], num_steps=3)
     expected = to_uint8(paint()(codes + 3 * eye[1]))
     np.testing.assert_array_equal(frames[0, :, -1], expected)

@@ -77,7 +77,7 @@ def latent_directions(num_latents: int, latents: Sequence[Latent]) -> Directions
     axes = torch.eye(num_latents)[[latent.index for latent in latents]]
     return Directions(
         vectors=axes,
-        readouts=axes.clone(),
+        dual_vectors=axes.clone(),
         mean=torch.zeros(num_latents),
         span=torch.eye(num_latents),
         scales=torch.ones(num_latents),

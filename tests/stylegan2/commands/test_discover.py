@@ -4,7 +4,7 @@ import pytest
 
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
-from ganspace_topdis.evaluation.recovery import recovery
+from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import Generator, save
 from stylegan2.commands.closed_forms import CLOSED_FORMS

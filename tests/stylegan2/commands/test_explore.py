@@ -155,7 +155,7 @@ def test_the_server_draws_what_the_run_would_in_every_space(finished: Path, tmp_
     where = LatentSpace(generator=generator, name=space)
     axes = torch.eye(2, where.code_dim)
     directions = Directions(
-        vectors=axes, readouts=axes, mean=torch.zeros(where.code_dim), span=axes, scales=torch.ones(2)
+        vectors=axes, dual_vectors=axes, mean=torch.zeros(where.code_dim), span=axes, scales=torch.ones(2)
     )
     with open_server(Found(folder=tmp_path, directions=directions, space=where), PictureOptions()) as server:
         layers = None if server.studio.model.num_layers is None else tuple(range(generator.num_ws))

@@ -1,16 +1,15 @@
-"""Where a search starts: a random rotation of the span, or the one nearest to directions found before.
+"""Initialization of a search: a random rotation of the span, or the rotation nearest to given directions.
 
-Directions w_k have the coordinates P w_k in the span's whitened coordinates, P its projection. The orthonormal
-rows nearest to these, each taken with length one, are U V^T of their singular value decomposition U S V^T
-(Schoenemann 1966); where they are fewer than the span's axes, the rest is filled with a random basis of what is
-orthogonal to them.
+Directions w_k have the coordinates P w_k in the whitened coordinates of a span with the projection P. The orthonormal
+rows nearest to these, after normalization, are U V^T of the singular value decomposition U S V^T (Schoenemann 1966). If
+there are fewer directions than axes, a random basis of the orthogonal complement follows.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganspace_topdis.discovery.span import Span
+from ganspace_topdis.discovery.active_subspace import Span
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 
@@ -28,21 +27,23 @@ def nearest_rotation(span: Span, directions: Directions, fill: Tensor) -> Tensor
 
     Args:
         span: M axes.
-        directions: the first M are used.
-        fill: (M, M), a random matrix, for axes that no direction takes.
+        directions: only the first M are used.
+        fill: (M, M), a random matrix that spans the orthogonal complement.
 
     Raises:
-        InvalidArgumentError: the directions are of codes of another width, or none has a part in the span.
+        InvalidArgumentError: the directions belong to codes of another width, or are all orthogonal to the span.
     """
     if directions.code_dim != span.mean.shape[0]:
         raise InvalidArgumentError(
-            f"the directions to start from move codes of {directions.code_dim} numbers, this space has "
+            f"the initial directions are for codes of {directions.code_dim} numbers, but this space has "
             f"{span.mean.shape[0]}; give directions of the same space and layers"
         )
     rows = directions.vectors[: span.size].to(span.axes) @ span.projection.T
     left, sizes, right = torch.linalg.svd(F.normalize(rows, dim=1).double().cpu(), full_matrices=False)
     if sizes[0] <= 1e-6:
-        raise InvalidArgumentError("the directions to start from have no part in the span; search in another --span")
+        raise InvalidArgumentError(
+            "the initial directions are orthogonal to the span; search another `span`", field="span"
+        )
     nearest = left @ right
     basis, _ = torch.linalg.qr(torch.cat([nearest, fill.double()]).T)
     return torch.cat([nearest, basis.T[len(nearest) :]]).to(fill)
