@@ -3,9 +3,9 @@
 A cloud of very small or very large coordinates is first multiplied by a power of two, which is exact. On a CPU, squared
 distances are computed from the Gram matrix of the centered cloud in double precision, |a|^2 + |b|^2 - 2 a.b: one matrix
 product for rows of any length. Pairs so close that this loses digits are recomputed from their difference, so
-coincident points have a distance of exactly zero. If there are many such pairs, and on other devices, every pair is computed from
-its difference, which needs no synchronization. The gradient of a distance is the unit vector between its points, and
-zero if they coincide. It is computed by products with one matrix, except for close points.
+coincident points have a distance of exactly zero. If there are many such pairs, and on other devices, every pair is
+computed from its difference, which needs no synchronization. The gradient of a distance is the unit vector between its
+points, and zero if they coincide. It is computed by products with one matrix, except for close points.
 """
 
 from typing import Any
