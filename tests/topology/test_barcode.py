@@ -145,7 +145,7 @@ def bad(**entries: float) -> NDArray[np.float64]:
         (bad().astype(int), bad(), "outer has dtype int64"),
         (bad(), bad().astype(np.float16), "inner has dtype float16"),
         (np.zeros(3), bad(), r"outer has shape \(3,\)"),
-        ([[0.0], [1.0, 2.0]], bad(), "outer is no matrix"),
+        ([[0.0], [1.0, 2.0]], bad(), "outer is not a matrix"),
         (torch.zeros(3, 3).to_sparse(), bad(), "outer is a tensor of torch.float32 and torch.sparse_coo"),
         (bad(), torch.zeros(3, 3, dtype=torch.bfloat16), "inner is a tensor of torch.bfloat16"),
     ],

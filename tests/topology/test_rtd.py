@@ -218,22 +218,23 @@ def test_autocast_does_not_reach_the_loss():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"variant": "both"}, "variant is 'both'"),
-        ({"p": 0.5}, "p is 0.5"),
-        ({"p": float("nan")}, "p is nan"),
-        ({"p": "2"}, "p is '2'"),
-        ({"p": None}, "p is None"),
-        ({"max_bars": 0}, "max_bars is 0"),
-        ({"max_bars": 1.5}, "max_bars is 1.5"),
-        ({"max_bars": "5"}, "max_bars is '5'"),
+        ({"variant": "both"}, "`variant` is 'both'"),
+        ({"p": 0.5}, "`p` is 0.5"),
+        ({"p": float("nan")}, "`p` is nan"),
+        ({"p": "2"}, "`p` is '2'"),
+        ({"p": None}, "`p` is None"),
+        ({"max_bars": 0}, "`max_bars` is 0"),
+        ({"max_bars": 1.5}, "`max_bars` is 1.5"),
+        ({"max_bars": "5"}, "`max_bars` is '5'"),
     ],
 )
 def test_a_bad_option_is_refused_by_the_function_and_the_module(options, message):
     x, y = clouds()
-    with pytest.raises(InvalidArgumentError, match=message):
+    with pytest.raises(InvalidArgumentError, match=message) as refused:
         rtd(x, y, **options)
-    with pytest.raises(InvalidArgumentError, match=message):
+    with pytest.raises(InvalidArgumentError, match=message) as refused:
         RTDLoss(**options)
+    assert [refused.value.field] == list(options)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +285,7 @@ def test_the_same_seed_draws_the_same_subsets_and_another_seed_others():
     assert rtd_score(x, y, 3, 20, seed=1) != rtd_score(x, y, 3, 20, seed=2)
 
 
-@pytest.mark.parametrize(("options", "message"), [({"trials": 0}, "trials is 0"), ({"batch": 1}, "batch is 1")])
+@pytest.mark.parametrize(("options", "message"), [({"trials": 0}, "`trials` is 0"), ({"batch": 1}, "`batch` is 1")])
 def test_bad_options_are_refused(options, message):
     with pytest.raises(InvalidArgumentError, match=message):
         rtd_score(*score_clouds(10), **options)
