@@ -19,7 +19,7 @@ from ganspace_topdis.discovery.settings import ShiftKind
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress
-from ganspace_topdis.topology import rtd
+from ganspace_topdis.topology.rtd import rtd
 
 __all__ = ["HeldOutScores", "PartialStore", "evaluate_held_out", "mean_distance", "rank"]
 

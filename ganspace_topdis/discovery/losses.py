@@ -18,7 +18,8 @@ from ganspace_topdis.discovery.held_out import mean_distance
 from ganspace_topdis.discovery.settings import DiscoverySettings, ShiftKind
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.shift import shift_values
-from ganspace_topdis.topology import RTDLoss, rtd_lite
+from ganspace_topdis.topology.rtd import RTDLoss
+from ganspace_topdis.topology.rtd_lite import rtd_lite
 
 __all__ = [
     "ContrastiveLoss",
