@@ -19,10 +19,10 @@ from ganspace_topdis.runs.files import make_folder, write_bytes, write_json, wri
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.traversal.frames import Frames, traverse_all
 from ganspace_topdis.traversal.grid import draw_overview, encode_png
-from ganspace_topdis.traversal.labels import DirectionLabel
-from stylegan2.commands.compare_page import compare_page
+from ganspace_topdis.traversal.names import DirectionLabel
 from stylegan2.commands.found import checkpoint_of_run, require_same_checkpoint
 from stylegan2.commands.pictures import PictureOptions, labels_of, names_of
+from stylegan2.comparison_page import comparison_page
 from stylegan2.loading import load, locate
 from stylegan2.space import LatentSpace
 
@@ -96,7 +96,7 @@ def compare(
     table = [_row(side, pairing) for side, pairing in zip(sides, pairings, strict=True)]
     written = [
         write_json(folder / "comparison.json", {"runs": table}),
-        write_text(folder / "comparison.html", compare_page(table, [path.read_bytes() for path in sheets])),
+        write_text(folder / "comparison.html", comparison_page(table, [path.read_bytes() for path in sheets])),
     ]
     return {"runs": table}, [*written, *sheets]
 

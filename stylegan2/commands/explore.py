@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.signals import Interrupt
-from ganspace_topdis.traversal.live.names_store import NamesStore
+from ganspace_topdis.traversal.live.renderer import LiveModel, Renderer
 from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
-from ganspace_topdis.traversal.live.studio import LiveModel, Studio
+from ganspace_topdis.traversal.names import NamesStore
 from stylegan2.commands.found import Found, open_found
 from stylegan2.commands.pictures import PictureOptions, labels_of, page_text, source_of
 from stylegan2.commands.ranges import NAMED_LAYERS
@@ -92,7 +92,7 @@ def open_server(found: Found, pictures: PictureOptions, *, port: int = 0) -> Liv
         extent=pictures.extent,
         truncation_psi=pictures.truncation_psi,
     )
-    return LiveServer(Studio(_model_of(found)), names, settings, port=port)
+    return LiveServer(Renderer(_model_of(found)), names, settings, port=port)
 
 
 def _model_of(found: Found) -> LiveModel:

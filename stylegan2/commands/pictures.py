@@ -11,9 +11,15 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import set_aside
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gallery
-from ganspace_topdis.traversal.labels import DirectionLabel
 from ganspace_topdis.traversal.mixing import MOST_MIXED, largest_mix
-from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, apply_names, read_names, write_names
+from ganspace_topdis.traversal.names import (
+    NAMES_FILE,
+    DirectionLabel,
+    DirectionName,
+    apply_names,
+    read_names,
+    write_names,
+)
 from stylegan2.commands.ranges import written_short
 from stylegan2.commands.summary import summary
 from stylegan2.space import LatentSpace

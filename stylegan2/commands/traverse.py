@@ -11,7 +11,7 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.files import make_folder
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.traversal.gallery import write_page, write_traversal
-from ganspace_topdis.traversal.labels import DirectionLabel
+from ganspace_topdis.traversal.names import DirectionLabel
 from stylegan2.commands.found import Found, checkpoint_of_run, open_found, require_same_checkpoint
 from stylegan2.commands.pictures import PictureOptions, labels_of, names_of, page_text
 

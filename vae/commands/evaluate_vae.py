@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ganspace_topdis.traversal.labels import format_number
+from ganspace_topdis.report.values import format_number
 from vae.evaluation.metrics import METRICS, EvaluationSettings
 
 __all__ = ["execute", "to_text"]

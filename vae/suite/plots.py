@@ -9,7 +9,7 @@ from ganspace_topdis.errors import MissingDependencyError
 from vae.evaluation.metrics import metric_name
 from vae.suite.results import Setting, SuiteResults, settings_in_order
 from vae.suite.statistics import Difference, compare, correlate
-from vae.suite.tables import setting_name, shown_metrics
+from vae.suite.tables import setting_name, shown_interval, shown_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def draw_scores(results: SuiteResults) -> bytes:
 
 
 def draw_differences(results: SuiteResults) -> bytes | None:
-    """Draw one panel per metric: variant - baseline, a point per pair, their mean and interval. PNG, or None."""
+    """Draw one panel per metric: variant - baseline, a point per pair, mean and interval (PNG); None without any."""
     if results.axis is None:
         return None
     metrics = shown_metrics(results.records)
@@ -130,8 +130,8 @@ def _draw_difference(panel: "Axes", y: int, difference: Difference) -> None:
     if difference.mean is None:
         return
     color = "#000000" if overall else _COLORS[1]
-    if difference.interval is not None:
-        panel.plot(difference.interval, [y, y], color=color, linewidth=1.5, zorder=3)
+    if (interval := shown_interval(difference)) is not None:
+        panel.plot(interval, [y, y], color=color, linewidth=1.5, zorder=3)
     panel.scatter([difference.mean], [y], s=30, color=color, marker="D", zorder=4)
 
 

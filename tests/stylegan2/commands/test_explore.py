@@ -21,7 +21,7 @@ import cli
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.traversal.frames import to_uint8
-from ganspace_topdis.traversal.live.questions import FramesQuestion, FrameState
+from ganspace_topdis.traversal.live.requests import FramesRequest, FrameState
 from ganspace_topdis.traversal.names import read_names
 from stylegan2 import load
 from stylegan2.commands.explore import open_server
@@ -161,7 +161,7 @@ def test_the_server_draws_what_the_run_would_in_every_space(finished: Path, tmp_
         layers = None if server.studio.model.num_layers is None else tuple(range(generator.num_ws))
         assert (layers is None) == (space != "w")
         state = FrameState(seed=3, shifts={1: 2.0})
-        question = FramesQuestion(page="p", channel="view", number=1, psi=0.5, layers=layers, states=(state,))
+        question = FramesRequest(page="p", channel="view", number=1, psi=0.5, layers=layers, states=(state,))
         image = server.studio.draw(question)
     truncated = where.truncated(0.5)
     expected = to_uint8(truncated.images(directions.move(truncated.codes_of_seeds([3]), 1, 2.0)))[0]

@@ -12,15 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from ganspace_topdis.traversal.labels import default_labels
 from ganspace_topdis.traversal.live.connections import Connections
-from ganspace_topdis.traversal.live.names_store import NamesStore
+from ganspace_topdis.traversal.live.renderer import LiveModel, Renderer
 from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
-from ganspace_topdis.traversal.live.studio import LiveModel, Studio
+from ganspace_topdis.traversal.names import NamesStore, default_labels
 
 Serve = Callable[..., LiveServer]
 STATE = {"seed": 1, "shifts": {"0": 1.0}}
-QUESTION = {"page": "p", "channel": "view", "number": 1, "psi": 1.0, "layers": None, "states": [STATE]}
+REQUEST = {"page": "p", "channel": "view", "number": 1, "psi": 1.0, "layers": None, "states": [STATE]}
 NAME = {"index": 0, "name": "Sky", "starred": True}
 
 
@@ -39,7 +38,7 @@ def serve(paint: Any, axes: Any, tmp_path: Path) -> Iterator[Serve]:
             generate=lambda codes, psi: draw(codes), directions=axes, code_of_seed=code_of_seed, image_px=(32, 32)
         )
         settings = PageSettings(labels=default_labels(3), seeds=[1, 2], source="abc")
-        server = LiveServer(Studio(model), NamesStore(tmp_path, num_directions=3, source="abc"), settings, **options)
+        server = LiveServer(Renderer(model), NamesStore(tmp_path, num_directions=3, source="abc"), settings, **options)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         running.append((server, thread))
@@ -84,24 +83,24 @@ def is_well(server: LiveServer) -> bool:
 
 
 def frames(**fields: str) -> bytes:
-    """A question for frames with fields put in as JSON text."""
-    plain = {name: json.dumps(value) for name, value in QUESTION.items()} | fields
+    """A request for frames with fields put in as JSON text."""
+    plain = {name: json.dumps(value) for name, value in REQUEST.items()} | fields
     return ("{" + ", ".join(f'"{name}": {text}' for name, text in plain.items()) + "}").encode()
 
 
 JSON = "Content-Type: application/json"
 HUGE = "1" + "0" * 400
 DEEP = "[" * 100_000 + "]" * 100_000
-QUESTIONS = [frames(psi=text) for text in (HUGE, "1e400", "NaN", "-Infinity", "9" * 5000, "[" * 900 + "]" * 900, DEEP)]
-QUESTIONS += [frames(number=text) for text in (HUGE, "1e400", "NaN", "true")]
-QUESTIONS += [frames(states=f'[{{"seed": {seed}, "shifts": {{}}}}]') for seed in (HUGE, "1e400", "-1", DEEP)]
-QUESTIONS += [frames(states=f'[{{"seed": 1, "shifts": {{"0": {shift}}}}}]') for shift in (HUGE, "1e400", "NaN", "[[]]")]
-QUESTIONS += [frames(states='[{"seed": 1, "shifts": {"\\ud800": 1}}]'), frames(page='"\\ud800' + "x" * 99 + '"')]
-QUESTIONS += [frames(channel='["view"]'), frames(layers=HUGE), DEEP.encode(), b"\xff\xfe", b"\x00" * 50, b"", b"null"]
+REQUESTS = [frames(psi=text) for text in (HUGE, "1e400", "NaN", "-Infinity", "9" * 5000, "[" * 900 + "]" * 900, DEEP)]
+REQUESTS += [frames(number=text) for text in (HUGE, "1e400", "NaN", "true")]
+REQUESTS += [frames(states=f'[{{"seed": {seed}, "shifts": {{}}}}]') for seed in (HUGE, "1e400", "-1", DEEP)]
+REQUESTS += [frames(states=f'[{{"seed": 1, "shifts": {{"0": {shift}}}}}]') for shift in (HUGE, "1e400", "NaN", "[[]]")]
+REQUESTS += [frames(states='[{"seed": 1, "shifts": {"\\ud800": 1}}]'), frames(page='"\\ud800' + "x" * 99 + '"')]
+REQUESTS += [frames(channel='["view"]'), frames(layers=HUGE), DEEP.encode(), b"\xff\xfe", b"\x00" * 50, b"", b"null"]
 
 
-@pytest.mark.parametrize("body", QUESTIONS, ids=range(len(QUESTIONS)))
-def test_a_question_that_means_nothing_is_one_line_with_400(server: LiveServer, body: bytes) -> None:
+@pytest.mark.parametrize("body", REQUESTS, ids=range(len(REQUESTS)))
+def test_a_request_that_means_nothing_is_one_line_with_400(server: LiveServer, body: bytes) -> None:
     status, content = post(server, "/frames", body)
     assert status == 400
     assert 0 < len(content) <= 500
@@ -241,9 +240,9 @@ def test_a_burst_of_mixed_requests_is_answered_to_the_last(server: LiveServer, t
     def ask(place: int) -> None:
         bodies = {
             0: None,
-            1: ("/frames", json.dumps({**QUESTION, "page": str(place)}).encode()),
+            1: ("/frames", json.dumps({**REQUEST, "page": str(place)}).encode()),
             2: ("/names", json.dumps({**NAME, "index": place % 3}).encode()),
-            3: ("/frames", QUESTIONS[place % len(QUESTIONS)]),
+            3: ("/frames", REQUESTS[place % len(REQUESTS)]),
         }
         body = bodies[place % 4]
         gate.wait()

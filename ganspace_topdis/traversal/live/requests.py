@@ -1,4 +1,4 @@
-"""What a page may ask: read from JSON, every field checked before anything is drawn or written."""
+"""The requests of a page, parsed from JSON; every field is validated before anything is drawn or written."""
 
 import math
 import reprlib
@@ -8,12 +8,12 @@ from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.reading import ReadingError, parse_json
-from ganspace_topdis.traversal.names import DirectionName, is_text, tidy_name
+from ganspace_topdis.traversal.names import DirectionName, clean_name, is_text
 
-__all__ = ["CHANNELS", "MAX_STATES", "FrameState", "FramesQuestion", "NameChange", "read_frames", "read_name"]
+__all__ = ["CHANNELS", "MAX_STATES", "FrameState", "FramesRequest", "NameChange", "read_frames", "read_name"]
 
 CHANNELS = ("view", "film", "ends", "seeds")
-"""The large image, the film under it, the ends of the sliders, the seeds; the first is the urgent one."""
+"""The large image, the film under it, the ends of the sliders, the seeds; the first one is urgent."""
 
 MAX_STATES = 64
 _MAX_SEED = 2**32 - 1
@@ -22,22 +22,22 @@ _LARGEST_NUMBER = 2**53
 
 @dataclass(frozen=True, kw_only=True)
 class FrameState:
-    """One frame: the code of `seed`, moved by shifts[i] standard deviations along direction i."""
+    """One frame: the code of `seed`, shifted by shifts[i] standard deviations along direction i."""
 
     seed: int
     shifts: Mapping[int, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FramesQuestion:
+class FramesRequest:
     """Frames for one channel of one page.
 
     Attributes:
-        page: which page asks; pages do not push each other aside.
+        page: identifies the page; requests of different pages do not make each other stale.
         channel: one of `CHANNELS`.
-        number: grows with every question of a page; a newer one makes older ones of its channel stale.
+        number: grows with every request of a page; a newer one makes older ones of its channel stale.
         psi: truncation, 0 to 1.
-        layers: which layers move; None for all.
+        layers: which layers are shifted; None for all.
         states: the frames, 1 to `MAX_STATES`.
     """
 
@@ -57,13 +57,13 @@ class NameChange:
     name: DirectionName
 
 
-def read_frames(body: bytes, *, num_directions: int, num_layers: int | None, extent: float) -> FramesQuestion:
-    """The question in the JSON document `body`.
+def read_frames(body: bytes, *, num_directions: int, num_layers: int | None, extent: float) -> FramesRequest:
+    """Return the request in the JSON document `body`.
 
     Raises:
         InvalidArgumentError: a field is missing, of another type, or out of range.
     """
-    fields = _read(body, FramesQuestion)
+    fields = _read(body, FramesRequest)
     layers = fields["layers"]
     if layers is not None:
         allowed = range(num_layers or 0)
@@ -74,7 +74,7 @@ def read_frames(body: bytes, *, num_directions: int, num_layers: int | None, ext
     _check(fields["channel"] in CHANNELS, "channel", fields["channel"])
     _check(_is_in(fields["number"], range(2**53)), "number", fields["number"])
     _check(_is_number(fields["psi"]) and 0 <= fields["psi"] <= 1, "psi", fields["psi"])
-    return FramesQuestion(
+    return FramesRequest(
         **{name: fields[name] for name in ("page", "channel", "number")},
         psi=float(fields["psi"]),
         layers=None if layers is None else tuple(layers),
@@ -83,7 +83,7 @@ def read_frames(body: bytes, *, num_directions: int, num_layers: int | None, ext
 
 
 def read_name(body: bytes, *, num_directions: int) -> NameChange:
-    """The change of a name in the JSON document `body`.
+    """Return the change of a name in the JSON document `body`.
 
     Raises:
         InvalidArgumentError: a field is missing, of another type, or out of range.
@@ -92,7 +92,7 @@ def read_name(body: bytes, *, num_directions: int) -> NameChange:
     _check(_is_in(fields["index"], range(num_directions)), "index", fields["index"])
     _check(isinstance(fields["name"], str) and is_text(fields["name"]), "name", fields["name"])
     _check(isinstance(fields["starred"], bool), "starred", fields["starred"])
-    name = DirectionName(name=tidy_name(fields["name"], fields["index"]), starred=fields["starred"])
+    name = DirectionName(name=clean_name(fields["name"], fields["index"]), starred=fields["starred"])
     return NameChange(index=fields["index"], name=name)
 
 
@@ -100,10 +100,10 @@ def _read(body: bytes, kind: type, *more: str) -> dict[str, Any]:
     try:
         fields = parse_json(body)
     except ReadingError as error:
-        raise InvalidArgumentError("the question is not JSON") from error
+        raise InvalidArgumentError("the request is not JSON") from error
     wanted = {*kind.__dataclass_fields__, *more}  # type: ignore[attr-defined]
     if not isinstance(fields, dict) or set(fields) != wanted:
-        raise InvalidArgumentError(f"the question must be an object with {', '.join(sorted(wanted))}")
+        raise InvalidArgumentError(f"the request must be an object with {', '.join(sorted(wanted))}")
     return fields
 
 
@@ -131,11 +131,11 @@ def _is_number(value: Any) -> bool:
 def _check(allowed: bool, name: str, value: Any) -> None:
     if not allowed:
         shown = value if isinstance(value, str) else _shown(value)
-        raise InvalidArgumentError(f"{name} is {shown[:80]!r}, which this page cannot show")
+        raise InvalidArgumentError(f"{name} is {shown[:80]!r}, which is not allowed here")
 
 
 def _shown(value: Any) -> str:
-    """`value` as text, of whatever depth and size it is."""
+    """Return `value` as text, whatever its depth and size."""
     try:
         return str(value) if isinstance(value, int | float | None) else reprlib.repr(value)
     except ValueError:  # too many digits

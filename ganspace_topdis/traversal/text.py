@@ -1,8 +1,8 @@
-"""Text on pictures that looks the same on every machine.
+"""Text on pictures that looks the same on every machine, and the colors of all pictures.
 
-Pillow's own font (Aileron) is always there, but has neither the minus sign nor sigma, which every axis of
-shifts needs. Both are built here from its plus and its o. Other letters it lacks come from a system font
-that has them all, else without their accents, else as a question mark.
+Pillow's own font (Aileron) is always available, but lacks the minus sign and sigma, which every axis of shifts needs.
+Both are drawn here, based on its plus and its o. Other letters that it lacks come from a system font that has them all,
+otherwise they lose their accents, otherwise they become question marks.
 """
 
 import functools
@@ -11,8 +11,10 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["draw_text", "shorten", "text_width"]
+__all__ = ["GREY", "INK", "PAPER", "draw_text", "shorten", "text_width"]
 
+PAPER, INK, GREY = "#fcfcfa", "#1b1f24", "#667079"
+"""Background, text and secondary text of pictures."""
 _BUILT = "−σ"
 _SYSTEM_FONTS = (
     "DejaVuSans.ttf",
@@ -24,16 +26,16 @@ _SYSTEM_FONTS = (
     "msyh.ttc",
 )
 _Font = ImageFont.FreeTypeFont
-_Colour = str | tuple[int, int, int]
+_Color = str | tuple[int, int, int]
 
 
 def text_width(text: str, size_px: int) -> float:
-    """The width of `text` in pixels."""
+    """Return the width of `text` in pixels."""
     return sum(advance for _, advance in _runs(*_font_and_text(text, size_px)))
 
 
 def draw_text(
-    draw: ImageDraw.ImageDraw, x: float, baseline: float, text: str, size_px: int, fill: _Colour, align: str = "l"
+    draw: ImageDraw.ImageDraw, x: float, baseline: float, text: str, size_px: int, fill: _Color, align: str = "l"
 ) -> None:
     """Draw `text` with its left end, middle or right end (`align` "l", "m" or "r") at `x`."""
     font, text = _font_and_text(text, size_px)
@@ -50,7 +52,7 @@ def draw_text(
 
 
 def shorten(text: str, size_px: int, width_px: float) -> str:
-    """`text`, or its beginning and "...", so that it is at most `width_px` wide."""
+    """Return `text`, or its beginning and "..." if it is wider than `width_px`."""
     if text_width(text, size_px) <= width_px:
         return text
     while text and text_width(text.rstrip() + "...", size_px) > width_px:
@@ -59,7 +61,7 @@ def shorten(text: str, size_px: int, width_px: float) -> str:
 
 
 def _runs(font: _Font, text: str) -> Iterator[tuple[str, float]]:
-    """The text cut at the built glyphs, each piece with its advance; a system font needs no cutting."""
+    """Yield the text split at the built glyphs, each piece with its advance; a system font needs no splitting."""
     built = _BUILT if font is _embedded(round(font.size)) else ""
     start = 0
     for position, letter in enumerate(text + built[:1]):
@@ -79,14 +81,14 @@ def _stroke_px(size_px: int) -> int:
 
 
 def _draw_minus(
-    draw: ImageDraw.ImageDraw, x: float, baseline: float, advance: float, size_px: int, fill: _Colour
+    draw: ImageDraw.ImageDraw, x: float, baseline: float, advance: float, size_px: int, fill: _Color
 ) -> None:
     stroke, middle = _stroke_px(size_px), baseline - 0.30 * size_px
     top = round(middle - stroke / 2)
     draw.rectangle((round(x + 0.12 * advance), top, round(x + 0.86 * advance), top + stroke - 1), fill=fill)
 
 
-def _draw_sigma(draw: ImageDraw.ImageDraw, x: float, baseline: float, font: _Font, size_px: int, fill: _Colour) -> None:
+def _draw_sigma(draw: ImageDraw.ImageDraw, x: float, baseline: float, font: _Font, size_px: int, fill: _Color) -> None:
     draw.text((x, baseline), "o", font=font, fill=fill, anchor="ls")
     left, top, right, _ = font.getbbox("o", anchor="ls")
     bar_top = round(baseline + top)
@@ -132,7 +134,7 @@ def _covers(font: _Font, text: str) -> bool:
 
 @functools.cache
 def _has(font: _Font, letter: str) -> bool:
-    """Whether the font has the letter: what it lacks is drawn as what U+FFFF, no letter at all, is drawn as."""
+    """Return whether the font has the letter: a missing one is drawn like U+FFFF, which is not a character."""
     return letter.isspace() or _picture(font, letter) != _picture(font, "\uffff")
 
 

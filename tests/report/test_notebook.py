@@ -29,15 +29,16 @@ def cells(html: str) -> list[str]:
     return re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", html)
 
 
-def test_directions_are_a_row_of_scores_each(directions: Directions) -> None:
+def test_each_direction_is_a_row_of_scores(directions: Directions) -> None:
     assert cells(directions._repr_html_()) == [
         *("Index", "Effect", "Factor", "RTD after"),
         *("0", "0.500", "x 1", "1.00"),
         *("1", "0.250", "", "2.00"),
     ]
+    assert "2 directions · topdis · w</caption>" in directions._repr_html_()
 
 
-def test_directions_say_in_one_line_what_they_are(directions: Directions) -> None:
+def test_directions_are_described_in_one_line(directions: Directions) -> None:
     assert repr(directions) == "Directions(2 of codes of 2 numbers, topdis, w)"
     assert repr(dataclasses.replace(directions, metadata={})) == "Directions(2 of codes of 2 numbers)"
 
@@ -54,11 +55,11 @@ def test_a_matrix_is_tinted_by_its_rows_shares_and_framed_where_matched() -> Non
     html = scores._repr_html_()
     assert cells(html) == ["", "X", "Y", "direction 0", "3.00", "1.00", "direction 1", "0.00", "2.00"]
     assert "mean share 0.875, mean Spearman 0.750" in html
-    assert html.count("outline") == 2
-    assert re.findall(r",(\d\.\d\d)\);", html) == ["0.56", "0.19", "0.00", "0.75"]
+    assert html.count("outline:") == 2
+    assert re.findall(r"background:rgba\([\d,]+,(\d\.\d\d)\)", html) == ["0.52", "0.17", "0.00", "0.70"]
 
 
 def test_text_from_files_cannot_leave_its_place() -> None:
-    table = table_html([EVIL], [[EVIL]], caption=EVIL, styles={})
+    table = table_html([EVIL], [[EVIL]], caption=EVIL)
     matrix = matrix_html([EVIL], [EVIL], [[1.0]], caption=EVIL)
     assert "<script" not in table + matrix

@@ -1,7 +1,7 @@
-"""Film strips for a page: each walk as one WebP image in a data: URI, all of them within a budget of bytes.
+"""Sprites for a page: each walk as one WebP image in a data: URI, all of them within a budget of bytes.
 
-The best of a ladder of sizes and qualities that fits is taken: lossless first where images are small, because
-there the halved colour resolution of lossy WebP shows; then lower qualities, then smaller frames.
+The first combination of size and quality that fits is used, best first: lossless if images are small, because the
+halved color resolution of lossy WebP is visible there; then lower qualities, then smaller frames.
 """
 
 import base64
@@ -16,7 +16,7 @@ from PIL import Image
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.traversal.frames import Frames
 
-__all__ = ["Strips", "encode_strip", "encode_strips"]
+__all__ = ["Sprites", "encode_sprite", "encode_sprites"]
 
 _MAX_WEBP_PX = 16383
 _MAX_LOSSLESS_PX = 128
@@ -27,11 +27,11 @@ _NUM_PROBES = 6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Strips:
+class Sprites:
     """Encoded walks.
 
     Attributes:
-        uris: one data: URI a walk.
+        uris: one data: URI per walk.
         width: of a frame, in pixels.
         height: of a frame, in pixels.
     """
@@ -41,16 +41,16 @@ class Strips:
     height: int
 
 
-def encode_strips(walks: Sequence[Frames], *, budget_bytes: int, max_size_px: int = 512) -> Strips:
+def encode_sprites(walks: Sequence[Frames], *, budget_bytes: int, max_size_px: int = 512) -> Sprites:
     """Encode `walks` so that their data: URIs take `budget_bytes` at most.
 
     Args:
-        walks: (num_frames, H, W, C) bytes each; num_frames may differ, H, W and C not.
+        walks: (num_frames, H, W, C) bytes each; only num_frames may differ.
         budget_bytes: for all URIs together.
-        max_size_px: the longer side of a frame is at most this.
+        max_size_px: maximum of the longer side of a frame.
 
     Raises:
-        InvalidArgumentError: even the smallest frames of the lowest quality do not fit.
+        InvalidArgumentError: even the smallest frames at the lowest quality do not fit.
     """
     probes = walks[:: max(1, len(walks) // _NUM_PROBES)]
     for size, options in _ladder(walks, max_size_px):
@@ -59,7 +59,7 @@ def encode_strips(walks: Sequence[Frames], *, budget_bytes: int, max_size_px: in
             continue
         uris = [_uri(_encode(walk, size, options)) for walk in walks]
         if sum(map(len, uris)) <= budget_bytes:
-            return Strips(uris=uris, width=size[0], height=size[1])
+            return Sprites(uris=uris, width=size[0], height=size[1])
     num_frames = sum(map(len, walks))
     raise InvalidArgumentError(
         f"{num_frames} frames do not fit into a page of {budget_bytes / 1e6:.1f} MB; "
@@ -67,11 +67,11 @@ def encode_strips(walks: Sequence[Frames], *, budget_bytes: int, max_size_px: in
     )
 
 
-def encode_strip(walk: Frames) -> bytes:
-    """Frames (N, H, W, C) side by side as a WebP image, for one look: lossless where they are small.
+def encode_sprite(walk: Frames) -> bytes:
+    """Return frames (N, H, W, C) side by side as one WebP image, lossless if they are small.
 
     Raises:
-        InvalidArgumentError: they are wider together than the format holds.
+        InvalidArgumentError: together they are wider than the format allows.
     """
     height, width = walk.shape[1:3]
     if width * len(walk) > _MAX_WEBP_PX:
@@ -95,11 +95,11 @@ def _ladder(walks: Sequence[Frames], max_size_px: int) -> Iterator[tuple[tuple[i
 
 
 def _encode(walk: Frames, size: tuple[int, int], options: dict[str, Any]) -> bytes:
-    strip = _picture(np.concatenate(list(walk), axis=1))
+    sprite = _picture(np.concatenate(list(walk), axis=1))
     if size != walk.shape[2:0:-1]:
-        strip = _resized(walk, size)
+        sprite = _resized(walk, size)
     buffer = io.BytesIO()
-    strip.save(buffer, format="WEBP", **options)
+    sprite.save(buffer, format="WEBP", **options)
     return buffer.getvalue()
 
 
@@ -108,14 +108,14 @@ def _uri(image: bytes) -> str:
 
 
 def _resized(walk: Frames, size: tuple[int, int]) -> Image.Image:
-    """Frame by frame, so that no frame bleeds into its neighbour."""
+    """Resize each frame separately, so that no frame bleeds into its neighbor."""
     frames = [_picture(frame).resize(size, Image.Resampling.LANCZOS) for frame in walk]
-    strip = Image.new(frames[0].mode, (size[0] * len(frames), size[1]))
+    sprite = Image.new(frames[0].mode, (size[0] * len(frames), size[1]))
     for place, frame in enumerate(frames):
-        strip.paste(frame, (place * size[0], 0))
-    return strip
+        sprite.paste(frame, (place * size[0], 0))
+    return sprite
 
 
 def _picture(frame: Frames) -> Image.Image:
-    """A frame (H, W, C) as RGB, or RGBA where it has four channels."""
+    """Return a frame (H, W, C) as RGB, or RGBA if it has four channels."""
     return Image.fromarray(np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame)
