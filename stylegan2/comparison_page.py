@@ -74,10 +74,11 @@ def _scores(rows: Sequence[Row], names: Sequence[str]) -> Table:
         for place, row in enumerate(rows)
     ]
     return Table(
-        header=("run", "method", "space", "directions", *map(score_name, names), "similarity"),
+        header=("run", "method", "space", "directions", *map(score_name, names), "Similarity"),
         rows=tuple(body),
         note="Scores are means over the directions of a run that have one. Similarity: mean cosine of the image "
-        "changes of matched directions; 1 is the same change.",
+        "changes of matched directions; 1 is the same change. "
+        + " ".join(f"{score_name(name)}: {note}." for name in names if (note := score_note(name))),
         num_labels=3,
         hints={score_name(name): note for name in names if (note := score_note(name))},
     )

@@ -10,6 +10,7 @@ MISSING = "—"
 """Stands for a value that does not exist."""
 
 SCORE_NOTES: dict[str, tuple[str, str]] = {
+    "score": ("Score", "effect divided by RTD after, by which directions are ranked; higher is better"),
     "rtd_before": ("RTD before", "topological change that the shift makes, in the starting basis; lower is better"),
     "rtd_after": ("RTD after", "topological change that the shift makes, in the learned basis; lower is better"),
     "effect": ("Effect", "how much the images change per standard deviation"),
