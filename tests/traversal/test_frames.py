@@ -100,7 +100,7 @@ def test_unshifted_images_are_drawn_once_for_all_directions(paint: MakePaint, ax
     assert sum(generate.batches) == len(codes) * (1 + 3 * 4)
 
 
-def test_only_chosen_layers_move(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+def test_only_the_chosen_layers_are_shifted(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
     by_layer = codes[:, None].repeat(1, 4, 1)
     halved = traverse(paint(), by_layer, axes, index=0, layers=[0, 3], extent=2.0)
     np.testing.assert_array_equal(halved, traverse(paint(), codes, axes, index=0, extent=1.0))
@@ -120,7 +120,7 @@ def test_a_lattice_moves_all_directions_the_last_one_fastest(paint: MakePaint, a
         np.testing.assert_array_equal(frames[:, place], to_uint8(paint()(moved)))
 
 
-def test_the_projects_own_directions_fit(paint: MakePaint, codes: torch.Tensor) -> None:
+def test_directions_objects_satisfy_the_protocol(paint: MakePaint, codes: torch.Tensor) -> None:
     eye = torch.eye(3)
     directions = Directions(vectors=eye, readouts=eye, mean=torch.zeros(3), span=eye, scales=torch.ones(3))
     frames = traverse_all(paint(), codes, directions, indices=[1], num_steps=3)
@@ -164,7 +164,7 @@ def test_steps_are_the_same_on_both_sides(half: int, num_moved: int) -> None:
 
 
 @pytest.mark.parametrize("num_mixed", [2, 3])
-def test_as_many_frames_are_drawn_as_were_counted(paint: Any, axes: Any, num_mixed: int) -> None:
+def test_the_number_of_mixed_frames_is_as_announced(paint: Any, axes: Any, num_mixed: int) -> None:
     codes = torch.zeros(2, 3)
     mixed = draw_mixed(paint(), codes, axes, indices=range(num_mixed), extent=2.0, num_steps=9)
     assert list(mixed.frames) == mix_groups(num_mixed)

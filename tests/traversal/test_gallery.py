@@ -56,9 +56,7 @@ def test_progress_ends_at_the_number_of_frames_announced(
     assert max(generate.batches) <= WALK.batch_size
 
 
-def test_a_gallery_written_twice_is_the_same_to_the_byte(
-    paint: Any, axes: Any, codes: torch.Tensor, tmp_path: Path
-) -> None:
+def test_a_gallery_written_twice_has_the_same_bytes(paint: Any, axes: Any, codes: torch.Tensor, tmp_path: Path) -> None:
     first = write_gallery(tmp_path, paint(), codes, axes, default_labels(3), SEEDS, walk=WALK)
     before = [path.read_bytes() for path in first]
     second = write_gallery(tmp_path, paint(), codes, axes, default_labels(3), SEEDS, walk=WALK)
@@ -107,6 +105,6 @@ def test_a_folder_that_cannot_be_written_is_reported(
 
 
 @pytest.mark.parametrize("wrong", [{"extent": 0.0}, {"num_steps": 4}, {"batch_size": 0}])
-def test_settings_are_checked_when_they_are_made(wrong: dict[str, Any]) -> None:
+def test_settings_are_validated_on_construction(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError, match="must be"):
         WalkSettings(**wrong)

@@ -45,7 +45,7 @@ def test_an_empty_name_becomes_the_number(tmp_path: Path) -> None:
     assert read_names(written(tmp_path, {"4": {"name": "  "}}))[4].name == "Direction 4"
 
 
-def test_names_go_to_the_directions_with_their_numbers() -> None:
+def test_names_are_applied_by_direction_number() -> None:
     labels = [DirectionLabel(index=3, name="a", scores={"effect": 1.0}), DirectionLabel(index=1, name="b")]
     named = apply_names(labels, {3: DirectionName(name="Smile", starred=True)})
     assert named[0] == DirectionLabel(index=3, name="Smile", scores={"effect": 1.0}, starred=True)
@@ -79,7 +79,7 @@ def test_a_wrong_entry_is_refused(tmp_path: Path, directions: Any) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"directions": {}}', b"[" * 100_000])
-def test_a_file_that_is_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_another_format_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "names.json"
     path.write_bytes(content)
     with pytest.raises(InvalidArgumentError, match=r"names\.json"):
@@ -111,14 +111,14 @@ def change(index: int, name: str = "a") -> tuple[int, DirectionName]:
     return index, DirectionName(name=name, starred=True)
 
 
-def test_a_change_is_what_read_names_reads(tmp_path: Path) -> None:
+def test_a_change_is_read_back_by_read_names(tmp_path: Path) -> None:
     store(tmp_path).change(*change(3, "Smile"))
     assert read_names(tmp_path / "names.json", num_directions=4, source="abc") == {
         3: DirectionName(name="Smile", starred=True)
     }
 
 
-def test_changes_of_several_stores_at_once_are_all_kept(tmp_path: Path) -> None:
+def test_concurrent_changes_of_several_stores_are_all_saved(tmp_path: Path) -> None:
     stores = [store(tmp_path) for _ in range(5)]
     threads = [threading.Thread(target=stores[index % 5].change, args=change(index)) for index in range(50)]
     for thread in threads:
@@ -128,7 +128,7 @@ def test_changes_of_several_stores_at_once_are_all_kept(tmp_path: Path) -> None:
     assert set(store(tmp_path).read()) == set(range(50))
 
 
-def test_names_of_other_directions_are_refused_and_stay(tmp_path: Path) -> None:
+def test_a_file_of_other_directions_is_not_changed(tmp_path: Path) -> None:
     NamesStore(tmp_path, num_directions=50, source="xyz").change(*change(1))
     before = (tmp_path / "names.json").read_bytes()
     with pytest.raises(RunFolderError, match="other directions"):
@@ -136,7 +136,7 @@ def test_names_of_other_directions_are_refused_and_stay(tmp_path: Path) -> None:
     assert (tmp_path / "names.json").read_bytes() == before
 
 
-def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="names cannot be saved"):
         store(tmp_path / "none").change(*change(1))
 
@@ -167,7 +167,7 @@ def test_an_unusable_file_is_reported_once_and_not_changed(tmp_path: Path, conte
     assert (tmp_path / "names.json").read_bytes() == content
 
 
-def test_a_link_that_leads_nowhere_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+def test_a_dangling_link_a_pipe_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "names.json"
     for make in (lambda: path.symlink_to("nowhere"), lambda: os.mkfifo(path), path.mkdir):
         make()
@@ -177,7 +177,7 @@ def test_a_link_that_leads_nowhere_or_a_pipe_is_not_replaced(tmp_path: Path) -> 
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def test_names_are_kept_again_once_the_bad_file_is_gone(tmp_path: Path) -> None:
+def test_names_are_saved_again_after_the_unusable_file_is_moved(tmp_path: Path) -> None:
     (tmp_path / "names.json").write_bytes(b"{")
     names = store(tmp_path)
     with pytest.raises(RunFolderError):

@@ -25,7 +25,7 @@ def asked(**fields: Any) -> FramesRequest:
     return read_frames(json.dumps({**REQUEST, **fields}).encode(), num_directions=2, num_layers=4, extent=3.0)
 
 
-def test_a_request_is_read_field_by_field() -> None:
+def test_every_field_of_a_request_is_parsed() -> None:
     assert asked() == FramesRequest(
         page="p",
         channel="view",
@@ -73,7 +73,7 @@ def test_a_field_out_of_range_or_of_another_type_is_refused(wrong: dict[str, Any
 
 
 @given(st.binary(max_size=60) | st.just(b"[" * 50_000))
-def test_whatever_is_sent_is_read_or_refused_by_name(body: bytes) -> None:
+def test_arbitrary_bytes_are_parsed_or_refused_with_a_typed_error(body: bytes) -> None:
     with pytest.raises(InvalidArgumentError):
         read_frames(body, num_directions=2, num_layers=4, extent=3.0)
     with pytest.raises(InvalidArgumentError):
@@ -85,7 +85,7 @@ def test_layers_of_codes_without_layers_are_refused() -> None:
         read_frames(json.dumps(REQUEST).encode(), num_directions=2, num_layers=None, extent=3.0)
 
 
-def test_a_name_is_tidied_as_names_in_files_are() -> None:
+def test_a_name_is_cleaned_like_names_in_files() -> None:
     change = read_name(json.dumps({"index": 1, "name": " two \n words", "starred": True}).encode(), num_directions=2)
     assert change == NameChange(index=1, name=DirectionName(name="two words", starred=True))
 
@@ -107,7 +107,7 @@ def started(work) -> threading.Thread:
     return thread
 
 
-def test_of_many_waiting_only_the_newest_is_drawn() -> None:
+def test_only_the_newest_of_many_waiting_requests_is_drawn() -> None:
     queue, drawn, stale = RequestQueue(), [], []
 
     def ask(number: int) -> None:
@@ -148,7 +148,7 @@ def test_turns_never_overlap() -> None:
     assert most == 1
 
 
-def test_an_urgent_request_goes_before_those_that_wait_longer() -> None:
+def test_an_urgent_request_precedes_requests_that_wait_longer() -> None:
     queue, order = RequestQueue(), []
 
     def ask(name: str, urgent: bool) -> None:
@@ -162,7 +162,7 @@ def test_an_urgent_request_goes_before_those_that_wait_longer() -> None:
     assert order == ["view", "film"]
 
 
-def test_a_request_goes_stale_between_its_turns() -> None:
+def test_a_request_becomes_stale_between_its_turns() -> None:
     queue = RequestQueue()
     old = queue.add(QUEUE, 1, urgent=False)
     with queue.turn(old):
@@ -179,7 +179,7 @@ def test_an_older_request_that_arrives_late_is_stale_at_once() -> None:
         pass
 
 
-def test_a_turn_that_fails_lets_the_next_one_in() -> None:
+def test_the_next_request_is_drawn_after_a_failed_turn() -> None:
     queue = RequestQueue()
     with pytest.raises(ValueError, match="no"), queue.turn(queue.add(QUEUE, 1, urgent=True)):
         raise ValueError("no")
@@ -187,7 +187,7 @@ def test_a_turn_that_fails_lets_the_next_one_in() -> None:
         pass
 
 
-def test_a_closed_queue_waits_for_the_turn_under_way_and_lets_nobody_in() -> None:
+def test_a_closed_queue_waits_for_the_current_turn_and_refuses_requests() -> None:
     queue, log = RequestQueue(), []
     entered = threading.Event()
 
@@ -230,7 +230,7 @@ def opened(image: bytes) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def test_frames_are_the_generators_own_moved_by_all_shifts(renderer: Renderer, paint: Any) -> None:
+def test_frames_are_the_generators_images_of_the_shifted_codes(renderer: Renderer, paint: Any) -> None:
     states = FrameState(seed=4, shifts={}), FrameState(seed=4, shifts={0: 1.0, 2: -0.5})
     pixels = opened(renderer.draw(frames_request(*states, psi=0.5)))
     code = code_of_seed(4, 0.5)
@@ -246,7 +246,7 @@ def test_more_frames_than_one_turn_draws_are_in_order(renderer: Renderer) -> Non
         np.testing.assert_array_equal(whole[:, 8 * place : 8 * place + 8], alone)
 
 
-def test_the_generator_is_told_the_truncation(axes: Any) -> None:
+def test_the_generator_receives_the_truncation(axes: Any) -> None:
     seen: list[float] = []
 
     def generate(codes: torch.Tensor, psi: float) -> torch.Tensor:
@@ -258,7 +258,7 @@ def test_the_generator_is_told_the_truncation(axes: Any) -> None:
     assert seen == [0.25]
 
 
-def test_chosen_layers_move_alone(axes: Any) -> None:
+def test_only_the_chosen_layers_are_shifted(axes: Any) -> None:
     seen: list[torch.Tensor] = []
 
     def generate(codes: torch.Tensor, psi: float) -> torch.Tensor:
@@ -295,7 +295,7 @@ def test_a_newer_request_stops_the_rest_of_an_older_one(axes: Any, paint: Any) -
     assert sum(draw.batches) == 1
 
 
-def test_a_slow_generator_gives_the_turn_away_after_each_frame(axes: Any, paint: Any) -> None:
+def test_a_slow_generator_yields_its_turn_after_each_frame(axes: Any, paint: Any) -> None:
     draw = paint()
 
     def generate(codes: torch.Tensor, psi: float) -> torch.Tensor:
@@ -307,7 +307,7 @@ def test_a_slow_generator_gives_the_turn_away_after_each_frame(axes: Any, paint:
     assert draw.batches == [1, 1, 1, 1]
 
 
-def test_large_images_are_reduced_for_small_places(paint: Any, axes: Any) -> None:
+def test_large_images_are_reduced_for_thumbnails(paint: Any, axes: Any) -> None:
     model = LiveModel(
         generate=drawing(paint(3, 256, 128)), directions=axes, code_of_seed=code_of_seed, image_px=(256, 128)
     )

@@ -94,7 +94,7 @@ def test_it_listens_on_this_machine_only(server: LiveServer) -> None:
         "/.",
     ],
 )
-def test_no_address_but_the_pages_own_exists(server: LiveServer, tmp_path: Path, path: str) -> None:
+def test_no_address_other_than_the_pages_own_exists(server: LiveServer, tmp_path: Path, path: str) -> None:
     (tmp_path / "names.json").write_text('{"secret": 1}')
     status, content, _ = ask(server, "GET", path)
     assert (status, content) == (404, b"there is nothing here")
@@ -115,7 +115,7 @@ def test_another_name_for_this_machine_is_refused(server: LiveServer, slow: Slow
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1:1"])
 @pytest.mark.parametrize("path", ["/frames", "/names"])
-def test_requests_from_pages_of_other_places_are_refused(
+def test_requests_from_pages_of_other_sites_are_refused(
     server: LiveServer, slow: Slow, tmp_path: Path, origin: str, path: str
 ) -> None:
     body = REQUEST if path == "/frames" else {"index": 0, "name": "x", "starred": True}
@@ -124,7 +124,7 @@ def test_requests_from_pages_of_other_places_are_refused(
     assert not (tmp_path / "names.json").exists()
 
 
-def test_a_form_of_another_page_cannot_send_anything(server: LiveServer, tmp_path: Path) -> None:
+def test_a_form_on_another_site_cannot_send_anything(server: LiveServer, tmp_path: Path) -> None:
     body = {"index": 0, "name": "x", "starred": True}
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
         assert ask(server, "POST", "/names", body, {"Content-Type": kind})[0] == 415
@@ -142,13 +142,13 @@ def test_other_methods_are_refused(server: LiveServer, method: str) -> None:
     assert ask(server, method, "/")[0] == 501
 
 
-def test_a_wrong_request_is_answered_with_what_is_wrong(server: LiveServer) -> None:
+def test_the_answer_to_an_invalid_request_names_the_invalid_field(server: LiveServer) -> None:
     status, content, _ = ask(server, "POST", "/frames", {**REQUEST, "psi": 9})
     assert status == 400
     assert content.startswith(b"psi is '9'")
 
 
-def test_answers_are_not_kept_and_not_shared(server: LiveServer) -> None:
+def test_answers_are_neither_cached_nor_shared(server: LiveServer) -> None:
     status, _, answer = ask(server, "POST", "/frames", REQUEST)
     assert status == 200
     assert answer.headers["Content-Type"] == "image/webp"
@@ -158,7 +158,7 @@ def test_answers_are_not_kept_and_not_shared(server: LiveServer) -> None:
     assert "Python" not in answer.headers["Server"]
 
 
-def test_of_a_dragged_slider_only_the_newest_state_is_drawn(server: LiveServer, slow: Slow) -> None:
+def test_only_the_newest_state_of_a_dragged_slider_is_drawn(server: LiveServer, slow: Slow) -> None:
     slow.rest_s = 0.3
     answers: dict[int, int] = {}
 
@@ -176,7 +176,7 @@ def test_of_a_dragged_slider_only_the_newest_state_is_drawn(server: LiveServer, 
     assert slow.num_drawn == list(answers.values()).count(200) <= 3
 
 
-def test_a_generator_that_fails_is_reported_and_the_server_goes_on(
+def test_a_generator_failure_is_reported_and_the_server_keeps_running(
     server: LiveServer, slow: Slow, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(codes: torch.Tensor) -> torch.Tensor:
@@ -191,9 +191,7 @@ def test_a_generator_that_fails_is_reported_and_the_server_goes_on(
     assert ask(server, "POST", "/frames", {**REQUEST, "number": 2})[0] == 200
 
 
-def test_a_page_that_goes_away_in_the_middle_leaves_no_trace(
-    server: LiveServer, slow: Slow, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_client_disconnect_is_ignored(server: LiveServer, slow: Slow, capfd: pytest.CaptureFixture[str]) -> None:
     slow.rest_s = 0.1
     body = json.dumps(REQUEST).encode()
     head = f"POST /frames HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\nContent-Type: application/json\r\n"
@@ -207,13 +205,13 @@ def test_a_page_that_goes_away_in_the_middle_leaves_no_trace(
     assert capfd.readouterr().err == ""
 
 
-def test_a_port_in_use_is_named(server: LiveServer) -> None:
+def test_a_port_in_use_is_refused_by_its_number(server: LiveServer) -> None:
     with pytest.raises(InvalidArgumentError, match=f"port {server.server_port} cannot be used"):
         LiveServer(server.renderer, server.names, server.settings, port=server.server_port)
 
 
 @pytest.mark.parametrize("wrong", [{"extent": 0}, {"extent": float("nan")}, {"truncation_psi": 2}, {"seeds": []}])
-def test_settings_are_checked_when_they_are_made(wrong: dict[str, Any]) -> None:
+def test_settings_are_validated_on_construction(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError):
         PageSettings(**{"labels": default_labels(1), "seeds": [0], **wrong})
 
@@ -257,7 +255,7 @@ def test_several_sliders_move_the_image_together(page: Any, paint: Any) -> None:
     assert pixel(page) == to_uint8(paint()(code))[0, 0, 0].tolist()
 
 
-def test_a_typed_seed_joins_the_others(page: Any, paint: Any) -> None:
+def test_a_typed_seed_is_added_to_the_others(page: Any, paint: Any) -> None:
     page.run(
         "(() => { const number = document.getElementById('seed-number'); number.value = 77;"
         " number.dispatchEvent(new Event('change')); })()"
