@@ -22,7 +22,7 @@ from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes
 from ganspace_topdis.runs.progress import format_duration
 from stylegan2 import Generator
-from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace
 
 
@@ -65,7 +65,7 @@ def main() -> None:
     kept_gb = bytes_per_code(space.features, codes) / 1e9
     print(f"a code's graph keeps {kept_gb:.3g} GB; micro-batch {search.micro_batch}")
     if options.steps:
-        with weights_stay():
+        with frozen_weights():
             _print_times(search, space, codes, options.steps, device)
     used = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory_bytes()
     print(f"most memory held {0 if used is None else used / 1e9:.2f} GB")

@@ -31,7 +31,7 @@ from stylegan2.commands.explore import open_server
 from stylegan2.commands.found import Found
 from stylegan2.commands.pictures import PictureOptions
 from stylegan2.loading import locate
-from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace
 
 BAD_VALUES = ("NaN", "1e400", "1" + "0" * 400, "9" * 5000, "[" * 50_000, '"\\ud800"')
@@ -46,7 +46,7 @@ def serve(folder: Path) -> None:
         vectors=axes, readouts=axes, mean=torch.zeros(space.code_dim), span=axes, scales=torch.ones(8)
     )
     found = Found(folder=folder, directions=directions, space=space)
-    with weights_stay(), open_server(found, PictureOptions()) as server:
+    with frozen_weights(), open_server(found, PictureOptions()) as server:
         print(server.url, flush=True)
         server.serve_forever(poll_interval=0.1)
 

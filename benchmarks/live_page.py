@@ -27,7 +27,7 @@ from stylegan2 import Generator, load
 from stylegan2.commands.explore import open_server
 from stylegan2.commands.found import Found
 from stylegan2.commands.pictures import PictureOptions
-from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace
 from tests.traversal.chromium import Browser, find_browser
 
@@ -103,7 +103,7 @@ def row(name: str, generator: Generator, browser: Browser, moves: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         space = LatentSpace(generator=generator)
         found = Found(folder=Path(folder), directions=random_directions(generator), space=space)
-        with weights_stay(), open_server(found, PictureOptions()) as server:
+        with frozen_weights(), open_server(found, PictureOptions()) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             browser.open(server.url)
             browser.wait_for("document.getElementById('view').dataset.shown")

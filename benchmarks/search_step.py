@@ -16,7 +16,7 @@ from ganspace_topdis.runs.allocator import reuse_freed_memory
 from ganspace_topdis.topology import distances
 from stylegan2 import Generator
 from stylegan2.ops import modulated_conv
-from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace
 
 CHANGES = (
@@ -43,7 +43,7 @@ def changed(count: int) -> Iterator[None]:
         for setting, default in ((-4, 65536), (-1, 128 * 1024)):
             ctypes.CDLL(None).mallopt(setting, default)
     distances._IN_CACHE = 1 << (18 if count > 2 else 40)
-    with weights_stay() if count > 3 else contextlib.nullcontext():
+    with frozen_weights() if count > 3 else contextlib.nullcontext():
         yield
 
 

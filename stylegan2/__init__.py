@@ -1,4 +1,4 @@
-"""StyleGAN2 generators in plain torch, on any machine, from any of the usual files of weights."""
+"""StyleGAN2 generators in plain torch: the model, the readers of weight files, and the commands."""
 
 from stylegan2.checkpoints.native import save
 from stylegan2.config import GeneratorConfig

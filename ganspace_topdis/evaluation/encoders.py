@@ -27,8 +27,9 @@ def small_encoder(in_channels: int, num_outputs: int, side: int, width: int, see
 
 
 def pooled(images: Tensor) -> Tensor:
-    """Images (N, C, H, W), square, averaged down to 32 px where they are larger."""
-    return nn.functional.adaptive_avg_pool2d(images, _SIDE) if images.shape[-1] > _SIDE else images
+    """Images (N, C, H, W) averaged down to 32 x 32 px if they are larger or not square."""
+    height, width = images.shape[-2:]
+    return nn.functional.adaptive_avg_pool2d(images, _SIDE) if width > _SIDE or width != height else images
 
 
 def train(

@@ -30,7 +30,7 @@ from stylegan2.commands.ranges import parse_layers
 from stylegan2.commands.traverse import require_same_checkpoint
 from stylegan2.generator import Generator
 from stylegan2.loading import load, locate
-from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace, NoiseMode, SpaceName
 
 __all__ = ["DiscoverOptions", "discover"]
@@ -105,7 +105,7 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
         StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
     """
     reuse_freed_memory()
-    with join_world(options.device) as world, weights_stay():
+    with join_world(options.device) as world, frozen_weights():
         return _discover_in(world, options, out)
 
 

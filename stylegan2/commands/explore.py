@@ -22,7 +22,7 @@ from ganspace_topdis.traversal.live.studio import LiveModel, Studio
 from stylegan2.commands.found import Found, open_found
 from stylegan2.commands.pictures import PictureOptions, labels_of, page_text, source_of
 from stylegan2.commands.ranges import NAMED_LAYERS
-from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.weight_cache import frozen_weights
 
 __all__ = ["explore", "open_server"]
 
@@ -62,7 +62,7 @@ def explore(
     reuse_freed_memory()
     found = open_found(run, ckpt=ckpt, layers=layers, label=label, device=device)
     serving = open_server(found, pictures, port=port)
-    with weights_stay(), serving as server, Interrupt(notify=lambda _: None) as interrupt:
+    with frozen_weights(), serving as server, Interrupt(notify=lambda _: None) as interrupt:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
         tell(server.url)
         if browser:
@@ -113,7 +113,7 @@ def _model_of(found: Found) -> LiveModel:
         generate=generate,
         directions=found.directions,
         code_of_seed=code_of_seed,
-        image_px=(generator.img_resolution, generator.img_resolution),
+        image_px=generator.config.image_size,
         num_channels=generator.img_channels,
         num_layers=generator.num_ws if has_layers else None,
         layers=space.moving_layers,

@@ -23,7 +23,7 @@ __all__ = ["PictureOptions", "draw_run", "labels_of", "names_of", "page_text", "
 _MOST_MIXED, _MOST_MIXED_PIXELS = 2200, 12_000_000
 """Mixes are drawn by default as long as they are no more frames and pixels than this; 1024 px images get none."""
 
-_MOST_SEED = 2**64 - 1  # of torch.Generator.manual_seed
+_MOST_SEED = 2**32 - 1  # of numpy.random.RandomState, see stylegan2.space.codes_of_seed
 
 _SHOWN_SCORES = ("share", "spearman", "recognised", "agreement", "rtd_before", "rtd_after", "effect")
 

@@ -35,7 +35,7 @@ from stylegan2.commands.found import checkpoint_of_run, require_same_checkpoint
 from stylegan2.commands.known_factors import factor_network_for, makes_scenes
 from stylegan2.commands.pictures import PictureOptions, draw_run, names_of, source_of
 from stylegan2.loading import load, locate
-from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace
 
 __all__ = ["ScoreOptions", "score"]
@@ -95,7 +95,7 @@ def score(run: Path, options: ScoreOptions) -> tuple[Directions, list[Path]]:
     network = None if network_path is None else FactorNetwork.load(network_path, device)
     space = _space(run, directions, ckpt, device)
     running = RunFolder.open(run, record.config, command=record.command, device=str(device))
-    with weights_stay(), running as folder:
+    with frozen_weights(), running as folder:
         directions = _in_order(run, directions, _held_out(space, directions))
         directions = _measured(space, directions, network, others, options)
         written = [directions.save(folder.path / "directions.safetensors")]
@@ -192,10 +192,10 @@ def _held_out(space: LatentSpace, directions: Directions) -> HeldOut:
 
 @torch.no_grad()
 def _truth(space: LatentSpace, directions: Directions, network: FactorNetwork) -> Scores:
-    size = space.generator.img_resolution
-    if network.resolution != size:
+    size = space.generator.config.image_size
+    if size != (network.resolution,) * 2:
         raise CheckpointError(
-            f"the factor network reads images of {network.resolution} px, the generator makes {size} px"
+            f"the factor network reads images of {network.resolution} px, the generator makes {size[0]} x {size[1]} px"
         )
     rng = torch.Generator().manual_seed(_SCORE_STREAM)
     codes = space.sample_codes(_NUM_CODES, rng)

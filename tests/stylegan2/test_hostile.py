@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganspace_topdis.errors import CheckpointError
+from ganspace_topdis.safe_pickle.records import Budget
+from ganspace_topdis.safe_pickle.safe_unpickler import SafeUnpickler
+from ganspace_topdis.safe_pickle.tensors import Storage, TensorRef
 from stylegan2 import Generator
-from stylegan2.checkpoints.budget import Budget
-from stylegan2.checkpoints.pickle_machine import PickleMachine
-from stylegan2.checkpoints.recognition import _read
-from stylegan2.checkpoints.tensors import Storage, TensorRef
+from stylegan2.checkpoints.recognition import parse_checkpoint
 from tests.stylegan2.foreign_files import flat_tensors, tensorflow_bytes, torch_bytes
 from tests.stylegan2.nvidia_files import snapshot_bytes
 
@@ -37,8 +37,8 @@ def outcome(data):
     seen.clear()
     watching = True
     try:
-        checkpoint = _read(memoryview(data), Budget(len(data)))
-        Generator.adopt(checkpoint.state_dict, **checkpoint.overrides)
+        checkpoint = parse_checkpoint(memoryview(data))
+        Generator.from_checkpoint(checkpoint.state_dict, **checkpoint.overrides)
         result = "read"
     except CheckpointError as error:
         result = "refused" if "\n" not in str(error) else "refused at length"
@@ -138,7 +138,7 @@ def test_a_name_off_the_allowlist_is_never_run_and_is_named_where_a_generator_wa
     data = b"\x80\x02c" + name.encode() + b"\n" + call.encode("latin-1") + b"."
     assert outcome(data) == "refused"
     with pytest.raises(CheckpointError, match=name.replace("\n", r"\.")):
-        _read(memoryview(data), Budget(len(data)))
+        parse_checkpoint(memoryview(data))
 
 
 ATTACKS = {
@@ -171,7 +171,7 @@ def test_attacks_are_refused(name):
 def test_elements_are_limited():
     data = b"\x80\x02" + b"N0" * 2_000_000 + b"N."
     with pytest.raises(CheckpointError, match="elements"):
-        PickleMachine(memoryview(data), {}, Budget(len(data))).run()
+        SafeUnpickler(memoryview(data), {}, Budget(len(data))).load()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_tensor_shared_a_million_times_is_stopped_by_the_budget():
     content = {"g_ema": {f"style.{n}.weight": shared for n in range(1, 99)} | {"input.input": shared}}
     data = torch_bytes(content)
     with pytest.raises(CheckpointError, match="many times the bytes"):
-        _read(memoryview(data), Budget(len(data)))
+        parse_checkpoint(memoryview(data))
 
 
 def test_a_pickle_inside_a_torch_container_is_held_to_the_allowlist(tmp_path):

@@ -107,7 +107,7 @@ def test_an_array_that_would_unpack_to_too_much_is_refused_before_it_does(tmp_pa
 @pytest.mark.parametrize(
     ("shape", "count"), [((8,), 1), ((3, 8), 3), ((4, 8), 1), ((1, 4, 8), 1), ((5, 4, 8), 5), ((2, 1, 8), 2)]
 )
-def test_codes_of_w_come_out_one_style_a_layer(generator, shape, count):
+def test_codes_of_w_are_returned_as_one_style_per_layer(generator, shape, count):
     codes = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     fitted = fit_latents(codes, LatentSpace(generator=generator))
     assert fitted.shape == (count, 4, 8)
@@ -126,5 +126,5 @@ def test_styles_become_channels_where_directions_are_of_channels(generator):
     [("w", (7,)), ("w", (2, 5, 8)), ("w", (1, 1, 4, 8)), ("w", (0, 8)), ("z", (1, 4, 8)), ("z", (8,)), ("s", (3, 9))],
 )
 def test_another_width_or_number_of_layers_is_refused_with_what_fits(generator, name, shape):
-    with pytest.raises(InvalidArgumentError, match=r"the latents are .* this generator takes"):
+    with pytest.raises(InvalidArgumentError, match=r"`latents` has shape .* this generator takes"):
         fit_latents(torch.zeros(shape), LatentSpace(generator=generator, name=name))

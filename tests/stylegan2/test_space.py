@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
 from ganspace_topdis.discovery.baselines import unit_directions
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from stylegan2 import Generator
-from stylegan2.space import SPACES, LatentSpace
+from stylegan2.space import SPACES, LatentSpace, codes_of_seed
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def test_a_code_of_any_space_gives_the_features_of_its_z(generator, name, resolu
 @pytest.mark.parametrize("cutoff", [None, 2])
 def test_a_seed_gives_the_generators_own_image_in_every_space(generator, name, psi, cutoff):
     space = LatentSpace(generator=generator, name=name).truncated(psi, cutoff)
-    z = torch.cat([torch.randn(1, 8, generator=rng(seed)) for seed in (3, 4)])
+    z = torch.from_numpy(np.concatenate([np.random.RandomState(seed).randn(1, 8) for seed in (3, 4)])).float()
     expected = generator(z, truncation_psi=psi, truncation_cutoff=cutoff)
     assert torch.allclose(space.images(space.codes_of_seeds([3, 4])), expected, atol=1e-5)
 
@@ -79,7 +80,7 @@ def test_no_hook_stays_behind(generator):
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_directions_say_their_space_and_come_back_to_it(generator, name):
+def test_directions_record_their_space_and_restore_it(generator, name):
     layers = None if name == "z" else (1, 2)
     space = LatentSpace(generator=generator, name=name, resolution=8, layers=layers, noise_mode="none")
     codes = space.sample_codes(20, rng())
@@ -118,3 +119,24 @@ def test_a_conditional_generator_needs_its_class():
         LatentSpace(generator=made)
     codes = [LatentSpace(generator=made, label=label).codes_of_seeds([1]) for label in (0, 2)]
     assert not torch.equal(*codes)
+
+
+def test_a_seed_is_nvidias_seed():
+    code = codes_of_seed(85, 512)
+    assert code.shape == (1, 512)
+    assert code.dtype == torch.float32
+    np.testing.assert_array_equal(code.numpy(), np.random.RandomState(85).randn(1, 512).astype(np.float32))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_numpy_does_not_take_is_refused(seed):
+    with pytest.raises(InvalidArgumentError, match=f"seed {seed} is not allowed; give 0 to 4294967295"):
+        codes_of_seed(seed, 8)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_images_of_a_rectangular_generator_are_pooled_by_their_longer_side(name):
+    made = Generator(z_dim=8, w_dim=8, img_resolution=256, base_size=(4, 2), num_mapping_layers=1, channel_base=256)
+    space = LatentSpace(generator=made.eval().requires_grad_(False), name=name)
+    assert space.features(space.sample_codes(1, rng())).shape == (1, 3, 64, 32)
+    assert space.images(space.codes_of_seeds([0])).shape == (1, 3, 256, 128)

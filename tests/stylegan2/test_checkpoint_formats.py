@@ -6,9 +6,11 @@ import torch
 
 import stylegan2
 from ganspace_topdis.errors import CheckpointError
+from ganspace_topdis.runs.sealed import save_sealed
 from stylegan2 import Generator
 from stylegan2.loading import read
 from tests.stylegan2.foreign_files import flat_tensors, genforce_tensors, tensorflow_bytes, torch_bytes
+from tests.stylegan2.nvidia_files import snapshot_bytes
 
 SMALL = {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "num_mapping_layers": 2, "channel_base": 64}
 
@@ -38,7 +40,7 @@ def rosinality(generator):
 
 
 def containers(generator):
-    """What each project would save."""
+    """The content of each project's files."""
     mean = {"mapping.w_avg": generator.mapping.w_avg}
     return {
         "rosinality": rosinality(generator),
@@ -91,14 +93,14 @@ def test_progressively_grown_configurations_use_their_last_image_layer(write):
     torch.testing.assert_close(again(z), generator(z), atol=1e-5, rtol=0)
 
 
-def test_classes_of_the_second_tensorflow_release_are_embedded_and_normalised_apart(write):
+def test_classes_of_the_second_tensorflow_release_are_embedded_and_normalized_apart(write):
     generator, z, c = randomized(c_dim=3), torch.randn(3, 8), torch.eye(3)
     again = stylegan2.load(write(tensorflow_bytes(generator, labels="embed")))
     torch.testing.assert_close(again(z, c), generator(z, c), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["tensorflow", "genforce"])
-def test_classes_of_the_first_tensorflow_release_are_normalised_together_with_z(write, kind):
+def test_classes_of_the_first_tensorflow_release_are_normalized_together_with_z(write, kind):
     generator, z, c = randomized(c_dim=3, joint_normalization=True), torch.randn(3, 8), torch.eye(3)
     generator.mapping.embed.bias.zero_()
     content = {"generator": genforce_tensors(generator)}
@@ -112,13 +114,13 @@ def test_a_stylegan1_pickle_is_refused_by_name(write):
         stylegan2.load(write(tensorflow_bytes(randomized(), version=3)))
 
 
-def test_training_files_with_settings_optimisers_and_no_mean_style_are_read(write):
+def test_training_files_without_a_mean_style_are_read(write):
     generator, z = randomized(), torch.randn(2, 8)
-    optimiser = torch.optim.Adam(generator.parameters()).state_dict()
+    optimizer = torch.optim.Adam(generator.parameters()).state_dict()
     content = {
         **rosinality(generator),
         "args": argparse.Namespace(size=16, n_mlp=2),
-        "g_optim": optimiser,
+        "g_optim": optimizer,
         "ada_aug_p": 0.1,
     }
     del content["latent_avg"]
@@ -174,10 +176,94 @@ def test_relatives_are_refused_by_name(write, name, word):
 def test_an_unknown_tensor_is_named(write):
     content = rosinality(randomized())
     content["g_ema"]["attention.weight"] = torch.zeros(2)
-    with pytest.raises(CheckpointError, match=r"attention\.weight has no place"):
+    with pytest.raises(CheckpointError, match=r"attention\.weight does not belong"):
         stylegan2.load(write(content))
 
 
 def test_a_file_without_a_generator_is_refused(write):
     with pytest.raises(CheckpointError, match="no generator of a known layout"):
         stylegan2.load(write({"weight": torch.zeros(2)}))
+
+
+TINY = {"z_dim": 4, "w_dim": 4, "img_resolution": 8, "num_mapping_layers": 1, "channel_base": 16}
+
+
+def equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("architecture", ["skip", "orig", "resnet"])
+def test_saving_and_loading_keeps_every_bit_and_every_setting(tmp_path, architecture):
+    options = {"c_dim": 2, "conv_clamp": 256.0, "joint_normalization": True, "num_fp16_res": 1}
+    generator = Generator(**TINY, **options, architecture=architecture)
+    again = stylegan2.load(stylegan2.save(generator, tmp_path / "g.safetensors"))
+    assert equal(generator.state_dict(), again.state_dict())
+    assert again.config == generator.config
+
+
+def test_half_precision_halves_the_file_and_keeps_three_digits(tmp_path):
+    torch.manual_seed(0)
+    generator = Generator(**{**TINY, "channel_base": 512}).eval()
+    whole = stylegan2.save(generator, tmp_path / "whole.safetensors")
+    half = stylegan2.save(generator, tmp_path / "half.safetensors", half=True)
+    again, z = stylegan2.load(half), torch.randn(4, 4)
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    assert again.synthesis.b4.const.dtype == torch.float32
+    torch.testing.assert_close(again(z), generator(z), atol=0.02, rtol=0.02)
+
+
+def test_any_flipped_bit_is_found(tmp_path):
+    path = stylegan2.save(Generator(**TINY), tmp_path / "g.safetensors")
+    data = path.read_bytes()
+    for position in range(0, len(data), 97):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << (position % 8)
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError):
+            stylegan2.load(path)
+
+
+def test_a_safetensors_file_without_a_generator_is_refused(tmp_path):
+    path = save_sealed(tmp_path / "other.safetensors", {"x": torch.zeros(2)}, {"kind": "directions"})
+    with pytest.raises(CheckpointError, match="no StyleGAN2 generator"):
+        stylegan2.load(path)
+
+
+def test_a_later_version_is_refused(tmp_path):
+    path = save_sealed(tmp_path / "g.safetensors", {"x": torch.zeros(2)}, {"kind": "stylegan2 generator", "version": 9})
+    with pytest.raises(CheckpointError, match="its version is 9"):
+        stylegan2.load(path)
+
+
+@pytest.mark.parametrize("value", ["wide", -1, None, [1], 2**40, True])
+def test_an_invalid_setting_is_refused(tmp_path, value):
+    generator = Generator(**TINY)
+    config = {**generator.config.to_dict(), "z_dim": value}
+    description = {"kind": "stylegan2 generator", "version": 1, "config": config}
+    path = save_sealed(tmp_path / "g.safetensors", generator.state_dict(), description)
+    with pytest.raises(CheckpointError, match="z_dim"):
+        stylegan2.load(path)
+
+
+RECTANGULAR_WRITERS = {
+    "rosinality": lambda generator: torch_bytes(rosinality(generator)),
+    "genforce": lambda generator: torch_bytes({"generator_smooth": genforce_tensors(generator)}),
+    "state dict": lambda generator: torch_bytes(dict(generator.state_dict())),
+    "tensorflow": tensorflow_bytes,
+    "NVIDIA": snapshot_bytes,
+}
+
+
+@pytest.mark.parametrize("kind", RECTANGULAR_WRITERS)
+def test_rectangular_generators_are_read_from_every_kind_of_file(write, kind):
+    generator, z = randomized(base_size=(4, 2)), torch.randn(2, 8)
+    again = stylegan2.load(write(RECTANGULAR_WRITERS[kind](generator)))
+    assert again(z).shape == (2, 3, 16, 8)
+    torch.testing.assert_close(again(z, truncation_psi=0.5), generator(z, truncation_psi=0.5), atol=1e-5, rtol=0)
+
+
+def test_missing_noise_of_a_rectangular_generator_has_its_shape(write):
+    content = rosinality(randomized(base_size=(4, 2)))
+    content["g_ema"] = {name: tensor for name, tensor in content["g_ema"].items() if not name.startswith("noises.")}
+    again = stylegan2.load(write(content))
+    assert again.synthesis.b16.conv1.noise_const.shape == (16, 8)

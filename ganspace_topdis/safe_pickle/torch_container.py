@@ -1,10 +1,9 @@
-"""The two containers that `torch.save` writes, read without torch.
+"""Readers for the two containers that `torch.save` writes, without torch's unpickler.
 
-Since 1.6 a zip archive: `NAME/data.pkl` describes the object, its storages are persistent ids
-('storage', type, key, location, numel), and their bytes lie uncompressed in `NAME/data/KEY`. Before, and nested
-in NVIDIA's pickles, five pickles one after another (a magic number, the version 1001, facts about the machine,
-the object, the list of keys) and then, for each key, an int64 count and the bytes.
-Source: torch/serialization.py describes both.
+Since torch 1.6, a zip archive: `NAME/data.pkl` describes the object, its storages are persistent ids
+('storage', type, key, location, numel), and their bytes are stored uncompressed in `NAME/data/KEY`. Before 1.6, and
+nested in NVIDIA's pickles: five consecutive pickles (a magic number, the version 1001, facts about the machine, the
+object, the list of keys), then an int64 count and the bytes for each key. Source: torch/serialization.py.
 """
 
 import struct
@@ -14,20 +13,23 @@ from typing import Any
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs.archives import open_archive
 from ganspace_topdis.runs.reading import ReadingError
-from stylegan2.checkpoints.budget import Budget
-from stylegan2.checkpoints.inert import dictionary_maker, numpy_globals, plain_globals, tensor_globals
-from stylegan2.checkpoints.pickle_machine import Allowed, Global, PickleMachine, Record, damaged, printable
-from stylegan2.checkpoints.tensors import STORAGE_TYPES, Storage
+from ganspace_topdis.safe_pickle.records import Budget, Global, Record, damaged, printable
+from ganspace_topdis.safe_pickle.safe_globals import dictionary_maker, numpy_globals, plain_globals, tensor_globals
+from ganspace_topdis.safe_pickle.safe_unpickler import Allowlist, SafeUnpickler
+from ganspace_topdis.safe_pickle.tensors import STORAGE_TYPES, Storage
 
-__all__ = ["LEGACY_MAGIC", "file_globals", "read_legacy", "read_zip"]
+__all__ = ["LEGACY_HEAD", "file_globals", "read_legacy", "read_pickle", "read_zip"]
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
+LEGACY_HEAD = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
+"""The first bytes of a legacy container."""
+
 PERSISTENT = "torch_utils.persistence"
 
 
-def file_globals(budget: Budget) -> Allowed:
-    """What the pickle of a checkpoint may make of names, whatever its container: all else becomes inert records."""
+def file_globals(budget: Budget) -> Allowlist:
+    """Return the allowlist for the pickle of a checkpoint, in any container."""
     return {
         **plain_globals(budget),
         **tensor_globals(budget),
@@ -41,7 +43,7 @@ def file_globals(budget: Budget) -> Allowed:
 
 
 def _persistent(meta: Any) -> Record:
-    """An object of NVIDIA's persistence scheme, like any other object: its class's name, and its state."""
+    """Return an object of NVIDIA's persistence scheme as a Record of its class and state. Its source is ignored."""
     if not isinstance(meta, Record) or meta.get("type") != "class" or not isinstance(meta.get("state"), Record):
         raise damaged("a persistent object without its state")
     made = Record(f"{PERSISTENT}.{printable(meta.get('class_name'))}")
@@ -49,18 +51,27 @@ def _persistent(meta: Any) -> Record:
     return made
 
 
-def read_zip(data: memoryview, budget: Budget) -> Any:
-    """The object in a zip container, its storages filled.
+def read_pickle(data: memoryview, budget: Budget) -> Any:
+    """Return the object in a plain pickle.
 
     Raises:
-        CheckpointError: the archive is damaged, compressed, or no container of torch's.
+        CheckpointError: the pickle is damaged, or exceeds the budget.
+    """
+    return SafeUnpickler(data, file_globals(budget), budget).load()
+
+
+def read_zip(data: memoryview, budget: Budget) -> Any:
+    """Return the object in a zip container, with its storages filled.
+
+    Raises:
+        CheckpointError: the archive is damaged, compressed, or not written by `torch.save`.
     """
     entries = _entries(data)
     roots = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
     if len(roots) != 1:
-        raise CheckpointError("this is a zip archive but no checkpoint: nothing in it is named */data.pkl")
+        raise CheckpointError("this is a zip archive but not a checkpoint: it has no entry */data.pkl")
     if bytes(entries.get(f"{roots[0]}byteorder", memoryview(b"little"))) != b"little":
-        raise CheckpointError("its weights are stored in big-endian order, which cannot be read")
+        raise CheckpointError("its weights are stored in big-endian order, which is not supported")
     storages: dict[str, Storage] = {}
 
     def resolve(identifier: Any) -> Storage:
@@ -72,12 +83,16 @@ def read_zip(data: memoryview, budget: Budget) -> Any:
             storages[key] = storage
         return storages[key]
 
-    machine = PickleMachine(entries[f"{roots[0]}data.pkl"], file_globals(budget), budget, resolve)
-    return machine.run()
+    return SafeUnpickler(entries[f"{roots[0]}data.pkl"], file_globals(budget), budget, resolve).load()
 
 
-def read_legacy(data: memoryview, budget: Budget, allowed: Allowed | None = None) -> Any:
-    """The object in the container of torch before 1.6, its storages filled; `allowed` is `file_globals` by default.
+def read_legacy(data: memoryview, budget: Budget, allowed: Allowlist | None = None) -> Any:
+    """Return the object in a container of torch before 1.6, with its storages filled.
+
+    Args:
+        data: the file's bytes.
+        budget: the limit on elements and bytes.
+        allowed: the allowlist; None: `file_globals`.
 
     Raises:
         CheckpointError: the container is damaged.
@@ -86,25 +101,25 @@ def read_legacy(data: memoryview, budget: Budget, allowed: Allowed | None = None
 
     def resolve(identifier: Any) -> Storage | Global:
         if isinstance(identifier, tuple) and len(identifier) == 4 and identifier[0] == "module":
-            return _class_of_module(identifier[1])  # with its source text, which is ignored
+            return _class_of_module(identifier[1])  # its source text is ignored
         key, storage = _describe(identifier)
         return storages.setdefault(key, storage)
 
-    machine = PickleMachine(data, file_globals(budget) if allowed is None else allowed, budget, resolve)
-    magic, version, facts = machine.run(), machine.run(), machine.run()
+    reader = SafeUnpickler(data, file_globals(budget) if allowed is None else allowed, budget, resolve)
+    magic, version, facts = reader.load(), reader.load(), reader.load()
     if magic != LEGACY_MAGIC or version != LEGACY_VERSION:
-        raise damaged("no container of torch's")
+        raise damaged("not written by torch.save")
     if isinstance(facts, Record) and facts.get("little_endian", True) is not True:
-        raise CheckpointError("its weights are stored in big-endian order, which cannot be read")
-    value, keys = machine.run(), machine.run()
-    position = machine.position
+        raise CheckpointError("its weights are stored in big-endian order, which is not supported")
+    value, keys = reader.load(), reader.load()
+    position = reader.position
     if not isinstance(keys, list) or len(keys) > len(storages):
-        raise damaged("a list of storages that does not fit")
+        raise damaged("a list of storages that does not match")
     for key in keys:
         storage = storages.get(key) if isinstance(key, str) else None
         header = data[position : position + 8]
         if storage is None or len(header) != 8 or struct.unpack("<q", header)[0] != storage.numel:
-            raise damaged("a storage that does not fit its description")
+            raise damaged("a storage that does not match its description")
         end = position + 8 + storage.num_bytes
         storage.fill(data[position + 8 : end])
         position = end
@@ -118,29 +133,29 @@ def _class_of_module(value: Any) -> Global:
 
 
 def _storage_from_bytes(data: Any, budget: Budget) -> Storage:
-    """The storage in one nested container, as NVIDIA's files hold for every tensor."""
+    """Return the storage in a nested container. NVIDIA's files hold one per tensor."""
     if not isinstance(data, memoryview):
         raise damaged("a storage without its bytes")
     storage = read_legacy(data, budget, tensor_globals(budget))
     if not isinstance(storage, Storage) or storage.data is None:
-        raise damaged("a nested container that holds no storage")
+        raise damaged("a nested container without a storage")
     return storage
 
 
 def _describe(identifier: Any) -> tuple[str, Storage]:
-    """Key and still empty storage of a persistent id."""
+    """Return key and empty storage of a persistent id."""
     if not isinstance(identifier, tuple) or len(identifier) not in (5, 6) or identifier[0] != "storage":
-        raise damaged("a persistent id that names no storage")
+        raise damaged("a persistent id without a storage")
     kind, key, numel = identifier[1], identifier[2], identifier[4]
     name = getattr(kind, "name", "")
     dtype = STORAGE_TYPES.get(name.removeprefix("torch.")) if isinstance(name, str) else None
     if dtype is None or not isinstance(key, str) or (len(identifier) == 6 and identifier[5] is not None):
-        raise damaged("a storage of unknown kind")
+        raise damaged("a storage of an unknown type")
     return key, Storage(dtype, numel)
 
 
 def _entries(data: memoryview) -> dict[str, memoryview]:
-    """The bytes of every entry, none of them copied or inflated."""
+    """Return the bytes of every entry, without copying or inflating any."""
     try:
         with open_archive(data) as archive:
             return {info.filename: _content(data, info) for info in archive.infolist()}
@@ -150,7 +165,7 @@ def _entries(data: memoryview) -> dict[str, memoryview]:
 
 def _content(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or info.flag_bits & 1:
-        raise CheckpointError("this zip archive is compressed or encrypted, which no checkpoint is; unpack it first")
+        raise CheckpointError("this zip archive is compressed or encrypted, unlike any checkpoint; unpack it first")
     header = data[info.header_offset : info.header_offset + 30]
     if len(header) != 30 or header[:4] != b"PK\x03\x04":
         raise damaged("a zip entry without its header")

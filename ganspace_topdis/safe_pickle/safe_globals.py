@@ -1,7 +1,6 @@
-"""The globals that files of weights name, and the inert values that are made in their place.
+"""The allowlist: the globals that weight files name, and the inert values that replace them.
 
-Each function here takes what the file would have given to the real one and keeps it as data. None imports,
-opens or calls anything. `module_src`, the source text that NVIDIA's files carry, stays text.
+Each function here takes the arguments of the real one and stores them as data. None imports, opens or calls anything.
 """
 
 import struct
@@ -10,34 +9,33 @@ from typing import Any
 
 import numpy as np
 
-from stylegan2.checkpoints.budget import Budget
-from stylegan2.checkpoints.pickle_machine import Global, Record, damaged, is_plain, plain_keys
-from stylegan2.checkpoints.tensors import STORAGE_TYPES, ArrayRef, Storage, TensorRef
+from ganspace_topdis.safe_pickle.records import Budget, Global, Record, damaged, is_plain_key, plain_keys
+from ganspace_topdis.safe_pickle.tensors import STORAGE_TYPES, ArrayRef, Storage, TensorRef
 
 __all__ = ["array_of", "dictionary_maker", "numpy_globals", "plain_globals", "tensor_globals"]
 
 DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "b1")
 
 
-def record(name: str) -> Callable[..., Record]:
-    """A function that keeps its arguments in a Record of that name."""
+def _record_maker(name: str) -> Callable[..., Record]:
+    """Return a function that stores its arguments in a Record of that name."""
     return lambda *args: Record(name, args)
 
 
 def dictionary_maker(budget: Budget) -> Callable[..., Record]:
-    """`OrderedDict` and its kind: empty, or with one list of pairs, of which those with plain keys are kept."""
+    """Return the stand-in for `OrderedDict` and similar: empty, or one list of pairs, of which plain keys are kept."""
 
     def make(*args: Any) -> Record:
         made = Record("dict")
         pairs = _listed(args, budget)
-        made.update((key, value) for key, value in pairs if is_plain(key))
+        made.update((key, value) for key, value in pairs if is_plain_key(key))
         return made
 
     return make
 
 
 def plain_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
-    """Python's own containers, and the byte strings of protocol 2, which it spells as text."""
+    """Return Python's own containers, and the byte strings that protocol 2 writes as text."""
 
     def make_set(*args: Any) -> set[Any]:
         return plain_keys(_listed(args, budget))
@@ -45,7 +43,7 @@ def plain_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
     def encode(text: str, encoding: str) -> memoryview:
         if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
             raise damaged("bytes in an unknown encoding")
-        budget.take(len(text))
+        budget.spend_bytes(len(text))
         return memoryview(text.encode("latin-1"))
 
     return {
@@ -59,7 +57,7 @@ def plain_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
 
 
 def tensor_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
-    """torch's tensors, parameters and the names of its storage types."""
+    """Return torch's tensors, parameters and storage types."""
 
     def tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> TensorRef:
         if not isinstance(storage, Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
@@ -72,7 +70,7 @@ def tensor_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
     def of_type(make: Any, _kind: Any, args: Any, *_: Any) -> Any:
         if not isinstance(make, Global) or not isinstance(args, tuple):
             raise damaged("an invalid tensor record")
-        budget.count(len(args))
+        budget.spend_elements(len(args))
         return make(*args)
 
     return {
@@ -82,19 +80,22 @@ def tensor_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
         "torch._utils._rebuild_parameter": parameter,
         "torch._utils._rebuild_parameter_with_state": parameter,
         "torch.Size": lambda *args: tuple(_listed(args, budget)),
-        "torch.device": record("device"),
-        **{f"torch.{name}": record(name) for name in STORAGE_TYPES},
+        "torch.device": _record_maker("device"),
+        **{f"torch.{name}": _record_maker(name) for name in STORAGE_TYPES},
     }
 
 
 def numpy_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
-    """NumPy's arrays, types and scalars, under the names of its old and new releases."""
+    """Return NumPy's arrays, types and scalars, under the names of old and new releases."""
 
     def scalar(dtype: Any, data: Any = b"") -> Any:
-        budget.take(len(data))  # Python 2 wrote bytes as text, which is copied
+        budget.spend_bytes(len(data))  # Python 2 wrote bytes as text, which is copied here
         return _scalar(dtype, data)
 
-    made: dict[str, Callable[..., Any]] = {"numpy.dtype": record("dtype"), "numpy.ndarray": record("ndarray")}
+    made: dict[str, Callable[..., Any]] = {
+        "numpy.dtype": _record_maker("dtype"),
+        "numpy.ndarray": _record_maker("ndarray"),
+    }
     for core in ("numpy.core", "numpy._core"):
         made[f"{core}.multiarray._reconstruct"] = lambda *_: Record("ndarray")
         made[f"{core}.multiarray.scalar"] = scalar
@@ -103,29 +104,29 @@ def numpy_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
 
 
 def _listed(args: tuple[Any, ...], budget: Budget) -> list[Any] | tuple[Any, ...] | set[Any]:
-    """The one container that a container is made of; nothing for none."""
+    """Return the single argument of a container, which is a container itself; an empty tuple without arguments."""
     values = args[0] if args else ()
     if not isinstance(values, list | tuple | set):
         raise damaged(f"a container made of {type(values).__name__}")
-    budget.count(len(values))
+    budget.spend_elements(len(values))
     return values
 
 
 def array_of(value: Any, budget: Budget) -> Any:
-    """The ArrayRef that an inert ndarray describes; anything else as it is."""
+    """Return the ArrayRef that an inert ndarray describes, and any other value unchanged."""
     if not isinstance(value, Record) or value.name != "ndarray":
         return value
     if not isinstance(value.state, tuple) or len(value.state) != 5:
         raise damaged("an array without its contents")
     _, shape, dtype, fortran, data = value.state
     if isinstance(data, str):
-        budget.take(len(data))
+        budget.spend_bytes(len(data))
     axes = value.args[0] if value.args else None
     return ArrayRef(_dtype(dtype), _shape(shape), bool(fortran), _bytes(data), axes)
 
 
 def _scalar(dtype: Any, data: Any) -> Any:
-    """A NumPy scalar as a Python number."""
+    """Return a NumPy scalar as a Python number."""
     form = _dtype(dtype)
     if len(_bytes(data)) != np.dtype(form).itemsize:
         raise struct.error("a scalar of the wrong length")
@@ -133,7 +134,7 @@ def _scalar(dtype: Any, data: Any) -> Any:
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> Record:
-    """NumPy's array of protocol 5; `axes` puts the axes of a stored array in another order."""
+    """Return NumPy's array of protocol 5. `axes` permutes the axes of the stored array."""
     array = Record("ndarray", (axes,))
     array.state = (1, shape, dtype, order == "F", data)
     return array
@@ -141,7 +142,7 @@ def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None
 
 def _dtype(dtype: Any) -> str:
     if not isinstance(dtype, Record) or dtype.name != "dtype" or dtype.args[0] not in DTYPES:
-        raise damaged("an array of a type that weights do not have")
+        raise damaged("an array of an unexpected type")
     order = dtype.state[1] if isinstance(dtype.state, tuple) else "<"
     if order not in ("<", "|", ">"):
         raise damaged("an array of unknown byte order")
