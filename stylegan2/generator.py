@@ -98,37 +98,9 @@ def infer_config(state_dict: Mapping[str, Tensor], **overrides: Any) -> Generato
         CheckpointError: the tensors are not those of a StyleGAN2 generator.
     """
     refuse_unsupported(state_dict)
-    resolutions = sorted({int(match[1]) for match in map(_BLOCK.match, state_dict) if match})
-    layers = sorted({int(match[1]) for match in map(_LAYER.fullmatch, state_dict) if match})
-    if not resolutions or not layers:
-        raise CheckpointError("these tensors are not a StyleGAN2 generator's: synthesis.b* or mapping.fc* are missing")
-    if resolutions != [2**power for power in range(2, 2 + len(resolutions))]:
-        raise CheckpointError(f"the blocks are {resolutions}; a StyleGAN2 generator has every power of two from 4")
-    if layers != list(range(len(layers))):
-        raise CheckpointError(f"the mapping layers are {layers}; they must be numbered from 0 without gaps")
-    top = resolutions[-1]
-    if top > MAX_RESOLUTION:
-        raise CheckpointError(f"the highest block is {top} px; the maximum is {MAX_RESOLUTION}")
-    embedding = state_dict.get("mapping.embed.weight")
-    embed_features, c_dim = (0, 0) if embedding is None else _shape(state_dict, "mapping.embed.weight", 2)
-    hidden = _shape(state_dict, "mapping.fc0.weight", 2)[0]
-    fields: dict[str, Any] = {
-        "z_dim": _shape(state_dict, "mapping.fc0.weight", 2)[1] - embed_features,
-        "c_dim": c_dim,
-        "w_dim": _shape(state_dict, "synthesis.b4.conv1.affine.weight", 2)[1],
-        "img_resolution": top,
-        "base_size": _shape(state_dict, "synthesis.b4.const", 3)[1:],
-        "img_channels": _shape(state_dict, f"synthesis.b{top}.torgb.weight", 4)[0],
-        "num_mapping_layers": len(layers),
-        "mapping_features": hidden if len(layers) > 1 else None,
-        "embed_features": embed_features or None,
-        "channels": tuple(_shape(state_dict, f"synthesis.b{res}.conv1.weight", 4)[0] for res in resolutions),
-        "architecture": _architecture(state_dict, resolutions),
-        "use_noise": "synthesis.b4.conv1.noise_strength" in state_dict,
-        "resample_taps": _taps(state_dict),
-    }
-    widths = {name: fields[name] for name in ("z_dim", "w_dim", "mapping_features", "embed_features")}
-    for name, width in widths.items():
+    fields = _inferred_fields(state_dict, *_blocks_and_layers(state_dict))
+    for name in ("z_dim", "w_dim", "mapping_features", "embed_features"):
+        width = fields[name]
         if width is not None and width > MAX_WIDTH:
             raise CheckpointError(f"its {name} is {width:,}; the maximum is {MAX_WIDTH:,}")
     try:
@@ -138,6 +110,44 @@ def infer_config(state_dict: Mapping[str, Tensor], **overrides: Any) -> Generato
     if max(config.image_size) > MAX_RESOLUTION:
         raise CheckpointError(f"its images are {config.image_size} px; the maximum is {MAX_RESOLUTION}")
     return config
+
+
+def _blocks_and_layers(state_dict: Mapping[str, Tensor]) -> tuple[list[int], int]:
+    """Return the resolutions of the blocks, and the number of mapping layers."""
+    resolutions = sorted({int(match[1]) for match in map(_BLOCK.match, state_dict) if match})
+    layers = sorted({int(match[1]) for match in map(_LAYER.fullmatch, state_dict) if match})
+    if not resolutions or not layers:
+        raise CheckpointError("these tensors are not a StyleGAN2 generator's: synthesis.b* or mapping.fc* are missing")
+    if resolutions != [2**power for power in range(2, 2 + len(resolutions))]:
+        raise CheckpointError(f"the blocks are {resolutions}; a StyleGAN2 generator has every power of two from 4")
+    if layers != list(range(len(layers))):
+        raise CheckpointError(f"the mapping layers are {layers}; they must be numbered from 0 without gaps")
+    if resolutions[-1] > MAX_RESOLUTION:
+        raise CheckpointError(f"the highest block is {resolutions[-1]} px; the maximum is {MAX_RESOLUTION}")
+    return resolutions, len(layers)
+
+
+def _inferred_fields(state_dict: Mapping[str, Tensor], resolutions: list[int], num_layers: int) -> dict[str, Any]:
+    """Return the fields of `GeneratorConfig` that the tensors determine."""
+    embed_features, c_dim = 0, 0
+    if "mapping.embed.weight" in state_dict:
+        embed_features, c_dim = _shape(state_dict, "mapping.embed.weight", 2)
+    hidden, inputs = _shape(state_dict, "mapping.fc0.weight", 2)
+    return {
+        "z_dim": inputs - embed_features,
+        "c_dim": c_dim,
+        "w_dim": _shape(state_dict, "synthesis.b4.conv1.affine.weight", 2)[1],
+        "img_resolution": resolutions[-1],
+        "base_size": _shape(state_dict, "synthesis.b4.const", 3)[1:],
+        "img_channels": _shape(state_dict, f"synthesis.b{resolutions[-1]}.torgb.weight", 4)[0],
+        "num_mapping_layers": num_layers,
+        "mapping_features": hidden if num_layers > 1 else None,
+        "embed_features": embed_features or None,
+        "channels": tuple(_shape(state_dict, f"synthesis.b{res}.conv1.weight", 4)[0] for res in resolutions),
+        "architecture": _architecture(state_dict, resolutions),
+        "use_noise": "synthesis.b4.conv1.noise_strength" in state_dict,
+        "resample_taps": _taps(state_dict),
+    }
 
 
 def _complete(

@@ -93,7 +93,7 @@ def test_progressively_grown_configurations_use_their_last_image_layer(write):
     torch.testing.assert_close(again(z), generator(z), atol=1e-5, rtol=0)
 
 
-def test_classes_of_the_second_tensorflow_release_are_embedded_and_normalized_apart(write):
+def test_classes_of_the_second_tensorflow_release_are_normalized_separately(write):
     generator, z, c = randomized(c_dim=3), torch.randn(3, 8), torch.eye(3)
     again = stylegan2.load(write(tensorflow_bytes(generator, labels="embed")))
     torch.testing.assert_close(again(z, c), generator(z, c), atol=1e-5, rtol=0)
@@ -167,7 +167,7 @@ def test_the_decoder_of_an_encoder_is_found_under_its_prefix(write):
         ("generator.progression.0.conv1.weight", "StyleGAN1"),
     ],
 )
-def test_relatives_are_refused_by_name(write, name, word):
+def test_unsupported_networks_are_refused_by_name(write, name, word):
     constant = {"input.input": torch.zeros(1)} if word == "SWAGAN" else {}
     with pytest.raises(CheckpointError, match=word):
         stylegan2.load(write({"g_ema": {**constant, name: torch.zeros(1)}}))
@@ -193,7 +193,7 @@ def equal(first, second):
 
 
 @pytest.mark.parametrize("architecture", ["skip", "orig", "resnet"])
-def test_saving_and_loading_keeps_every_bit_and_every_setting(tmp_path, architecture):
+def test_saving_and_loading_preserve_every_bit_and_setting(tmp_path, architecture):
     options = {"c_dim": 2, "conv_clamp": 256.0, "joint_normalization": True, "num_fp16_res": 1}
     generator = Generator(**TINY, **options, architecture=architecture)
     again = stylegan2.load(stylegan2.save(generator, tmp_path / "g.safetensors"))
@@ -212,7 +212,7 @@ def test_half_precision_halves_the_file_and_keeps_three_digits(tmp_path):
     torch.testing.assert_close(again(z), generator(z), atol=0.02, rtol=0.02)
 
 
-def test_any_flipped_bit_is_found(tmp_path):
+def test_any_flipped_bit_is_detected(tmp_path):
     path = stylegan2.save(Generator(**TINY), tmp_path / "g.safetensors")
     data = path.read_bytes()
     for position in range(0, len(data), 97):

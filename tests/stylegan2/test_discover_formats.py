@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import cli
 import stylegan2
@@ -72,6 +73,19 @@ def test_discover_finds_the_same_directions_in_every_kind_of_file(tmp_path, expe
 
 ROOT = Path(__file__).parents[2]
 COMMAND = "discover --steps 3 --num-span-codes 300 --batch-size 17 --micro-batch 8 --device cpu --frames 3 --mix 1"
+
+
+@pytest.mark.parametrize("write", [snapshot_bytes, lambda generator: torch_bytes({"G_ema": generator.state_dict()})])
+def test_a_rectangular_generator_goes_through_discover(tmp_path, write):
+    torch.manual_seed(0)
+    sizes = {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "num_mapping_layers": 2, "channel_base": 64}
+    generator = Generator(**sizes, base_size=(4, 2)).eval().requires_grad_(False)
+    (tmp_path / "network").write_bytes(write(generator))
+    assert discover(tmp_path / "network", tmp_path / "run").shape == (2, 8)
+    for name in ("direction_00.png", "direction_01.webp", "overview.png"):
+        assert (tmp_path / "run" / "traversals" / name).exists()
+    with Image.open(tmp_path / "run" / "traversals" / "direction_00.webp") as image:
+        assert image.height > image.width
 
 
 def discover_in_processes(folder, num_processes):

@@ -39,7 +39,7 @@ def test_a_seed_gives_the_generators_own_image_in_every_space(generator, name, p
 
 
 @pytest.mark.parametrize("name", ["w", "s"])
-def test_a_search_sees_only_what_the_chosen_layers_control(generator, name):
+def test_a_search_sees_only_the_effect_of_the_chosen_layers(generator, name):
     space = LatentSpace(generator=generator, name=name, resolution=4, layers=(4, 5))
     features = space.features(space.sample_codes(3, rng()))
     assert torch.equal(features[0], features[1])
@@ -50,7 +50,7 @@ def features_codes(space: LatentSpace) -> torch.Tensor:
     return space.sample_codes(2, rng())
 
 
-def test_a_picture_keeps_its_own_style_where_layers_are_not_chosen(generator):
+def test_an_image_keeps_its_own_style_in_layers_that_are_not_chosen(generator):
     everywhere, chosen = (LatentSpace(generator=generator, layers=layers) for layers in (None, (0, 1)))
     assert torch.equal(chosen.images(chosen.codes_of_seeds([1])), everywhere.images(everywhere.codes_of_seeds([1])))
 
@@ -72,7 +72,7 @@ def test_the_style_channels_are_those_of_the_convolutions_and_image_layers(gener
     assert space.styles.layers == sorted(space.styles.layers)
 
 
-def test_no_hook_stays_behind(generator):
+def test_no_hook_remains(generator):
     space = LatentSpace(generator=generator, name="s")
     before = generator(torch.ones(1, 8))
     space.images(space.codes_of_seeds([7]))
@@ -89,7 +89,7 @@ def test_directions_record_their_space_and_restore_it(generator, name):
     assert LatentSpace.of(directions, generator) == space
 
 
-def test_directions_of_codes_that_the_generator_lacks_are_refused(generator):
+def test_directions_that_do_not_match_the_generator_are_refused(generator):
     directions = unit_directions(torch.eye(5), torch.randn(9, 5))
     directions.metadata.update(LatentSpace(generator=generator).facts())
     with pytest.raises(CheckpointError, match=r"codes of 5 numbers, but codes w .* have 8"):
@@ -108,7 +108,7 @@ def test_directions_of_codes_that_the_generator_lacks_are_refused(generator):
         ({"truncation_cutoff": 9}, "0 to 8"),
     ],
 )
-def test_what_does_not_fit_the_generator_is_refused(generator, attributes, message):
+def test_attributes_that_do_not_match_the_generator_are_refused(generator, attributes, message):
     with pytest.raises(InvalidArgumentError, match=message):
         LatentSpace(generator=generator, **attributes)
 
