@@ -145,7 +145,7 @@ def test_every_entry_is_a_snapshot_on_nvidia_s_own_server_over_https(entry):
 
 
 @pytest.mark.parametrize("entry", ZOO.values(), ids=lambda entry: entry.name)
-def test_every_entry_is_found_under_its_name_and_says_what_it_shows(entry):
+def test_every_entry_has_its_name_and_a_description(entry):
     assert ZOO[entry.name] is entry
     assert entry.shows
     assert entry.resolution_px in (32, 256, 512, 1024)

@@ -40,7 +40,7 @@ def lopsided(height=4, width=4):
 
 
 def by_hand(image, f, form):
-    """One image (H, W) as the equation says it."""
+    """Resample one image (H, W) by the equation."""
     stuffed = np.zeros((image.shape[0] * form.up, image.shape[1] * form.up))
     stuffed[:: form.up, :: form.up] = image
     left, right, top, bottom = form.padding
@@ -87,7 +87,7 @@ def test_the_adjoint_is_the_transpose(form):
     torch.testing.assert_close((dy * y).sum(), (back * x).sum())
 
 
-def test_channels_last_is_kept(host_kernels):
+def test_channels_last_layout_is_preserved(host_kernels):
     x = images(layout=torch.channels_last)
     y = upfirdn2d_by_kernels(host_kernels, x, lopsided(), FORMS[2])
     assert y.is_contiguous(memory_format=torch.channels_last)
