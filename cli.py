@@ -16,8 +16,8 @@ import click
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.option_layers import describe_settings, settings_layers
 from ganspace_topdis.runs.ranks import is_follower
-from ganspace_topdis.runs.settings import describe_settings, settings_layers
 from vae.cli import COMMANDS as VAE_COMMANDS
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def cli() -> None:
 @click.option("--search-psi", type=float, default=1.0, show_default=True, help="Truncation of the search's codes.")
 @click.option("--steps", type=int, default=100, show_default=True, help="Optimisation steps.")
 @click.option("--batch-size", type=int, default=64, show_default=True, help="Points of a cloud.")
-@click.option("--shift", type=float, default=1.0, show_default=True, help="How far a step shifts (see --shift-law).")
+@click.option("--shift", type=float, default=1.0, show_default=True, help="How far a step shifts (see --shift-kind).")
 @click.option(
-    "--shift-law",
+    "--shift-kind",
     type=click.Choice(["sigma", "gaussian"]),
     default="sigma",
     show_default=True,
@@ -120,12 +120,12 @@ def cli() -> None:
 @click.option("--micro-batch", type=int, help="Images at a time: bounds the memory.  [default: as many as fit]")
 @click.option(
     "--precision",
-    type=click.Choice(["float32", "mixed"]),
+    type=click.Choice(["float32", "bf16"]),
     default="float32",
     show_default=True,
     help="Of a GPU's work.",
 )
-@click.option("--compile", is_flag=True, help="Compile the generator first (minutes; needs a compiler).")
+@click.option("--compile", type=click.Choice(["none", "default"]), default="none", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--picture-seeds", default="0-5", show_default=True, help="Images that walk in the pictures.")
 @click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
@@ -450,7 +450,7 @@ def _discover_options(options: dict[str, Any]) -> Any:
     from stylegan2.commands.ranges import parse_features, parse_numbers
 
     names = (
-        "num_directions span steps batch_size shift shift_law final_shift directions_per_step divergence per_effect "
+        "num_directions span steps batch_size shift shift_kind final_shift directions_per_step divergence per_effect "
         "learning_rate num_span_codes seed micro_batch precision compile"
     )
     method = options["method"]

@@ -77,7 +77,7 @@ class HandBuilt(Rung):
 
     def find(self, method: str, seed: int, steps: int) -> Directions:
         generator = HandBuiltGenerator(seed=seed)
-        settings = DiscoverySettings(span="identity", num_directions=6, start="random", steps=steps, seed=seed)
+        settings = DiscoverySettings(span="identity", num_directions=6, initialization="random", steps=steps, seed=seed)
         if method in SEARCH_METHODS:
             return _searched(Discovery(generator, generator.sample_codes, _with(settings, method)))
         if method == "random":

@@ -70,7 +70,7 @@ def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str,
     held_out = judge_held_out(
         *(space.features, space.sample_codes, directions),
         shift=1.0,
-        shift_law="sigma",
+        shift_kind="sigma",
         num_batches=8,
         seed=_STREAM + seed,
     )

@@ -39,7 +39,7 @@ from vae.suite.cell import CellTask, run_cell
 
 SAVE_EVERY_S = 0.2
 DISCOVER = (
-    "discover --steps 24 --num-span-codes 64 --batch-size 10 --directions 3 --frames 3 --picture-seeds 0-1 --mix 2 "
+    "discover --steps 24 --num-span-codes 64 --batch-size 10 --directions 3 --frames 3 --seeds 0-1 --mix 2 "
     "--device cpu --micro-batch 64"
 )
 TRAIN_VAE = (

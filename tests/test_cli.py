@@ -12,7 +12,7 @@ import torch
 import cli
 from stylegan2 import Generator, load, save
 
-FAST = ["--steps", "3", "--num-span-codes", "200", "--batch-size", "16", "--picture-seeds", "0-1", "--frames", "3"]
+FAST = ["--steps", "3", "--num-span-codes", "200", "--batch-size", "16", "--seeds", "0-1", "--frames", "3"]
 
 
 def run(*arguments: str) -> int:
@@ -145,7 +145,7 @@ def test_a_checkpoint_that_the_directions_were_not_made_for_is_refused(finished,
         (["--label", "1"], "not conditional", 2),
         (["--steps", "-1"], "steps is -1", 2),
         (["--device", "tpu"], "device is 'tpu'", 2),
-        (["--picture-seeds", "a"], "--picture-seeds", 2),
+        (["--seeds", "a"], "--seeds", 2),
         (["--frames", "4"], "odd", 2),
     ],
 )
@@ -212,7 +212,7 @@ def test_convert_round_trips_bit_for_bit(tmp_path, kind):
 
 
 def test_a_stopped_run_goes_on_to_the_same_directions(checkpoint, tmp_path):
-    options = ["--num-span-codes", "200", "--steps", "60", "--picture-seeds", "0", "--frames", "3", "--directions", "3"]
+    options = ["--num-span-codes", "200", "--steps", "60", "--seeds", "0", "--frames", "3", "--directions", "3"]
     command = [sys.executable, "-m", "cli", "discover", "--ckpt", str(checkpoint), *options, "--out"]
     folder = Path(cli.__file__).parent
     process = subprocess.Popen([*command, str(tmp_path / "a")], cwd=folder, stderr=subprocess.PIPE, text=True)

@@ -8,20 +8,10 @@ from typing import Any, get_args
 
 import click
 
-from ganspace_topdis.runs.settings import describe_settings, settings_layers
+from ganspace_topdis.option_layers import describe_settings, settings_layers
+from vae.method_options import METHOD_OPTIONS, Estimator
 from vae.presets import PRESETS
-from vae.settings import (
-    METHOD_OPTIONS,
-    CloudLoss,
-    Compiled,
-    Estimator,
-    Features,
-    InitialWeights,
-    Likelihood,
-    Network,
-    Orthogonalization,
-    Precision,
-)
+from vae.settings import CloudLoss, Compile, Features, InitialWeights, Likelihood, Network, Orthogonalization, Precision
 
 __all__ = ["COMMANDS"]
 
@@ -105,9 +95,7 @@ def _print(
 @click.option("--topdis-features", type=_choice(Features), help="What is compared [pixels].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--precision", type=_choice(Precision), default="float32", show_default=True)
-@click.option(
-    "--compile", "compiled", type=_choice(Compiled), default="none", show_default=True, help="Compile the networks."
-)
+@click.option("--compile", type=_choice(Compile), default="none", show_default=True, help="Compile the networks.")
 @click.option("--resident", is_flag=True, help="Copy the whole data set to the device.")
 @click.option("--tensorboard", is_flag=True, help="Also write the log for TensorBoard.")
 @click.option("--checkpoint-every-s", type=float, default=60.0, show_default=True, help="Seconds between checkpoints.")
@@ -231,7 +219,7 @@ def evaluate_vae(context: click.Context, *, dry_run: bool, as_json: bool, **opti
 @click.option("--device", default="auto", show_default=True, help="Device of each cell: auto, cpu, cuda or mps.")
 @click.option("--data-root", type=_PATH, help="File or folder of the data set.")
 @click.option("--resident", is_flag=True, help="Copy the whole data set to the device.")
-@click.option("--compile", "compiled", type=_choice(Compiled), default="none", show_default=True)
+@click.option("--compile", type=_choice(Compile), default="none", show_default=True)
 @click.option("--pictures/--no-pictures", default=True, show_default=True, help="Draw each cell's traversals and page.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def suite(*, as_json: bool, **options: Any) -> None:

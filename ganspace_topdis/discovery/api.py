@@ -12,8 +12,7 @@ import torch
 
 from ganspace_topdis.discovery.held_out import HeldOut, KeepsWork
 from ganspace_topdis.discovery.loop import Discovery
-from ganspace_topdis.discovery.settings import DiscoverySettings
-from ganspace_topdis.discovery.span import SpanKind
+from ganspace_topdis.discovery.settings import DiscoverySettings, SpanKind
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.discovery.objective import to_directions
+from ganspace_topdis.discovery.settings import Whitening
 from ganspace_topdis.discovery.span import pca_span
-from ganspace_topdis.discovery.whitening import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 

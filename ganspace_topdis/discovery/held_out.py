@@ -13,7 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ganspace_topdis.discovery.objective import ShiftLaw, features_of, mean_distance_apart
+from ganspace_topdis.discovery.objective import features_of, mean_distance_apart
+from ganspace_topdis.discovery.settings import ShiftKind
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress
@@ -55,7 +56,7 @@ def judge_held_out(
     directions: Directions,
     *,
     shift: float,
-    shift_law: ShiftLaw = "gaussian",
+    shift_kind: ShiftKind = "gaussian",
     batch_size: int = 64,
     num_batches: int = 4,
     micro_batch: int | None = None,
@@ -70,8 +71,8 @@ def judge_held_out(
         generate: codes (N, D) -> images or features (N, ...).
         sample_codes: (n, rng) -> codes (n, D).
         directions: what is scored.
-        shift: C of the Gaussian-preserving shift, or standard deviations where `shift_law` is "sigma".
-        shift_law: "gaussian" or "sigma".
+        shift: C of the Gaussian-preserving shift, or standard deviations where `shift_kind` is "sigma".
+        shift_kind: "gaussian" or "sigma".
         batch_size: N, points of a cloud.
         num_batches: how many clouds; both signs of the shift are applied to each.
         micro_batch: codes that are synthesised at a time; None takes 64.
@@ -81,7 +82,7 @@ def judge_held_out(
         kept: where the sums are kept after every shifted cloud, and taken up again: the result is the same.
     """
     micro_batch = micro_batch or _MICRO_BATCH
-    how = (shift, shift_law, batch_size, num_batches, micro_batch, seed)
+    how = (shift, shift_kind, batch_size, num_batches, micro_batch, seed)
     sums = _Sums(directions, how, kept)
     rng = torch.Generator().manual_seed(_HELD_OUT_STREAM + seed)
     num_directions, count = directions.num_directions, 2 * num_batches
@@ -94,7 +95,7 @@ def judge_held_out(
             apart = mean_distance_apart(before)
             for cloud in range(sums.num_done - 2 * num_directions * batch, 2 * num_directions):
                 index, amount = cloud // 2, -shift if cloud % 2 else shift
-                shifted, mask = _shifted(directions, codes, index, amount, shift_law)
+                shifted, mask = _shifted(directions, codes, index, amount, shift_kind)
                 after = features_of(generate, shifted, micro_batch)
                 effect = (after - before[mask]).norm(dim=1).mean() / apart
                 sums.add(index, rtd(before[mask], after), effect, complete=sums.num_done + 1 == count * num_directions)
@@ -129,7 +130,7 @@ _HELD_OUT_STREAM = 0x7E57
 """Keeps the held-out codes of seed s apart from the search's codes of seed s."""
 
 
-def _shifted(directions: Directions, codes: Tensor, index: int, amount: float, law: ShiftLaw) -> tuple[Tensor, Tensor]:
+def _shifted(directions: Directions, codes: Tensor, index: int, amount: float, law: ShiftKind) -> tuple[Tensor, Tensor]:
     if law == "gaussian":
         return directions.shift(codes, index, amount)
     return directions.move(codes, index, amount), torch.ones(len(codes), dtype=torch.bool, device=codes.device)

@@ -73,15 +73,15 @@ class Discovery:
     ) -> None:
         self.settings = settings
         self._generate, self._sample, self._device = generate, sample_codes, device
-        if settings.precision == "mixed":
+        if settings.precision == "bf16":
             self._generate = in_mixed_precision(self._generate)
         self._rng = torch.Generator().manual_seed(settings.seed)
         self.micro_batch = micro_batch or settings.micro_batch or self._fitting_micro_batch()
-        if settings.compile:
+        if settings.compile != "none":
             self._generate = compiled(self._generate)
         self.span = self._find_span(progress) if span is None else span
         self.random_start = random_rotation(self.span.size, self._rng)
-        start = torch.eye(self.span.size) if settings.start == "axes" else self.random_start
+        start = torch.eye(self.span.size) if settings.initialization == "axes" else self.random_start
         self._orthonormal = _orthonormal(start).to(self.span.axes)
         self.start = self.rotation().clone()
         self._objective = _OBJECTIVES[settings.method](self._outputs, self.span, settings)
@@ -191,7 +191,7 @@ class Discovery:
             self._sample,
             directions,
             shift=settings.shift,
-            shift_law=settings.shift_law,
+            shift_kind=settings.shift_kind,
             batch_size=settings.batch_size,
             micro_batch=self.micro_batch,
             seed=settings.seed,

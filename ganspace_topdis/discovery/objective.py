@@ -5,21 +5,19 @@ in micro-batches that are computed again in the backward pass, so memory is one 
 """
 
 import dataclasses
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ganspace_topdis.discovery.settings import ShiftKind
 from ganspace_topdis.discovery.span import Span
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.latent.shift import shift_values
 from ganspace_topdis.runs.distributed import by_rows
 
-__all__ = ["ShiftLaw", "Shifted", "features_of", "mean_distance_apart", "outputs_of", "shift_codes", "to_directions"]
-
-ShiftLaw = Literal["gaussian", "sigma"]
+__all__ = ["Shifted", "features_of", "mean_distance_apart", "outputs_of", "shift_codes", "to_directions"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Shifted:
     kept: Tensor
 
 
-def shift_codes(span: Span, direction: Tensor, codes: Tensor, amount: float, law: ShiftLaw) -> Shifted:
+def shift_codes(span: Span, direction: Tensor, codes: Tensor, amount: float, law: ShiftKind) -> Shifted:
     """Move `codes` (N, D) along the unit vector `direction` (M,) of `span`.
 
     Args:

@@ -14,20 +14,18 @@ each hold at least 1/400 of its sum.
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ganspace_topdis.discovery.whitening import ByChannels, Full, Whitening, principal_axes, whiten
+from ganspace_topdis.discovery.settings import SpanKind, Whitening
+from ganspace_topdis.discovery.whitening import ByChannels, Full, principal_axes, whiten
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.runs.distributed import by_rows
 from ganspace_topdis.runs.progress import Progress
 
-__all__ = ["Span", "SpanKind", "effect_span", "find_span", "identity_span", "pca_span"]
-
-SpanKind = Literal["effect", "pca", "identity"]
+__all__ = ["Span", "effect_span", "find_span", "identity_span", "pca_span"]
 
 _SMALLEST_SHARE = 1 / 400
 _LARGEST_SIZE = 32

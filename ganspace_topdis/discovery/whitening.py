@@ -10,16 +10,14 @@ C^-1/2 Q u and codes move along the rows of C^1/2 Q, so that a unit is one stand
 """
 
 import dataclasses
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ganspace_topdis.discovery.settings import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["ByChannels", "Full", "Whitening", "principal_axes", "whiten"]
-
-Whitening = Literal["full", "channels"]
+__all__ = ["ByChannels", "Full", "principal_axes", "whiten"]
 
 _NEGLIGIBLE_VARIANCE = 1e-6
 """Axes of the codes with less than this share of the largest variance are left out."""

@@ -79,7 +79,7 @@ class DiscoverOptions:
     def __post_init__(self) -> None:
         if self.noise_mode == "random":
             raise InvalidArgumentError("--noise is 'random', which changes features by itself; allowed are const, none")
-        if self.search.compile and self.space == "s":
+        if self.search.compile != "none" and self.space == "s":
             raise InvalidArgumentError("--compile is not for --space s, whose channels are put in layer by layer")
         if "sefa" in (self.closed_form, self.refine) and self.space != "w":
             raise InvalidArgumentError(f"sefa reads the weights that take w, --space is {self.space}; give --space w")
@@ -110,9 +110,9 @@ def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path
 
 
 def _discover_in(world: World, options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path]]:
-    if options.search.precision == "mixed" and world.device.type != "cuda":
+    if options.search.precision == "bf16" and world.device.type != "cuda":
         raise InvalidArgumentError(
-            f"--precision is 'mixed', which only a GPU is faster in; {world.device} takes float32"
+            f"--precision is 'bf16', which only a GPU is faster in; {world.device} takes float32"
         )
     if options.names is not None:
         read_names(options.names, num_directions=options.search.num_directions)

@@ -181,7 +181,7 @@ def _held_out(space: LatentSpace, directions: Directions) -> HeldOut:
         space.sample_codes,
         directions,
         shift=settings["shift"],
-        shift_law=settings["shift_law"],
+        shift_kind=settings.get("shift_kind", settings.get("shift_law")),
         batch_size=settings["batch_size"],
         num_batches=8,
         micro_batch=settings["micro_batch"],

@@ -11,7 +11,7 @@ from ganspace_topdis.evaluation.recovery import recovery
 def test_the_true_axes_of_a_hand_built_generator_are_found():
     generator = HandBuiltGenerator(seed=0)
     directions = discover_directions(
-        generator, generator.sample_codes, span="identity", steps=80, shift=1.0, shift_law="sigma", learning_rate=0.1
+        generator, generator.sample_codes, span="identity", steps=80, shift=1.0, shift_kind="sigma", learning_rate=0.1
     )
     assert recovery(directions.vectors, generator.true_directions).mean > 0.95
 
@@ -78,7 +78,7 @@ class Kept:
 def test_judging_that_is_stopped_goes_on_to_the_same_scores(stop_at):
     generator = HandBuiltGenerator(seed=0)
     directions = discover_directions(generator, generator.sample_codes, span="identity", steps=1)
-    how = {"shift": 1.0, "shift_law": "sigma", "batch_size": 8, "num_batches": 2}
+    how = {"shift": 1.0, "shift_kind": "sigma", "batch_size": 8, "num_batches": 2}
     whole = judge_held_out(generator, generator.sample_codes, directions, **how)
     kept = Kept()
     kept.stop_at = stop_at

@@ -100,9 +100,9 @@ def test_features_that_are_not_finite_stop_the_search_before_a_step():
 
 
 @pytest.mark.parametrize("divergence", ["rtd", "rtd-lite"])
-@pytest.mark.parametrize("shift_law", ["gaussian", "sigma"])
-def test_every_variant_reports_a_positive_loss(divergence, shift_law):
-    search = start(dataclasses.replace(SETTINGS, divergence=divergence, shift_law=shift_law, steps=1))
+@pytest.mark.parametrize("shift_kind", ["gaussian", "sigma"])
+def test_every_variant_reports_a_positive_loss(divergence, shift_kind):
+    search = start(dataclasses.replace(SETTINGS, divergence=divergence, shift_kind=shift_kind, steps=1))
     assert search.step()["loss"] > 0
 
 
@@ -124,4 +124,4 @@ def test_every_variant_reports_a_positive_loss(divergence, shift_law):
 )
 def test_a_setting_out_of_range_is_named(name, value):
     with pytest.raises(InvalidArgumentError, match=f"{name} is"):
-        dataclasses.replace(SETTINGS, shift_law="gaussian", **{name: value})
+        dataclasses.replace(SETTINGS, shift_kind="gaussian", **{name: value})

@@ -15,9 +15,9 @@ import stylegan2
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.option_layers import settings_layers
 from ganspace_topdis.runs.folder import read_run
 from ganspace_topdis.runs.metrics_log import read_metrics
-from ganspace_topdis.runs.settings import settings_layers
 from ganspace_topdis.runs.status import read_status
 from ganspace_topdis.topology.command import load_cloud
 from ganspace_topdis.traversal.names import read_names

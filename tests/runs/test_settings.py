@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.runs.settings import describe_settings, settings_layers, settings_of
+from ganspace_topdis.option_layers import describe_settings, settings_layers, settings_of
 
 
 @pytest.fixture
@@ -126,7 +126,8 @@ def test_dry_run_prints_every_value_and_its_source(command):
 
 WITHOUT_TORCH = """
 import sys
-from ganspace_topdis.runs import downloads, progress, settings, signals, transfer
+from ganspace_topdis import option_layers, options
+from ganspace_topdis.runs import downloads, progress, signals, transfer
 assert not {"torch", "numpy", "requests", "rich"} & sys.modules.keys()
 """
 

@@ -17,7 +17,7 @@ def discover(folder, num_processes):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
     command = [sys.executable, *(launcher if num_processes > 1 else []), str(ROOT / "cli.py")]
-    command += [*COMMAND.split(), "--picture-seeds", "0-1", "--out", str(folder)]
+    command += [*COMMAND.split(), "--seeds", "0-1", "--out", str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return done

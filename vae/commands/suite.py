@@ -8,14 +8,15 @@ from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.progress import ProgressReporter
-from vae.suite.engine import CellOptions, EngineSettings, plan_here
+from vae.suite.engine import plan_here
 from vae.suite.folder import CellProgress, SuiteFolder, progress_of, progress_table
 from vae.suite.grid_file import find_grid
 from vae.suite.run import SettingCost, estimate, estimate_text, run_suite
+from vae.suite.settings import CellOptions, EngineSettings
 
 __all__ = ["execute", "to_text"]
 
-_CELL_OPTIONS = ("device", "data_root", "resident", "compiled", "pictures")
+_CELL_OPTIONS = ("device", "data_root", "resident", "compile", "pictures")
 _ENGINE_OPTIONS = ("engine", "address", "jobs", "threads", "gpus_per_cell")
 _REFRESH_S = 2.0
 

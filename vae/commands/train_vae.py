@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
-from vae.settings import METHOD_OPTIONS, ExecutionOptions, TopDisSettings, TrainSettings
+from vae.method_options import METHOD_OPTIONS
+from vae.settings import ExecutionOptions, TopDisSettings, TrainSettings
 
 __all__ = ["execute", "settings_from_options", "to_text"]
 

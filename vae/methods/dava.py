@@ -26,9 +26,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vae.method_options import DAVAOptions
 from vae.methods.method import DataSpec, Method, Penalty, StepContext, gaussian_kl
 from vae.networks.autoencoder import Posterior
-from vae.settings import DAVAOptions
 
 __all__ = ["DAVA", "image_discriminator", "resample_latents", "smoothed_targets", "update_counter"]
 

@@ -38,9 +38,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vae.method_options import BetaTCVAEOptions, DIPVAE1Options, Estimator, FactorVAEOptions
 from vae.methods.method import DataSpec, Method, Penalty, StepContext, gaussian_kl
 from vae.networks.autoencoder import Posterior
-from vae.settings import BetaTCVAEOptions, DIPVAE1Options, Estimator, FactorVAEOptions
 
 __all__ = [
     "DIPVAE1",

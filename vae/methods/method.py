@@ -81,7 +81,7 @@ class Method(ABC):
     """A training method.
 
     Args:
-        options: an instance of its class in `vae.settings.METHOD_OPTIONS`.
+        options: an instance of its class in `vae.method_options.METHOD_OPTIONS`.
         spec: the data and the training.
     """
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.distributed import by_rows
-from vae.settings import Compiled, Precision
+from vae.settings import Compile, Precision
 
 __all__ = ["AutoEncoder", "Posterior", "compile_model"]
 
@@ -79,7 +79,7 @@ class AutoEncoder(nn.Module):
 
 
 def compile_model(
-    model: AutoEncoder, *, device: torch.device, precision: Precision, compiled: Compiled = "none"
+    model: AutoEncoder, *, device: torch.device, precision: Precision, compiled: Compile = "none"
 ) -> None:
     """Move `model` to `device`, channels last, and wrap its `encode` and `decode`; parameters stay as they are.
 
@@ -92,8 +92,8 @@ def compile_model(
     Raises:
         InvalidArgumentError: `compiled` is unknown, or CUDA graphs are requested without a CUDA device.
     """
-    if compiled not in get_args(Compiled):
-        raise InvalidArgumentError(f"compile is {compiled!r}, but must be one of {', '.join(get_args(Compiled))}")
+    if compiled not in get_args(Compile):
+        raise InvalidArgumentError(f"compile is {compiled!r}, but must be one of {', '.join(get_args(Compile))}")
     if compiled == "cuda-graphs" and device.type != "cuda":
         raise InvalidArgumentError("compile is 'cuda-graphs', which needs a CUDA device; choose default or none")
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -56,7 +56,7 @@ class CellTask:
         device: as in train-vae.
         data_root: file or folder of the data set.
         resident: whether the data set is copied to the device.
-        compiled: as in train-vae.
+        compile: as in train-vae.
         pictures: whether traversals and the page are drawn.
     """
 
@@ -68,7 +68,7 @@ class CellTask:
     device: str = "auto"
     data_root: str | None = None
     resident: bool = False
-    compiled: str = "none"
+    compile: str = "none"
     pictures: bool = True
 
 
@@ -189,7 +189,7 @@ def run_cell(task: CellTask) -> None:
         device=task.device,
         data_root=root,
         resident=task.resident,
-        compiled=task.compiled,  # type: ignore[arg-type]
+        compile=task.compile,  # type: ignore[arg-type]
     )
     train(TrainSettings.from_tables(task.settings, seed=task.seed), task.folder, options=options)
     metrics = None if task.metrics is None else tuple(task.metrics)

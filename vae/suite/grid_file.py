@@ -210,7 +210,7 @@ def _validate_max_images(max_images: Any) -> list[str]:
     try:
         EvaluationSettings(max_images=max_images)
     except InvalidArgumentError as error:
-        return [str(error).replace("--max-images", "max_images")]
+        return [str(error)]
     return []
 
 

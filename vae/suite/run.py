@@ -21,10 +21,11 @@ from ganspace_topdis.runs.signals import Interrupt, StopRequestedError
 from vae.data import open_data
 from vae.settings import TrainSettings
 from vae.suite.cell import STOP, CellTask, Job
-from vae.suite.engine import CellOptions, Engine, EngineSettings, open_engine
+from vae.suite.engine import Engine, open_engine
 from vae.suite.folder import SuiteFolder
 from vae.suite.grid import Cell, Grid, data_root_for
 from vae.suite.results import CellStatus, Setting
+from vae.suite.settings import CellOptions, EngineSettings
 from vae.suite.tables import setting_name
 from vae.training.loop import Training
 
@@ -120,7 +121,7 @@ def _job(folder: SuiteFolder, cell: Cell, engine: Engine, options: CellOptions) 
         device=options.device,
         data_root=None if root is None else str(root.resolve()),
         resident=options.resident,
-        compiled=options.compiled,
+        compile=options.compile,
         pictures=options.pictures,
     )
     return Job(

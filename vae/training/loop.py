@@ -19,7 +19,7 @@ from vae.methods import create_method
 from vae.methods.method import DataSpec, Method, Penalty, StepContext, reconstruction_loss
 from vae.networks import AutoEncoder, Posterior, build_networks
 from vae.networks.autoencoder import compile_model
-from vae.settings import Compiled, TrainSettings
+from vae.settings import Compile, TrainSettings
 from vae.topdis import TopDisTerm, step_gradient
 from vae.training.sampling import Batches, RandomStreams
 
@@ -45,7 +45,7 @@ class Training:
         *,
         device: torch.device | str = "cpu",
         features: Callable[[Tensor], Tensor] | None = None,
-        compiled: Compiled = "none",
+        compiled: Compile = "none",
         resident: bool = False,
     ) -> None:
         self.settings, self.device = settings, torch.device(device)

@@ -72,7 +72,7 @@ def train(
         if folder.finished:
             return folder.path
         training = Training(
-            settings, data, device=world.device, features=features, compiled=options.compiled, resident=options.resident
+            settings, data, device=world.device, features=features, compiled=options.compile, resident=options.resident
         )
         checkpoint = folder.resume()
         if checkpoint is not None:

@@ -45,7 +45,7 @@ class TopDis(Objective):
         signs = torch.randint(2, (len(chosen),), generator=rng).tolist()
         for index, sign in zip(chosen, signs, strict=True):
             amount = shift if sign else -shift
-            shifted = shift_codes(self.span, rotation[index], codes, amount, settings.shift_law)
+            shifted = shift_codes(self.span, rotation[index], codes, amount, settings.shift_kind)
             if len(shifted.codes) < _FEWEST_ROWS:
                 continue
             after = self.outputs(shifted.codes).flatten(1)

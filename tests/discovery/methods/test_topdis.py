@@ -33,7 +33,7 @@ def test_the_cost_of_a_step_does_not_grow_with_the_span():
 
 
 def test_a_generator_that_keeps_every_distance_has_no_loss():
-    assert max(losses(generate=lambda codes: codes, shift_law="sigma")) < 1e-4
+    assert max(losses(generate=lambda codes: codes, shift_kind="sigma")) < 1e-4
 
 
 def test_the_loss_per_effect_does_not_reward_small_changes_in_themselves():
@@ -44,7 +44,7 @@ def test_the_loss_per_effect_does_not_reward_small_changes_in_themselves():
     assert near_per_effect / far_per_effect > 2 * near / far
 
 
-@pytest.mark.parametrize("settings", [{"divergence": "rtd-lite"}, {"variant": "min"}, {"shift_law": "gaussian"}])
+@pytest.mark.parametrize("settings", [{"divergence": "rtd-lite"}, {"variant": "min"}, {"shift_kind": "gaussian"}])
 def test_every_variant_gives_positive_parts(settings):
     objective = TopDis(GENERATOR, SPAN, dataclasses.replace(SETTINGS, shift=0.25, **settings))
     rng = torch.Generator().manual_seed(2)

@@ -19,7 +19,7 @@ from stylegan2 import Generator, save
 from stylegan2.commands.pictures import names_of, source_of
 
 SEARCH = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "8", "--directions", "3"]
-PICTURES = ["--picture-seeds", "0", "--frames", "3"]
+PICTURES = ["--seeds", "0", "--frames", "3"]
 SCENES = {"data": "scenes of continuous factors (vae.data.scenes)"}
 
 

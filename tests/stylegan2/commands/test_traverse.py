@@ -10,7 +10,7 @@ from ganspace_topdis.traversal.names import DirectionName, read_names, write_nam
 from stylegan2 import Generator, save
 from stylegan2.commands.pictures import PictureOptions, source_of
 
-FAST = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "16", "--picture-seeds", "0", "--frames", "3"]
+FAST = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "16", "--seeds", "0", "--frames", "3"]
 
 
 def run(*arguments: str) -> int:

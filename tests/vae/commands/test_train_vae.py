@@ -7,10 +7,11 @@ from ganspace_topdis.errors import InvalidArgumentError
 from vae.cli import COMMANDS
 from vae.commands.train_vae import settings_from_options
 from vae.data import names
+from vae.method_options import METHOD_OPTIONS
 from vae.methods import METHODS
 from vae.networks import NETWORKS
 from vae.presets import PRESETS
-from vae.settings import METHOD_OPTIONS, TopDisSettings, TrainSettings
+from vae.settings import TopDisSettings, TrainSettings
 
 TRAIN = next(command for command in COMMANDS if command.name == "train-vae")
 CHOICES = {parameter.name: parameter.type for parameter in TRAIN.params}

@@ -3,10 +3,10 @@ import dataclasses
 import pytest
 import torch
 
+from vae.method_options import DAVAOptions
 from vae.methods.dava import DAVA, image_discriminator, resample_latents, smoothed_targets, update_counter
 from vae.methods.method import StepContext
 from vae.networks import build_networks
-from vae.settings import DAVAOptions
 
 
 def step_context(images, seed=0):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
+from vae.method_options import BetaTCVAEOptions, DIPVAE1Options, DIPVAE2Options, FactorVAEOptions
 from vae.methods.independence import (
     DIPVAE1,
     DIPVAE2,
@@ -25,7 +26,6 @@ from vae.methods.independence import (
 )
 from vae.methods.method import StepContext
 from vae.networks import Posterior, build_networks
-from vae.settings import BetaTCVAEOptions, DIPVAE1Options, DIPVAE2Options, FactorVAEOptions
 
 
 def mixture_tc(posterior, weights):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from vae.method_options import AnnealedVAEOptions, BetaVAEOptions, ControlVAEOptions, PlainVAEOptions
 from vae.methods.kl import AnnealedVAE, BetaVAE, Controller, ControlVAE, PlainVAE, linear_capacity, stepped_capacity
-from vae.settings import AnnealedVAEOptions, BetaVAEOptions, ControlVAEOptions, PlainVAEOptions
 
 
 def kl(posterior):

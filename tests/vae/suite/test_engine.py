@@ -7,8 +7,9 @@ import pytest
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
 from vae.suite import cell, engine
 from vae.suite.cell import CellTask, Job
-from vae.suite.engine import EngineSettings, open_engine, plan_local
+from vae.suite.engine import open_engine, plan_local
 from vae.suite.results import CellStatus
+from vae.suite.settings import EngineSettings
 
 
 def jobs_for(tmp_path: Path, count: int) -> list[Job]:

@@ -10,10 +10,10 @@ from ganspace_topdis.errors import RunFolderError, TopdisError
 from ganspace_topdis.runs.lock import FolderLock
 from tests.vae.suite.test_folder import grid
 from vae.suite import cell
-from vae.suite.engine import CellOptions, EngineSettings
 from vae.suite.folder import SuiteFolder
 from vae.suite.grid_file import parse_grid
 from vae.suite.run import SettingCost, estimate, estimate_text, run_suite
+from vae.suite.settings import CellOptions, EngineSettings
 
 PRETEND = """
 import json, os, pathlib, sys
