@@ -27,7 +27,7 @@ from ganspace_topdis.evaluation.rescoring import oracle, rescore
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.runs.sealed import load_sealed
-from stylegan2.commands.closed_forms import CLOSED_FORMS, closed_form
+from stylegan2.closed_forms import CLOSED_FORMS, closed_form
 from stylegan2.loading import ASSETS, load, locate
 from stylegan2.space import LatentSpace
 from vae.data.scenes_torch import CodeToFactors

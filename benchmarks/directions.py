@@ -22,7 +22,7 @@ from direction_rungs import HandBuilt, Network, Rung
 
 from ganspace_topdis.discovery.settings import SEARCH_METHODS
 from ganspace_topdis.runs.files import write_json
-from stylegan2.commands.ranges import parse_numbers
+from stylegan2.picture_settings import parse_numbers
 
 RUNGS = ("hand-built", "fitted", "scenes")
 METHODS = (

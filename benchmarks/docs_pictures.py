@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT))
 
 import cli  # noqa: E402
 from stylegan2.commands.explore import open_server  # noqa: E402
-from stylegan2.commands.found import open_found  # noqa: E402
-from stylegan2.commands.pictures import PictureOptions  # noqa: E402
+from stylegan2.loaded_run import load_run  # noqa: E402
+from stylegan2.picture_settings import PictureSettings  # noqa: E402
 from tests.traversal.chromium import Browser, find_browser  # noqa: E402
 
 SHOWN = "document.querySelector('.direction')"
@@ -118,7 +118,7 @@ def pages(run: Path, names: list[tuple[int, str]], out: Path) -> None:
 @contextlib.contextmanager
 def live(run: Path) -> Iterator[str]:
     """The address of the live page of `run`."""
-    with open_server(open_found(run), PictureOptions()) as server:
+    with open_server(load_run(run), PictureSettings()) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.url
         server.shutdown()

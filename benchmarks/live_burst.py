@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import load
 from stylegan2.commands.explore import open_server
-from stylegan2.commands.found import Found
-from stylegan2.commands.pictures import PictureOptions
+from stylegan2.loaded_run import LoadedRun
 from stylegan2.loading import locate
 from stylegan2.ops.kept import weights_stay
+from stylegan2.picture_settings import PictureSettings
 from stylegan2.space import LatentSpace
 
 BAD_VALUES = ("NaN", "1e400", "1" + "0" * 400, "9" * 5000, "[" * 50_000, '"\\ud800"')
@@ -45,8 +45,8 @@ def serve(folder: Path) -> None:
     directions = Directions(
         vectors=axes, readouts=axes, mean=torch.zeros(space.code_dim), span=axes, scales=torch.ones(8)
     )
-    found = Found(folder=folder, directions=directions, space=space)
-    with weights_stay(), open_server(found, PictureOptions()) as server:
+    found = LoadedRun(folder=folder, directions=directions, space=space)
+    with weights_stay(), open_server(found, PictureSettings()) as server:
         print(server.url, flush=True)
         server.serve_forever(poll_interval=0.1)
 

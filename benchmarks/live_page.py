@@ -25,9 +25,9 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.allocator import reuse_freed_memory
 from stylegan2 import Generator, load
 from stylegan2.commands.explore import open_server
-from stylegan2.commands.found import Found
-from stylegan2.commands.pictures import PictureOptions
+from stylegan2.loaded_run import LoadedRun
 from stylegan2.ops.kept import weights_stay
+from stylegan2.picture_settings import PictureSettings
 from stylegan2.space import LatentSpace
 from tests.traversal.chromium import Browser, find_browser
 
@@ -102,8 +102,8 @@ def generators() -> dict[str, Generator]:
 def row(name: str, generator: Generator, browser: Browser, moves: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         space = LatentSpace(generator=generator)
-        found = Found(folder=Path(folder), directions=random_directions(generator), space=space)
-        with weights_stay(), open_server(found, PictureOptions()) as server:
+        found = LoadedRun(folder=Path(folder), directions=random_directions(generator), space=space)
+        with weights_stay(), open_server(found, PictureSettings()) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             browser.open(server.url)
             browser.wait_for("document.getElementById('view').dataset.shown")

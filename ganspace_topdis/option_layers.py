@@ -1,24 +1,20 @@
-"""Where an option's value comes from: command line, environment, file, preset, default; the first that has one.
+"""Where the value of an option comes from: command line, environment, file, preset, default; the first that has one.
 
-    @settings_layers(presets={"quick": {"steps": 50}})
+    @add_layers(presets={"quick": {"steps": 50}})
     @click.command()
     @click.option("--steps", type=int, default=300)
-    @click.pass_context
-    def discover(context, dry_run, **options):
-        if dry_run:
-            click.echo(describe_settings(context))
-            return
+    def search(dry_run, steps): ...
 
-adds `--config FILE.toml`, `--preset NAME` (where there are presets) and `--dry-run` to a click command, and lets every
-option be given as TOPDIS_NAME in the environment. Keys of a file are the options' names ("steps", "batch-size");
-an unknown one is refused and the nearest known one named. `settings_of(context)` says for every option its value
-and its source. Neither torch nor numpy is imported here.
+adds `--config FILE.toml`, `--preset NAME` (where there are presets) and `--dry-run` to a click command, and reads every
+option from TOPDIS_NAME in the environment. Keys of a file are the options' names ("steps", "batch-size"); an unknown
+one is refused with the nearest known one. `settings_of(context)` lists each value and its source. Neither torch nor
+numpy is imported here.
 """
 
 import difflib
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,26 +24,59 @@ import click
 from click.core import ParameterSource
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.options import nearest
 from ganspace_topdis.runs.reading import ReadingError, read_toml
 
-__all__ = ["Setting", "describe_settings", "settings_layers", "settings_of"]
+__all__ = [
+    "NameChoice",
+    "Setting",
+    "add_layers",
+    "describe_settings",
+    "is_explicit",
+    "settings_of",
+    "source_of_option",
+]
 
 Presets = Mapping[str, Mapping[str, Any]]
 
-_OWN = ("config", "preset", "dry_run", "help")
+_OWN = ("config", "preset", "dry_run", "help", "json")
 _FILE, _PRESET = "ganspace_topdis.settings.file", "ganspace_topdis.settings.preset"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """An option's name and value, and where the value comes from ("command line", "TOPDIS_STEPS", ...)."""
+    """The name, value and source ("command line", "TOPDIS_STEPS", ...) of an option."""
 
     name: str
     value: Any
     source: str
 
 
-def settings_layers(*, presets: Presets | None = None) -> Callable[[click.Command], click.Command]:
+class NameChoice(click.ParamType):
+    """One of a list of names, in any case; the error lists them and the nearest one."""
+
+    name = "name"
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name as it is listed."""
+        found = [name for name in self.names if str(value).casefold() == name.casefold()]
+        if found:
+            return found[0]
+        return self.fail(
+            f"{value!r} is not one of {', '.join(self.names)}{nearest(str(value), self.names)}", param, ctx
+        )
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Names that begin like this."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+
+
+def add_layers(*, presets: Presets | None = None) -> Callable[[click.Command], click.Command]:
     """A decorator that gives a click command its layers; it goes above `@click.command`.
 
     The command's function receives `dry_run` besides its own options; neither `config` nor `preset`.
@@ -65,7 +94,7 @@ def settings_layers(*, presets: Presets | None = None) -> Callable[[click.Comman
 
 
 def settings_of(context: click.Context) -> list[Setting]:
-    """Every argument and option of the running command with its value and source, in their order."""
+    """Every argument and option of the running command with its value and source, in order."""
     return [
         Setting(name=str(parameter.name), value=context.params[str(parameter.name)], source=_source(context, parameter))
         for parameter in context.command.params
@@ -74,7 +103,7 @@ def settings_of(context: click.Context) -> list[Setting]:
 
 
 def describe_settings(context: click.Context) -> str:
-    """The table that --dry-run prints: what would run, and where each value comes from."""
+    """The table that --dry-run prints: each value and its source."""
     settings = settings_of(context)
     names = [setting.name for setting in settings]
     values = ["not set" if setting.value is None else str(setting.value) for setting in settings]
@@ -86,6 +115,18 @@ def describe_settings(context: click.Context) -> str:
     return "\n".join([f"{context.command_path} would run with", *lines])
 
 
+def source_of_option(context: click.Context, name: str) -> str:
+    """Where the value of an option comes from, as in `Setting.source`."""
+    parameter = next(each for each in context.command.params if each.name == name)
+    return _source(context, parameter)
+
+
+def is_explicit(context: click.Context, name: str) -> bool:
+    """Whether an option was given for this run: on the command line, or in its file."""
+    file = context.meta.get(_FILE, (None, {}))[0]
+    return source_of_option(context, name) in ("command line", None if file is None else os.fspath(file))
+
+
 def _own_options(presets: Presets) -> list[click.Option]:
     """--config comes first, so that a file can name a preset."""
     config = click.Option(
@@ -95,19 +136,20 @@ def _own_options(presets: Presets) -> list[click.Option]:
         is_eager=True,
         expose_value=False,
         callback=_read_config,
-        help="TOML file of options; the command line and TOPDIS_* come before it.",
+        help="TOML file of options; the command line and TOPDIS_* take precedence.",
     )
-    dry_run = click.Option(["--dry-run"], is_flag=True, help="Print what would run and where each value comes from.")
+    dry_run = click.Option(["--dry-run"], is_flag=True, help="Print what would run and the source of each value.")
     if not presets:
         return [config, dry_run]
     preset = click.Option(
         ["--preset"],
-        type=click.Choice(sorted(presets)),
+        type=NameChoice(sorted(presets)),
+        metavar="NAME",
         envvar="TOPDIS_PRESET",
         is_eager=True,
         expose_value=False,
         callback=lambda context, parameter, name: _use_preset(context, presets, name),
-        help="Named settings; everything given otherwise comes before them.",
+        help=f"Named settings; every other source takes precedence. One of {', '.join(presets)}.",
     )
     return [config, preset, dry_run]
 
@@ -115,7 +157,7 @@ def _own_options(presets: Presets) -> list[click.Option]:
 def _parse(
     parse: Callable[[click.Context, list[str]], list[str]], context: click.Context, args: list[str]
 ) -> list[str]:
-    """Parse, and have a complaint about a value that was not typed say where the value came from."""
+    """Parse; the error for a value that was not typed names its source."""
     try:
         return parse(context, args)
     except click.BadParameter as error:
@@ -139,7 +181,7 @@ def _use_preset(context: click.Context, presets: Presets, name: str | None) -> N
 
 
 def _merge(context: click.Context) -> None:
-    """Hand both layers to click, which asks its default map after command line and environment."""
+    """Give both layers to click, which reads its default map after command line and environment."""
     _, preset = context.meta.get(_PRESET, (None, {}))
     _, file = context.meta.get(_FILE, (None, {}))
     context.default_map = {**preset, **file}
@@ -157,7 +199,7 @@ def _file_values(command: click.Command, path: Path) -> dict[str, Any]:
         items = value if isinstance(value, list) and name in repeated else [value]
         if not all(map(_is_plain, items)):
             raise InvalidArgumentError(
-                f"--config {path} gives {name} as {str(value)[:60]!r}; give a text, a finite number, true or false"
+                f"--config {path} gives {name} as {str(value)[:60]!r}; give a string, a finite number, true or false"
             )
     return known
 

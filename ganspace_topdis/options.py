@@ -32,6 +32,7 @@ __all__ = [
     "nested",
     "option",
     "plain_type",
+    "split_names",
     "variants",
 ]
 
@@ -112,6 +113,7 @@ class Command:
         to_text: (record, options) -> the text that is printed.
         help: what it does, one or more paragraphs.
         examples: at least two lines as they are typed.
+        groups: the headings in their order; others follow in the order of the fields.
         presets: name -> values by option.
         estimate: what `--dry-run` runs instead of listing the settings.
         exit_code: record -> the exit code; 0 by default.
@@ -122,6 +124,7 @@ class Command:
     to_text: Callable[[Any, Any], str]
     help: str
     examples: tuple[str, ...]
+    groups: tuple[str, ...] = ()
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     estimate: Callable[[Any], Any] | None = None
     exit_code: Callable[[Any], int] | None = None
@@ -212,6 +215,15 @@ def plain_type(annotation: Any) -> tuple[Any, bool]:
         return annotation, False
     rest = tuple(kind for kind in get_args(annotation) if kind is not type(None))
     return (rest[0] if len(rest) == 1 else Union[rest]), len(rest) < len(get_args(annotation))  # noqa: UP007
+
+
+def split_names(text: str, name: str = "names") -> tuple[str, ...]:
+    """The names in a list that is separated by commas, for `Option.parse`.
+
+    >>> split_names("mig, dci")
+    ('mig', 'dci')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:

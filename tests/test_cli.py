@@ -31,7 +31,7 @@ def checkpoint(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def finished(checkpoint, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "small"
-    assert run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--directions", "3", *FAST) == 0
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--num-directions", "3", *FAST) == 0
     return out
 
 
@@ -56,17 +56,17 @@ def test_a_run_folder_holds_directions_scores_pictures_and_page(finished):
 
 def test_the_same_command_again_leaves_the_directions_alone(checkpoint, finished):
     before = (finished / "directions.safetensors").read_bytes()
-    assert run("discover", "--ckpt", str(checkpoint), "--out", str(finished), "--directions", "3", *FAST) == 0
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(finished), "--num-directions", "3", *FAST) == 0
     assert (finished / "directions.safetensors").read_bytes() == before
 
 
 def test_two_runs_with_one_seed_give_identical_directions(checkpoint, finished, tmp_path):
-    assert run("discover", "--ckpt", str(checkpoint), "--out", str(tmp_path / "b"), "--directions", "3", *FAST) == 0
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(tmp_path / "b"), "--num-directions", "3", *FAST) == 0
     assert (tmp_path / "b/directions.safetensors").read_bytes() == (finished / "directions.safetensors").read_bytes()
 
 
 def test_another_configuration_in_the_folder_is_refused(checkpoint, finished, capsys):
-    code = run("discover", "--ckpt", str(checkpoint), "--out", str(finished), "--directions", "2", *FAST)
+    code = run("discover", "--ckpt", str(checkpoint), "--out", str(finished), "--num-directions", "2", *FAST)
     assert code == 1
     assert "num_directions was 3, is now 2" in capsys.readouterr().err
 
@@ -81,7 +81,7 @@ def test_every_baseline_runs(checkpoint, tmp_path, method, capsys):
 
 @pytest.mark.parametrize("picture_format", ["png", "webp", "gif"])
 def test_traverse_draws_the_named_direction(finished, picture_format, capsys, tmp_path):
-    options = ["--direction", "1", "--seeds", "1-2", "--steps", "3", "--layers", "0-3", "--format", picture_format]
+    options = ["--direction", "1", "--seeds", "1-2", "--frames", "3", "--layers", "0-3", "--format", picture_format]
     assert run("traverse", "--directions", str(finished), "--out", str(tmp_path), *options) == 0
     (path,) = capsys.readouterr().out.split()
     assert Path(path).name == f"direction_01_seeds_1-2_layers_0-3.{picture_format}"
@@ -110,7 +110,7 @@ def test_compare_puts_runs_side_by_side(checkpoint, finished, tmp_path, capsys):
     other = tmp_path / "sefa"
     assert run("discover", "--ckpt", str(checkpoint), "--out", str(other), "--method", "sefa", *FAST) == 0
     capsys.readouterr()
-    assert run("compare", str(finished), str(other), "--steps", "3", "--out", str(tmp_path / "out")) == 0
+    assert run("compare", str(finished), str(other), "--frames", "3", "--out", str(tmp_path / "out")) == 0
     table = capsys.readouterr().out
     assert "sefa" in table
     assert "comparison.html" in table
@@ -120,7 +120,7 @@ def test_compare_puts_runs_side_by_side(checkpoint, finished, tmp_path, capsys):
 
 def test_score_without_known_factors_says_what_would_work(finished, capsys):
     assert run("score", str(finished), "--truth") == 2
-    assert "--factors" in capsys.readouterr().err
+    assert "--factor-network" in capsys.readouterr().err
 
 
 def test_score_judges_again_on_fresh_codes(finished, capsys):
@@ -138,12 +138,12 @@ def test_a_checkpoint_that_the_directions_were_not_made_for_is_refused(finished,
     ("options", "message", "code"),
     [
         (["--ckpt", "nowhere.pkl"], "nowhere.pkl", 1),
-        (["--directions", "99"], "99 directions were asked for", 2),
+        (["--num-directions", "99"], "99 directions were asked for", 2),
         (["--layers", "0-99"], "do not exist", 2),
         (["--layers", "x"], "--layers", 2),
         (["--features", "12"], "12 px", 2),
         (["--label", "1"], "not conditional", 2),
-        (["--steps", "-1"], "steps is -1", 2),
+        (["--steps", "-1"], "--steps is -1", 2),
         (["--device", "tpu"], "device is 'tpu'", 2),
         (["--seeds", "a"], "--seeds", 2),
         (["--frames", "4"], "odd", 2),
@@ -212,7 +212,7 @@ def test_convert_round_trips_bit_for_bit(tmp_path, kind):
 
 
 def test_a_stopped_run_goes_on_to_the_same_directions(checkpoint, tmp_path):
-    options = ["--num-span-codes", "200", "--steps", "60", "--seeds", "0", "--frames", "3", "--directions", "3"]
+    options = ["--num-span-codes", "200", "--steps", "60", "--seeds", "0", "--frames", "3", "--num-directions", "3"]
     command = [sys.executable, "-m", "cli", "discover", "--ckpt", str(checkpoint), *options, "--out"]
     folder = Path(cli.__file__).parent
     process = subprocess.Popen([*command, str(tmp_path / "a")], cwd=folder, stderr=subprocess.PIPE, text=True)

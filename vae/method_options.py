@@ -125,7 +125,7 @@ class DIPVAE2Options(DIPVAE1Options):
     lambda_diagonal: float = option(5.0, help="weight of the squared deviations of the variances from 1", minimum=0)
 
 
-METHOD_OPTIONS: dict[str, type] = {
+METHOD_OPTIONS: dict[str, type[Any]] = {
     "vae": PlainVAEOptions,
     "beta-vae": BetaVAEOptions,
     "annealed-vae": AnnealedVAEOptions,
@@ -153,12 +153,16 @@ def complete_options(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
             f"`method` is {method!r}, but must be one of {', '.join(METHOD_OPTIONS)}{nearest(method, METHOD_OPTIONS)}",
             field="method",
         )
-    known = [entry.name for entry in dataclasses.fields(METHOD_OPTIONS[method])]
+    known = _names(METHOD_OPTIONS[method])
     for name in given:
         if name not in known:
-            owners = [owner for owner, kind in METHOD_OPTIONS.items() if name in kind.__dataclass_fields__]
+            owners = [owner for owner, kind in METHOD_OPTIONS.items() if name in _names(kind)]
             hint = f"; it is one of {', '.join(owners)}" if owners else nearest(name, known)
             raise InvalidArgumentError(
                 f"{method} has no option `{name}`; its options are {', '.join(known) or 'none'}{hint}", field=name
             )
     return dataclasses.asdict(METHOD_OPTIONS[method](**given))
+
+
+def _names(kind: type[Any]) -> list[str]:
+    return [entry.name for entry in dataclasses.fields(kind)]

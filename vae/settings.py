@@ -176,7 +176,7 @@ class TrainSettings(Settings):
 class ExecutionOptions(Settings):
     """How a training is executed; the result depends on it only up to rounding."""
 
-    device: str = option("auto", help="auto, cpu, cuda, cuda:1 or mps.", group=_MACHINE)
+    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_MACHINE)
     data_root: Path | None = option(
         None, help="File or folder of the data set.", group=_MACHINE, default_text="TOPDIS_DATA, then the cache"
     )

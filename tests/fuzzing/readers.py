@@ -15,7 +15,7 @@ import stylegan2
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.option_layers import settings_layers
+from ganspace_topdis.option_layers import add_layers
 from ganspace_topdis.runs.folder import read_run
 from ganspace_topdis.runs.metrics_log import read_metrics
 from ganspace_topdis.runs.status import read_status
@@ -171,7 +171,7 @@ def _suite() -> bytes:
         return (Path(folder) / "a" / "suite.json").read_bytes()
 
 
-@settings_layers()
+@add_layers()
 @click.command()
 @click.option("--steps", type=int, default=1)
 @click.option("--shift", type=float, default=1.0)

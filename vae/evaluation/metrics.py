@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.options import Settings, nearest, option
+from ganspace_topdis.options import Settings, nearest, option, split_names
 
 __all__ = [
     "ALL_GROUPS",
@@ -18,7 +18,6 @@ __all__ = [
     "Metric",
     "groups_for",
     "metric_name",
-    "parse_groups",
     "unknown_groups",
 ]
 
@@ -131,15 +130,6 @@ def unknown_groups(groups: Sequence[str]) -> list[str]:
     return [group for group in groups if group not in ALL_GROUPS]
 
 
-def parse_groups(text: str, name: str = "metrics") -> tuple[str, ...]:
-    """Return the groups that `text` lists, separated by commas.
-
-    >>> parse_groups("mig, dci")
-    ('mig', 'dci')
-    """
-    return tuple(group.strip() for group in text.split(",") if group.strip())
-
-
 def groups_for(requested: Sequence[str] | None, *, has_factors: bool) -> tuple[str, ...]:
     """Return the groups to compute, "reconstruction" included; None selects all that the data set supports.
 
@@ -185,7 +175,7 @@ class EvaluationSettings(Settings):
         group=_SCORES,
         metavar="NAME,...",
         default_text="all that the data set supports",
-        parse=parse_groups,
+        parse=split_names,
         complete=lambda: ALL_GROUPS,
     )
     max_images: int | None = option(

@@ -50,7 +50,7 @@ class EngineSettings(Settings):
 class CellOptions(Settings):
     """How each cell is executed; results depend on it only up to rounding."""
 
-    device: str = option("auto", help="auto, cpu, cuda, cuda:1 or mps.", group=_CELLS)
+    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_CELLS)
     data_root: Path | None = option(
         None, help="File or folder of the data set.", group=_CELLS, default_text="TOPDIS_DATA, then the cache"
     )

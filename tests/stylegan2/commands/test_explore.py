@@ -25,16 +25,11 @@ from ganspace_topdis.traversal.live.questions import FramesQuestion, FrameState
 from ganspace_topdis.traversal.names import read_names
 from stylegan2 import load
 from stylegan2.commands.explore import open_server
-from stylegan2.commands.found import Found
-from stylegan2.commands.pictures import PictureOptions
+from stylegan2.loaded_run import LoadedRun
+from stylegan2.picture_settings import PictureSettings
 from stylegan2.space import LatentSpace
+from tests.stylegan2.commands.found_directions import main as run
 from tests.stylegan2.commands.found_directions import write_found
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        cli.main(arguments)
-    return int(left.value.code or 0)
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +130,8 @@ def test_names_that_cannot_be_used_are_one_warning_and_the_page_opens(finished: 
         (["--port", "70000"], "--port", 2),
         (["--seeds", "x"], "--seeds", 2),
         (["--layers", "0-99"], "do not exist", 2),
-        (["--truncation-psi", "3"], "truncation is 3", 2),
-        (["--extent", "-1"], "extent is -1", 2),
+        (["--truncation-psi", "3"], "runcation", 2),
+        (["--extent", "-1"], "--extent is -1", 2),
         (["--ckpt", "nowhere.pkl"], "nowhere.pkl", 1),
     ],
 )
@@ -157,7 +152,7 @@ def test_the_server_draws_what_the_run_would_in_every_space(finished: Path, tmp_
     directions = Directions(
         vectors=axes, readouts=axes, mean=torch.zeros(where.code_dim), span=axes, scales=torch.ones(2)
     )
-    with open_server(Found(folder=tmp_path, directions=directions, space=where), PictureOptions()) as server:
+    with open_server(LoadedRun(folder=tmp_path, directions=directions, space=where), PictureSettings()) as server:
         layers = None if server.studio.model.num_layers is None else tuple(range(generator.num_ws))
         assert (layers is None) == (space != "w")
         state = FrameState(seed=3, shifts={1: 2.0})

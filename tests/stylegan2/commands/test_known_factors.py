@@ -5,7 +5,7 @@ import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
 from stylegan2 import Generator, save
-from stylegan2.commands.known_factors import factor_network_for, makes_scenes
+from stylegan2.factor_labels import factor_network_for, makes_scenes
 from stylegan2.loading import ASSETS, locate
 
 SCENES = {"data": "scenes of continuous factors (vae.data.scenes)"}
@@ -38,7 +38,7 @@ def test_any_other_file_has_no_known_factors(tmp_path: Path, name: str) -> None:
 
 
 def test_truth_that_is_not_known_says_what_would_work(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="--factors"):
+    with pytest.raises(InvalidArgumentError, match="`factor_network`"):
         factor_network_for(tmp_path / "other.pkl", given=None, wanted=True)
-    with pytest.raises(InvalidArgumentError, match="contradict"):
+    with pytest.raises(InvalidArgumentError, match="leave one of them out"):
         factor_network_for(tmp_path / "other.pkl", given=Path("mine"), wanted=False)

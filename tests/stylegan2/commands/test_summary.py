@@ -1,6 +1,6 @@
 from typing import Any
 
-from stylegan2.commands.summary import summary
+from stylegan2.run_pictures import summary
 
 RESCORING = {"mean_share": 0.4751, "mean_spearman": 0.932, "off_target": [1.0, None, 2.0]}
 SCORES: dict[str, Any] = {

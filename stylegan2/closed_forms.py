@@ -1,6 +1,6 @@
-"""Directions that need no search: what `discovery.baselines` gives for a generator, by name."""
+"""Directions that need no search: the baselines of `discovery.baselines` on a generator, by name."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from stylegan2.space import LatentSpace
 __all__ = ["CLOSED_FORMS", "ClosedForm", "closed_form", "style_weights"]
 
 ClosedForm = Literal["random", "span-axes", "ganspace", "ganspace-features", "sefa", "axes"]
-CLOSED_FORMS: tuple[ClosedForm, ...] = ("random", "span-axes", "ganspace", "ganspace-features", "sefa", "axes")
+CLOSED_FORMS: tuple[ClosedForm, ...] = get_args(ClosedForm)
 
 
 def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Directions:

@@ -1,4 +1,4 @@
-"""Directions that were found before, with the generator that they belong to."""
+"""Loads the directions of a run together with the generator that they belong to."""
 
 import dataclasses
 from pathlib import Path
@@ -9,15 +9,15 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.runs.folder import read_run
-from stylegan2.commands.ranges import parse_layers, written_short
 from stylegan2.loading import load, locate
+from stylegan2.picture_settings import parse_layers, written_short
 from stylegan2.space import LatentSpace
 
-__all__ = ["Found", "checkpoint_of_run", "open_found", "require_same_checkpoint"]
+__all__ = ["LoadedRun", "checkpoint_of_run", "load_run", "require_same_checkpoint"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Found:
+class LoadedRun:
     """Directions of a run, ready to be drawn.
 
     Attributes:
@@ -31,7 +31,7 @@ class Found:
     space: LatentSpace
 
 
-def open_found(
+def load_run(
     run: Path,
     *,
     ckpt: str | None = None,
@@ -39,13 +39,13 @@ def open_found(
     label: int | None = None,
     device: str = "auto",
     tuned: bool = False,
-) -> Found:
+) -> LoadedRun:
     """Load the directions of `run`, a run folder or a directions file, and their generator.
 
     Args:
         run: where the directions are.
         ckpt: the checkpoint; by default the one that the run names.
-        layers: layers that move, as typed; by default those that the directions were found in.
+        layers: layers that move, such as "0-3,6"; by default those that the directions were found in.
         label: the class of a conditional generator; by default the run's.
         device: where to draw.
         tuned: the checkpoint is another than the run's, of the same kind: one that was tuned to an image.
@@ -63,11 +63,12 @@ def open_found(
     if layers is not None:
         if directions.metadata.get("space") == "s":
             raise InvalidArgumentError(
-                f"--layers is {layers!r}, but directions of space s name their channels; leave --layers out"
+                f"`layers` is {layers!r}, but directions of space s name their channels; leave `layers` out",
+                field="layers",
             )
         changes["layers"] = _overlapping(parse_layers(layers, generator.num_ws), directions, layers)
     space = LatentSpace.of(directions, generator, **changes)
-    return Found(folder=run if run.is_dir() else run.parent, directions=directions, space=space)
+    return LoadedRun(folder=run if run.is_dir() else run.parent, directions=directions, space=space)
 
 
 def _overlapping(chosen: tuple[int, ...] | None, directions: Directions, typed: str) -> tuple[int, ...] | None:
@@ -75,8 +76,9 @@ def _overlapping(chosen: tuple[int, ...] | None, directions: Directions, typed: 
     found_in = directions.metadata.get("layers")
     if chosen is not None and found_in is not None and not set(chosen) & set(found_in):
         raise InvalidArgumentError(
-            f"--layers is {typed!r}, but these directions were found in layers {written_short(found_in)}; "
-            "give some of those"
+            f"`layers` is {typed!r}, but these directions were found in layers {written_short(found_in)}; "
+            "give some of those",
+            field="layers",
         )
     return chosen
 
@@ -93,7 +95,7 @@ def checkpoint_of_run(run: Path) -> str:
             raise KeyError("ckpt")
         return named
     except (RunFolderError, KeyError) as error:
-        raise CheckpointError(f"{run} does not say which checkpoint it belongs to; give it with --ckpt") from error
+        raise CheckpointError(f"{run} does not name its checkpoint; give `ckpt`") from error
 
 
 def require_same_checkpoint(directions: Directions, path: Path) -> None:
@@ -106,5 +108,5 @@ def require_same_checkpoint(directions: Directions, path: Path) -> None:
     if expected is not None and expected != actual:
         raise CheckpointError(
             f"these directions were found in a checkpoint with SHA-256 {expected[:12]}..., {path} has "
-            f"{actual[:12]}...; give the checkpoint they belong to with --ckpt"
+            f"{actual[:12]}...; give the checkpoint that they belong to as `ckpt`"
         )

@@ -6,12 +6,12 @@ import pytest
 from click.testing import CliRunner
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.option_layers import describe_settings, settings_layers, settings_of
+from ganspace_topdis.option_layers import add_layers, describe_settings, settings_of
 
 
 @pytest.fixture
 def command():
-    @settings_layers(presets={"quick": {"steps": 50, "shift": 0.9}, "slow": {"steps": 900}})
+    @add_layers(presets={"quick": {"steps": 50, "shift": 0.9}, "slow": {"steps": 900}})
     @click.command()
     @click.argument("thing", required=False)
     @click.option("--steps", type=int, default=300)
@@ -137,7 +137,7 @@ def test_what_every_command_needs_is_imported_without_heavy_packages():
 
 
 def test_without_presets_there_is_no_such_option():
-    @settings_layers()
+    @add_layers()
     @click.command()
     def search(dry_run):
         pass

@@ -1,7 +1,7 @@
 """Which checkpoints have known factors of variation, and the network that reads them from an image.
 
-Truth is known for generators of scenes, which say so in the description of their file, and for any generator
-that the user brings a factor network for.
+Truth is known for generators of scenes, by the description in their file, and for any generator for which the user
+gives a factor network.
 """
 
 from pathlib import Path
@@ -29,7 +29,10 @@ def factor_network_for(ckpt: Path, *, given: Path | None, wanted: bool | None) -
     """
     if wanted is False:
         if given is not None:
-            raise InvalidArgumentError(f"--factors {given} and --no-truth contradict each other; leave one out")
+            raise InvalidArgumentError(
+                f"`factor_network` {given} needs truth, which is switched off; leave one of them out",
+                field="factor_network",
+            )
         return None
     if given is not None:
         return given
@@ -37,14 +40,15 @@ def factor_network_for(ckpt: Path, *, given: Path | None, wanted: bool | None) -
         return ASSETS / "scenes_factors.safetensors"
     if wanted:
         raise InvalidArgumentError(
-            f"the factors of {ckpt} are not known: give a network that reads them with --factors, "
-            "or leave --truth out for the scores that need none"
+            f"the factors of {ckpt} are not known: give `factor_network`, which reads them from "
+            "images, or leave `truth` out for the scores that need none",
+            field="truth",
         )
     return None
 
 
 def makes_scenes(ckpt: Path) -> bool:
-    """Whether `ckpt` is a generator of ours, trained on scenes of the side that the packaged network reads."""
+    """Whether `ckpt` is one of our generators, trained on scenes of the size that the packaged network reads."""
     if ckpt.suffix != ".safetensors":
         return False
     try:
