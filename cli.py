@@ -16,9 +16,10 @@ from typing import Any
 import click
 
 from ganspace_topdis import __version__
-from ganspace_topdis.command_line import HelpContext, make_command, options_markdown
+from ganspace_topdis.command_line import SuggestingGroup, make_command, usage_text
 from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.option_layers import NameChoice
+from ganspace_topdis.option_leaves import options_markdown
 from ganspace_topdis.options import Command, nearest
 from ganspace_topdis.runs.ranks import is_follower
 
@@ -56,19 +57,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
 _MODULES = {name: entry for commands in _SECTIONS.values() for name, entry in commands.items()}
 
 
-class _Suggesting(click.Group):
-    """A group that answers an unknown command with the nearest one."""
-
-    context_class = HelpContext
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find a command by its name."""
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"no such command {args[0]!r}{nearest(args[0], self.list_commands(ctx))}")
-        return super().resolve_command(ctx, args)
-
-
-class _Commands(_Suggesting):
+class _Commands(SuggestingGroup):
     """The commands, each imported when it is named; the help lists them by what they work on."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -81,7 +70,7 @@ class _Commands(_Suggesting):
             return self.commands.get(cmd_name)
         if cmd_name == "data":
             subcommands = [make_command(name, declared) for name, declared in _declared("data").items()]
-            return _Suggesting("data", subcommands, help=_MODULES["data"][1], context_settings=_CONTEXT)
+            return SuggestingGroup("data", subcommands, help=_MODULES["data"][1], context_settings=_CONTEXT)
         return make_command(cmd_name, _declared(cmd_name)[cmd_name])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -178,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.exit(cli.main(args=given, prog_name=PROGRAM, standalone_mode=False) or 0)
     except click.ClickException as error:
-        click.echo(f"error: {_usage_text(error)}", err=True)
+        click.echo(f"error: {usage_text(error)}", err=True)
         sys.exit(error.exit_code)
     except TopdisError as error:
         click.echo(f"error: {error}", err=True)
@@ -189,16 +178,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-
-
-def _usage_text(error: click.ClickException) -> str:
-    """The error on one line, with the option at fault as it is typed."""
-    text = error.message if isinstance(error, click.BadParameter) and error.message else error.format_message()
-    text = " ".join(text.split()).rstrip(".")
-    if isinstance(error, click.BadParameter) and error.param is not None and error.param.opts[0] not in text:
-        text = f"{error.param.get_error_hint(error.ctx)}: {text}".replace("'", "", 2)
-    context = getattr(error, "ctx", None)
-    return text if context is None else f"{text}; see {context.command_path} --help"
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

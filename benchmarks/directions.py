@@ -14,7 +14,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -60,7 +59,7 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     """The options that choose cells."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", type=_methods, default=METHODS, help=f"of {','.join(METHODS)}; all by default")
-    parser.add_argument("--seeds", type=partial(parse_numbers, option="--seeds"), default=(0, 1, 2, 3, 4))
+    parser.add_argument("--seeds", type=parse_numbers, default=(0, 1, 2, 3, 4))
     parser.add_argument("--features", type=int, default=32, help="block of a network that is compared, px")
     parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of the results")
     parser.add_argument("--table", action="store_true", help="measure nothing")

@@ -1,7 +1,7 @@
 """Seconds a step and memory of a search on a large generator of random weights, and what a run of 200 steps takes.
 
     python benchmarks/discovery_scale.py --resolution 256 --threads 2
-    python benchmarks/discovery_scale.py --resolution 1024 --device cuda --precision mixed
+    python benchmarks/discovery_scale.py --resolution 1024 --device cuda --precision bf16
 
 The generator has StyleGAN2's config-f widths; times do not depend on the weights. The span is that of the leading
 principal components, which costs next to nothing; the effect span takes as long as 1024 codes there and back, which

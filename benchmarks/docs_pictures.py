@@ -91,7 +91,7 @@ def compare(run: Path, out: Path) -> None:
     others = [run.parent / method for method in ("sefa", "ganspace")]
     for other in others:
         command("discover", "--method", other.name, "--out", other)
-    command("compare", run, *others, "--seed", "4", "--out", run / "comparison")
+    command("compare", run, *others, "--seeds", "4", "--out", run / "comparison")
     keep(run / "comparison/direction_00.png", out / "comparison.png")
 
 

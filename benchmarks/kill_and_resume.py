@@ -31,7 +31,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import cli
-import stylegan2.commands.discover
+import stylegan2.direction_search
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.topology import rtd
 from stylegan2 import Generator, save
@@ -39,7 +39,7 @@ from vae.suite.cell import CellTask, run_cell
 
 SAVE_EVERY_S = 0.2
 DISCOVER = (
-    "discover --steps 24 --num-span-codes 64 --batch-size 10 --directions 3 --frames 3 --seeds 0-1 --mix 2 "
+    "discover --steps 24 --num-span-codes 64 --batch-size 10 --num-directions 3 --frames 3 --seeds 0-1 --mix 2 "
     "--device cpu --micro-batch 64"
 )
 TRAIN_VAE = (
@@ -119,7 +119,7 @@ def in_child(name: str, out: Path, log: Path, kill_at_write: int | None) -> None
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    stylegan2.commands.discover._SAVE_INTERVAL_S = SAVE_EVERY_S
+    stylegan2.direction_search.SAVE_INTERVAL_S = SAVE_EVERY_S
     if kill_at_write is not None:
         Deadly(kill_at_write)
     code: Any = 0

@@ -1,18 +1,14 @@
 """From a `Command` to the command line: options in groups, their layers, errors in the words of the user, and output.
 
     make_command("discover", declaration)   a click command with --json, --config, --preset, --dry-run and examples
-    options_markdown("discover", ...)       the same options as tables, for the documentation
 
 A message of the library names a field in backquotes; the running command replaces it by the option as it is typed.
 """
 
-import dataclasses
 import json
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import click
 
@@ -25,132 +21,14 @@ from ganspace_topdis.option_layers import (
     settings_of,
     source_of_option,
 )
-from ganspace_topdis.options import Command, Option, limits, plain_type
+from ganspace_topdis.option_leaves import Leaf, build_options, leaves, replaced, spellings
+from ganspace_topdis.options import Command, nearest
 
-__all__ = ["HelpContext", "HelpFormatter", "Leaf", "build_options", "leaves", "make_command", "options_markdown"]
+__all__ = ["HelpContext", "HelpFormatter", "SuggestingGroup", "make_command", "usage_text"]
 
 _GENERAL = "General"
 _SHORT = 24
 """Choices are listed in place of the value up to this length, else in the help."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Leaf:
-    """One option of a command.
-
-    Attributes:
-        name: its key in files and presets, and its name in the environment.
-        path: where its value goes, field by field.
-        kind: the type, without None.
-        declared: its declaration.
-        default: what is passed on where it is not given.
-        shown: the default in words; "" for none.
-        required: whether it has to be given.
-    """
-
-    name: str
-    path: tuple[str, ...]
-    kind: Any
-    declared: Option
-    default: Any
-    shown: str
-    required: bool
-
-    @property
-    def flag(self) -> str:
-        """As it is typed; the placeholder of an argument."""
-        if self.declared.argument:
-            return self.declared.metavar or self.name.upper()
-        return self.declared.flag or f"--{self.name.replace('_', '-')}"
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """Allowed names, if there is a list of them."""
-        return get_args(self.kind) if get_origin(self.kind) is Literal else self.declared.choices
-
-
-def leaves(
-    options: type, path: tuple[str, ...] = (), *, prefix: str = "", hide: tuple[str, ...] = (), optional: bool = False
-) -> Iterator[Leaf]:
-    """Yield the options that the fields of `options` declare, those of nested settings in their place."""
-    for entry in dataclasses.fields(options):
-        here, metadata = (*path, entry.name), entry.metadata
-        if "nested" in metadata:
-            inner = metadata["nested"]
-            yield from leaves(inner.kind, here, prefix=inner.prefix, hide=inner.hide, optional=entry.default is None)
-        elif "variants" in metadata:
-            yield from _variant_leaves(here, metadata["variants"].kinds)
-        elif "option" in metadata and not metadata["option"].hidden and entry.name not in hide:
-            yield _leaf(entry, here, prefix=prefix, optional=optional)
-
-
-def _leaf(entry: dataclasses.Field[Any], path: tuple[str, ...], *, prefix: str, optional: bool) -> Leaf:
-    declared, required = entry.metadata["option"], entry.default is dataclasses.MISSING
-    name = f"{prefix}_{entry.name}" if prefix else entry.name
-    if prefix and declared.flag:
-        name = declared.flag.removeprefix("--").replace("-", "_")
-    default = None if required or optional else entry.default
-    is_switch = name == prefix
-    shown = declared.default_text or "" if entry.default is None or required else _written(entry.default)
-    return Leaf(
-        name=name,
-        path=path,
-        kind=plain_type(entry.type)[0],
-        declared=declared,
-        default=default,
-        shown="without it" if is_switch else shown,
-        required=required,
-    )
-
-
-def _variant_leaves(path: tuple[str, ...], kinds: Mapping[str, type]) -> Iterator[Leaf]:
-    """Yield each option of any of `kinds` once; its help names the choices that use it, with their defaults."""
-    uses: dict[str, list[tuple[str, Leaf]]] = {}
-    for choice, kind in kinds.items():
-        for leaf in leaves(kind):
-            uses.setdefault(leaf.name, []).append((choice, leaf))
-    for name, found in uses.items():
-        texts: dict[str, list[str]] = {}
-        for choice, leaf in found:
-            texts.setdefault(leaf.declared.help, []).append(f"{choice} [{leaf.shown}]" if leaf.shown else choice)
-        text = "; ".join(f"{', '.join(choices)}: {text}" for text, choices in texts.items())
-        declared = dataclasses.replace(found[0][1].declared, help=f"{text}.", group="Options of one method")
-        yield dataclasses.replace(found[0][1], path=(*path, name), declared=declared, default=None, shown="")
-
-
-def build_options(options: type, values: Mapping[tuple[str, ...], Any], path: tuple[str, ...] = ()) -> Any:
-    """An instance of `options` with `values` by path; nested settings are built with it.
-
-    Raises:
-        InvalidArgumentError: a value is not allowed, or options of optional settings are given without the one that
-            switches them on.
-    """
-    given: dict[str, Any] = {}
-    for entry in dataclasses.fields(options):
-        here = (*path, entry.name)
-        inner = {key: value for key, value in values.items() if key[: len(here)] == here}
-        if "nested" in entry.metadata:
-            declared = entry.metadata["nested"]
-            if entry.default is None:
-                inner = _given(inner, here, declared.prefix)
-                if not inner:
-                    continue
-            given[entry.name] = build_options(declared.kind, inner, here)
-        elif "variants" in entry.metadata:
-            given[entry.name] = {key[-1]: value for key, value in inner.items() if value is not None}
-        elif here in values:
-            given[entry.name] = values[here]
-    return options(**given)
-
-
-def _given(values: Mapping[tuple[str, ...], Any], path: tuple[str, ...], prefix: str) -> dict[tuple[str, ...], Any]:
-    """The values that were given; the first field of optional settings switches them on."""
-    given = {key: value for key, value in values.items() if value is not None}
-    switch = next(iter(values), None)
-    if given and switch not in given:
-        name = f"{path[-1]}.{next(iter(given))[-1]}"
-        raise InvalidArgumentError(f"`{name}` needs `{prefix}`; add it, or leave `{name}` out", field=prefix)
-    return given
 
 
 class HelpFormatter(click.HelpFormatter):
@@ -190,7 +68,7 @@ class _GroupedCommand(click.Command):
         for parameter in self.get_params(context):
             found = names.get(str(parameter.name))
             if found is not None and found.declared.argument:
-                groups["Arguments"].append((found.flag, _help(found, _spellings(self.leaves))))
+                groups["Arguments"].append((found.flag, _help(found, spellings(self.leaves))))
             elif (record := parameter.get_help_record(context)) is not None:
                 groups.setdefault(found.declared.group if found else _GENERAL, []).append(record)
         for title, records in groups.items():
@@ -216,7 +94,7 @@ class _GroupedCommand(click.Command):
 def make_command(name: str, declared: Command) -> click.Command:
     """The click command of a declaration."""
     found = tuple(leaves(declared.options))
-    spelled = _spellings(found)
+    spelled = spellings(found)
 
     def run(**values: Any) -> None:
         _run(click.get_current_context(), declared, found, values)
@@ -310,7 +188,7 @@ class _Text(click.ParamType):
         try:
             return self.leaf.declared.parse(value, self.leaf.name)
         except InvalidArgumentError as error:
-            return self.fail(_replaced(str(error), {self.leaf.name: self.leaf.flag}), param, ctx)
+            return self.fail(replaced(str(error), {self.leaf.name: self.leaf.flag}), param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """Names that begin like this; the shell adds files."""
@@ -345,75 +223,41 @@ def _metavar(leaf: Leaf) -> str:
 
 
 def _help(leaf: Leaf, spelled: Mapping[str, str]) -> str:
-    text = _replaced(leaf.declared.help, spelled)
+    text = replaced(leaf.declared.help, spelled)
     joined = "|".join(leaf.choices)
     if leaf.choices and len(joined) > _SHORT:
         text += f" One of {', '.join(leaf.choices)}."
     if leaf.declared.multiple:
         text += " May be repeated."
-    if leaf.required:
-        return text if leaf.declared.argument else f"{text}  [required]"
     return f"{text}  [default: {leaf.shown}]" if leaf.shown else text
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    if isinstance(value, tuple):
-        return _short_list(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _short_list(values: tuple[Any, ...]) -> str:
-    if len(values) > 2 and values == tuple(range(values[0], values[-1] + 1)):
-        return f"{values[0]}-{values[-1]}"
-    return ",".join(map(str, values))
-
-
-def _spellings(found: tuple[Leaf, ...]) -> dict[str, str]:
-    """Names in messages -> options as they are typed; "weight" and "topdis.weight" are both --topdis."""
-    spelled = {leaf.name: leaf.flag for leaf in found}
-    for leaf in found:
-        spelled.setdefault(leaf.path[-1], leaf.flag)
-        spelled[".".join(leaf.path[-2:])] = leaf.flag
-    return spelled
-
-
-def _replaced(text: str, spelled: Mapping[str, str]) -> str:
-    return re.sub(r"`([a-z][a-z_0-9.]*)`", lambda match: spelled.get(match[1], match[0]), text)
 
 
 def _worded(error: TopdisError, context: click.Context, found: tuple[Leaf, ...]) -> str:
     """The message with options as they are typed, and where the value came from if it was not typed."""
-    text = _replaced(str(error.args[0]) if error.args else str(error), _spellings(found))
+    text = replaced(str(error.args[0]) if error.args else str(error), spellings(found))
     field = getattr(error, "field", None)
     at_fault = next((leaf.name for leaf in found if field in (leaf.name, leaf.path[-1])), None)
     source = "default" if at_fault is None else source_of_option(context, at_fault)
     return text if source in ("default", "command line") else f"{text} (from {source})"
 
 
-def options_markdown(name: str, declared: Command) -> str:
-    """The options of a command as Markdown: a heading, and a table for each group."""
-    found = tuple(leaves(declared.options))
-    spelled = _spellings(found)
-    groups: dict[str, list[str]] = {group: [] for group in ("Arguments", *declared.groups)}
-    for leaf in found:
-        group = "Arguments" if leaf.declared.argument else leaf.declared.group
-        value = "|".join(leaf.choices) or " ".join([_value_kind(leaf), limits(leaf.declared)]).strip()
-        cells = (f"`{leaf.flag}`", value, "required" if leaf.required else leaf.shown, leaf.declared.help)
-        row = " | ".join(_replaced(cell, spelled).replace("|", r"\|") for cell in cells)
-        groups.setdefault(group, []).append(f"| {row} |")
-    lines = [f"## {name}", "", declared.help.partition("\n\n")[0]]
-    for group, rows in ((group, rows) for group, rows in groups.items() if rows):
-        lines += ["", f"**{group}**", "", "| option | value | default | meaning |", "|---|---|---|---|", *rows]
-    if declared.presets:
-        lines += ["", f"Presets: {', '.join(f'`{preset}`' for preset in declared.presets)}."]
-    return "\n".join(lines)
+class SuggestingGroup(click.Group):
+    """A group that answers an unknown command with the nearest one."""
+
+    context_class = HelpContext
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find a command by its name."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"no such command {args[0]!r}{nearest(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
 
 
-def _value_kind(leaf: Leaf) -> str:
-    if leaf.kind is bool:
-        return "switch"
-    kind = get_args(leaf.kind)[0] if get_origin(leaf.kind) is tuple else leaf.kind
-    what = {int: "integer", float: "number", Path: "path"}.get(kind, "text")
-    return f"{what}, {leaf.declared.unit}" if leaf.declared.unit else what
+def usage_text(error: click.ClickException) -> str:
+    """The error on one line, with the option at fault as it is typed."""
+    text = error.message if isinstance(error, click.BadParameter) and error.message else error.format_message()
+    text = " ".join(text.split()).rstrip(".")
+    if isinstance(error, click.BadParameter) and error.param is not None and error.param.opts[0] not in text:
+        text = f"{error.param.get_error_hint(error.ctx)}: {text}".replace("'", "", 2)
+    context = getattr(error, "ctx", None)
+    return text if context is None else f"{text}; see {context.command_path} --help"

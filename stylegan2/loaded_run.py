@@ -11,6 +11,7 @@ from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.runs.folder import read_run
 from stylegan2.loading import load, locate
 from stylegan2.picture_settings import parse_layers, written_short
+from stylegan2.run_settings import RunSettings
 from stylegan2.space import LatentSpace
 
 __all__ = ["LoadedRun", "checkpoint_of_run", "load_run", "require_same_checkpoint"]
@@ -31,35 +32,26 @@ class LoadedRun:
     space: LatentSpace
 
 
-def load_run(
-    run: Path,
-    *,
-    ckpt: str | None = None,
-    layers: str | None = None,
-    label: int | None = None,
-    device: str = "auto",
-    tuned: bool = False,
-) -> LoadedRun:
+def load_run(run: Path, settings: RunSettings | None = None, *, tuned: bool = False) -> LoadedRun:
     """Load the directions of `run`, a run folder or a directions file, and their generator.
 
     Args:
         run: where the directions are.
-        ckpt: the checkpoint; by default the one that the run names.
-        layers: layers that move, such as "0-3,6"; by default those that the directions were found in.
-        label: the class of a conditional generator; by default the run's.
-        device: where to draw.
-        tuned: the checkpoint is another than the run's, of the same kind: one that was tuned to an image.
+        settings: checkpoint, layers, class and device; by default the run's own, on any device.
+        tuned: the checkpoint is not the run's but one of the same kind, tuned to an image.
 
     Raises:
         CheckpointError: directions or checkpoint cannot be used, or do not belong together.
         InvalidArgumentError: a layer, class or device does not exist.
     """
+    settings = RunSettings() if settings is None else settings
+    layers = settings.layers
     directions = Directions.load(run)
-    path = locate(ckpt or checkpoint_of_run(run))
+    path = locate(settings.ckpt or checkpoint_of_run(run))
     if not tuned:
         require_same_checkpoint(directions, path)
-    generator = load(path, choose_device(device))
-    changes: dict[str, Any] = {} if label is None else {"label": label}
+    generator = load(path, choose_device(settings.device))
+    changes: dict[str, Any] = {} if settings.label is None else {"label": settings.label}
     if layers is not None:
         if directions.metadata.get("space") == "s":
             raise InvalidArgumentError(

@@ -11,7 +11,7 @@ import click
 import pytest
 
 import cli
-from ganspace_topdis.command_line import Leaf, build_options, leaves
+from ganspace_topdis.option_leaves import Leaf, build_options, leaves
 from ganspace_topdis.options import Command
 from stylegan2.commands import discover
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.commands.discover import checkpoint_names
 from stylegan2.picture_settings import PictureSettings, parse_numbers
+from stylegan2.run_settings import RunSettings
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
 
@@ -37,10 +37,7 @@ class Options(Settings):
     seeds: tuple[int, ...] = option(
         (0,), help="The image that is drawn, one seed.", group="Pictures", metavar="SEED", parse=parse_numbers
     )
-    ckpt: str | None = option(
-        None, help="Checkpoint.", group="Machine", default_text="the first run's", complete=checkpoint_names
-    )
-    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group="Machine")
+    loading: RunSettings = nested(RunSettings, hide=("layers", "label"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,7 +60,7 @@ def run(options: Options) -> dict[str, Any]:
     from stylegan2.comparison import changes_of, draw_sheet, load_sides, match, table_row, walks_of
 
     pictures = options.pictures
-    sides = load_sides(options.runs, options.ckpt, options.device)
+    sides = load_sides(options.runs, options.loading.ckpt, options.loading.device)
 
     # Match directions by how they change images, and draw the walks.
     with ProgressReporter("compare") as progress:

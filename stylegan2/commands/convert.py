@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganspace_topdis.options import Command, Settings, option
-from stylegan2.commands.discover import checkpoint_names
 from stylegan2.commands.traverse import files_text
+from stylegan2.run_settings import checkpoint_names
 
 __all__ = ["COMMAND", "Options", "run"]
 

@@ -7,7 +7,7 @@ run, damaged results are reported and made again where that is possible.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,12 +16,13 @@ from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.picture_settings import PictureSettings, parse_features, parse_layers
+from stylegan2.run_settings import checkpoint_names
 
 if TYPE_CHECKING:
     from stylegan2.generator import Generator
     from stylegan2.space import LatentSpace
 
-__all__ = ["COMMAND", "Options", "checkpoint_names", "directions_text", "run", "space_of", "to_text"]
+__all__ = ["COMMAND", "Options", "directions_text", "run", "space_of", "to_text"]
 
 Method = Literal[
     "topdis",
@@ -42,13 +43,6 @@ _FEATURES_PX = 16
 
 _COLUMNS = ("factor", "share", "spearman", "recognised", "agreement", "score", "rtd_before", "rtd_after", "effect")
 _MAIN, _SPACE = "Main", "Space"
-
-
-def checkpoint_names() -> Iterable[str]:
-    """The names of packaged and published checkpoints, for completion."""
-    from stylegan2.zoo import ZOO
-
-    return ("scenes", "scenes-fitted", *ZOO)
 
 
 @dataclass(frozen=True, kw_only=True)

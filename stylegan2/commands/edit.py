@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.options import Command, Settings, option
-from stylegan2.commands.discover import checkpoint_names
+from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
 from stylegan2.picture_settings import parse_numbers
+from stylegan2.run_settings import RunSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ __all__ = ["COMMAND", "Options", "parse_amounts", "run"]
 
 _MAX_AMOUNT = 100.0
 _GAP_PX = 8
-_MAIN, _IMAGES, _MACHINE = "Main", "Images", "Machine"
+_MAIN, _IMAGES, _MACHINE = "Main", "Pictures", "Machine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +53,12 @@ class Options(Settings):
     out: Path | None = option(
         None, help="Folder for codes and images.", group=_MAIN, default_text="edits in the run folder"
     )
-    layers: str | None = option(
-        None, help='Layers that move: "4-7", coarse, middle, fine.', group=_IMAGES, default_text="the run's"
-    )
-    label: int | None = option(None, help="Class, for conditional generators.", group=_IMAGES, default_text="the run's")
+    loading: RunSettings = nested(RunSettings)
     truncation_psi: float = option(0.7, help="Truncation of the codes of `seeds`.", group=_IMAGES)
     noise_mode: Literal["const", "random", "none"] | None = option(
         None, help="Noise of the images.", group=_IMAGES, flag="--noise", default_text="the run's"
     )
-    ckpt: str | None = option(
-        None, help="Checkpoint.", group=_MACHINE, default_text="the run's", complete=checkpoint_names
-    )
     tuned: bool = option(False, help="The checkpoint is the run's, tuned to an image, as PTI makes.", group=_MACHINE)
-    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_MACHINE)
     batch_size: int = option(8, help="Images at a time.", hidden=True, minimum=1)
 
     def __post_init__(self) -> None:
@@ -91,14 +84,7 @@ def run(options: Options) -> dict[str, Any]:
 
     # Codes, directions and their generator.
     codes = None if options.latents is None else read_latents(options.latents)
-    loaded = load_run(
-        options.directions,
-        ckpt=options.ckpt,
-        layers=options.layers,
-        label=options.label,
-        device=options.device,
-        tuned=options.tuned,
-    )
+    loaded = load_run(options.directions, options.loading, tuned=options.tuned)
     names = {given.name: index for index, given in names_of(loaded.folder, loaded.directions).items() if given.name}
     amounts = parse_amounts(options.amounts, loaded.directions, names=names)
     space = loaded.space.truncated(options.truncation_psi if codes is None else 1.0)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.commands.discover import checkpoint_names
 from stylegan2.picture_settings import NAMED_LAYERS, PictureSettings
+from stylegan2.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,16 +35,7 @@ class Options(Settings):
     pictures: PictureSettings = nested(
         PictureSettings, hide=("num_frames", "truncation_cutoff", "num_mixed", "batch_size")
     )
-    layers: str | None = option(
-        None, help='Layers that move: "0-7", coarse, middle, fine.', group="Pictures", default_text="the run's"
-    )
-    label: int | None = option(
-        None, help="Class, for conditional generators.", group="Pictures", default_text="the run's"
-    )
-    ckpt: str | None = option(
-        None, help="Checkpoint.", group="Machine", default_text="the run's", complete=checkpoint_names
-    )
-    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group="Machine")
+    loading: RunSettings = nested(RunSettings)
 
 
 def run(options: Options) -> Iterator[dict[str, Any]]:
@@ -65,7 +56,7 @@ def run(options: Options) -> Iterator[dict[str, Any]]:
     from stylegan2.ops.kept import weights_stay
 
     reuse_freed_memory()
-    loaded = load_run(options.run, ckpt=options.ckpt, layers=options.layers, label=options.label, device=options.device)
+    loaded = load_run(options.run, options.loading)
     serving = open_server(loaded, options.pictures, port=options.port)
     with weights_stay(), serving as server, Interrupt(notify=lambda _: None) as interrupt:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()

@@ -10,14 +10,14 @@ A vector is the displacement by one standard deviation, so that a degree or a st
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.options import Command, Settings, option
-from stylegan2.commands.discover import checkpoint_names
+from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
+from stylegan2.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from ganspace_topdis.latent.directions import Directions
@@ -35,9 +35,7 @@ class Options(Settings):
     out: Path | None = option(
         None, help="Folder (npy) or file.", group="Main", default_text="exported in the run folder"
     )
-    ckpt: str | None = option(
-        None, help="Checkpoint.", group="Main", default_text="the run's", complete=checkpoint_names
-    )
+    loading: RunSettings = nested(RunSettings, hide=("layers", "label", "device"))
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -55,7 +53,7 @@ def run(options: Options) -> dict[str, Any]:
     directions = Directions.load(options.run)
     folder = (options.run if options.run.is_dir() else options.run.parent) / "exported"
     if options.to == "npy":
-        loaded = load_run(options.run, ckpt=options.ckpt, device="cpu")
+        loaded = load_run(options.run, replace(options.loading, device="cpu"))
         written = _write_arrays(loaded, options.out or folder)
     elif options.to == "json":
         text = json.dumps(_as_json(directions))
@@ -92,7 +90,7 @@ def _write_factor_file(directions: "Directions", options: Options, folder: Path)
         raise InvalidArgumentError(
             f"`to` rosinality holds directions of w, these are of {space}; give npy or json", field="to"
         )
-    named = options.ckpt or checkpoint_of_run(options.run)
+    named = options.loading.ckpt or checkpoint_of_run(options.run)
     if Path(named).is_file():
         require_same_checkpoint(directions, Path(named))
     buffer = io.BytesIO()

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.options import Command, Settings, option
-from stylegan2.commands.discover import checkpoint_names, directions_text
+from ganspace_topdis.options import Command, Settings, nested, option
+from stylegan2.commands.discover import directions_text
 from stylegan2.picture_settings import PictureSettings
+from stylegan2.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from ganspace_topdis.evaluation.protocol import Labelled
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
 
-_MAIN, _MACHINE = "Scores", "Machine"
+_MAIN = "Scores"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +43,7 @@ class Options(Settings):
     protocol: bool = option(
         False, help="Also MIG, DCI and FactorVAE score of an encoder, on scenes (minutes).", group=_MAIN
     )
-    ckpt: str | None = option(
-        None, help="Checkpoint.", group=_MACHINE, default_text="the run's", complete=checkpoint_names
-    )
-    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_MACHINE)
+    loading: RunSettings = nested(RunSettings, hide=("layers", "label"))
 
 
 def run(options: Options, labelled: "Labelled | None" = None) -> dict[str, Any]:
@@ -78,14 +76,14 @@ def run(options: Options, labelled: "Labelled | None" = None) -> dict[str, Any]:
     directions = Directions.load(options.run)
     record = read_run(options.run)
     others = [load_other(options.run, directions, path) for path in options.agree_with]
-    ckpt = locate(options.ckpt or checkpoint_of_run(options.run))
+    ckpt = locate(options.loading.ckpt or checkpoint_of_run(options.run))
     require_same_checkpoint(directions, ckpt)
     network_path = factor_network_for(ckpt, given=options.factor_network, wanted=options.truth)
     if options.protocol and not makes_scenes(ckpt):
         raise InvalidArgumentError(
             f"`protocol` needs labelled images, and the training images of {ckpt} are not known", field="protocol"
         )
-    device = choose_device(options.device)
+    device = choose_device(options.loading.device)
     network = None if network_path is None else FactorNetwork.load(network_path, device)
     space = space_of_run(options.run, directions, ckpt, device)
     pictures = PictureSettings.from_config(record.config["pictures"])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.commands.discover import checkpoint_names
 from stylegan2.picture_settings import PictureSettings, parse_numbers
+from stylegan2.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,19 +42,10 @@ class Options(Settings):
         None, help="Folder for the pictures.", group=_MAIN, default_text="traversals in the run folder"
     )
     pictures: PictureSettings = nested(PictureSettings)
-    layers: str | None = option(
-        None, help='Layers that move: "0-7", coarse, middle, fine.', group="Pictures", default_text="the run's"
-    )
-    label: int | None = option(
-        None, help="Class, for conditional generators.", group="Pictures", default_text="the run's"
-    )
+    loading: RunSettings = nested(RunSettings)
     names: Path | None = option(
         None, help="Names saved from the page.", group="Pictures", metavar="FILE", default_text="in the run folder"
     )
-    ckpt: str | None = option(
-        None, help="Checkpoint.", group="Machine", default_text="the run's", complete=checkpoint_names
-    )
-    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group="Machine")
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -72,9 +63,7 @@ def run(options: Options) -> dict[str, Any]:
     from stylegan2.run_pictures import labels_of, names_of
 
     pictures, chosen = options.pictures, options.direction
-    loaded = load_run(
-        options.directions, ckpt=options.ckpt, layers=options.layers, label=options.label, device=options.device
-    )
+    loaded, layers = load_run(options.directions, options.loading), options.loading.layers
     labels = labels_of(loaded.directions, names_of(loaded.folder, loaded.directions, options.names))
     if chosen is not None:
         labels = [labels[index] for index in _existing(chosen, len(labels), options.directions)]
@@ -82,7 +71,7 @@ def run(options: Options) -> dict[str, Any]:
     space = loaded.space.truncated(pictures.truncation_psi, pictures.truncation_cutoff)
     loaded = dataclasses.replace(loaded, space=space)
     codes = space.codes_of_seeds(pictures.seeds)
-    suffix = "" if options.layers is None else f"_layers_{options.layers.replace(',', '_')}"
+    suffix = "" if layers is None else f"_layers_{layers.replace(',', '_')}"
     ending = f"seeds_{pictures.seeds[0]}-{pictures.seeds[-1]}{suffix}.{options.format}"
     with torch.no_grad():
         if options.format == "html":

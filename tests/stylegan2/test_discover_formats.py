@@ -10,7 +10,7 @@ from stylegan2 import Generator
 from tests.stylegan2.foreign_files import flat_tensors, genforce_tensors, tensorflow_bytes, torch_bytes
 from tests.stylegan2.nvidia_files import snapshot_bytes
 
-FAST = ["--steps", "2", "--directions", "2", "--num-span-codes", "64", "--batch-size", "8", "--seeds", "0"]
+FAST = ["--steps", "2", "--num-directions", "2", "--num-span-codes", "64", "--batch-size", "8", "--seeds", "0"]
 
 
 def small():

@@ -8,13 +8,14 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 from stylegan2.commands.compare import Options, run
 from stylegan2.picture_settings import PictureSettings
+from stylegan2.run_settings import RunSettings
 from tests.stylegan2.commands.found_directions import write_found
 
 PICTURES = PictureSettings(num_frames=3, extent=2.0)
 
 
 def compare(paths, out, **options):
-    record = run(Options(runs=tuple(paths), pictures=PICTURES, seeds=(3,), out=out, **options))
+    record = run(Options(runs=tuple(paths), pictures=PICTURES, seeds=(3,), out=out, loading=RunSettings(**options)))
     return record, [Path(each) for each in record["files"]]
 
 

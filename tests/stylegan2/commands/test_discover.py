@@ -65,7 +65,7 @@ def test_layers_reach_the_file_and_only_they_were_searched(ckpt, tmp_path):
     ("options", "message"),
     [
         ({"method": "sefa", "space": "z"}, "`space` is z"),
-        ({"method": "random", "refine": "sefa"}, "makes no steps"),
+        ({"method": "random", "refine": "sefa"}, "takes no steps"),
         ({"refine": "nowhere"}, "`refine` is 'nowhere'"),
         ({"noise_mode": "random"}, "`noise_mode` is 'random'"),
         ({"search": dataclasses.replace(SEARCH, precision="bf16")}, "`precision` is 'bf16'"),

@@ -12,6 +12,7 @@ from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_nam
 from stylegan2 import save
 from stylegan2.commands.edit import Options, parse_amounts, run
 from stylegan2.run_pictures import source_of
+from stylegan2.run_settings import RunSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import small_generator, write_found
 
@@ -21,7 +22,9 @@ CODES = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0))
 def run_edit(tmp_path, codes=CODES, *, amounts="0=+2,2=-1", space=None, **options):
     ckpt, path, directions = write_found(tmp_path, **(space or {}))
     np.save(tmp_path / "photo.npy", codes.numpy())
-    options = {"latents": tmp_path / "photo.npy", "ckpt": str(ckpt), "device": "cpu", **options}
+    loading = {"ckpt": str(ckpt), "device": "cpu"}
+    loading |= {name: options.pop(name) for name in ("ckpt", "layers") if name in options}
+    options = {"latents": tmp_path / "photo.npy", "loading": RunSettings(**loading), **options}
     written = run(Options(directions=path, amounts=amounts, out=tmp_path / "out", **options))["files"]
     return {Path(each).name: Path(each) for each in written}, directions
 

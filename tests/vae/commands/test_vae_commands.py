@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import cli
-from ganspace_topdis.command_line import build_options, leaves
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.option_leaves import build_options, leaves
 from tests.vae.suite.test_folder import finish, grid
 from vae.commands import evaluate_vae, report, suite, train_vae
 from vae.data import names
