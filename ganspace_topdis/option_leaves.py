@@ -175,7 +175,7 @@ def options_markdown(name: str, declared: Command) -> str:
     groups: dict[str, list[str]] = {group: [] for group in ("Arguments", *declared.groups)}
     for leaf in found:
         group = "Arguments" if leaf.declared.argument else leaf.declared.group
-        value = "|".join(leaf.choices) or " ".join([_value_kind(leaf), limits(leaf.declared)]).strip()
+        value = "|".join(leaf.choices) or _value_kind(leaf)
         cells = (f"`{leaf.flag}`", value, "required" if leaf.required else leaf.shown, leaf.declared.help)
         row = " | ".join(replaced(cell, spelled).replace("|", r"\|") for cell in cells)
         groups.setdefault(group, []).append(f"| {row} |")
@@ -190,6 +190,8 @@ def options_markdown(name: str, declared: Command) -> str:
 def _value_kind(leaf: Leaf) -> str:
     if leaf.kind is bool:
         return "switch"
+    if leaf.declared.parse is not None:
+        return leaf.declared.metavar or "text"
     kind = get_args(leaf.kind)[0] if get_origin(leaf.kind) is tuple else leaf.kind
-    what = {int: "integer", float: "number", Path: "path"}.get(kind, "text")
+    what = " ".join([{int: "integer", float: "number", Path: "path"}.get(kind, "text"), limits(leaf.declared)]).strip()
     return f"{what}, {leaf.declared.unit}" if leaf.declared.unit else what

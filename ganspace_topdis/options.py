@@ -267,6 +267,7 @@ def limits(declared: Option) -> str:
     >>> limits(Option(help="", minimum=0, below=1))
     'of at least 0 and less than 1'
     """
-    words = {"of at least": declared.minimum, "greater than": declared.above}
-    words |= {"of at most": declared.maximum, "less than": declared.below}
-    return " and ".join(f"{word} {bound:.17g}" for word, bound in words.items() if bound is not None)
+    words = {"at least": declared.minimum, "greater than": declared.above}
+    words |= {"at most": declared.maximum, "less than": declared.below}
+    text = " and ".join(f"{word} {bound:.17g}" for word, bound in words.items() if bound is not None)
+    return f"of {text}" if text.startswith("at") else text
