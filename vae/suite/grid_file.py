@@ -134,7 +134,7 @@ def validate_settings(settings: Mapping[str, Any], metrics: Sequence[str] | None
         try:
             TrainSettings.from_tables(settings, seed=0)
         except (InvalidArgumentError, TypeError) as error:
-            errors.append(str(error))
+            errors.append(_plain(error))
     return errors + _validate_data(str(settings.get("data", TrainSettings.data)), metrics)
 
 
@@ -210,7 +210,7 @@ def _validate_max_images(max_images: Any) -> list[str]:
     try:
         EvaluationSettings(max_images=max_images)
     except InvalidArgumentError as error:
-        return [str(error)]
+        return [_plain(error)]
     return []
 
 
@@ -262,7 +262,7 @@ def _validate_data(name: str, metrics: Sequence[str] | None) -> list[str]:
     try:
         info = find_info(name)
     except InvalidArgumentError as error:
-        return [str(error)]
+        return [_plain(error)]
     supervised = [metric for metric in metrics or () if metric in GROUPS_WITH_FACTORS]
     if supervised and not info.factors:
         return [f"{name} has no known factors, so {', '.join(supervised)} cannot be computed"]
@@ -297,3 +297,8 @@ def _is_rule(rule: Mapping[str, Any]) -> bool:
         and _is_table_of_texts(rule["labels"])
         and isinstance(rule["settings"], dict)
     )
+
+
+def _plain(error: Exception) -> str:
+    """Return the message without backquotes: keys of a TOML file are named as they are."""
+    return str(error).replace("`", "")
