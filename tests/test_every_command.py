@@ -159,6 +159,7 @@ def test_an_unknown_name_lists_the_known_and_the_nearest(
         (["discover", "--preset", "quik"], "'quick'"),
         (["data", "info", "dspritez"], "dsprites"),
         (["options", "rtdd"], "'rtd'"),
+        (["suite", "quik"], "'quick'"),
     ],
 )
 def test_an_unknown_command_preset_or_data_set_is_answered_with_the_nearest(

@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.options import nearest
 from ganspace_topdis.runs.reading import ReadingError, parse_toml, read_toml
 from vae.data.opening import find_info
 from vae.evaluation.metrics import ALL_GROUPS, GROUPS_WITH_FACTORS, EvaluationSettings, unknown_groups
@@ -69,6 +70,7 @@ def find_grid(name: str) -> Grid:
     if not Path(name).is_file():
         raise InvalidArgumentError(
             f"suite {name!r} is neither a preset ({', '.join(preset_names())}) nor a file; give one of them"
+            f"{nearest(name, preset_names())}"
         )
     return read_grid(Path(name))
 
@@ -274,8 +276,8 @@ def _unknown_names(what: str, given: Mapping[str, Any], kind: type) -> list[str]
     errors = []
     for name in given:
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            errors.append(f"unknown {what} {name!r}" + (f" (did you mean {nearest[0]}?)" if nearest else ""))
+            close = difflib.get_close_matches(name, known, n=1)
+            errors.append(f"unknown {what} {name!r}" + (f" (did you mean {close[0]}?)" if close else ""))
     return errors
 
 
