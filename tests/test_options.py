@@ -2,9 +2,11 @@ import subprocess
 import sys
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.option_layers import add_layers, describe_settings, settings_of
 
@@ -144,3 +146,33 @@ def test_without_presets_there_is_no_such_option():
 
     assert CliRunner().invoke(search, ["--preset", "x"]).exit_code == 2
     assert CliRunner().invoke(search, []).exit_code == 0
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest():
+    with pytest.raises(InvalidArgumentError, match="has no setting 'stepz'.*did you mean 'steps'") as caught:
+        DiscoverySettings(stepz=3)
+    assert caught.value.field == "stepz"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("steps", 3.0, "an integer of at least 0"),
+        ("steps", True, "an integer of at least 0"),
+        ("shift", "far", "a finite number greater than 0"),
+        ("shift", float("nan"), "a finite number greater than 0"),
+        ("learning_rate", float("inf"), "a finite number greater than 0"),
+        ("per_effect", 1, "true or false"),
+        ("method", "topdiss", "one of topdis, hessian, contrastive, reconstructor; did you mean 'topdis'?"),
+        ("batch_size", None, "an integer of at least 4"),
+    ],
+)
+def test_a_value_of_another_type_or_range_is_refused_by_its_field(name, value, what):
+    with pytest.raises(InvalidArgumentError) as caught:
+        DiscoverySettings(**{name: value})
+    assert str(caught.value) == f"`{name}` is {value!r}, but must be {what}"
+    assert caught.value.field == name
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert DiscoverySettings(steps=np.int64(3), shift=np.float32(0.5)).steps == 3

@@ -32,7 +32,7 @@ def test_the_rotation_stays_orthonormal():
 
 @pytest.mark.parametrize("kind", ["axes", "random"])
 def test_a_search_starts_at_the_axes_of_its_span_or_at_a_random_rotation_as_it_is_told(kind):
-    search = start(dataclasses.replace(SETTINGS, start=kind))
+    search = start(dataclasses.replace(SETTINGS, initialization=kind))
     assert torch.allclose(search.rotation(), torch.eye(6) if kind == "axes" else search.random_start, atol=1e-6)
     assert not torch.allclose(search.random_start, torch.eye(6), atol=0.5)
 
@@ -123,5 +123,5 @@ def test_every_variant_reports_a_positive_loss(divergence, shift_kind):
     ],
 )
 def test_a_setting_out_of_range_is_named(name, value):
-    with pytest.raises(InvalidArgumentError, match=f"{name} is"):
+    with pytest.raises(InvalidArgumentError, match=f"`{name}` is"):
         dataclasses.replace(SETTINGS, shift_kind="gaussian", **{name: value})
