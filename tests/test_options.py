@@ -149,7 +149,7 @@ def test_without_presets_there_is_no_such_option():
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest():
-    with pytest.raises(InvalidArgumentError, match="has no setting 'stepz'.*did you mean 'steps'") as caught:
+    with pytest.raises(InvalidArgumentError, match=r"has no setting 'stepz'.*did you mean 'steps'") as caught:
         DiscoverySettings(stepz=3)
     assert caught.value.field == "stepz"
 
