@@ -361,11 +361,12 @@ def _scenes() -> Any:
 @settings_layers()
 @cli.command(short_help="Score codes against factors, both in files.")
 @click.option("--codes", help="File of the codes, (N, D): .npy, .npz, .csv or .parquet.")
-@click.option("--factors", required=True, help="File of the factors, (N, K).")
+@click.option("--factors", help="File of the factors, (N, K).")
 @click.option("--test-codes", help="More codes, for metrics that learn.  [default: a third of --codes]")
 @click.option("--test-factors", help="Their factors.")
 @click.option("--metrics", help="Names, separated by commas: mig,dci.  [default: all]")
 @click.option("--compare", nargs=2, metavar="A B", help="Instead of --codes: two files of the same examples.")
+@click.option("--udr", multiple=True, help="Instead of --codes, one per model: agreement, without factors.")
 @click.option("--resamples", type=int, default=50, show_default=True, help="Of --compare's intervals.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every draw.")
 @click.option("--out", type=_FILE, help="Write a page here (.html).")
@@ -383,35 +384,44 @@ def metrics(context: click.Context, *, dry_run: bool, as_json: bool, **options: 
     if dry_run:
         click.echo(describe_settings(context))
         return
-    from ganspace_topdis.metrics.command import print_metrics
+    from ganspace_topdis.commands import metrics as command
 
-    print_metrics(options, as_json=as_json, echo=click.echo)
+    names = options.pop("metrics")
+    chosen = None if names is None else tuple(name.strip() for name in names.split(",") if name.strip())
+    settings = command.Options(**{**options, "compare": options["compare"] or None}, metrics=chosen)
+    record = command.run(settings)
+    click.echo(json.dumps(record, indent=2) if as_json else command.to_text(record, settings))
 
 
 @settings_layers()
-@cli.command(short_help="Print the RTD of two clouds of points.")
+@cli.command(short_help="Print the topological divergence of clouds of points.")
 @click.argument("x", type=click.Path(path_type=Path))
 @click.argument("y", type=click.Path(path_type=Path))
+@click.argument("others", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--scores", default="rtd", show_default=True, help="rtd, rtd-lite, srtd, srtd-lite, nts-e, nts-m.")
 @click.option("--trials", type=int, default=10, show_default=True, help="Random subsets.")
 @click.option("--batch", type=int, default=500, show_default=True, help="Points of a subset.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the barcode here (.png).")
+@click.option("--plot", type=_FILE, help="Draw the barcode, or the heat map of several files, here (.png).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
-def rtd(context: click.Context, *, dry_run: bool, as_json: bool, x: Path, y: Path, **options: Any) -> None:
-    """Print the RTD of two clouds in .npy files, whose rows correspond, with its spread."""
+def rtd(context: click.Context, *, dry_run: bool, as_json: bool, scores: str, **options: Any) -> None:
+    """Print the RTD of clouds in .npy files, whose rows correspond: of two, or of every pair of several.
+
+    \b
+    topdis-gan rtd x.npy y.npy --plot bars.png
+    topdis-gan rtd layer1.npy layer2.npy layer3.npy --scores srtd,nts-m --plot layers.png
+    """
     if dry_run:
         click.echo(describe_settings(context))
         return
-    from ganspace_topdis.topology.command import rtd_of_files
+    from ganspace_topdis.commands import rtd as command
 
-    score = rtd_of_files(x, y, **options)
-    if as_json:
-        click.echo(json.dumps({"rtd": score.mean, "std": score.std, "values": list(score.values)}, indent=2))
-        return
-    click.echo(f"RTD {score.mean:.6g} ± {score.std:.2g} ({len(score.values)} subsets of {score.num_points} points)")
-    if options["plot"] is not None:
-        click.echo(options["plot"])
+    files = (options.pop("x"), options.pop("y"), *options.pop("others"))
+    names = tuple(name.strip() for name in scores.split(",") if name.strip())
+    settings = command.Options(**options, files=files, scores=names)
+    record = command.run(settings)
+    click.echo(json.dumps(record, indent=2) if as_json else command.to_text(record, settings))
 
 
 @cli.command(short_help="Say what a checkpoint is.")

@@ -18,10 +18,10 @@ import numpy as np
 from numba import njit
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.inputs import Array, Labelled
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes
 
 __all__ = [
-    "discretise",
+    "discretize",
     "entropy",
     "knn_information",
     "knn_information_matrix",
@@ -32,7 +32,7 @@ __all__ = [
 _JITTER = 1e-10
 
 
-def discretise(columns: Array, num_bins: int = 20) -> Array:
+def discretize(columns: Array, num_bins: int = 20) -> Array:
     """The bin (1 to `num_bins`) of every entry of (N, D), each column between its own extremes.
 
     Raises:
@@ -54,7 +54,7 @@ def mutual_information(a: Array, b: Array) -> float:
 
 
 def mutual_information_matrix(codes: Array, factors: Array) -> Array:
-    """I(latent; factor) in nats of discretised codes (N, D) and labels (N, K): (D, K)."""
+    """I(latent; factor) in nats of discretized codes (N, D) and labels (N, K): (D, K)."""
     return np.array([[mutual_information(code, factor) for factor in factors.T] for code in codes.T])
 
 
@@ -68,7 +68,7 @@ def entropy(labels: Array) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def knn_information_matrix(data: Labelled, num_neighbors: int) -> Array:
+def knn_information_matrix(data: LabeledCodes, num_neighbors: int) -> Array:
     """I(latent; factor) in nats, (D, K), by nearest neighbours: Ross for discrete factors, KSG for continuous ones."""
     codes, rng = data.codes.astype(np.float64), np.random.default_rng(0)
     latents = [_spread(column, rng) for column in codes.T]

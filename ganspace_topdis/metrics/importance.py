@@ -25,7 +25,7 @@ from numba import njit
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.metrics.boosting import boost
-from ganspace_topdis.metrics.inputs import Array, Labelled, check_split
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, check_split
 
 __all__ = ["DCI", "DCIES", "dci", "dci_es"]
 
@@ -194,7 +194,7 @@ def _explicitness(losses: Array, baseline: float) -> float:
     return 1 - 2 * area / (baseline * (DEPTHS[-1] - DEPTHS[0]))
 
 
-def _curve(train: Labelled, test: Labelled, factor: int, seed: int) -> tuple[Array, Array, float]:
+def _curve(train: LabeledCodes, test: LabeledCodes, factor: int, seed: int) -> tuple[Array, Array, float]:
     """Test loss (depths,) and importances (depths, D) of forests cut back to each depth, and the baseline."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 

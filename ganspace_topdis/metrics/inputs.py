@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["Array", "Labelled", "as_array", "as_codes", "check_pair", "check_split"]
+__all__ = ["Array", "LabeledCodes", "as_array", "as_codes", "check_pair", "check_split"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -28,7 +28,7 @@ _TEST_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabeledCodes:
     """Codes with their factors, checked, and without the factors that are constant.
 
     Attributes:
@@ -57,9 +57,9 @@ class Labelled:
         """K, constant factors not counted."""
         return int(self.labels.shape[1])
 
-    def rows(self, rows: Array) -> "Labelled":
+    def rows(self, rows: Array) -> "LabeledCodes":
         """The same of some rows."""
-        return Labelled(
+        return LabeledCodes(
             self.codes[rows], self.labels[rows], self.values[rows], self.continuous, self.unordered, self.columns
         )
 
@@ -92,7 +92,7 @@ def as_codes(codes: ArrayLike, name: str = "codes") -> Array:
     return array
 
 
-def check_pair(codes: ArrayLike, factors: ArrayLike, *, min_factors: int = 1, min_latents: int = 1) -> Labelled:
+def check_pair(codes: ArrayLike, factors: ArrayLike, *, min_factors: int = 1, min_latents: int = 1) -> LabeledCodes:
     """Codes and factors of one set.
 
     Raises:
@@ -113,7 +113,7 @@ def check_split(
     seed: int = 0,
     min_factors: int = 1,
     min_latents: int = 1,
-) -> tuple[Labelled, Labelled]:
+) -> tuple[LabeledCodes, LabeledCodes]:
     """A training and a test set; without a test set a random third of the rows is held out.
 
     A factor is constant, and a bin's edges are drawn, by the training set.
@@ -183,7 +183,7 @@ def _numbers(column: Array) -> tuple[Array, bool]:
         return np.where(names[index] == "", np.nan, index.astype(np.float64)), True
 
 
-def _labelled(codes: Array, values: Array, unordered: Array, min_factors: int, min_latents: int) -> Labelled:
+def _labelled(codes: Array, values: Array, unordered: Array, min_factors: int, min_latents: int) -> LabeledCodes:
     varying = np.flatnonzero(values.min(axis=0) != values.max(axis=0))
     if len(varying) < min_factors:
         raise InvalidArgumentError(
@@ -197,17 +197,17 @@ def _labelled(codes: Array, values: Array, unordered: Array, min_factors: int, m
     chosen = values[:, varying]
     continuous = np.array([not np.array_equal(column, np.rint(column)) for column in chosen.T])
     labels = _label(chosen, chosen, continuous)
-    return Labelled(codes, labels, chosen, continuous, unordered[varying], varying)
+    return LabeledCodes(codes, labels, chosen, continuous, unordered[varying], varying)
 
 
-def _like(train: Labelled, codes: Array, values: Array) -> Labelled:
+def _like(train: LabeledCodes, codes: Array, values: Array) -> LabeledCodes:
     chosen = values[:, train.columns]
     labels = _label(chosen, train.values, train.continuous)
-    return Labelled(codes, labels, chosen, train.continuous, train.unordered, train.columns)
+    return LabeledCodes(codes, labels, chosen, train.continuous, train.unordered, train.columns)
 
 
-def _renamed(data: Labelled, columns: Array) -> Labelled:
-    return Labelled(data.codes, data.labels, data.values, data.continuous, data.unordered, columns[data.columns])
+def _renamed(data: LabeledCodes, columns: Array) -> LabeledCodes:
+    return LabeledCodes(data.codes, data.labels, data.values, data.continuous, data.unordered, columns[data.columns])
 
 
 def _label(values: Array, range_of: Array, continuous: Array) -> Array:

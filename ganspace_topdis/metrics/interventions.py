@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.estimators import discretise
-from ganspace_topdis.metrics.inputs import Array, Labelled, as_array, as_codes, check_pair
+from ganspace_topdis.metrics.estimators import discretize
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, as_array, as_codes, check_pair
 
 __all__ = [
     "FactorTable",
@@ -283,7 +283,7 @@ def irs(codes: ArrayLike, factors: ArrayLike, *, quantile: float = 0.99, num_bin
     if live.shape[1] == 0:
         return 0.0
     largest = np.abs(live - live.mean(axis=0)).max(axis=0)
-    robustness = 1 - _mean_deviations(live, discretise(data.labels, num_bins), quantile) / largest[:, None]
+    robustness = 1 - _mean_deviations(live, discretize(data.labels, num_bins), quantile) / largest[:, None]
     return float(np.average(robustness.max(axis=1), weights=largest))
 
 
@@ -308,7 +308,7 @@ def _grid_sizes(sizes: Array, num_rows: int) -> Array:
     return sizes.astype(np.int64)
 
 
-def _compact(data: Labelled) -> Any:
+def _compact(data: LabeledCodes) -> Any:
     """Labels from 0 without gaps."""
     columns = [np.unique(column, return_inverse=True)[1] for column in data.labels.T]
     return np.stack(columns, axis=1) if columns else np.empty((len(data.codes), 0), dtype=np.int64)

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.estimators import discretise, entropy, mutual_information_matrix
-from ganspace_topdis.metrics.evaluation import METRICS, NUM_TRAIN
+from ganspace_topdis.metrics.estimators import discretize, entropy, mutual_information_matrix
+from ganspace_topdis.metrics.evaluation import NUM_TRAIN
+from ganspace_topdis.metrics.groups import METRICS
 from ganspace_topdis.metrics.importance import dci
-from ganspace_topdis.metrics.information import live_latents
 from ganspace_topdis.metrics.inputs import Array, check_pair
+from ganspace_topdis.metrics.normalized_information import live_latents
 from ganspace_topdis.runs.files import write_text
 
 if TYPE_CHECKING:
-    from ganspace_topdis.metrics.command import Report
+    from ganspace_topdis.metrics.files import Report
 
 __all__ = ["write_metrics_page"]
 
@@ -63,7 +64,7 @@ def write_metrics_page(path: Path, report: "Report", codes: Array, factors: Arra
     rows = np.random.default_rng(seed).permutation(len(codes))[:NUM_TRAIN]
     data = check_pair(codes[rows], factors[rows])
     entropies = np.array([entropy(column) for column in data.labels.T])
-    shares = mutual_information_matrix(discretise(data.codes), data.labels) / entropies
+    shares = mutual_information_matrix(discretize(data.codes), data.labels) / entropies
     names = [report.names[k] for k in data.columns]
     live = {name: live_latents(data.codes, name) for name in ("range", "iqr")}
     title = f"Metrics of {Path(report.codes).name}"

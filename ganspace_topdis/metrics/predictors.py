@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.metrics.estimators import mutual_information
-from ganspace_topdis.metrics.inputs import Array, Labelled, check_split
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, check_split
 
 __all__ = ["SNCNK", "Explicitness", "explicitness", "sap", "snc_nk"]
 
@@ -165,7 +165,7 @@ def snc_nk(
     return SNCNK(snc=float(np.mean(single)), nk=float(np.mean(lost)), accuracy=float(full.mean()))
 
 
-def squared_correlations(data: Labelled) -> Array:
+def squared_correlations(data: LabeledCodes) -> Array:
     """Squared Pearson correlation (D, K), of text the squared correlation ratio; 0 for a latent all but constant."""
     num_latents = data.num_latents
     covariance = np.cov(data.codes.astype(np.float64), data.values, rowvar=False)
@@ -188,7 +188,7 @@ def _correlation_ratios(codes: Array, labels: Array) -> Array:
     return np.divide(between, total, out=np.zeros_like(total), where=total > 0)
 
 
-def _accuracies(train: Labelled, test: Labelled) -> Array:
+def _accuracies(train: LabeledCodes, test: LabeledCodes) -> Array:
     """Test accuracy (D, K) of a linear support vector machine on each latent alone."""
     from sklearn.svm import LinearSVC
 
@@ -235,7 +235,7 @@ def _area_under_curve(positive: Array, scores: Array) -> float:
     return float(above / (num_positive * (len(scores) - num_positive)))
 
 
-def _match_latents(data: Labelled) -> dict[int, int]:
+def _match_latents(data: LabeledCodes) -> dict[int, int]:
     """Factor -> latent, one to one, of the largest total information."""
     from scipy.optimize import linear_sum_assignment
 
@@ -253,7 +253,7 @@ def _frequency_bins(latent: Array, reference: Array, num_bins: int) -> Array:
     return np.searchsorted(np.sort(reference)[places][1:], latent, side="right")
 
 
-def _single_accuracy(train: Labelled, test: Labelled, factor: int, latent: int | None) -> float:
+def _single_accuracy(train: LabeledCodes, test: LabeledCodes, factor: int, latent: int | None) -> float:
     """Test accuracy of one latent's bins, each standing for the value that the assignment gives it."""
     from scipy.optimize import linear_sum_assignment
 

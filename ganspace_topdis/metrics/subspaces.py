@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.inputs import Array, Labelled, check_pair, check_split
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, check_pair, check_split
 from ganspace_topdis.metrics.predictors import squared_correlations
 
 __all__ = ["IWO", "iwo", "mcc"]
@@ -49,7 +49,7 @@ def mcc(codes: ArrayLike, factors: ArrayLike, *, method: Literal["pearson", "spe
     data = check_pair(codes, factors)
     if method == "spearman":
         ranks = (rankdata(data.codes, axis=0), rankdata(data.values, axis=0))
-        data = Labelled(ranks[0], data.labels, ranks[1], data.continuous, data.unordered, data.columns)
+        data = LabeledCodes(ranks[0], data.labels, ranks[1], data.continuous, data.unordered, data.columns)
     correlations = np.sqrt(np.clip(squared_correlations(data), 0, 1))
     matched = correlations[linear_sum_assignment(-correlations)]
     return float(matched.sum() / data.num_factors)

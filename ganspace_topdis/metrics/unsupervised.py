@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.estimators import discretise, mutual_information
+from ganspace_topdis.metrics.estimators import discretize, mutual_information
 from ganspace_topdis.metrics.inputs import Array, as_codes
 
 __all__ = ["UnsupervisedScores", "udr", "unsupervised_scores"]
@@ -67,7 +67,7 @@ def unsupervised_scores(codes: ArrayLike, *, num_bins: int = 20) -> Unsupervised
         gaussian_total_correlation=_total_correlation(covariance[np.ix_(live, live)]),
         gaussian_wasserstein_correlation=wasserstein,
         gaussian_wasserstein_correlation_normed=wasserstein / float(np.trace(covariance)),
-        mutual_information=_mean_pair_information(discretise(checked, num_bins)),
+        mutual_information=_mean_pair_information(discretize(checked, num_bins)),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import stylegan2
+from ganspace_topdis.commands.rtd import load_cloud
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.latent.directions import Directions
@@ -19,7 +20,6 @@ from ganspace_topdis.runs.folder import read_run
 from ganspace_topdis.runs.metrics_log import read_metrics
 from ganspace_topdis.runs.settings import settings_layers
 from ganspace_topdis.runs.status import read_status
-from ganspace_topdis.topology.command import load_cloud
 from ganspace_topdis.traversal.names import read_names
 from stylegan2 import Generator
 from stylegan2.latents import read_latents

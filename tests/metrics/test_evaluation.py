@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics import DisentanglementMetrics, evaluate, measure, mig
-from ganspace_topdis.metrics.evaluation import compare
+from ganspace_topdis.metrics import METRICS, DisentanglementMetrics, evaluate, measure, mig
+from ganspace_topdis.metrics.comparison import compare
 from tests.metrics.kinds import draw_kind
 
 CODES, FACTORS = draw_kind("noisy", 400)
@@ -94,3 +94,9 @@ def test_importing_the_metrics_loads_neither_torch_nor_scikit_learn() -> None:
     code = "import sys, ganspace_topdis.metrics; print({'torch', 'sklearn'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_table_of_groups_lists_the_scores_that_each_computes() -> None:
+    codes, factors = draw_kind("noisy", 200)
+    for group in METRICS:
+        assert tuple(evaluate(codes, factors, metrics=[group.name])) == group.keys

@@ -6,8 +6,8 @@ from sklearn.feature_selection import mutual_info_classif, mutual_info_regressio
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics import edi, infomec, mig, mig_sampled, modularity
-from ganspace_topdis.metrics.estimators import discretise, entropy, knn_information, mutual_information
-from ganspace_topdis.metrics.information import live_latents
+from ganspace_topdis.metrics.estimators import discretize, entropy, knn_information, mutual_information
+from ganspace_topdis.metrics.normalized_information import live_latents
 
 GRID = np.array([[i, j] for i in range(4) for j in range(4)], dtype=float)
 
@@ -19,16 +19,16 @@ def test_a_variable_knows_itself_and_nothing_independent() -> None:
 
 
 def test_bins_run_from_the_smallest_to_the_largest_value() -> None:
-    assert discretise(np.linspace(0, 1, 21)[:, None], 4)[[0, 5, 20], 0].tolist() == [1, 2, 4]
+    assert discretize(np.linspace(0, 1, 21)[:, None], 4)[[0, 5, 20], 0].tolist() == [1, 2, 4]
 
 
 def test_a_constant_latent_falls_into_one_bin() -> None:
-    assert len(np.unique(discretise(np.ones((5, 1))))) == 1
+    assert len(np.unique(discretize(np.ones((5, 1))))) == 1
 
 
 def test_one_bin_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="num_bins"):
-        discretise(np.eye(2), 1)
+        discretize(np.eye(2), 1)
 
 
 @pytest.mark.parametrize(("num_values", "num_points"), [(2, 300), (7, 2000)])

@@ -1,51 +1,44 @@
-"""`topdis-gan metrics`: arrays of codes and factors read, scored, compared, and printed.
+"""Codes and factors in files: read without executing anything, scored, and compared.
 
-read_array     .npy, .npz (one array, or NAME.npz:KEY), .csv (a header is allowed), .parquet (extra `parquet`)
-score_files    the scores of one representation, as a record that is printed as a table, JSON or a page
-compare_files  two representations of the same examples, with intervals
+read_array      .npy, .npz (one array, or FILE.npz:NAME), .csv (a header is allowed), .parquet (extra `parquet`)
+score_files     the scores of one representation, as a `Report`
+compare_files   two representations of the same examples, with intervals
+agree_files     UDR: how far models of other seeds agree, without factors
 """
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
-from ganspace_topdis.metrics.evaluation import METRICS, Compared, Measured, compare, measure, metric_groups
+from ganspace_topdis.metrics.comparison import Compared, compare
+from ganspace_topdis.metrics.evaluation import Measured, measure
+from ganspace_topdis.metrics.groups import metric_groups
 from ganspace_topdis.metrics.inputs import Array
-from ganspace_topdis.runs.progress import ProgressReporter
+from ganspace_topdis.metrics.unsupervised import udr
 
-__all__ = [
-    "Report",
-    "compare_files",
-    "compare_text",
-    "compared_dict",
-    "print_metrics",
-    "read_array",
-    "report_text",
-    "score_files",
-]
+__all__ = ["Report", "agree_files", "compare_files", "read_array", "score_files"]
 
 PAGE_MARK = b"<title>Metrics of "
-"""How a page that may be replaced is told from other files."""
+"""Identifies a page that a later run may replace."""
 
 _FORMATS = ".npy, .npz, .csv or .parquet"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `topdis-gan metrics` found.
+    """The scores of the codes in a file.
 
     Attributes:
-        codes: the file of the codes.
-        factors: the file of the factors.
+        codes: file of the codes.
+        factors: file of the factors.
         num_points: rows of the codes.
-        measured: what each group gave.
-        seconds: what all took.
+        measured: scores, cost and problem of each group.
+        seconds: total time.
         names: of the factors, from the header of a table, else their numbers.
     """
 
@@ -64,6 +57,7 @@ class Report:
             "num_points": self.num_points,
             "scores": {key: value for each in self.measured for key, value in each.scores.items()},
             "seconds": {each.group: round(each.seconds, 3) for each in self.measured},
+            "total_seconds": round(self.seconds, 3),
             "undefined": {each.group: each.problem for each in self.measured if each.problem is not None},
         }
 
@@ -74,7 +68,7 @@ def score_files(
     codes_test: str | None = None,
     factors_test: str | None = None,
     *,
-    metrics: str | None = None,
+    metrics: Sequence[str] | None = None,
     seed: int = 0,
     out: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -86,26 +80,25 @@ def score_files(
         factors: file of (N, K).
         codes_test: file of (M, D), for metrics that learn.
         factors_test: file of (M, K).
-        metrics: names of groups, separated by commas; all by default.
+        metrics: names of groups; all by default.
         seed: of every draw.
         out: where a page is written.
-        progress: called with the number of groups done and to do.
+        progress: called with the number of groups done and in total.
 
     Raises:
-        InvalidArgumentError: an option or array is not allowed, or a metric that was asked for is undefined.
+        InvalidArgumentError: an option or array is not allowed, or a requested metric is undefined.
         TopdisError: a file cannot be read.
         RunFolderError: the page cannot be written.
     """
-    names = _names(metrics)
-    groups = metric_groups(names)
+    groups = _groups(metrics)
     if out is not None:
         _check_page(out)
     array, (labels, header) = read_array(codes), _read(factors)
     held = tuple(None if path is None else read_array(path) for path in (codes_test, factors_test))
     start, measured = time.perf_counter(), []
-    for each in measure(array, labels, *held, metrics=names, seed=seed):
-        if each.problem is not None and names is not None:
-            raise InvalidArgumentError(f"--metrics {each.group}: {each.problem}")
+    for each in measure(array, labels, *held, metrics=metrics, seed=seed):
+        if each.problem is not None and metrics is not None:
+            raise InvalidArgumentError(f"`metrics` {each.group}: {each.problem}", field="metrics")
         measured.append(each)
         if progress is not None:
             progress(len(measured), len(groups))
@@ -122,87 +115,59 @@ def compare_files(
     codes: Sequence[str],
     factors: str,
     *,
-    metrics: str | None = None,
+    metrics: Sequence[str] | None = None,
     num_resamples: int = 50,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Compared]:
-    """Compare the codes in two files, whose rows belong to the same examples.
+    """Compare the codes in two files; see `comparison.compare`.
+
+    Args:
+        codes: the two files.
+        factors: file of (N, K).
+        metrics: names of groups; all that do not learn by default.
+        num_resamples: random halves for the intervals.
+        seed: of every draw.
+        progress: called with the number of samples done and in total.
 
     Raises:
-        InvalidArgumentError: an option or array is not allowed.
+        InvalidArgumentError: an option or array is not allowed, or a metric is undefined.
         TopdisError: a file cannot be read.
     """
+    _groups(metrics)
     first, second = (read_array(path) for path in codes)
     return compare(
         first,
         second,
         read_array(factors),
-        metrics=_names(metrics),
+        metrics=metrics,
         num_resamples=num_resamples,
         seed=seed,
         progress=progress,
     )
 
 
-def print_metrics(options: Mapping[str, Any], *, as_json: bool, echo: Callable[[str], None]) -> None:
-    """Run the command by its options and print the result; progress goes to stderr.
+def agree_files(codes: Sequence[str], *, num_points: int = 1000, seed: int = 0) -> Array:
+    """The UDR (M,) of the codes of M models in as many files; see `unsupervised.udr`.
+
+    Args:
+        codes: M files of (N, D_m): the same N images encoded by models that differ in their seed.
+        num_points: at most so many rows, the same for all, drawn at random; the literature takes 1,000.
+        seed: of the draw.
 
     Raises:
-        InvalidArgumentError: neither or both of --codes and --compare, or as `score_files` and `compare_files`.
-        TopdisError: a file cannot be read or written.
+        InvalidArgumentError: fewer than two files, or arrays that do not fit together.
+        TopdisError: a file cannot be read.
     """
-    if (options["codes"] is None) == (not options["compare"]):
-        raise InvalidArgumentError("give either --codes or --compare A B")
-    common = {name: options[name] for name in ("metrics", "seed")}
-    if options["compare"]:
-        if options["out"] is not None or options["test_codes"] is not None or options["test_factors"] is not None:
-            raise InvalidArgumentError("--compare takes neither --out nor --test-codes nor --test-factors")
-        files = options["compare"]
-        with ProgressReporter("compare") as progress:
-            rows = compare_files(
-                files, options["factors"], num_resamples=options["resamples"], progress=progress, **common
-            )
-        echo(json.dumps(compared_dict(rows), indent=2) if as_json else compare_text(files, rows))
-        return
-    paths = [options[name] for name in ("codes", "factors", "test_codes", "test_factors")]
-    with ProgressReporter("metrics") as progress:
-        report = score_files(*paths, out=options["out"], progress=progress, **common)
-    page = [] if options["out"] is None else [str(options["out"])]
-    echo(json.dumps({**report.as_dict(), "files": page}, indent=2) if as_json else report_text(report))
-    if page and not as_json:
-        echo(page[0])
-
-
-def report_text(report: Report) -> str:
-    """The table of a report, at most 80 columns wide."""
-    titles = {group.name: group.title for group in METRICS}
-    lines = [f"{'metric':<18}{'score':<42}{'value':>9}{'seconds':>9}"]
-    for each in report.measured:
-        cost, title = f"{each.seconds:.2f}", titles[each.group]
-        if each.problem is not None:
-            lines.extend(_wrapped(title, f"undefined: {each.problem}"))
-        for key, value in each.scores.items():
-            lines.append(f"{title:<18}{key:<42}{value:>9.4f}{cost:>9}".rstrip())
-            title = cost = ""
-    points = f"{report.num_points} points"
-    lines.append(f"{'all':<18}{points:<42}{'':>9}{report.seconds:>9.2f}")
-    return "\n".join(lines)
-
-
-def compare_text(names: Sequence[str], rows: Sequence[Compared]) -> str:
-    """The table of a comparison, at most 80 columns wide; a star marks intervals that leave out 0."""
-    first, second = ("..." + name[-7:] if len(name) > 10 else name for name in names)
-    lines = [f"{'score':<34}{first:>11}{second:>11}  {'difference, 95 %':<20}"]
-    for row in rows:
-        interval = f"{row.low:+.3f} to {row.high:+.3f}{' *' if row.clear else ''}"
-        lines.append(f"{row.key[:33]:<34}{row.first:>11.4f}{row.second:>11.4f}  {interval}")
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def compared_dict(rows: Sequence[Compared]) -> dict[str, Any]:
-    """The JSON document of a comparison."""
-    return {row.key: {name: value for name, value in asdict(row).items() if name != "key"} for row in rows}
+    arrays = [read_array(path) for path in codes]
+    if len(arrays) < 2 or len({len(each) for each in arrays}) > 1:
+        raise InvalidArgumentError(
+            f"`udr`: {len(arrays)} files of {[len(each) for each in arrays]} rows; give the codes of the same images "
+            "by two models or more",
+            field="udr",
+        )
+    rows = np.sort(np.random.default_rng(seed).permutation(len(arrays[0]))[:num_points])
+    return udr([each[rows] for each in arrays])
 
 
 def read_array(path: str) -> Array:
@@ -285,11 +250,13 @@ def _read_parquet(file: Path) -> tuple[Array, tuple[str, ...]]:
 def _check_page(out: Path) -> None:
     """Refuse, before anything is computed, a page that cannot be written or would replace another file."""
     if out.suffix not in (".html", ".htm"):
-        raise InvalidArgumentError(f"--out {out} must end in .html; the scores as JSON are printed by --json")
+        raise InvalidArgumentError(
+            f"`out` {out} must end in .html; the scores as JSON are printed by --json", field="out"
+        )
     if not out.parent.is_dir():
-        raise InvalidArgumentError(f"--out {out}: there is no folder {out.parent}; make it first")
+        raise InvalidArgumentError(f"`out` {out}: there is no folder {out.parent}; make it first", field="out")
     if out.exists() and PAGE_MARK not in out.read_bytes()[:200]:
-        raise InvalidArgumentError(f"--out {out} exists and is not a page of metrics; choose another name")
+        raise InvalidArgumentError(f"`out` {out} exists and is not a page of metrics; choose another name", field="out")
 
 
 def _column(array: Array) -> Array:
@@ -304,18 +271,13 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _names(metrics: str | None) -> list[str] | None:
-    if metrics is None:
-        return None
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
+def _groups(metrics: Sequence[str] | None) -> Any:
+    """The groups of these names.
+
+    Raises:
+        InvalidArgumentError: a name is unknown.
+    """
     try:
-        metric_groups(names)
+        return metric_groups(metrics)
     except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"--metrics: {error}") from error
-    return names
-
-
-def _wrapped(title: str, text: str) -> list[str]:
-    import textwrap
-
-    return [f"{title if not number else '':<18}{line}" for number, line in enumerate(textwrap.wrap(text, 60))]
+        raise InvalidArgumentError(f"`metrics`: {error}", field="metrics") from error

@@ -1,0 +1,1 @@
+"""Commands on plain arrays: options in, a record of plain data out, and its text."""

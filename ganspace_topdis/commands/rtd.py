@@ -1,0 +1,174 @@
+"""`topdis-gan rtd`: topological divergence of clouds in .npy files: of two, or of every pair of several."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["SCORES", "Options", "load_cloud", "run", "to_text"]
+
+SCORES = ("rtd", "rtd-lite", "srtd", "srtd-lite", "nts-e", "nts-m")
+"""What can be computed; see `ganspace_topdis.metrics.representations`."""
+
+_MAX_BYTES = 16 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is compared.
+
+    Attributes:
+        files: two or more .npy files of (N, ...), row i of each belonging to the same example.
+        scores: names among `SCORES`.
+        trials: random subsets.
+        batch: points of a subset.
+        seed: of the draw of the subsets.
+        plot: a .png: the barcode of one subset for two files, the heat map of the first score with its dendrogram for
+            several.
+
+    Raises:
+        InvalidArgumentError: fewer than two files, or an unknown score.
+    """
+
+    files: tuple[Path, ...]
+    scores: tuple[str, ...] = ("rtd",)
+    trials: int = 10
+    batch: int = 500
+    seed: int = 0
+    plot: Path | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.files) < 2:
+            raise InvalidArgumentError(f"`files`: {len(self.files)} given; give two or more", field="files")
+        if unknown := [name for name in self.scores if name not in SCORES] or (not self.scores and ["none"]):
+            raise InvalidArgumentError(
+                f"`scores` {unknown[0]!r} is unknown; choose from {', '.join(SCORES)}", field="scores"
+            )
+
+
+def run(options: Options) -> dict[str, Any]:
+    """The scores as one JSON document. Progress goes to stderr.
+
+    "num_points" of a subset, "pairs" (files "x" and "y", and under "scores" by name "mean", "std", the ends "low" and
+    "high" of the 95 % interval of the mean, and "values"), and "files" written. For two files also "rtd", "std" and
+    "values" of the first score; for several "matrices" of means by score, in the order of the files, and "order", that
+    of the dendrogram's leaves.
+
+    Raises:
+        InvalidArgumentError: the clouds do not correspond, or an option is not allowed.
+        TopdisError: a file cannot be read or written.
+    """
+    from ganspace_topdis.metrics.representation_figure import leaf_order, plot_matrix
+    from ganspace_topdis.metrics.representations import compare_clouds, dissimilarities
+    from ganspace_topdis.runs.progress import ProgressReporter
+
+    clouds = [load_cloud(path) for path in options.files]
+    with ProgressReporter("rtd") as progress:
+        found = compare_clouds(
+            clouds,
+            scores=options.scores,
+            trials=options.trials,
+            batch=options.batch,
+            seed=options.seed,
+            progress=progress,
+        )
+    first, num = found[0], len(clouds)
+    record: dict[str, Any] = {"num_points": min(options.batch, len(clouds[0])), "pairs": _pairs(found, options)}
+    if num == 2:
+        record |= {first.score: first.mean, "std": first.std, "values": list(first.values)}
+    else:
+        record["matrices"] = {name: _means(found, name, num) for name in options.scores}
+        record["order"] = leaf_order(dissimilarities(found, options.scores[0], num))
+    record["files"] = [] if options.plot is None else [str(options.plot)]
+    if options.plot is not None and num == 2:
+        _plot_barcode(clouds, options)
+    elif options.plot is not None:
+        score = options.scores[0]
+        title = f"{_title(score)}, {'(1 - similarity) / 2, ' if score.startswith('nts') else ''}average linkage"
+        plot_matrix(dissimilarities(found, score, num), [path.stem for path in options.files], title, options.plot)
+    return record
+
+
+def to_text(record: Mapping[str, Any], options: Options) -> str:
+    """One line per score of two files, a matrix per score of several, and the files written."""
+    if "matrices" not in record:
+        lines = [_score_line(name, row, record) for name, row in record["pairs"][0]["scores"].items()]
+        return "\n".join([*lines, *record["files"]])
+    names = [path.stem[:12] for path in options.files]
+    subsets = len(next(iter(record["pairs"][0]["scores"].values()))["values"])
+    lines = [f"means of {subsets} subsets of {record['num_points']} points"]
+    for score, matrix in record["matrices"].items():
+        lines.append("")
+        lines.append(f"{_title(score):<12}" + "".join(f"{name:>13}" for name in names))
+        lines += [
+            f"{name:<12}" + "".join(f"{value:>13.5g}" for value in row) for name, row in zip(names, matrix, strict=True)
+        ]
+    return "\n".join([*lines, *record["files"]])
+
+
+def load_cloud(path: Path) -> "Tensor":
+    """The array in a .npy file as a float tensor. Nothing in the file is executed.
+
+    Raises:
+        TopdisError: the file is missing, no .npy, damaged, or holds objects.
+        InvalidArgumentError: the numbers are complex.
+    """
+    import numpy as np
+    import torch
+
+    from ganspace_topdis.runs.archives import parse_npy
+    from ganspace_topdis.runs.reading import ReadingError, parsing, read_bytes
+
+    try:
+        array = parse_npy(read_bytes(path, _MAX_BYTES))
+        if array.dtype.kind == "c":
+            raise InvalidArgumentError(f"{path} holds complex numbers; save an array of real ones with numpy.save")
+        with parsing():  # a copy, since torch does not accept read-only memory
+            return torch.from_numpy(
+                array.astype(array.dtype if array.dtype in (np.float32, np.float64) else np.float64)
+            )
+    except ReadingError as error:
+        raise TopdisError(f"{path} cannot be read as a .npy file of numbers ({error}); check the path") from error
+
+
+def _pairs(found: Any, options: Options) -> list[dict[str, Any]]:
+    pairs: dict[tuple[int, int], dict[str, Any]] = {}
+    for each in found:
+        low, high = each.interval
+        row = {"mean": each.mean, "std": each.std, "low": low, "high": high, "values": list(each.values)}
+        pairs.setdefault((each.first, each.second), {})[each.score] = row
+    return [{"x": str(options.files[i]), "y": str(options.files[j]), "scores": row} for (i, j), row in pairs.items()]
+
+
+def _means(found: Any, score: str, num: int) -> list[list[float]]:
+    diagonal = 1.0 if score.startswith("nts") else 0.0
+    matrix = [[diagonal] * num for _ in range(num)]
+    for each in found:
+        if each.score == score:
+            matrix[each.first][each.second] = matrix[each.second][each.first] = each.mean
+    return matrix
+
+
+def _plot_barcode(clouds: Any, options: Options) -> None:
+    import torch
+
+    from ganspace_topdis.topology.plot import plot_bars
+
+    assert options.plot is not None, "checked by the caller"
+    rows = torch.randperm(len(clouds[0]), generator=torch.Generator().manual_seed(options.seed))[: options.batch]
+    names = (options.files[0].stem, options.files[1].stem)
+    plot_bars(clouds[0][rows], clouds[1][rows], options.plot, names=names)
+
+
+def _score_line(name: str, row: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    subsets = f"{len(row['values'])} subsets of {record['num_points']} points"
+    return f"{_title(name)} {row['mean']:.6g} ± {row['std']:.2g} ({subsets})"
+
+
+def _title(score: str) -> str:
+    return score.upper().replace("LITE", "Lite")
