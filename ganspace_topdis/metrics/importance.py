@@ -210,7 +210,8 @@ def _curve(train: LabeledCodes, test: LabeledCodes, factor: int, seed: int) -> t
         forest = forest_of(_TREES_AT_ONCE, max_depth=DEPTHS[-1], random_state=state)
         for estimator in forest.fit(train.codes, target).estimators_:
             tree = estimator.tree_
-            nodes = (tree.children_left, tree.children_right, tree.feature, tree.threshold, tree.value[:, 0, :])
+            value = tree.value[:, 0, :] if continuous else _class_shares(tree)
+            nodes = (tree.children_left, tree.children_right, tree.feature, tree.threshold, value)
             _add_outputs(columns, limits, *nodes, outputs)
             importances += _tree_importances(tree, train.num_latents)
     importances /= np.maximum(importances.sum(axis=1, keepdims=True), np.finfo(float).tiny)
@@ -224,6 +225,16 @@ def _curve(train: LabeledCodes, test: LabeledCodes, factor: int, seed: int) -> t
 
 def _seed_of(state: list[int]) -> int:
     return int(np.random.SeedSequence(state).generate_state(1)[0] % 2**31)
+
+
+def _class_shares(tree: Any) -> Array:
+    """The share of each class among the training rows of each node (nodes, C), whatever the version.
+
+    Since scikit-learn 1.4 `tree.value` holds the shares, before that the numbers of rows, by which large leaves would
+    outvote small ones.
+    """
+    counts = tree.value[:, 0, :]
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def _tree_importances(tree: Any, num_latents: int) -> Array:
