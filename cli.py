@@ -417,9 +417,8 @@ def rtd(context: click.Context, *, dry_run: bool, as_json: bool, scores: str, **
         return
     from ganspace_topdis.commands import rtd as command
 
-    files = (options.pop("x"), options.pop("y"), *options.pop("others"))
     names = tuple(name.strip() for name in scores.split(",") if name.strip())
-    settings = command.Options(**options, files=files, scores=names)
+    settings = command.Options(**options, scores=names)
     record = command.run(settings)
     click.echo(json.dumps(record, indent=2) if as_json else command.to_text(record, settings))
 

@@ -3,19 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.errors import InvalidArgumentError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["SCORES", "Options", "load_cloud", "run", "to_text"]
+__all__ = ["SCORES", "Options", "run", "to_text"]
 
 SCORES = ("rtd", "rtd-lite", "srtd", "srtd-lite", "nts-e", "nts-m")
 """What can be computed; see `ganspace_topdis.metrics.representations`."""
-
-_MAX_BYTES = 16 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +18,9 @@ class Options:
     """What is compared.
 
     Attributes:
-        files: two or more .npy files of (N, ...), row i of each belonging to the same example.
+        x: a .npy file of (N, ...).
+        y: a .npy file with the same N; row i of every file belongs to the same example.
+        others: further files, to compare every pair.
         scores: names among `SCORES`.
         trials: random subsets.
         batch: points of a subset.
@@ -32,10 +29,12 @@ class Options:
             several.
 
     Raises:
-        InvalidArgumentError: fewer than two files, or an unknown score.
+        InvalidArgumentError: an unknown score.
     """
 
-    files: tuple[Path, ...]
+    x: Path
+    y: Path
+    others: tuple[Path, ...] = ()
     scores: tuple[str, ...] = ("rtd",)
     trials: int = 10
     batch: int = 500
@@ -43,12 +42,15 @@ class Options:
     plot: Path | None = None
 
     def __post_init__(self) -> None:
-        if len(self.files) < 2:
-            raise InvalidArgumentError(f"`files`: {len(self.files)} given; give two or more", field="files")
         if unknown := [name for name in self.scores if name not in SCORES] or (not self.scores and ["none"]):
             raise InvalidArgumentError(
                 f"`scores` {unknown[0]!r} is unknown; choose from {', '.join(SCORES)}", field="scores"
             )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files."""
+        return (self.x, self.y, *self.others)
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def run(options: Options) -> dict[str, Any]:
         TopdisError: a file cannot be read or written.
     """
     from ganspace_topdis.metrics.representation_figure import leaf_order, plot_matrix
-    from ganspace_topdis.metrics.representations import compare_clouds, dissimilarities
+    from ganspace_topdis.metrics.representations import compare_clouds, dissimilarities, load_cloud
     from ganspace_topdis.runs.progress import ProgressReporter
 
     clouds = [load_cloud(path) for path in options.files]
@@ -109,31 +111,6 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
             f"{name:<12}" + "".join(f"{value:>13.5g}" for value in row) for name, row in zip(names, matrix, strict=True)
         ]
     return "\n".join([*lines, *record["files"]])
-
-
-def load_cloud(path: Path) -> "Tensor":
-    """The array in a .npy file as a float tensor. Nothing in the file is executed.
-
-    Raises:
-        TopdisError: the file is missing, no .npy, damaged, or holds objects.
-        InvalidArgumentError: the numbers are complex.
-    """
-    import numpy as np
-    import torch
-
-    from ganspace_topdis.runs.archives import parse_npy
-    from ganspace_topdis.runs.reading import ReadingError, parsing, read_bytes
-
-    try:
-        array = parse_npy(read_bytes(path, _MAX_BYTES))
-        if array.dtype.kind == "c":
-            raise InvalidArgumentError(f"{path} holds complex numbers; save an array of real ones with numpy.save")
-        with parsing():  # a copy, since torch does not accept read-only memory
-            return torch.from_numpy(
-                array.astype(array.dtype if array.dtype in (np.float32, np.float64) else np.float64)
-            )
-    except ReadingError as error:
-        raise TopdisError(f"{path} cannot be read as a .npy file of numbers ({error}); check the path") from error
 
 
 def _pairs(found: Any, options: Options) -> list[dict[str, Any]]:

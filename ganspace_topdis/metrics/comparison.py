@@ -34,7 +34,7 @@ class Compared:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
@@ -51,7 +51,7 @@ def compare(
     """The scores of two representations of the same examples, with intervals of their difference over examples.
 
     Resamples are random halves without repetition, the same rows for both. A half has the sampling variance that a
-    bootstrap sample has (Efron 1982, section 8.3), and none of its repeated rows, which nearest neighbours and
+    bootstrap sample has (Efron 1982, section 8.3), and none of its repeated rows, which nearest neighbors and
     held-out accuracy would take for information. The interval is the full difference, plus the 2.5 and 97.5 %
     quantiles of the halves' deviations from their mean.
 

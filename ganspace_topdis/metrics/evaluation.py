@@ -27,13 +27,13 @@ NUM_TRAIN, NUM_TEST = 10_000, 5_000
 
 @dataclass(frozen=True)
 class Measured:
-    """What a group gave.
+    """The result of one group.
 
     Attributes:
         group: its name.
         scores: by key; empty where the group is undefined for the data.
-        seconds: what it took.
-        problem: why it is undefined, else None.
+        seconds: its cost.
+        problem: the reason why it is undefined, else None.
     """
 
     group: str
@@ -58,12 +58,12 @@ def evaluate(
         factors: (N, K).
         codes_test: (M, D), for metrics that learn. A third of `codes` by default.
         factors_test: (M, K).
-        metrics: names of groups (see `METRICS`); all by default, those that are undefined for the data (DCI of one
-            latent, say) being left out.
+        metrics: names of groups (see `METRICS`); all by default, without those that are undefined for the data
+            (DCI of one latent, for instance).
         seed: of every draw.
 
     Raises:
-        InvalidArgumentError: malformed arrays, an unknown name, or a group that was asked for by name is undefined.
+        InvalidArgumentError: malformed arrays, an unknown name, or a group requested by name is undefined.
 
     >>> grid = np.array([[i, j] for i in range(4) for j in range(4)])
     >>> evaluate(grid.astype(float), grid, metrics=["mig", "mcc"])["mcc_spearman"]
@@ -86,7 +86,7 @@ def measure(
     metrics: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Iterator[Measured]:
-    """Yields what each group gives, as soon as it is known; arguments and errors as `evaluate`'s."""
+    """Yield the result of each group as soon as it is known; arguments and errors are those of `evaluate`."""
     groups = metric_groups(metrics)
     sample = _sample(codes, factors, codes_test, factors_test, seed)
     for group in groups:
@@ -101,14 +101,14 @@ def measure(
 
 
 class DisentanglementMetrics:
-    """Scores of codes that come batch by batch, in a training or evaluation loop.
+    """Scores of codes that arrive in batches, in a training or evaluation loop.
 
         metrics = DisentanglementMetrics(metrics=["mig", "dci"])
         for images, factors in batches:
             metrics.update(encode(images), factors)
         scores = metrics.compute()
 
-    A uniform random sample of at most `max_rows` rows is kept, whatever the number of batches.
+    Keeps a uniform random sample of at most `max_rows` rows over all batches.
 
     Args:
         metrics: names of groups, as `evaluate`'s.

@@ -27,7 +27,7 @@ __all__ = ["mig", "mig_sampled", "modularity"]
 def mig(codes: ArrayLike, factors: ArrayLike, *, num_bins: int = 20) -> float:
     """The mutual information gap, in [0, 1]; 1 is perfect.
 
-    A single latent has no rival: its gap is I / H. Constant latents know nothing; a duplicated latent closes the
+    The gap of a single latent is I / H. Constant latents have no information; a duplicated latent closes the
     gap to 0. Continuous factors are cut into bins, and so is their entropy. Needs no order of the values. Invariant
     under permuting and rescaling latents; independent codes score about 0 (the bias of the bins).
 
@@ -52,7 +52,7 @@ def mig(codes: ArrayLike, factors: ArrayLike, *, num_bins: int = 20) -> float:
 def modularity(codes: ArrayLike, factors: ArrayLike, *, num_bins: int = 20) -> float:
     """The modularity score, in [0, 1]; 1 is perfect.
 
-    The mean runs over all latents: one that knows nothing, such as a constant one, scores 0, and a perfect code with
+    The mean runs over all latents: one without information, such as a constant one, scores 0, and a perfect code with
     unused noisy latents stays below 1, since their bias is spread over the factors and counts as much as the rest.
     Duplicates score as well as the original. Independent codes do not score 0.
 
@@ -90,7 +90,7 @@ def mig_sampled(
         gap_k = (I_1st - I_2nd) / log |v_k|,          I = max(0, H(z_j) - H(z_j | v_k))
 
     for diagonal Gaussian q. The numbers are higher than `mig`'s; never compare the two. The published dSprites
-    figures leave the factor shape out.
+    figures exclude the factor shape.
 
     Args:
         means: (N, D) means of q(z | x).

@@ -1,14 +1,14 @@
-"""What every metric takes: codes (N, D) of finite numbers and factors (N, K), as NumPy arrays or torch tensors.
+"""The input of every metric: codes (N, D) of finite numbers and factors (N, K), as NumPy arrays or torch tensors.
 
 A factor is discrete when all of its values are whole numbers or text, and continuous otherwise. Metrics that are
 defined for discrete factors see a continuous one cut into 20 bins of equal width over its training range.
 
-    constant factor     dropped before every metric: it carries no information, and the usual code returns NaN
+    constant factor     dropped before every metric: published code returns NaN for it
     missing label       NaN (or empty text): the row is left out, for every factor
-    constant latent     kept; each metric says what it makes of it
+    constant latent     allowed; each metric documents its effect
     NaN in the codes    refused
 
-Whatever cannot be scored raises `InvalidArgumentError`, so that a NaN is never returned.
+Data that cannot be scored raise `InvalidArgumentError`; a NaN is never returned.
 """
 
 from dataclasses import dataclass
@@ -34,10 +34,10 @@ class LabeledCodes:
     Attributes:
         codes: (N, D), finite.
         labels: (N, K) integers: the classes; of a continuous factor, its bins.
-        values: (N, K) numbers: the factors as they were given; of text, the index of its value.
+        values: (N, K) numbers: the factors as given; of text, the index of its value.
         continuous: (K,) booleans.
         unordered: (K,) booleans: factors given as text.
-        columns: (K,) which of the given factors these are.
+        columns: (K,) indices among the given factors.
     """
 
     codes: Array
@@ -58,14 +58,14 @@ class LabeledCodes:
         return int(self.labels.shape[1])
 
     def rows(self, rows: Array) -> "LabeledCodes":
-        """The same of some rows."""
+        """A subset of the rows."""
         return LabeledCodes(
             self.codes[rows], self.labels[rows], self.values[rows], self.continuous, self.unordered, self.columns
         )
 
 
 def as_array(data: Any) -> Array:
-    """`data` as an array; a torch tensor may need a gradient or lie on another device."""
+    """`data` as an array; a torch tensor may require a gradient or be on another device."""
     if hasattr(data, "detach"):
         data = data.detach().cpu()
         data = data.float() if str(data.dtype) == "torch.bfloat16" else data
@@ -116,7 +116,7 @@ def check_split(
 ) -> tuple[LabeledCodes, LabeledCodes]:
     """A training and a test set; without a test set a random third of the rows is held out.
 
-    A factor is constant, and a bin's edges are drawn, by the training set.
+    The training set decides which factors are constant and where bins lie.
 
     Raises:
         InvalidArgumentError: as `check_pair`, the two sets differ in D or K, or only half of the test set is given.

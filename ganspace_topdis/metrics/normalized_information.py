@@ -38,10 +38,10 @@ class InfoMEC:
     """The three numbers, and what they come from.
 
     Attributes:
-        modularity: whether a live latent knows of one factor only, in [0, 1].
-        explicitness: the share of the factors' entropy that a linear classifier finds, at most 1.
+        modularity: whether a live latent informs on one factor only, in [0, 1].
+        explicitness: the share of the factors' entropy that a linear classifier explains, at most 1.
         compactness: whether one live latent holds a factor, in [0, 1].
-        information: (D, K) normalised information of all latents.
+        information: (D, K) normalized information of all latents.
         live: (D,) booleans.
     """
 
@@ -70,9 +70,9 @@ def infomec(
 ) -> InfoMEC:
     """InfoMEC of Hsu et al. 2023.
 
-    Where the authors' code returns NaN, a value is defined: a live latent that knows nothing counts as if its
+    Where the authors' code returns NaN, a value is defined: a live latent without information counts as if its
     information were spread evenly, and with fewer than two live latents modularity and compactness are 0. Constant
-    latents are never live; duplicates share the compactness. Continuous factors enter the neighbour estimate as
+    latents are never live; duplicates share the compactness. Continuous factors enter the neighbor estimate as
     numbers, and the entropies and the classifier cut into bins. Invariant under permuting latents, and under
     rescaling all of them alike; rescaling one can change which are live.
 
@@ -86,7 +86,7 @@ def infomec(
         num_neighbors: of the estimate for continuous latents.
 
     Raises:
-        InvalidArgumentError: malformed arrays, fewer than two factors vary, or too few points for the neighbours.
+        InvalidArgumentError: malformed arrays, fewer than two factors vary, or too few points for the neighbors.
     """
     data = check_pair(codes, factors, min_factors=2)
     entropies = np.array([entropy(column) for column in data.labels.T])
@@ -126,10 +126,10 @@ class EDI:
     """The three numbers, each in [0, 1].
 
     Attributes:
-        modularity: whether a latent knows of one factor only.
+        modularity: whether a latent informs on one factor only.
         compactness: whether one latent holds a factor.
         explicitness: the share of the factors' entropy that all latents together hold.
-        information: (D, K), each latent's share of what all latents know of a factor.
+        information: (D, K), each latent's share of the information of all latents on a factor.
     """
 
     modularity: float
@@ -161,12 +161,11 @@ def edi(
     averages over factors; compactness is the mean exclusivity of the columns; explicitness is the mean of
     I(z; v_k) / H(v_k).
 
-    The authors estimate I(z; v_k) by MINE. Here a network with one hidden layer predicts the factor, and its
-    held-out likelihood bounds the information from below; it is then never below the best single latent, so that
-    the shares stay in [0, 1]. Discrete factors use Ross's estimate, which the
-    authors' code passes by; with "network" continuous factors are cut into bins. Constant latents know nothing;
-    duplicates lose compactness, not modularity. Of independent codes only explicitness is near 0: shares of almost
-    nothing are arbitrary.
+    The authors estimate I(z; v_k) by MINE. Here a network with one hidden layer predicts the factor, and its held-out
+    likelihood bounds the information from below; it is then never below the best single latent, so that the shares
+    stay in [0, 1]. Discrete factors use Ross's estimate, which the authors' code does not use; with "network"
+    continuous factors are cut into bins. Constant latents have no information; duplicates lower compactness, not
+    modularity. Of independent codes only explicitness is near 0: shares of almost nothing are arbitrary.
 
     Args:
         codes: (N, D) mean codes, at least two latents.
@@ -217,7 +216,7 @@ def _exclusivity(shares: Array) -> Array:
 
 
 def _own_information(data: LabeledCodes, factor: int, num_neighbors: int) -> float:
-    """H of a discrete factor; of a continuous one, what the neighbour estimate says of it and itself."""
+    """H of a discrete factor; of a continuous one, the neighbor estimate of its information on itself."""
     if not data.continuous[factor]:
         return entropy(data.labels[:, factor])
     jitter = _TINY * np.random.default_rng(0).standard_normal((2, len(data.values)))
@@ -231,7 +230,7 @@ def _explained_entropy(data: LabeledCodes, discrete_latents: bool) -> float:
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
 
-    features = _one_hot(data.codes) if discrete_latents else _standardised(data.codes)
+    features = _one_hot(data.codes) if discrete_latents else _standardized(data.codes)
     explained = []
     for labels in data.labels.T:
         classifier = LogisticRegression(C=np.inf, class_weight="balanced")
@@ -243,7 +242,7 @@ def _explained_entropy(data: LabeledCodes, discrete_latents: bool) -> float:
     return float(np.mean(explained))
 
 
-def _standardised(codes: Array) -> Array:
+def _standardized(codes: Array) -> Array:
     deviations = codes.std(axis=0)
     return np.asarray((codes - codes.mean(axis=0)) / np.where(deviations > 0, deviations, 1))
 

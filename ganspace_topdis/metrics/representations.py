@@ -17,14 +17,22 @@ RTD's takes it over the whole matrix, as here; on the same matrices all scores a
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.metrics.inputs import Array
+from ganspace_topdis.runs.archives import parse_npy
+from ganspace_topdis.runs.reading import ReadingError, parsing, read_bytes
 
-__all__ = ["NTS", "SIMILARITIES", "PairScore", "compare_clouds", "dissimilarities", "nts", "srtd"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["NTS", "SIMILARITIES", "PairScore", "compare_clouds", "dissimilarities", "load_cloud", "nts", "srtd"]
+
+_MAX_BYTES = 16 << 30
 
 
 @dataclass(frozen=True)
@@ -198,6 +206,27 @@ def dissimilarities(pairs: Sequence[PairScore], score: str, num_clouds: int) -> 
             value = (1 - pair.mean) / 2 if score in SIMILARITIES else pair.mean
             matrix[pair.first, pair.second] = matrix[pair.second, pair.first] = value
     return matrix
+
+
+def load_cloud(path: Path) -> "Tensor":
+    """The array in a .npy file as a float tensor. Nothing in the file is executed.
+
+    Raises:
+        TopdisError: the file is missing, no .npy, damaged, or holds objects.
+        InvalidArgumentError: the numbers are complex.
+    """
+    import torch
+
+    try:
+        array = parse_npy(read_bytes(path, _MAX_BYTES))
+        if array.dtype.kind == "c":
+            raise InvalidArgumentError(f"{path} holds complex numbers; save an array of real ones with numpy.save")
+        with parsing():  # a copy, since torch does not accept read-only memory
+            return torch.from_numpy(
+                array.astype(array.dtype if array.dtype in (np.float32, np.float64) else np.float64)
+            )
+    except ReadingError as error:
+        raise TopdisError(f"{path} cannot be read as a .npy file of numbers ({error}); check the path") from error
 
 
 def _tensors(x: Any, y: Any) -> list[Any]:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 import stylegan2
-from ganspace_topdis.commands.rtd import load_cloud
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.metrics.representations import load_cloud
 from ganspace_topdis.runs.folder import read_run
 from ganspace_topdis.runs.metrics_log import read_metrics
 from ganspace_topdis.runs.settings import settings_layers

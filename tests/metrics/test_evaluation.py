@@ -34,7 +34,7 @@ def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
         evaluate(CODES, FACTORS, metrics=["infomac"])
 
 
-def test_a_test_set_is_what_learnt_metrics_are_scored_on() -> None:
+def test_a_test_set_is_what_learned_metrics_are_scored_on() -> None:
     shuffled = np.random.default_rng(0).permutation(FACTORS)
     held = evaluate(CODES, FACTORS, CODES, FACTORS, metrics=["explicitness"])["explicitness"]
     assert evaluate(CODES, FACTORS, CODES, shuffled, metrics=["explicitness"])["explicitness"] < held - 0.2

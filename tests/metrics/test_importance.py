@@ -1,14 +1,15 @@
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics import dci, dci_es
 from ganspace_topdis.metrics.boosting import boost
-from ganspace_topdis.metrics.importance import DEPTHS, _class_shares, _explicitness
+from ganspace_topdis.metrics.importance import DEPTHS, _class_shares, _explicitness, _grow_trees, _seed_of
 
 CODES = np.random.default_rng(0).normal(size=(400, 3))
 FACTORS = np.stack([np.digitize(CODES[:, k], [-0.5, 0.5]) for k in (0, 1)], axis=1)
@@ -84,6 +85,17 @@ def test_one_factor_or_one_latent_is_refused(metric: Any) -> None:
         metric(CODES, FACTORS[:, :1], CODES, FACTORS[:, :1])
     with pytest.raises(InvalidArgumentError, match="latent"):
         metric(CODES[:, :1], FACTORS, CODES[:, :1], FACTORS)
+
+
+def test_trees_are_those_of_scikit_learns_forest() -> None:
+    state = _seed_of([7, 0])
+    forest = RandomForestClassifier(10, max_depth=DEPTHS[-1], random_state=state).fit(CODES, FACTORS[:, 0])
+    trees = list(itertools.islice(_grow_trees(CODES, FACTORS[:, 0], False, 7), 10))
+    for ours, theirs in zip(trees, forest.estimators_, strict=True):
+        np.testing.assert_array_equal(ours.threshold, theirs.tree_.threshold)
+    forest = RandomForestRegressor(10, max_depth=DEPTHS[-1], random_state=state).fit(CODES, CODES[:, 0] ** 3)
+    ours = next(_grow_trees(CODES, CODES[:, 0] ** 3, True, 7))
+    np.testing.assert_array_equal(ours.value, forest.estimators_[0].tree_.value)
 
 
 @pytest.mark.parametrize("place", [0, 3, 6])

@@ -19,7 +19,7 @@ class Promise:
     """What a score reaches on a perfect code, and at most on an independent one; None where nothing is promised.
 
     `exact` scores do not change when latents are permuted, `scaled` ones neither when each is rescaled; the others
-    are learnt, and change by less than 0.1.
+    are learned, and change by less than 0.1.
     """
 
     perfect: float | None = None
