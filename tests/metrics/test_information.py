@@ -12,7 +12,7 @@ from ganspace_topdis.metrics.normalized_information import live_latents
 GRID = np.array([[i, j] for i in range(4) for j in range(4)], dtype=float)
 
 
-def test_a_variable_knows_itself_and_nothing_independent() -> None:
+def test_a_variable_informs_on_itself_and_on_nothing_independent() -> None:
     a, b = np.repeat(np.arange(4), 5), np.tile(np.arange(5), 4)
     assert mutual_information(a, a) == pytest.approx(entropy(a)) == pytest.approx(np.log(4))
     assert mutual_information(a, b) == pytest.approx(0, abs=1e-12)
@@ -110,7 +110,7 @@ def test_sampled_mig_of_rows_in_any_order_is_that_of_the_grid() -> None:
     assert shuffled == pytest.approx(mig_sampled(2 * GRID, variances, (4, 4), num_samples=20_000), abs=0.02)
 
 
-def test_a_blurred_code_knows_what_numerical_integration_says() -> None:
+def test_the_information_of_a_blurred_code_is_that_of_numerical_integration() -> None:
     means = np.arange(4.0)
     z = np.linspace(-8, 11, 20001)
     density = np.exp(-0.5 * (z[:, None] - means) ** 2).mean(axis=1) / np.sqrt(2 * np.pi)

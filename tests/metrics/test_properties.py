@@ -143,7 +143,7 @@ UNDEFINED = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_metric_is_finite_or_says_why_not(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_metric_is_finite_or_raises_with_the_reason(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for steps in ("NUM_STEPS", "CHAIN_STEPS"):
         monkeypatch.setattr(probes, steps, 20)  # the scores' values do not matter here
     codes, factors = broken(case)
