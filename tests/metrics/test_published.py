@@ -92,3 +92,11 @@ def test_exclusivity_lies_in_the_spread_of_the_authors_estimator(kind: str) -> N
     for name, value in edi(codes[TRAIN], factors[TRAIN]).as_dict().items():
         spread = [min(seed[f"edi_{name}"], 1) for seed in theirs]
         assert min(spread) - 0.05 <= value <= max(spread) + 0.05, name
+
+
+@pytest.mark.parametrize("kind", PUBLISHED["knockout"])
+def test_networks_are_better_than_the_authors_and_lose_at_least_as_much_without_the_latent(kind: str) -> None:
+    codes, factors = draw_kind(kind, 1500)
+    ours = snc_nk(codes[TRAIN], factors[TRAIN], codes[TEST], factors[TEST])
+    assert ours.accuracy >= max(seed["accuracy"] for seed in PUBLISHED["knockout"][kind])
+    assert 0 <= ours.nk - max(seed["nk"] for seed in PUBLISHED["knockout"][kind]) < 0.15
