@@ -51,14 +51,14 @@ REFUSED: list[tuple[type, str, Any, str]] = [
     (ControlVAEOptions, "ki", 0.001, "ki is 0.001"),
     (DAVAOptions, "smoothing", 1.0, "smoothing is 1.0"),
     (EvaluationSettings, "metrics", ("mgi",), "--metrics 'mgi'"),
-    (EvaluationSettings, "max_images", 3, "--max-images is 3"),
+    (EvaluationSettings, "max_images", 3, "`max_images` is 3"),
     (EvaluationSettings, "num_reconstructed", 0, "--num-reconstructed is 0"),
-    (EngineSettings, "engine", "slurm", "--engine is 'slurm'"),
-    (EngineSettings, "engine", "ray", "--engine ray needs --address"),
-    (EngineSettings, "address", "here:1", "--engine local takes no --address"),
-    (EngineSettings, "jobs", 0, "--jobs is 0"),
-    (EngineSettings, "threads", -1, "--threads is -1"),
-    (EngineSettings, "gpus_per_cell", 1.5, "--gpus-per-cell is 1.5"),
+    (EngineSettings, "engine", "slurm", "`engine` is 'slurm'"),
+    (EngineSettings, "engine", "ray", "`engine` ray needs an `address`"),
+    (EngineSettings, "address", "here:1", "`engine` local takes no `address`"),
+    (EngineSettings, "jobs", 0, "`jobs` is 0"),
+    (EngineSettings, "threads", -1, "`threads` is -1"),
+    (EngineSettings, "gpus_per_cell", 1.5, "`gpus_per_cell` is 1.5"),
 ]
 
 

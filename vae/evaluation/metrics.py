@@ -177,6 +177,6 @@ class EvaluationSettings:
     def __post_init__(self) -> None:
         groups_for(self.metrics, has_factors=True)
         if self.max_images is not None and self.max_images < _MIN_IMAGES:
-            raise InvalidArgumentError(f"--max-images is {self.max_images}, but must be at least {_MIN_IMAGES}")
+            raise InvalidArgumentError(f"`max_images` is {self.max_images}, but must be at least {_MIN_IMAGES}")
         if self.num_reconstructed < 1:
             raise InvalidArgumentError(f"--num-reconstructed is {self.num_reconstructed}, but must be at least 1")

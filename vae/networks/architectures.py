@@ -130,7 +130,7 @@ def _stages(image_shape: tuple[int, int, int], widths: Sequence[int], kernels: S
     if height != side or side < 2 * _LAST_PX or side != _LAST_PX << num_stages:
         raise InvalidArgumentError(
             f"the images have {height} x {side} pixels, but convolutional networks need squares of 8, 16, 32, 64, ... "
-            "pixels; choose --network fc"
+            "pixels; choose fc as `network`"
         )
     chosen = [max(index, 0) for index in range(len(widths) - num_stages, len(widths))]
     return _Stages(
@@ -232,7 +232,7 @@ def build_networks(
     497045
     """
     if name not in NETWORKS:
-        raise InvalidArgumentError(f"network is {name!r}, but must be one of {', '.join(NETWORKS)}")
+        raise InvalidArgumentError(f"`network` is {name!r}, but must be one of {', '.join(NETWORKS)}", field="network")
     model = NETWORKS[name](image_shape, num_latents, width)
     draw_initial_weights(model, initial_weights)
     return model

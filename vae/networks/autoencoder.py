@@ -93,9 +93,13 @@ def compile_model(
         InvalidArgumentError: `compiled` is unknown, or CUDA graphs are requested without a CUDA device.
     """
     if compiled not in get_args(Compiled):
-        raise InvalidArgumentError(f"compile is {compiled!r}, but must be one of {', '.join(get_args(Compiled))}")
+        raise InvalidArgumentError(
+            f"`compiled` is {compiled!r}, but must be one of {', '.join(get_args(Compiled))}", field="compiled"
+        )
     if compiled == "cuda-graphs" and device.type != "cuda":
-        raise InvalidArgumentError("compile is 'cuda-graphs', which needs a CUDA device; choose default or none")
+        raise InvalidArgumentError(
+            "`compiled` is 'cuda-graphs', which needs a CUDA device; choose default or none", field="compiled"
+        )
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled != "none":
         torch._functorch.config.donated_buffer = False  # a step differentiates some of its terms separately

@@ -39,7 +39,8 @@ def draw_initial_weights(network: nn.Module, initialization: InitialWeights) -> 
     """
     if initialization not in get_args(InitialWeights):
         raise InvalidArgumentError(
-            f"initial_weights is {initialization!r}, but must be one of {', '.join(get_args(InitialWeights))}"
+            f"`initial_weights` is {initialization!r}, but must be one of {', '.join(get_args(InitialWeights))}",
+            field="initial_weights",
         )
     if initialization == "torch":
         return

@@ -56,17 +56,18 @@ class EngineSettings:
     def __post_init__(self) -> None:
         if self.engine not in get_args(EngineName):
             raise InvalidArgumentError(
-                f"--engine is {self.engine!r}, but must be one of {', '.join(get_args(EngineName))}"
+                f"`engine` is {self.engine!r}, but must be one of {', '.join(get_args(EngineName))}", field="engine"
             )
         if (self.engine == "local") != (self.address is None):
-            what = "takes no --address" if self.engine == "local" else "needs --address, such as 10.0.0.1:6379"
-            raise InvalidArgumentError(f"--engine {self.engine} {what}")
+            what = "takes no `address`" if self.engine == "local" else "needs an `address`, such as 10.0.0.1:6379"
+            raise InvalidArgumentError(f"`engine` {self.engine} {what}", field="address")
         for name, value in (("jobs", self.jobs), ("threads", self.threads)):
             if value is not None and value < 1:
-                raise InvalidArgumentError(f"--{name} is {value}, but must be at least 1")
+                raise InvalidArgumentError(f"`{name}` is {value}, but must be at least 1", field=name)
         if not (0 <= self.gpus_per_cell <= 1 or float(self.gpus_per_cell).is_integer()):
             raise InvalidArgumentError(
-                f"--gpus-per-cell is {self.gpus_per_cell}, but must be a share from 0 to 1 or a whole number"
+                f"`gpus_per_cell` is {self.gpus_per_cell}, but must be a share from 0 to 1 or a whole number",
+                field="gpus_per_cell",
             )
 
 
@@ -182,7 +183,9 @@ def _open_ray(settings: EngineSettings, num_cells: int) -> Engine:
     if settings.gpus_per_cell:
         fitting = min(fitting, int(resources.get("GPU", 0) / settings.gpus_per_cell))
         if not fitting:
-            raise InvalidArgumentError(f"--gpus-per-cell is {settings.gpus_per_cell}, but the cluster has no such GPUs")
+            raise InvalidArgumentError(
+                f"`gpus_per_cell` is {settings.gpus_per_cell}, but the cluster has no such GPUs", field="gpus_per_cell"
+            )
     jobs = settings.jobs or max(1, min(fitting, num_cells))
     remote = {"num_cpus": threads, "num_gpus": settings.gpus_per_cell}
     return Engine(
@@ -235,7 +238,9 @@ def _gpu_slots(share: float) -> list[str] | None:
     listed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = [name.strip() for name in listed.split(",") if name.strip()] or [str(index) for index in range(count)]
     if count < share or not count:
-        raise InvalidArgumentError(f"--gpus-per-cell is {share:g}, but this machine has {count} usable GPUs; use 0")
+        raise InvalidArgumentError(
+            f"`gpus_per_cell` is {share:g}, but this machine has {count} usable GPUs; use 0", field="gpus_per_cell"
+        )
     if share > 1:
         whole = int(share)
         return [",".join(names[k : k + whole]) for k in range(0, count - whole + 1, whole)]
@@ -248,7 +253,7 @@ def _num_cores() -> int:
 
 def _require_installed(name: str, *, extra: str) -> None:
     if importlib.util.find_spec(name) is None:
-        raise MissingDependencyError(f"--engine {extra} needs {extra}: pip install 'topdis-gan[{extra}]'")
+        raise MissingDependencyError(f"`engine` {extra} needs {extra}: pip install 'topdis-gan[{extra}]'")
 
 
 def _require_listener(address: str, start: str) -> None:

@@ -134,7 +134,7 @@ def validate_settings(settings: Mapping[str, Any], metrics: Sequence[str] | None
         try:
             TrainSettings.from_tables(settings, seed=0)
         except (InvalidArgumentError, TypeError) as error:
-            errors.append(str(error))
+            errors.append(_as_key(error))
     return errors + _validate_data(str(settings.get("data", TrainSettings.data)), metrics)
 
 
@@ -210,7 +210,7 @@ def _validate_max_images(max_images: Any) -> list[str]:
     try:
         EvaluationSettings(max_images=max_images)
     except InvalidArgumentError as error:
-        return [str(error).replace("--max-images", "max_images")]
+        return [_as_key(error)]
     return []
 
 
@@ -277,6 +277,11 @@ def _unknown_names(what: str, given: Mapping[str, Any], kind: type) -> list[str]
             nearest = difflib.get_close_matches(name, known, n=1)
             errors.append(f"unknown {what} {name!r}" + (f" (did you mean {nearest[0]}?)" if nearest else ""))
     return errors
+
+
+def _as_key(error: Exception) -> str:
+    """Return a message about a setting as one about a key of the file, which is no option of the command line."""
+    return str(error).replace("`", "")
 
 
 def _is_list_of(kind: type, value: Any) -> bool:

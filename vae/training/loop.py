@@ -180,7 +180,7 @@ class Training:
             CheckpointError: the state is of another version of this package.
         """
         if state.keys() != self.state().keys():
-            raise CheckpointError("the checkpoint is of another version of topdis-gan; choose another --out")
+            raise CheckpointError("the checkpoint is of another version of topdis-gan; choose another `out`")
         self.step_index = state["step"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

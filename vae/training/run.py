@@ -153,7 +153,7 @@ class _TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise MissingDependencyError(
-                "--tensorboard needs the package tensorboard: pip install 'topdis-gan[tensorboard]', or omit the option"
+                "`tensorboard` needs the package tensorboard: pip install 'topdis-gan[tensorboard]', or omit it"
             ) from error
         self._writer = SummaryWriter(folder, purge_step=step + 1)
 
