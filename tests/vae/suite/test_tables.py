@@ -23,7 +23,7 @@ def test_a_metric_that_the_paper_does_not_have_gets_no_such_column() -> None:
 def test_differences_come_with_interval_signs_and_missing_pairs() -> None:
     table = difference_table(made_up_results(), "mig")
     assert table is not None
-    assert table.rows[0] == ("beta-VAE", "TopDis", "+0.100", "+0.100 to +0.100", "3", "0", "3 of 3")
+    assert table.rows[0] == ("beta-VAE", "TopDis", "+0.100", "—", "3", "0", "3 of 3")
     assert table.rows[-1] == ("all settings", "TopDis", "+0.100", "+0.100 to +0.100", "5", "0", "5 of 6")
 
 
