@@ -1,15 +1,17 @@
-"""Open a data set by name, with its variations: "dsprites", "3dshapes:scale=4", "dsprites:posX~posY=0.1".
+"""Open a data set by name, with its variations: "dsprites", "3dshapes:scale=4,px=16", "dsprites:posX~posY=0.1".
 
 A name is one of the catalog's, optionally followed by a colon and variations separated by commas:
 
     FACTOR=NUMBER           keep this many values of a factor, evenly spread
     FACTOR=0+5+9            keep these values
     FACTOR~FACTOR=SIGMA     correlate two factors with this strength
+    px=SIDE                 average blocks of pixels, so that an image has SIDE x SIDE of them
 
 To add a data set, describe it in `vae.data.catalog` and list its reader in `_READERS`, or its drawing in `_DRAWINGS`.
 """
 
 import difflib
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +36,7 @@ __all__ = [
     "open_set",
     "procedural_dsprites",
     "procedural_scenes",
+    "store_view",
 ]
 
 _BLOCK = 8192
@@ -119,7 +122,7 @@ def procedural_dsprites(info: DataSetInfo) -> ProceduralDataSet:
         pixels = dsprites.draw(codes)
         return np.negative(pixels, out=pixels)[..., None]  # 1 becomes 255
 
-    return ProceduralDataSet(info, draw, version="drawn-1", draw_rows=dsprites.draw_bits)
+    return ProceduralDataSet(info, draw, version="drawn-2", draw_rows=dsprites.draw_bits)
 
 
 def procedural_scenes(info: DataSetInfo) -> ProceduralDataSet:
@@ -138,15 +141,30 @@ def draw_to_array(info: DataSetInfo, data: ProceduralDataSet, store: ArrayStore)
     return ArrayDataSet(info, store.array(data.version, info, blocks), source=data.version)
 
 
+def store_view(info: DataSetInfo, store: ArrayStore) -> ArrayDataSet:
+    """Store the variation of a procedural data set that `info.view` names in an array."""
+    base = find_info(info.view)
+    data = apply_variations(open_set(base, store=store), parse_variations(info.view))
+    source = hashlib.sha256(data.fingerprint.encode()).hexdigest()[:16]
+
+    def blocks() -> Iterator[Images]:
+        for start in range(0, len(data), _BLOCK):
+            yield data.images(np.arange(start, min(len(data), start + _BLOCK)))
+
+    return ArrayDataSet(info, store.array(source, info, blocks), source=source)
+
+
 _Drawing = Callable[[DataSetInfo, ArrayStore], DataSet]
 _Reader = Callable[[DataSetInfo, tuple[Path, ...], ArrayStore], DataSet]
 
 _DRAWINGS: dict[str, _Drawing] = {
     "dsprites": lambda info, _: procedural_dsprites(info),
     "dsprites-cached": lambda info, store: draw_to_array(info, procedural_dsprites(info), store),
+    "dsprites-16": store_view,
     "scenes": lambda info, _: procedural_scenes(info),
     "scenes-32": lambda info, _: procedural_scenes(info),
     "scenes-cached": lambda info, store: draw_to_array(info, procedural_scenes(info), store),
+    "scenes-16": store_view,
 }
 _READERS: dict[str, _Reader] = {
     "dsprites-npz": grid_readers.read_dsprites_npz,
