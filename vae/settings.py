@@ -50,7 +50,7 @@ Likelihood = Literal["bernoulli", "gaussian"]
 Precision = Literal["float32", "bf16"]
 Compiled = Literal["none", "default", "cuda-graphs"]
 Estimator = Literal["mss", "mws", "minibatch"]
-CloudLoss = Literal["rtd", "rtd-lite", "l2", "mmd", "chamfer"]
+CloudLoss = Literal["rtd", "rtd-released", "rtd-lite", "l2", "mmd", "chamfer"]
 Features = Literal["pixels", "logits", "pooled"]
 Orthogonalization = Literal["none", "reconstruction", "all"]
 
@@ -271,8 +271,10 @@ class TopDisSettings:
     Attributes:
         weight: gamma, the weight of the loss.
         delay: number of steps before the loss is added.
-        loss: divergence between the clouds before and after the shift: "rtd", its lower bound "rtd-lite", or, as
-            controls, the non-topological "l2", "mmd" and "chamfer".
+        version: "corrected", or "released", which sets `loss` to "rtd-released", `batch` to "same" and `orthogonalize`
+            to "none", as the released scripts for beta-TCVAE and ControlVAE do.
+        loss: divergence between the clouds before and after the shift: "rtd", "rtd-released" as the paper's code
+            computes it, its lower bound "rtd-lite", or, as controls, the non-topological "l2", "mmd" and "chamfer".
         p: power of the bar lengths.
         shift: C of the Gaussian-preserving shift; its sign is drawn in every step.
         codes: whether a "sample" of the posterior or its "mean" is shifted.
@@ -289,6 +291,7 @@ class TopDisSettings:
 
     weight: float = 5.0
     delay: int = 0
+    version: Literal["corrected", "released"] = "corrected"
     loss: CloudLoss = "rtd"
     p: float = 1.0
     shift: float = 0.125
@@ -306,6 +309,7 @@ class TopDisSettings:
         _require(0 < self.shift < 1, "topdis shift", self.shift, "between 0 and 1")
         _require(self.points is None or self.points >= 4, "topdis points", self.points, "at least 4")
         for name, allowed in (
+            ("version", ("corrected", "released")),
             ("loss", get_args(CloudLoss)),
             ("codes", ("sample", "mean")),
             ("choice", ("weighted", "uniform")),
@@ -314,6 +318,10 @@ class TopDisSettings:
             ("features", get_args(Features)),
         ):
             _require_choice(f"topdis {name}", getattr(self, name), allowed)
+        if self.version == "released":
+            _require(self.loss in ("rtd", "rtd-released"), "topdis loss", self.loss, 'rtd if `version` is "released"')
+            for name, value in (("loss", "rtd-released"), ("batch", "same"), ("orthogonalize", "none")):
+                object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, kw_only=True)
