@@ -44,8 +44,8 @@ __all__ = [
     "complete_options",
 ]
 
-Network = Literal["narrow", "wide", "wide-norm", "burgess", "locatello", "fc"]
-InitialWeights = Literal["kaiming", "normal", "torch"]
+Network = Literal["narrow", "narrow-256", "wide", "wide-norm", "burgess", "locatello", "locatello-k4", "fc"]
+InitialWeights = Literal["kaiming", "normal", "torch", "kaiming-partial", "normal-partial"]
 Likelihood = Literal["bernoulli", "gaussian"]
 Precision = Literal["float32", "bf16"]
 Compiled = Literal["none", "default", "cuda-graphs"]
@@ -102,6 +102,9 @@ class FactorVAEOptions:
         discriminator_rate: learning rate of the discriminator; None uses the autoencoder's.
         discriminator_betas: Adam's betas for the discriminator.
         discriminator_width: size of its hidden layers.
+        discriminator_layers: number of its hidden layers.
+        discriminator_weights: distribution of its initial weights; see `vae.networks.layers`.
+        ramp: what `ramp_steps` ramps: the whole "penalty", or the total correlation "tc" alone.
     """
 
     gamma: float = 6.4
@@ -109,11 +112,18 @@ class FactorVAEOptions:
     discriminator_rate: float | None = None
     discriminator_betas: Sequence[float] = (0.5, 0.9)
     discriminator_width: int = 1000
+    discriminator_layers: int = 5
+    discriminator_weights: InitialWeights = "torch"
+    ramp: Literal["penalty", "tc"] = "penalty"
 
     def __post_init__(self) -> None:
         _require_at_least(0, gamma=self.gamma)
         _require_choice("permute", self.permute, ("second", "same"))
-        _require_at_least(1, discriminator_width=self.discriminator_width)
+        _require_choice("discriminator_weights", self.discriminator_weights, get_args(InitialWeights))
+        _require_choice("ramp", self.ramp, ("penalty", "tc"))
+        _require_at_least(
+            1, discriminator_width=self.discriminator_width, discriminator_layers=self.discriminator_layers
+        )
         object.__setattr__(self, "discriminator_betas", tuple(self.discriminator_betas))
 
 
@@ -124,13 +134,16 @@ class BetaTCVAEOptions:
     Attributes:
         beta: weight of the total correlation.
         estimator: minibatch estimator of the total correlation: "mss", "mws" or "minibatch".
+        ramp: what `ramp_steps` ramps: the whole "penalty", or the dimension-wise KL divergence "kl" alone.
     """
 
     beta: float = 6.0
     estimator: Estimator = "mss"
+    ramp: Literal["penalty", "kl"] = "penalty"
 
     def __post_init__(self) -> None:
         _require_at_least(0, beta=self.beta)
+        _require_choice("ramp", self.ramp, ("penalty", "kl"))
         _require_choice("estimator", self.estimator, get_args(Estimator))
 
 

@@ -157,16 +157,18 @@ def step_context(images, seed=0):
 
 
 def test_c_grows_while_the_discriminator_is_at_chance_and_shrinks_when_it_is_better():
-    assert update_counter(0, 0.50, 64) == 64
+    assert update_counter(0, 0.50, 64) == 32
     assert update_counter(100, 0.505, 64) == 100
-    assert update_counter(100, 0.52, 64) == 36
-    assert update_counter(10, 0.9, 64) == 0
+    assert update_counter(100, 0.52, 64) == 68
+    assert update_counter(10, 0.9, 64) == -22
 
 
 def test_c_grows_by_the_published_amount_a_step_up_to_its_limit(spec):
     method = DAVA(DAVAOptions(), spec)
-    method.counter = 64
-    assert method.capacity == pytest.approx(4e-5)
+    method.counter = update_counter(0, 0.5, 128)
+    assert method.capacity == pytest.approx(8 * (128 / 2) / 12_800_000)
+    method.counter = -128
+    assert method.capacity < 0
     method.counter = 10**9
     assert method.capacity == 8
 
@@ -230,6 +232,30 @@ def test_the_state_holds_the_counter(spec):
     first.counter = 320
     second.load_state(first.state())
     assert second.counter == 320
+
+
+def test_the_image_discriminator_of_dsprites_has_the_size_of_the_released_one():
+    convolutions = sum(16 * ins * outs + outs for ins, outs in ((1, 32), (32, 32), (32, 64), (64, 64)))
+    dense = 1024 * 256 + 256 + 2 * 256 + 256 + 1
+    network = image_discriminator((64, 64, 1))
+    assert sum(parameter.numel() for parameter in network.parameters()) == convolutions + dense
+
+
+def test_the_adversarial_loss_is_summed_over_the_batch(spec, monkeypatch):
+    images = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(3)
+    method = DAVA(DAVAOptions(carry_gradients=False, discriminator_width=4, encoder_weight=1.0), spec)
+    method.discriminator.eval()
+    context = step_context(images)
+    codes = context.model.encode(images)[0]
+    decoded = context.model.decode(torch.cat([codes, codes])).sigmoid()
+    logits = method.discriminator(decoded)[:8]
+    expected = torch.autograd.grad(
+        torch.nn.functional.softplus(logits).sum(), context.model.encoder[0].weight, retain_graph=True
+    )[0]
+    context = dataclasses.replace(context, max_grad_norm=None)
+    method._step_against(decoded, 1.0, context)
+    assert torch.allclose(context.model.encoder[0].weight.grad, expected, rtol=1e-4, atol=1e-7)
 
 
 def test_the_image_discriminator_gives_one_logit_an_image():

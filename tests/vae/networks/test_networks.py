@@ -1,5 +1,8 @@
 """Autoencoders: sizes and values of the architectures, initial weights, the fast transposed convolution."""
 
+import math
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -188,3 +191,56 @@ def test_autocast_leaves_it_to_the_library(layers):
     x = torch.randn(2, 5, 4, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(ours(x), plain(x))
+
+
+@pytest.mark.parametrize("initialization", ["kaiming-partial", "normal-partial"])
+def test_partial_initial_weights_leave_transposed_convolutions_as_torch_draws_them(initialization):
+    torch.manual_seed(0)
+    model = build_networks("wide", image_shape=(64, 64, 1), num_latents=10, initial_weights=initialization)
+    last = model.decoder[-1]
+    assert last.weight.std().item() == pytest.approx(1 / math.sqrt(3 * 16), rel=0.1)  # uniform up to 1 / sqrt(16)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            fan_in = layer.in_channels * math.prod(layer.kernel_size)
+            std = 0.02 if initialization == "normal-partial" else math.sqrt(2 / fan_in)
+            assert layer.weight.std().item() == pytest.approx(std, rel=0.12)
+            assert not layer.bias.any()
+
+
+def num_convolved(kernel, *channels):
+    return sum(kernel**2 * ins * outs + outs for ins, outs in pairwise(channels))
+
+
+def num_dense(*sizes):
+    return num_convolved(1, *sizes)
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        (
+            "narrow-256",
+            num_convolved(4, 1, 32, 32, 64, 64, 256)
+            + num_dense(256, 20)
+            + num_dense(10, 256)
+            + num_convolved(4, 256, 64, 64, 32, 32, 1),
+        ),
+        (
+            "wide",
+            num_convolved(4, 1, 32, 64, 128, 256, 512)
+            + num_dense(512, 20)
+            + num_dense(10, 512)
+            + num_convolved(4, 512, 256, 128, 64, 32, 1),
+        ),
+        (
+            "locatello-k4",
+            num_convolved(4, 1, 32, 32, 64, 64)
+            + num_dense(1024, 256, 20)
+            + num_dense(10, 256, 1024)
+            + num_convolved(4, 64, 64, 32, 32, 1),
+        ),
+    ],
+)
+def test_a_network_has_as_many_numbers_as_the_layers_of_its_source(network, expected):
+    model = build_networks(network, image_shape=(64, 64, 1), num_latents=10)
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected

@@ -228,3 +228,11 @@ def train_and_evaluate(method, topdis, sprites, folder, sizes):
     evaluation = evaluate(run, measured, pictures=False)
     assert 0 <= evaluation["scores"]["mig"] < 1
     assert len(evaluation["latents"]) == 10
+
+
+def test_a_partial_ramp_starts_with_the_constant_part_at_full_weight(tiny):
+    chosen = settings("factor-vae", "plain", ramp_steps=10)
+    chosen = dataclasses.replace(chosen, options={**chosen.options, "gamma": 7.0, "ramp": "tc"})
+    values = Training(chosen, tiny).step()
+    expected = values["reconstruction"] + values["kl"] + 0.1 * 7.0 * values["tc"]
+    assert values["loss"] == pytest.approx(expected, rel=1e-5)
