@@ -80,6 +80,11 @@ def _print(
 @click.option(
     "--discriminator-rate", type=float, help="factor-vae: the discriminator's learning rate [the autoencoder's]."
 )
+@click.option("--discriminator-layers", type=int, help="factor-vae: number of hidden layers [5].")
+@click.option("--discriminator-weights", type=_choice(InitialWeights), help="factor-vae: initial weights [torch].")
+@click.option(
+    "--ramp", type=click.Choice(["penalty", "tc", "kl"]), help="factor-vae, beta-tcvae: what --ramp-steps ramps."
+)
 @click.option("--discriminator-width", type=int, help="factor-vae: hidden size [1000]; dava: first channels [32].")
 @click.option("--lambda-offdiagonal", type=float, help="dip-vae-1, dip-vae-2: weight of the covariances [5].")
 @click.option("--lambda-diagonal", type=float, help="Weight of the variances: dip-vae-1 [50], dip-vae-2 [5].")
@@ -92,6 +97,12 @@ def _print(
 )
 @click.option("--topdis", type=float, metavar="GAMMA", help="Weight of the TopDis loss.  [default: without it]")
 @click.option("--topdis-delay", type=int, help="Steps before the loss is added [0].")
+@click.option(
+    "--topdis-as",
+    "topdis_version",
+    type=click.Choice(["corrected", "released"]),
+    help="released: as in the paper's code, on the same batch, without orthogonalization [corrected].",
+)
 @click.option("--topdis-loss", type=_choice(CloudLoss), help="Divergence; the last three ignore topology [rtd].")
 @click.option("--topdis-p", type=float, help="Power of the bar lengths [1].")
 @click.option("--shift", type=float, help="C of the shift [0.125].")

@@ -12,7 +12,8 @@ from vae.settings import METHOD_OPTIONS, ExecutionOptions, TopDisSettings, Train
 __all__ = ["execute", "settings_from_options", "to_text"]
 
 _TOPDIS_NAMES = {"topdis": "weight", "shift": "shift", "orthogonalize": "orthogonalize"} | {
-    f"topdis_{name}": name for name in ("delay", "loss", "p", "codes", "choice", "batch", "points", "features")
+    f"topdis_{name}": name
+    for name in ("delay", "version", "loss", "p", "codes", "choice", "batch", "points", "features")
 }
 
 
