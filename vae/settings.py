@@ -447,6 +447,7 @@ class ExecutionOptions:
     Attributes:
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         data_root: file or folder of the data set, unless it is procedural.
+        verify: whether the data set's files are compared with their published checksums.
         resident: whether the whole data set is copied to the device.
         compiled: "none", "default", or "cuda-graphs"; see `vae.networks.autoencoder.compile_model`.
         tensorboard: whether the log is also written for TensorBoard.
@@ -455,6 +456,7 @@ class ExecutionOptions:
 
     device: str = "auto"
     data_root: Path | None = None
+    verify: bool = True
     resident: bool = False
     compiled: Compiled = "none"
     tensorboard: bool = False

@@ -184,7 +184,9 @@ def write_sheet(options: Mapping[str, Any]) -> dict[str, Any]:
         RunFolderError: the file cannot be written.
     """
     name: str = options["name"]
-    data = open_data(name, root=options["data_root"], progress=ProgressReporter(f"unpack {name}"))
+    data = open_data(
+        name, root=options["data_root"], verify=options["verify"], progress=ProgressReporter(f"unpack {name}")
+    )
     sheet = contact_sheet(data, num_columns=options["columns"], cell_px=options["cell"], seed=options["seed"])
     return {"file": str(write_bytes(options["out"] or Path(f"{name.partition(':')[0]}.png"), encode_png(sheet)))}
 

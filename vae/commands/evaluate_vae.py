@@ -29,6 +29,7 @@ def execute(options: Mapping[str, Any]) -> dict[str, Any]:
         settings,
         device=options["device"],
         data_root=options["data_root"],
+        verify=options["verify"],
         jobs=options["jobs"],
         pictures=options["pictures"],
     )

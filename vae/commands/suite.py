@@ -15,7 +15,7 @@ from vae.suite.run import SettingCost, estimate, estimate_text, run_suite
 
 __all__ = ["execute", "to_text"]
 
-_CELL_OPTIONS = ("device", "data_root", "resident", "compiled", "pictures")
+_CELL_OPTIONS = ("device", "data_root", "verify", "resident", "compiled", "pictures")
 _ENGINE_OPTIONS = ("engine", "address", "jobs", "threads", "gpus_per_cell")
 _REFRESH_S = 2.0
 

@@ -13,6 +13,7 @@ To add a data set, describe it in `vae.data.catalog` and list its reader in `_RE
 import difflib
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from vae.data import cars3d, celeba, dsprites, grid_readers, scenes, smallnorb
 from vae.data.array_dataset import ArrayDataSet, ArrayStore
 from vae.data.catalog import CATALOG, DataSetInfo
 from vae.data.dataset import DataSet, Images, Integers, ProceduralDataSet
-from vae.data.source_files import CACHE_KIND, find_files, require_checksum
+from vae.data.known_pixels import content_error, has_known_pixels
+from vae.data.source_files import CACHE_KIND, DataFileError, find_files, require_checksum
 from vae.data.variations import apply_variations, parse_variations
 
 __all__ = [
@@ -77,7 +79,8 @@ def open_data(
             cache. Procedural data sets need none.
         cache: whether compressed data sets are unpacked once into the cache folder and memory-mapped from there;
             otherwise they are unpacked into memory.
-        verify: whether files are compared with their published checksums, if known.
+        verify: whether files are compared with their published checksums, if known. A file with another checksum is
+            read with a warning if a sample of its images is known to be right (`vae.data.known_pixels`).
         progress: called with the number of images while a data set is unpacked or drawn.
 
     Raises:
@@ -108,11 +111,36 @@ def open_set(
             )
         return drawing(info, store)
     files = find_files(info, root)
-    if verify:
-        memory = cache_folder() / CACHE_KIND / "verified" if store.folder is not None else None
+    difference = _difference(info, files, store) if verify else None
+    if difference is not None and not has_known_pixels(info.name):
+        raise difference
+    data = _READERS[info.name](info, files, store)
+    if difference is not None:
+        _compare_content(info, files[0], data, difference)
+    return data
+
+
+def _difference(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore) -> DataFileError | None:
+    """Return how a file differs from the published one in size or checksum; None if none does."""
+    memory = cache_folder() / CACHE_KIND / "verified" if store.folder is not None else None
+    try:
         for path, published in zip(files, info.files, strict=True):
             require_checksum(path, published, memory)
-    return _READERS[info.name](info, files, store)
+    except DataFileError as difference:
+        return difference
+    return None
+
+
+def _compare_content(info: DataSetInfo, path: Path, data: DataSet, difference: DataFileError) -> None:
+    """Warn that a file was packed again, or raise if its images are others."""
+    error = content_error(info.name, data)
+    if error is not None:
+        raise DataFileError(f"{difference}; {error}") from difference
+    warnings.warn(
+        f"{path} is not the published file byte by byte, but a sample of its images, their number and their order are "
+        f"those of {info.name}",
+        stacklevel=4,
+    )
 
 
 def procedural_dsprites(info: DataSetInfo) -> ProceduralDataSet:

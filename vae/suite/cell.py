@@ -55,6 +55,7 @@ class CellTask:
         max_images: limit of the encoded grid.
         device: as in train-vae.
         data_root: file or folder of the data set.
+        verify: whether the data set's files are compared with their published checksums.
         resident: whether the data set is copied to the device.
         compiled: as in train-vae.
         pictures: whether traversals and the page are drawn.
@@ -67,6 +68,7 @@ class CellTask:
     max_images: int | None = None
     device: str = "auto"
     data_root: str | None = None
+    verify: bool = True
     resident: bool = False
     compiled: str = "none"
     pictures: bool = True
@@ -188,6 +190,7 @@ def run_cell(task: CellTask) -> None:
     options = ExecutionOptions(
         device=task.device,
         data_root=root,
+        verify=task.verify,
         resident=task.resident,
         compiled=task.compiled,  # type: ignore[arg-type]
     )
@@ -195,7 +198,9 @@ def run_cell(task: CellTask) -> None:
     metrics = None if task.metrics is None else tuple(task.metrics)
     settings = EvaluationSettings(metrics=metrics, max_images=task.max_images)
     jobs = int(os.environ.get("OMP_NUM_THREADS", "1"))
-    evaluate(task.folder, settings, device=task.device, data_root=root, jobs=jobs, pictures=task.pictures)
+    evaluate(
+        task.folder, settings, device=task.device, data_root=root, verify=task.verify, jobs=jobs, pictures=task.pictures
+    )
 
 
 def _wait_for_lock(folder: Path) -> None:

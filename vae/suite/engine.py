@@ -78,6 +78,7 @@ class CellOptions:
     Attributes:
         device: as in train-vae.
         data_root: file or folder of the data set.
+        verify: whether the data set's files are compared with their published checksums.
         resident: whether the data set is copied to the device.
         compiled: as in train-vae.
         pictures: whether traversals and a page are drawn for each cell.
@@ -85,6 +86,7 @@ class CellOptions:
 
     device: str = "auto"
     data_root: Path | None = None
+    verify: bool = True
     resident: bool = False
     compiled: str = "none"
     pictures: bool = True

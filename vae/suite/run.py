@@ -119,6 +119,7 @@ def _job(folder: SuiteFolder, cell: Cell, engine: Engine, options: CellOptions) 
         max_images=folder.grid.max_images,
         device=options.device,
         data_root=None if root is None else str(root.resolve()),
+        verify=options.verify,
         resident=options.resident,
         compiled=options.compiled,
         pictures=options.pictures,

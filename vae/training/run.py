@@ -59,7 +59,7 @@ def train(
     options = ExecutionOptions() if options is None else options
     if data is None:
         with ProgressReporter("data, images") as unpacking:
-            data = open_data(settings.data, root=options.data_root, progress=unpacking)
+            data = open_data(settings.data, root=options.data_root, verify=options.verify, progress=unpacking)
     config = {
         **settings.as_config(),
         "data_fingerprint": data.fingerprint,

@@ -22,7 +22,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_groups_are_separated_by_commas_and_the_text_lists_scores_and_files(trained: Path) -> None:
     options = {"run": trained, "metrics": "mig, unsupervised", "max_images": None, "num_reconstructed": 20, "seed": 0}
-    options |= {"device": "cpu", "data_root": None, "jobs": 1, "pictures": False}
+    options |= {"device": "cpu", "data_root": None, "verify": True, "jobs": 1, "pictures": False}
     text = to_text(execute(options), options)
     assert "MIG" in text
     assert str(trained / "evaluation.json") in text
