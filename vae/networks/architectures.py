@@ -33,13 +33,7 @@ from torch import nn
 
 from ganspace_topdis.errors import InvalidArgumentError
 from vae.networks.autoencoder import AutoEncoder
-from vae.networks.layers import (
-    ConvToPixel,
-    InitialWeights,
-    TransposeFromPixel,
-    TransposeToFew,
-    draw_initial_weights,
-)
+from vae.networks.layers import InitialWeights, TransposeToFew, draw_initial_weights
 
 __all__ = [
     "NETWORKS",
@@ -143,16 +137,16 @@ def _fully_convolutional(
     last = stages.channels[-1]
     encoder = nn.Sequential(
         *_down(stages, normalize=normalize),
-        ConvToPixel(last, hidden, _LAST_PX),
+        nn.Conv2d(last, hidden, _LAST_PX),
         nn.ReLU(inplace=True),
-        ConvToPixel(hidden, 2 * num_latents, 1),
+        nn.Conv2d(hidden, 2 * num_latents, 1),
         nn.Flatten(),
     )
     decoder = nn.Sequential(
         nn.Unflatten(1, (num_latents, 1, 1)),
-        ConvToPixel(num_latents, hidden, 1),
+        nn.Conv2d(num_latents, hidden, 1),
         nn.ReLU(inplace=True),
-        TransposeFromPixel(hidden, last, _LAST_PX),
+        nn.ConvTranspose2d(hidden, last, _LAST_PX),
         *_normalization(last, normalize),
         nn.ReLU(inplace=True),
         *_up(stages.channels[::-1], normalize=normalize),

@@ -1,4 +1,4 @@
-"""Initial weights, and convolutions that are faster as matrix products.
+"""Initial weights, and a transposed convolution to few channels that is fast on a CPU.
 
 Initial weights are drawn from one of
 
@@ -18,8 +18,6 @@ with zero biases except for torch's defaults. A decoder's last layer is computed
                          the k x k output pixels around it; folding sums them where they overlap
 
 The library's forward pass for one output channel takes 3 to 4 times as long; its backward pass is used as it is.
-Convolutions of a whole image to one pixel, and from one pixel to an image, are plain matrix products; the library's
-take 2 to 3 times as long, forward and backward (64 images, 32 to 64 channels, one core).
 """
 
 import math
@@ -32,7 +30,7 @@ from torch.nn import functional as F
 from ganspace_topdis.errors import InvalidArgumentError
 from vae.settings import InitialWeights
 
-__all__ = ["ConvToPixel", "TransposeFromPixel", "TransposeToFew", "draw_initial_weights"]
+__all__ = ["TransposeToFew", "draw_initial_weights"]
 
 _NORMAL_STD = 0.02
 
@@ -71,25 +69,6 @@ def _fan_in(module: nn.Module) -> float:
         return module.in_channels * taps
     single_input = module.kernel_size == (4, 4) and module.stride == (1, 1)  # 1 pixel to 4 x 4: one input each
     return module.in_channels * (1 if single_input else taps / math.prod(module.stride))
-
-
-class ConvToPixel(nn.Conv2d):
-    """`nn.Conv2d` of images of the kernel's size, without padding; same weights, same result up to rounding."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, I, k, k) to (B, O, 1, 1)."""
-        weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # views, as weights and images are channels last
-        return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, self.bias)[:, :, None, None]
-
-
-class TransposeFromPixel(nn.ConvTranspose2d):
-    """`nn.ConvTranspose2d` of a single pixel, without padding; same weights, same result up to rounding."""
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Map (B, I, 1, 1) to (B, O, k, k)."""
-        pixels = x.flatten(1) @ self.weight.permute(0, 2, 3, 1).flatten(1)
-        images = pixels.view(len(x), *self.weight.shape[2:], -1)
-        return (images if self.bias is None else images + self.bias).permute(0, 3, 1, 2)
 
 
 class TransposeToFew(nn.ConvTranspose2d):

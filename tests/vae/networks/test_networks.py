@@ -10,7 +10,7 @@ from torch import nn
 from ganspace_topdis.errors import InvalidArgumentError
 from vae.networks import NETWORKS, build_networks
 from vae.networks.autoencoder import compile_model
-from vae.networks.layers import ConvToPixel, TransposeFromPixel, TransposeToFew, draw_initial_weights
+from vae.networks.layers import TransposeToFew, draw_initial_weights
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -244,28 +244,3 @@ def num_dense(*sizes):
 def test_a_network_has_as_many_numbers_as_the_layers_of_its_source(network, expected):
     model = build_networks(network, image_shape=(64, 64, 1), num_latents=10)
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
-
-
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize(
-    ("fast", "library", "shape"),
-    [
-        (ConvToPixel, nn.Conv2d, (3, 5, 4, 4)),
-        (ConvToPixel, nn.Conv2d, (3, 5, 1, 1)),
-        (TransposeFromPixel, nn.ConvTranspose2d, (3, 5, 1, 1)),
-    ],
-)
-def test_matrix_products_replace_convolutions_of_whole_images(fast, library, shape, memory_format):
-    torch.manual_seed(0)
-    kernel = 4 if library is nn.ConvTranspose2d else shape[-1]
-    layers = [kind(5, 7, kernel).double() for kind in (library, fast)]
-    layers[1].load_state_dict(layers[0].state_dict())
-    images = torch.randn(shape, dtype=torch.float64).to(memory_format=memory_format).requires_grad_()
-    results = []
-    for layer in layers:
-        layer.to(memory_format=memory_format)
-        mapped = layer(images)
-        weights = torch.arange(mapped.numel(), dtype=torch.float64).view(mapped.shape)
-        results.append([mapped, *torch.autograd.grad((weights * mapped).sum(), [images, *layer.parameters()])])
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
