@@ -1,10 +1,11 @@
 """What may import what, and the counts of benchmarks/structure.py. docs/architecture.md explains the rules."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks.structure import Figures, cycles, imports, sources, table
+from benchmarks.structure import ROOT, Figures, cycles, imports, sources, table
 
 MAY_IMPORT = {
     "cli": {"vae", "stylegan2", "ganspace_topdis"},
@@ -77,3 +78,18 @@ def test_the_counts_of_a_small_package_are_those_of_its_files(package: Path) -> 
     assert figures.annotated == pytest.approx(2 / 3)
     assert figures.imports_per_module == pytest.approx(4 / 5)
     assert table({"p": figures}).splitlines()[2].startswith("| p | 5 | 17 | 3 | 7 | 3 | 2 | 3 | 0 | 1 | 2 | 0.8 |")
+
+
+def test_every_file_that_the_map_names_exists() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:ganspace_topdis|stylegan2|vae|tests|benchmarks|docs|examples|\.ci)/[\w./]*)`", page))
+    assert len(named) > 40
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("package", ["ganspace_topdis", "stylegan2", "vae"])
+def test_the_map_names_every_room(package: str) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = page[page.index("## The rooms") : page.index("## How to add")]
+    rooms = {folder.parent.name for folder in (ROOT / package).glob("*/__init__.py")}
+    assert {room for room in rooms if f"| `{room}` |" not in section} == set()
