@@ -13,10 +13,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import torch
 from PIL import Image
 
+import cli
 import ganspace_topdis
 import stylegan2
 import vae.evaluation.measure
@@ -195,6 +197,34 @@ def test_every_page_with_python_is_tested() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     with_python = {page.relative_to(ROOT).as_posix() for page in pages if python_blocks(page)}
     assert with_python == set(GIVEN) | ELSEWHERE
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The words of every `topdis-gan COMMAND ...` that a page shows, without those after a comment or `&&`."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    return [found.split() for found in re.findall(r"topdis-gan ((?:[a-z][a-z-]* ?)[^`\n#|&]*)", text)]
+
+
+def unknown_options(words: list[str]) -> list[str]:
+    """The options of a command line that the command does not have."""
+    command: Any = cli.cli
+    while isinstance(command, click.Group) and words and words[0] in command.commands:
+        command, words = command.commands[words[0]], words[1:]
+    known = {name for option in command.params for name in [*option.opts, *option.secondary_opts]}
+    typed = [word.partition("=")[0].strip(".,;:)") for word in words if re.match(r"--[a-z]", word)]
+    return [option for option in typed if option not in known | {"--help"}]
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))])
+def test_every_option_of_a_command_that_a_page_shows_exists(page: str) -> None:
+    wrong = {" ".join(words): unknown_options(words) for words in commands_of(ROOT / page)}
+    assert {command: options for command, options in wrong.items() if options} == {}
+
+
+def test_unknown_options_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("    topdis-gan discover --out x \\\n        --offset=1 && topdis-gan data check --all  # --not\n")
+    assert [unknown_options(words) for words in commands_of(page)] == [["--offset"], ["--all"]]
 
 
 def example(name: str) -> dict[str, Any]:
