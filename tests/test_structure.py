@@ -37,6 +37,16 @@ def test_no_modules_import_each_other_in_a_circle(graph: dict[str, set[str]]) ->
     assert cycles(graph) == []
 
 
+def test_no_rooms_import_each_other_in_a_circle(graph: dict[str, set[str]]) -> None:
+    rooms: dict[str, set[str]] = {}
+    for name, found in graph.items():
+        for imported in found:
+            room, other = (".".join(module.split(".")[:2]) for module in (name, imported))
+            if room != other and "." in room and "." in other:  # a package's own __init__ only re-exports
+                rooms.setdefault(room, set()).add(other)
+    assert cycles(rooms) == []
+
+
 @pytest.mark.parametrize("room", ["topology", "latent", "discovery", "evaluation", "metrics", "traversal"])
 def test_the_core_does_not_know_the_command_line(room: str) -> None:
     texts = {name: text for name, text in sources().items() if name.startswith(f"ganspace_topdis.{room}")}
