@@ -2,12 +2,12 @@
 
     python benchmarks/directions.py                       # everything: hours on two cores
     python benchmarks/directions.py scenes --methods topdis,sefa --seeds 0-2
-    python benchmarks/directions.py --table               # what was measured so far
+    python benchmarks/directions.py --table               # results so far
 
-A cell is one method on one rung with one seed (see `direction_rungs`). Each is kept as a JSON file, its directions
-beside it, as soon as it is measured and is not measured again, so a run that was stopped goes on, and several may
+A cell is one method on one rung with one seed (see `direction_rungs`). Each is stored as a JSON file, its directions
+beside it, as soon as it is measured, and never measured again, so an interrupted run resumes, and several processes can
 share the work. The Markdown table has means and standard deviations over the seeds, with the best method of a column
-in bold; the oracle, regression on the factors' readings, is no method. Times are of one thread's processor time.
+in bold; the oracle, regression on the factors' readings, is not a method. Times are processor time of one thread.
 """
 
 import argparse
@@ -82,13 +82,13 @@ def rung_named(name: str, options: argparse.Namespace) -> Rung:
 
 
 def path_of(folder: Path, rung: Rung, method: str, seed: int, steps: int) -> Path:
-    """Where a cell is kept: the name holds all that it depends on, the code aside."""
+    """The path of a cell: the name contains everything that it depends on except the code."""
     name = f"{rung.key} {method} seed {seed}" + (f" steps {steps}" if method in SEARCH_METHODS else "")
     return folder / f"{name}.json".replace(" ", "_")
 
 
 def measure(options: argparse.Namespace, rung: Rung) -> None:
-    """Measure the cells of a rung that are not there yet, and report each."""
+    """Measure the missing cells of a rung, and report each."""
     steps = options.steps or rung.steps
     for method in (each for each in options.methods if each in rung.methods):
         for seed in options.seeds:
@@ -104,7 +104,7 @@ def measure(options: argparse.Namespace, rung: Rung) -> None:
 
 
 def read(options: argparse.Namespace, rung: Rung) -> dict[str, list[Cell]]:
-    """The cells that there are, by method."""
+    """The existing cells, by method."""
     steps = options.steps or rung.steps
     found = {}
     for method in options.methods:
@@ -116,7 +116,7 @@ def read(options: argparse.Namespace, rung: Rung) -> dict[str, list[Cell]]:
 
 
 def table(results: dict[str, dict[str, list[Cell]]], num_seeds: int) -> str:
-    """Markdown: a row a method, a column a score of a rung; fewer seeds than `num_seeds` are counted in brackets."""
+    """Markdown: one row per method, one column per score of a rung; fewer seeds than `num_seeds` in parentheses."""
     columns = [column for column in COLUMNS if column[0] in results]
     written = [_column(results[rung], score, num_seeds) for rung, score, _ in columns]
     return markdown([title for *_, title in columns], written)
@@ -138,11 +138,11 @@ def _column(cells: dict[str, list[Cell]], score: str, num_seeds: int) -> dict[st
 
 
 def column(values: dict[str, list[float]], num_seeds: int, *, bold: bool = True) -> dict[str, str]:
-    """What a column of the table says of each method that has values: mean and deviation, the best in bold.
+    """A column of the table, for each method that has values: mean and deviation, the best in bold.
 
     Args:
         values: of each method, over seeds.
-        num_seeds: a method with fewer has their number in brackets.
+        num_seeds: a method with fewer seeds has their number in parentheses.
         bold: whether larger is better.
     """
     values = {method: each for method, each in values.items() if each}

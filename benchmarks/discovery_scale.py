@@ -1,12 +1,12 @@
-"""Seconds a step and memory of a search on a large generator of random weights, and what a run of 200 steps takes.
+"""Seconds per step and memory of a search on a large generator of random weights, and the time of 200 steps.
 
     python benchmarks/discovery_scale.py --resolution 256 --threads 2
     python benchmarks/discovery_scale.py --resolution 1024 --device cuda --precision mixed
 
 The generator has StyleGAN2's config-f widths; times do not depend on the weights. The span is that of the leading
-principal components, which costs next to nothing; the effect span takes as long as 1024 codes there and back, which
-is printed too. Steps after the first are timed, by the clock and by the processor: on a busy machine only the latter
-says what an idle one takes, which on one thread is the same.
+principal components, which costs almost nothing; the active subspace takes as long as 1024 codes forward and
+backward, which is printed too. Steps after the first are timed, in wall-clock and in processor time: on a busy machine
+only the latter shows what an idle one takes; on one thread both are equal.
 """
 
 import argparse

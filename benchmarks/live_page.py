@@ -1,11 +1,11 @@
-"""How long the live page takes from a slider's move to its image, in a headless browser.
+"""Time from a slider's move to its image on the live page, in a headless browser.
 
     python benchmarks/live_page.py                 # the packaged generator, 32 px, and random ones of 64 px
     python benchmarks/live_page.py --moves 100
 
-Timed in the page: from the slider's event to the first animation frame after the image is on its canvas, so with
-the way to the server, the turn, the synthesis, the encoding, the way back and the decoding. A move comes 50 ms
-after the last image, while the small images under it are drawn too: they give way to it. "Drag" moves the slider
+Timed in the page: from the slider's event to the first animation frame after the image is on its canvas, including
+the request, the queue, the synthesis, the encoding, the response and the decoding. A move comes 50 ms after the last
+image, while the small images under it are drawn too, at lower priority. "Drag" moves the slider
 every 10 ms for one second: how often the image changed, and how long after the last move it was the last one.
 """
 

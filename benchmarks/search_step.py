@@ -1,4 +1,4 @@
-"""What makes a search's step quick on a CPU, change by change: OMP_NUM_THREADS=1 python benchmarks/search_step.py
+"""What makes a step of a search fast on a CPU, change by change: OMP_NUM_THREADS=1 python benchmarks/search_step.py
 
 One direction of a step on a config-f generator of random weights, features at 16 px, 64 codes; the features before
 the shift are in it, too. Below that, one image of 64 px. Seconds of the processor's clock, the smallest of three.

@@ -1,6 +1,6 @@
-"""Counts what a reader of the source meets: files, lines, functions, parameters, annotations, imports.
+"""Counts of the source code: files, lines, functions, parameters, annotations, imports.
 
-    python -m benchmarks.structure                          # this repository, as it stands
+    python -m benchmarks.structure                          # this repository
     python -m benchmarks.structure --against FOLDER ...     # beside other packages: folders of their sources or wheels
     python -m benchmarks.structure --walk                   # the files that run between a command and its result
 

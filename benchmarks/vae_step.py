@@ -1,7 +1,7 @@
 """What TopDis adds to a training step: python benchmarks/vae_step.py --threads 2
 
-For each method a training without TopDis and one with it (second batch, both decodings and orthogonalisation included)
-take their steps in turns, on drawn dSprites. Printed are medians, the median of the ratios of neighbouring steps, and
+For each method a training without TopDis and one with it (second batch, both decodings and orthogonalization included)
+take their steps in turn, on drawn dSprites. Printed are medians, the median of the ratios of neighboring steps, and
 the part of the TopDis step in which barcodes are computed. A line is printed as soon as it is known. `--passes` prints
 what one pass of a batch takes in the encoder and in the decoder instead.
 """
