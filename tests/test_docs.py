@@ -208,9 +208,10 @@ def commands_of(page: Path) -> list[list[str]]:
 def unknown_options(words: list[str]) -> list[str]:
     """The options of a command line that the command does not have."""
     command: Any = cli.cli
-    while isinstance(command, click.Group) and words and words[0] in command.commands:
-        command, words = command.commands[words[0]], words[1:]
-    known = {name for option in command.params for name in [*option.opts, *option.secondary_opts]}
+    context = click.Context(command)
+    while isinstance(command, click.Group) and words and (inner := command.get_command(context, words[0])):
+        command, words, context = inner, words[1:], click.Context(inner, parent=context)
+    known = {name for option in command.get_params(context) for name in [*option.opts, *option.secondary_opts]}
     typed = [word.partition("=")[0].strip(".,;:)") for word in words if re.match(r"--[a-z]", word)]
     return [option for option in typed if option not in known | {"--help"}]
 
