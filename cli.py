@@ -1,526 +1,173 @@
-"""The command line: parse, call one function, print. No torch is imported before a command runs.
+"""The command line: the list of commands, their help, completion, and exit codes. No torch is imported for `--help`.
 
 Results go to stdout (paths, tables, or one JSON document with --json), progress, warnings and errors to stderr.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 and 143 stopped by Ctrl-C and SIGTERM with the work saved.
 """
 
-import json
+import dataclasses
+import importlib
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ganspace_topdis import __version__
+from ganspace_topdis.command_line import SuggestingGroup, make_command, usage_text
 from ganspace_topdis.errors import TopdisError
-from ganspace_topdis.runs.ranks import is_follower
-from ganspace_topdis.runs.settings import describe_settings, settings_layers
-from vae.cli import COMMANDS as VAE_COMMANDS
+from ganspace_topdis.option_layers import NameChoice
+from ganspace_topdis.option_leaves import options_markdown
+from ganspace_topdis.options import Command, nearest
+from ganspace_topdis.runs.progress import is_secondary_process
 
-if TYPE_CHECKING:
-    from ganspace_topdis.latent.directions import Directions
+__all__ = ["cli", "main", "options_page"]
 
-__all__ = ["main"]
+PROGRAM = "topdis-gan"
 
-_SEARCHES = ("topdis", "hessian", "contrastive", "reconstructor")
-_CLOSED_FORMS = ("random", "span-axes", "ganspace", "ganspace-features", "sefa", "axes")
-_SECTIONS = {
-    "Generators": ("discover", "score", "traverse", "explore", "compare", "edit", "export"),
-    "Checkpoints": ("inspect", "convert"),
-    "Autoencoders": ("train-vae", "evaluate-vae", "data", "suite", "report"),
-    "Arrays": ("metrics", "rtd"),
+_SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Generators": {
+        "discover": ("stylegan2.commands.discover", "Find directions in a checkpoint."),
+        "score": ("stylegan2.commands.score", "Score them, against truth where it is known."),
+        "traverse": ("stylegan2.commands.traverse", "Draw more pictures of them."),
+        "explore": ("stylegan2.commands.explore", "Explore them on a live page."),
+        "compare": ("stylegan2.commands.compare", "Compare runs of methods or seeds."),
+        "edit": ("stylegan2.commands.edit", "Move codes of real images along them."),
+        "export": ("stylegan2.commands.export", "Write them for other programs."),
+    },
+    "Checkpoints": {
+        "inspect": ("stylegan2.commands.inspect", "Describe a checkpoint."),
+        "convert": ("stylegan2.commands.convert", "Write a checkpoint in another format."),
+    },
+    "Autoencoders": {
+        "train-vae": ("vae.commands.train_vae", "Train an autoencoder, with or without TopDis."),
+        "evaluate-vae": ("vae.commands.evaluate_vae", "Score a trained autoencoder by every metric."),
+        "data": ("vae.commands.data", "List, fetch, check and draw data sets."),
+        "suite": ("vae.commands.suite", "Train and evaluate a grid of settings and seeds."),
+        "report": ("vae.commands.report", "Write the tables and plots of a suite."),
+    },
+    "Arrays": {
+        "metrics": ("ganspace_topdis.commands.metrics", "Score codes against factors, both in files."),
+        "rtd": ("ganspace_topdis.commands.rtd", "Print the RTD of two clouds of points."),
+    },
 }
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-_FILE = click.Path(dir_okay=False, path_type=Path)
+"""Section -> command -> its module, and one line."""
+_MODULES = {name: entry for commands in _SECTIONS.values() for name, entry in commands.items()}
 
 
-class _InSections(click.Group):
-    """A group whose help lists its commands by what they work on, in the order of their use."""
+class _Commands(SuggestingGroup):
+    """The commands, each imported when it is named; the help lists them by what they work on."""
 
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the help."""
+        return [*_MODULES, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in _MODULES:
+            return self.commands.get(cmd_name)
+        if cmd_name == "data":
+            subcommands = [make_command(name, declared) for name, declared in _declared("data").items()]
+            return SuggestingGroup("data", subcommands, help=_MODULES["data"][1], context_settings=_CONTEXT)
+        return make_command(cmd_name, _declared(cmd_name)[cmd_name])
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections."""
-        for title, names in _SECTIONS.items():
+        for title, commands in _SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=70)) for name in names])
+                formatter.write_dl([(name, line) for name, (_, line) in commands.items()])
+        with formatter.section("Help"):
+            formatter.write_dl([(name, str(command.short_help)) for name, command in self.commands.items()])
 
 
-@click.group(cls=_InSections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="topdis-gan")
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _declared(name: str) -> dict[str, Command]:
+    """The declarations of a command, or of the subcommands of a group."""
+    module = importlib.import_module(_MODULES[name][0])
+    if name == "data":
+        return dict(module.COMMANDS)
+    declared: Command = module.COMMAND
+    return {name: dataclasses.replace(declared, run=_score_with_scenes) if name == "score" else declared}
+
+
+def _score_with_scenes(options: Any) -> Any:
+    """Run `score`; its protocol needs labelled scenes, which the VAE half draws."""
+    from stylegan2.commands.score import run
+
+    if not options.protocol:
+        return run(options)
+    from ganspace_topdis.evaluation.protocol import LabeledImages
+    from vae.data import scenes
+
+    return run(options, labelled=LabeledImages(scenes.draw, scenes.SIZES))
+
+
+@click.group(cls=_Commands, context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name=PROGRAM)
 def cli() -> None:
     """Latent coordinates that change one thing each, by topology (TopDis, Balabin et al. 2024).
 
     Find directions in a StyleGAN2 generator, or train a disentanglement VAE; score either against truth.
+
+    Every option can also be given as TOPDIS_NAME in the environment, or in a TOML file with --config.
     """
 
 
-@settings_layers(
-    presets={
-        "quick": {"steps": 40, "num_span_codes": 2000},
-        "thorough": {"steps": 1000, "batch_size": 128},
-    }
-)
-@cli.command(short_help="Find directions in a checkpoint.")
-@click.option("--ckpt", default="scenes", show_default=True, help="StyleGAN2 file, https address, or name.")
-@click.option("--out", type=_FOLDER, help="Run folder.  [default: runs/CKPT-METHOD]")
-@click.option(
-    "--method",
-    type=click.Choice([*_SEARCHES, *_CLOSED_FORMS]),
-    default="topdis",
-    show_default=True,
-    help="How to find them.",
-)
-@click.option("--directions", "num_directions", type=int, help="How many.  [default: read off the span's spectrum]")
-@click.option(
-    "--span", type=click.Choice(["effect", "pca"]), default="effect", show_default=True, help="Where to look."
-)
-@click.option(
-    "--space",
-    type=click.Choice(["z", "w", "s"], case_sensitive=False),
-    default="w",
-    show_default=True,
-    help="Codes z, styles w (w+ by --layers), or style channels s.",
-)
-@click.option(
-    "--features",
-    metavar="PX|image",
-    help="Block whose activations are compared.  [default: the last of up to 32 px, else 16]",
-)
-@click.option("--layers", help='Layers that get the code: "0-3,6", coarse, middle, fine.  [default: all]')
-@click.option("--label", type=int, help="Class, for conditional generators.")
-@click.option("--noise", type=click.Choice(["const", "none"]), default="const", show_default=True)
-@click.option("--search-psi", type=float, default=1.0, show_default=True, help="Truncation of the search's codes.")
-@click.option("--steps", type=int, default=100, show_default=True, help="Optimisation steps.")
-@click.option("--batch-size", type=int, default=64, show_default=True, help="Points of a cloud.")
-@click.option("--shift", type=float, default=1.0, show_default=True, help="How far a step shifts (see --shift-law).")
-@click.option(
-    "--shift-law",
-    type=click.Choice(["sigma", "gaussian"]),
-    default="sigma",
-    show_default=True,
-    help="Standard deviations, or the paper's shift of the distribution function.",
-)
-@click.option("--final-shift", type=float, help="Let the shift go to this along the steps.  [default: it stays]")
-@click.option("--refine", metavar="RUN|METHOD", help="Start from these directions.  [default: span-axes]")
-@click.option(
-    "--directions-per-step",
-    type=int,
-    default=8,
-    show_default=True,
-    help="Shift along at most so many, drawn at random.",
-)
-@click.option("--divergence", type=click.Choice(["rtd", "rtd-lite"]), default="rtd", show_default=True)
-@click.option("--rtd-variant", type=click.Choice(["min", "max", "minmax"]), default="minmax", show_default=True)
-@click.option("--per-effect", is_flag=True, help="Lower RTD over the effect of the shift, not RTD.")
-@click.option("--learning-rate", type=float, default=0.1, show_default=True)
-@click.option("--num-span-codes", type=int, default=10_000, show_default=True, help="Codes the span is measured on.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--micro-batch", type=int, help="Images at a time: bounds the memory.  [default: as many as fit]")
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "mixed"]),
-    default="float32",
-    show_default=True,
-    help="Of a GPU's work.",
-)
-@click.option("--compile", is_flag=True, help="Compile the generator first (minutes; needs a compiler).")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
-@click.option("--picture-seeds", default="0-5", show_default=True, help="Images that walk in the pictures.")
-@click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
-@click.option("--frames", type=int, default=9, show_default=True, help="Frames of a walk, odd.")
-@click.option("--truncation-psi", type=float, default=0.7, show_default=True, help="Of the pictures.")
-@click.option("--truncation-cutoff", type=int, help="Truncate so many layers in the pictures.  [default: all]")
-@click.option("--names", type=_FILE, help="Names of the directions, saved from their page.")
-@click.option("--mix", type=int, help="Directions that the page moves together.  [default: what is quick]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.pass_context
-def discover(context: click.Context, *, dry_run: bool, as_json: bool, **options: Any) -> None:
-    """Find directions in a StyleGAN2 checkpoint; write directions, scores, pictures and a page.
-
-    Without options: the packaged generator of scenes. The same command goes on where it was stopped.
-    """
-    if options["out"] is None:
-        options["out"] = Path("runs") / f"{Path(options['ckpt']).stem}-{options['method']}"
-    if dry_run:
-        click.echo(describe_settings(context))
-        return
-    from stylegan2.commands.discover import discover as run
-
-    directions, written = run(_discover_options(options), options["out"])
-    _print_directions(directions, written, as_json)
-
-
-@settings_layers()
-@cli.command(short_help="Draw more pictures of them.")
-@click.option("--directions", "run", type=click.Path(path_type=Path), required=True, help="Run folder, or its file.")
-@click.option("--direction", "chosen", help="Which: 3, or 0-2,5.  [default: all]")
-@click.option("--seeds", default="0-5", show_default=True, help="Images that walk: 1-8,12.")
-@click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
-@click.option("--steps", type=int, default=9, show_default=True, help="Frames of a walk, odd.")
-@click.option("--layers", help='Layers that move: "0-7", coarse, middle, fine.  [default: the run\'s]')
-@click.option(
-    "--format",
-    "picture_format",
-    type=click.Choice(["png", "webp", "gif", "html"]),
-    default="png",
-    show_default=True,
-    help="A grid, an animation, or the page.",
-)
-@click.option("--truncation-psi", type=float, default=0.7, show_default=True)
-@click.option("--truncation-cutoff", type=int, help="Truncate so many layers.  [default: all]")
-@click.option("--names", type=_FILE, help="Names saved from the page.  [default: those in the run folder]")
-@click.option("--mix", type=int, help="Directions that the page moves together.  [default: what is quick]")
-@click.option("--label", type=int, help="Class, for conditional generators.  [default: the run's]")
-@click.option("--ckpt", help="Checkpoint.  [default: the run's]")
-@click.option("--out", type=_FOLDER, help="Folder for the pictures.  [default: traversals in the run folder]")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.pass_context
-def traverse(context: click.Context, *, dry_run: bool, as_json: bool, **options: Any) -> None:
-    """Draw more pictures of directions that were found before: grids, animations, or the page."""
-    if dry_run:
-        click.echo(describe_settings(context))
-        return
-    from stylegan2.commands.pictures import PictureOptions
-    from stylegan2.commands.ranges import parse_numbers
-    from stylegan2.commands.traverse import traverse as run
-
-    pictures = PictureOptions(
-        seeds=parse_numbers(options.pop("seeds"), option="--seeds"),
-        extent=options.pop("extent"),
-        num_steps=options.pop("steps"),
-        truncation_psi=options.pop("truncation_psi"),
-        truncation_cutoff=options.pop("truncation_cutoff"),
-        num_mixed=options.pop("mix"),
-    )
-    chosen = options.pop("chosen")
-    indices = None if chosen is None else parse_numbers(chosen, option="--direction")
-    _print_paths(run(options.pop("run"), chosen=indices, pictures=pictures, **options), as_json)
-
-
-@settings_layers()
-@cli.command(short_help="Explore them on a live page.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="On 127.0.0.1; 0: any.")
-@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page.")
-@click.option("--seeds", default="0-5", show_default=True, help="Seeds to start with: 1-8,12.")
-@click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest shift, standard deviations.")
-@click.option("--layers", help='Layers that move: "0-7", coarse, middle, fine.  [default: the run\'s]')
-@click.option("--truncation-psi", type=float, default=0.7, show_default=True)
-@click.option("--label", type=int, help="Class, for conditional generators.  [default: the run's]")
-@click.option("--ckpt", help="Checkpoint.  [default: the run's]")
-@click.option("--device", default="auto", show_default=True)
-@click.pass_context
-def explore(context: click.Context, *, dry_run: bool, run: Path, **options: Any) -> None:
-    """Explore the directions of a run on a live page: any seed, any mix of shifts, truncation, layers.
-
-    Serves this machine alone, until Ctrl-C. Names and stars go into names.json in the run folder.
-    """
-    if dry_run:
-        click.echo(describe_settings(context))
-        return
-    from stylegan2.commands.explore import explore as serve
-    from stylegan2.commands.pictures import PictureOptions
-    from stylegan2.commands.ranges import parse_numbers
-
-    pictures = PictureOptions(
-        seeds=parse_numbers(options.pop("seeds"), option="--seeds"),
-        extent=options.pop("extent"),
-        truncation_psi=options.pop("truncation_psi"),
-    )
-    serve(run, pictures=pictures, tell=click.echo, **options)
-
-
-@settings_layers()
-@cli.command(short_help="Move codes of real images along them.")
-@click.option("--directions", "run", type=click.Path(path_type=Path), required=True, help="Run folder, or its file.")
-@click.option("--set", "amounts", required=True, metavar="3=+2,5=-1", help="Directions and standard deviations.")
-@click.option("--latents", type=click.Path(path_type=Path), help="Codes of images: .npy, .npz or .pt.")
-@click.option("--seeds", default="", help="Codes of seeds instead: 1-8,12.")
-@click.option("--layers", help='Layers that move: "4-7", coarse, middle, fine.  [default: the run\'s]')
-@click.option("--label", type=int, help="Class, for conditional generators.  [default: the run's]")
-@click.option("--truncation-psi", type=float, default=0.7, show_default=True, help="Of the seeds' codes.")
-@click.option("--noise", "noise_mode", type=click.Choice(["const", "random", "none"]), help="[default: the run's]")
-@click.option("--ckpt", help="Checkpoint.  [default: the run's]")
-@click.option("--tuned", is_flag=True, help="--ckpt is the run's checkpoint tuned to an image, as PTI makes.")
-@click.option("--out", type=_FOLDER, help="Folder for codes and images.  [default: edits in the run folder]")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.pass_context
-def edit(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, out: Path | None, **options: Any) -> None:
-    """Move the codes of real images, or of seeds, along directions; write codes and images."""
-    if dry_run:
-        click.echo(describe_settings(context))
-        return
-    from stylegan2.commands.edit import EditOptions
-    from stylegan2.commands.edit import edit as move
-    from stylegan2.commands.ranges import parse_numbers
-
-    typed = options.pop("seeds")
-    seeds = parse_numbers(typed, option="--seeds") if typed else ()
-    _print_paths(move(run, EditOptions(seeds=seeds, **options), out), as_json)
-
-
-@settings_layers()
-@cli.command(short_help="Write them for other programs.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Choice(["npy", "rosinality", "json"]), required=True, help="For which programs.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder (npy) or file.  [default: in the run folder]")
-@click.option("--ckpt", help="Checkpoint.  [default: the run's]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.pass_context
-def export(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, to: Any, **options: Any) -> None:
-    """Write directions for other programs: arrays, rosinality's factor file, or JSON."""
-    if dry_run:
-        click.echo(describe_settings(context))
-        return
-    from stylegan2.commands.export import export as write
-
-    _print_paths(write(run, to, **options), as_json)
-
-
-@settings_layers()
-@cli.command(short_help="Compare runs of methods or seeds.")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
-@click.option("--seed", type=int, default=0, show_default=True, help="The image that walks.")
-@click.option("--extent", type=float, default=3.0, show_default=True, help="Farthest step, standard deviations.")
-@click.option("--steps", type=int, default=9, show_default=True, help="Frames of a walk, odd.")
-@click.option("--truncation-psi", type=float, default=0.7, show_default=True)
-@click.option("--ckpt", help="Checkpoint.  [default: the first run's]")
-@click.option("--out", type=_FOLDER, help="Folder for page and pictures.  [default: comparison beside the first run]")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.pass_context
-def compare(context: click.Context, *, dry_run: bool, as_json: bool, runs: tuple[Path, ...], **options: Any) -> None:
-    """Compare runs of several methods or seeds: scores, which direction is which, matched walks."""
-    if dry_run:
-        click.echo(describe_settings(context))
-        return
-    from stylegan2.commands.compare import compare as side_by_side
-    from stylegan2.commands.pictures import PictureOptions
-
-    pictures = PictureOptions(
-        seeds=(options.pop("seed"),),
-        extent=options.pop("extent"),
-        num_steps=options.pop("steps"),
-        truncation_psi=options.pop("truncation_psi"),
-    )
-    found, written = side_by_side(runs, pictures, **options)
-    if as_json:
-        click.echo(json.dumps({**found, "files": [str(path) for path in written]}, indent=2))
-        return
-    names = list(dict.fromkeys(name for row in found["runs"] for name in row["means"]))
-    click.echo(f"{'run':>24}  " + "  ".join(f"{name.replace('_', ' '):>10}" for name in (*names, "matched")))
-    for place, row in enumerate(found["runs"]):
-        cells = [*(row["means"].get(name) for name in names), row["images"]["mean"] if place else None]
-        click.echo(f"{row['run']:>24}  " + "  ".join(map(_cell, cells)))
-    _print_paths(written, as_json=False)
-
-
-@settings_layers()
-@cli.command(short_help="Score them, against truth where it is known.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--factors", type=click.Path(path_type=Path), help="Network that reads the factors.  [default: packaged]")
-@click.option("--truth/--no-truth", default=None, help="Score against known factors.  [default: where they are known]")
-@click.option(
-    "--reconstructor/--no-reconstructor", default=True, show_default=True, help="Can a network tell them apart?"
-)
-@click.option("--protocol", is_flag=True, help="Also an encoder's MIG, DCI and FactorVAE score on scenes (minutes).")
-@click.option("--agree-with", type=_FOLDER, multiple=True, metavar="RUN", help="Runs of other seeds; may be repeated.")
-@click.option("--ckpt", help="Checkpoint.  [default: the run's]")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.pass_context
-def score(context: click.Context, *, dry_run: bool, as_json: bool, run: Path, **options: Any) -> None:
-    """Score the directions of a run anew, and order them: RTD, effect, truth where known, other seeds."""
-    if dry_run:
-        click.echo(describe_settings(context))
-        return
-    from stylegan2.commands.score import ScoreOptions
-    from stylegan2.commands.score import score as judge
-    from stylegan2.commands.summary import summary
-
-    directions, written = judge(run, ScoreOptions(labelled=_scenes() if options.pop("protocol") else None, **options))
-    _print_directions(directions, [] if not as_json else written, as_json)
-    if not as_json:
-        for heading, text in summary(directions.metadata["scores"]).items():
-            click.echo(f"{heading:>17}: {text}")
-        _print_paths(written, as_json=False)
-
-
-def _scenes() -> Any:
-    """Labelled scenes, which only the VAE half can draw."""
-    from ganspace_topdis.evaluation.protocol import Labelled
-    from vae.data import scenes
-
-    return Labelled(scenes.draw, scenes.SIZES)
-
-
-@settings_layers()
-@cli.command(short_help="Score codes against factors, both in files.")
-@click.option("--codes", help="File of the codes, (N, D): .npy, .npz, .csv or .parquet.")
-@click.option("--factors", required=True, help="File of the factors, (N, K).")
-@click.option("--test-codes", help="More codes, for metrics that learn.  [default: a third of --codes]")
-@click.option("--test-factors", help="Their factors.")
-@click.option("--metrics", help="Names, separated by commas: mig,dci.  [default: all]")
-@click.option("--compare", nargs=2, metavar="A B", help="Instead of --codes: two files of the same examples.")
-@click.option("--resamples", type=int, default=50, show_default=True, help="Of --compare's intervals.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of every draw.")
-@click.option("--out", type=_FILE, help="Write a page here (.html).")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.pass_context
-def metrics(context: click.Context, *, dry_run: bool, as_json: bool, **options: Any) -> None:
-    """Score any representation by every disentanglement metric, or compare two of the same examples.
-
-    A factor is discrete if all its values are whole numbers or text, else continuous; an empty label is missing.
+@cli.command(short_help="Print the completion script of a shell.")
+@click.argument("shell", type=NameChoice(("bash", "zsh", "fish")), metavar="bash|zsh|fish")
+def completion(shell: str) -> None:
+    """Print the completion script of a shell: commands, options, checkpoints, data sets, files.
 
     \b
-    topdis-gan metrics --codes codes.npy --factors factors.npy --out page.html
-    topdis-gan metrics --compare a.npy b.npy --factors factors.csv --metrics mig,infomec
+    bash  add to ~/.bashrc:  eval "$(topdis-gan completion bash)"
+    zsh   add to ~/.zshrc:   eval "$(topdis-gan completion zsh)"
+    fish  topdis-gan completion fish > ~/.config/fish/completions/topdis-gan.fish
     """
-    if dry_run:
-        click.echo(describe_settings(context))
-        return
-    from ganspace_topdis.metrics.command import print_metrics
+    from click.shell_completion import get_completion_class
 
-    print_metrics(options, as_json=as_json, echo=click.echo)
-
-
-@settings_layers()
-@cli.command(short_help="Print the RTD of two clouds of points.")
-@click.argument("x", type=click.Path(path_type=Path))
-@click.argument("y", type=click.Path(path_type=Path))
-@click.option("--trials", type=int, default=10, show_default=True, help="Random subsets.")
-@click.option("--batch", type=int, default=500, show_default=True, help="Points of a subset.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the barcode here (.png).")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.pass_context
-def rtd(context: click.Context, *, dry_run: bool, as_json: bool, x: Path, y: Path, **options: Any) -> None:
-    """Print the RTD of two clouds in .npy files, whose rows correspond, with its spread."""
-    if dry_run:
-        click.echo(describe_settings(context))
-        return
-    from ganspace_topdis.topology.command import rtd_of_files
-
-    score = rtd_of_files(x, y, **options)
-    if as_json:
-        click.echo(json.dumps({"rtd": score.mean, "std": score.std, "values": list(score.values)}, indent=2))
-        return
-    click.echo(f"RTD {score.mean:.6g} ± {score.std:.2g} ({len(score.values)} subsets of {score.num_points} points)")
-    if options["plot"] is not None:
-        click.echo(options["plot"])
+    kind = get_completion_class(shell)
+    assert kind is not None, shell
+    click.echo(kind(cli, {}, PROGRAM, f"_{PROGRAM.upper().replace('-', '_')}_COMPLETE").source())
 
 
-@cli.command(short_help="Say what a checkpoint is.")
-@click.argument("ckpt")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def inspect(ckpt: str, as_json: bool) -> None:
-    """Say what a checkpoint is: format, sizes, layers, and what was inferred. Nothing in it is executed."""
-    from stylegan2.conversion import inspect as look
+@cli.command(short_help="Print the options of commands as Markdown tables.")
+@click.argument("commands", nargs=-1, metavar="[COMMAND]...")
+def options(commands: tuple[str, ...]) -> None:
+    """Print the options of commands, by default of all, as Markdown tables: docs/options.md.
 
-    facts = look(ckpt)
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-        return
-    for name, value in facts.items():
-        click.echo(f"{name.replace('_', ' '):>19}  {value}")
-
-
-@cli.command(short_help="Write a checkpoint in another format.")
-@click.argument("ckpt")
-@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--to", "kind", type=click.Choice(["safetensors", "rosinality"]), default="safetensors", show_default=True
-)
-@click.option("--half", is_flag=True, help="Store in half precision (safetensors).")
-def convert(ckpt: str, out: Path, kind: str, half: bool) -> None:
-    """Write the generator of any checkpoint as safetensors, or in rosinality's layout."""
-    from stylegan2.conversion import convert as write
-
-    click.echo(write(ckpt, out, to=kind, half=half))
+    \b
+    topdis-gan options discover
+    topdis-gan options > docs/options.md
+    """
+    unknown = [name for name in commands if name not in _MODULES]
+    if unknown:
+        raise click.UsageError(f"no such command {unknown[0]!r}{nearest(unknown[0], _MODULES)}")
+    click.echo(options_page(commands), nl=False)
 
 
-def _discover_options(options: dict[str, Any]) -> Any:
-    from ganspace_topdis.discovery.settings import DiscoverySettings
-    from stylegan2.commands.discover import DiscoverOptions
-    from stylegan2.commands.pictures import PictureOptions
-    from stylegan2.commands.ranges import parse_features, parse_numbers
-
-    names = (
-        "num_directions span steps batch_size shift shift_law final_shift directions_per_step divergence per_effect "
-        "learning_rate num_span_codes seed micro_batch precision compile"
-    )
-    method = options["method"]
-    return DiscoverOptions(
-        ckpt=options["ckpt"],
-        closed_form=None if method in _SEARCHES else method,
-        refine=options["refine"],
-        features=parse_features(options["features"]),
-        layers=options["layers"],
-        label=options["label"],
-        space=options["space"],
-        noise_mode=options["noise"],
-        search_psi=options["search_psi"],
-        search=DiscoverySettings(
-            method=method if method in _SEARCHES else "topdis",
-            variant=options["rtd_variant"],
-            **{name: options[name] for name in names.split()},
-        ),
-        pictures=PictureOptions(
-            seeds=parse_numbers(options["picture_seeds"], option="--picture-seeds"),
-            extent=options["extent"],
-            num_steps=options["frames"],
-            truncation_psi=options["truncation_psi"],
-            truncation_cutoff=options["truncation_cutoff"],
-            num_mixed=options["mix"],
-        ),
-        names=options["names"],
-        device=options["device"],
-    )
-
-
-def _print_directions(directions: "Directions", written: Sequence[Path], as_json: bool) -> None:
-    table = directions.score_table()
-    if as_json:
-        click.echo(json.dumps({**table, "files": [str(path) for path in written]}, indent=2))
-        return
-    columns = ["factor", "share", "spearman", "recognised", "agreement", "score", "rtd_before", "rtd_after", "effect"]
-    shown = [name for name in columns if any(name in row for row in table["directions"])]
-    click.echo("direction  " + "  ".join(f"{name.replace('_', ' '):>10}" for name in shown))
-    for row in table["directions"]:
-        click.echo(f"{row['index']:>9}  " + "  ".join(_cell(row.get(name)) for name in shown))
-    _print_paths(written, as_json)
-
-
-def _cell(value: Any) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value if value is not None else "")
-    return f"{text:>10}"
-
-
-def _print_paths(paths: Sequence[Path], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"files": [str(path) for path in paths]}, indent=2))
-        return
-    for path in paths:
-        click.echo(path)
-
-
-for _command in VAE_COMMANDS:
-    cli.add_command(_command)
+def options_page(names: Sequence[str] = ()) -> str:
+    """The options of the commands `names`, by default of all, as a Markdown page."""
+    parts = ["# Options", "Every command also takes `--json`, `--config FILE.toml`, `--dry-run` and `--help`."]
+    for name in names or _MODULES:
+        for sub, declared in _declared(name).items():
+            parts.append(options_markdown(name if sub == name else f"{name} {sub}", declared))
+    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its code."""
     warnings.showwarning = _show_warning
-    if is_follower():
+    if is_secondary_process():
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  (for the rest of this process)
+    given = None if arguments is None else list(arguments)
     try:
-        sys.exit(cli.main(args=None if arguments is None else list(arguments), standalone_mode=False) or 0)
+        sys.exit(cli.main(args=given, prog_name=PROGRAM, standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        click.echo(f"error: {usage_text(error)}", err=True)
         sys.exit(error.exit_code)
     except TopdisError as error:
         click.echo(f"error: {error}", err=True)

@@ -1,9 +1,9 @@
-"""Time data sets: drawing all of dSprites, and batches of 64 drawn at random as a training asks for them.
+"""Time data sets: drawing all of dSprites, and random batches of 64 as a training requests them.
 
     python benchmarks/datasets.py [NAME ...]
 
-A batch's time is a median of 200 and includes drawing the indices; "copying" is a plain copy of as many bytes. The
-sets take turns for five rounds, of which the best counts, so that other work on the machine does not count.
+The time of a batch is a median of 200 and includes drawing the indices; "copying" copies the same number of bytes. The
+sets take turns for five rounds, and the best round counts, which excludes other work on the machine.
 """
 
 import sys
@@ -39,7 +39,7 @@ def median_us(work: Callable[[], object], repeats: int = 200) -> float:
 
 
 def time_batches(data: DataSet, generator: np.random.Generator) -> tuple[float, float]:
-    """Microseconds a batch, and for a copy of as many bytes."""
+    """Microseconds per batch, and per copy of the same number of bytes."""
     source = np.zeros((BATCH, *data.image_shape), np.uint8)
     batch_us = median_us(lambda: data.images(data.sample(BATCH, generator)))
     return batch_us, median_us(source.copy)

@@ -5,7 +5,7 @@
 * scenes: the packaged StyleGAN2, trained adversarially on images alone.
 
 On the two networks a factor network reads what a direction changes: diagonal share of the re-scoring matrix and
-Spearman's correlation along the path, means over the six factors. On the fitted one the truth is there too: the
+Spearman's correlation along the path, means over the six factors. On the fitted one the truth is known too: the
 mean matched |correlation| between a code's coordinates along the directions and its true factors.
 """
 
@@ -21,13 +21,13 @@ from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features
 from ganspace_topdis.discovery.settings import SEARCH_METHODS
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
-from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
-from ganspace_topdis.evaluation.recovery import coordinate_recovery, recovery
+from ganspace_topdis.evaluation.matching import coordinate_recovery, recovery
 from ganspace_topdis.evaluation.rescoring import oracle, rescore
+from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.checksummed import load_checksummed
 from ganspace_topdis.runs.files import sha256_of
-from ganspace_topdis.runs.sealed import load_sealed
-from stylegan2.commands.closed_forms import CLOSED_FORMS, closed_form
+from stylegan2.closed_forms import CLOSED_FORMS, closed_form
 from stylegan2.loading import ASSETS, load, locate
 from stylegan2.space import LatentSpace
 from vae.data.scenes_torch import CodeToFactors
@@ -40,12 +40,12 @@ _JUDGE_STREAM = 10_000
 
 
 class Rung:
-    """A generator to find directions in, and what its truth says of them.
+    """A generator to find directions in, and how its truth scores them.
 
     Attributes:
-        key: what results of this rung are kept under.
-        methods: what can be run on it.
-        steps: of a search, unless another number is asked for.
+        key: the name under which results of this rung are stored.
+        methods: those that can be run on it.
+        steps: default number of steps of a search.
     """
 
     key: str
@@ -61,7 +61,7 @@ class Rung:
         raise NotImplementedError
 
     def cell(self, method: str, seed: int, steps: int) -> tuple[Directions, dict[str, float]]:
-        """The directions of one method with one seed, and their scores; of a search its processor time too."""
+        """The directions of one method with one seed, and their scores; for a search also its processor time."""
         since = time.process_time()
         directions = self.find(method, seed, steps)
         spent = {"seconds": time.process_time() - since} if method in SEARCH_METHODS else {}
@@ -77,7 +77,7 @@ class HandBuilt(Rung):
 
     def find(self, method: str, seed: int, steps: int) -> Directions:
         generator = HandBuiltGenerator(seed=seed)
-        settings = DiscoverySettings(span="identity", num_directions=6, start="random", steps=steps, seed=seed)
+        settings = DiscoverySettings(span="identity", num_directions=6, initialization="random", steps=steps, seed=seed)
         if method in SEARCH_METHODS:
             return _searched(Discovery(generator, generator.sample_codes, _with(settings, method)))
         if method == "random":
@@ -146,8 +146,8 @@ class Network(Rung):
 
 
 def _truth_of(path: Path) -> CodeToFactors | None:
-    """The known function from z to the factors, which a fitted generator keeps in its description."""
-    truth = load_sealed(path)[1].get("source", {}).get("truth")
+    """The known function from z to the factors, stored in the description of a fitted generator."""
+    truth = load_checksummed(path)[1].get("source", {}).get("truth")
     return None if truth is None else CodeToFactors.from_metadata(truth)
 
 

@@ -2,11 +2,11 @@
 
     python benchmarks/directions.py scenes                # finds the directions: about an hour of one core
     python benchmarks/direction_scores.py                 # scores them: about as long
-    python benchmarks/direction_scores.py --table         # what was measured so far
+    python benchmarks/direction_scores.py --table         # results so far
 
-The directions are those that `directions.py` kept, so both take the same `--methods`, `--seeds`, `--features` and
+The directions are those that `directions.py` stored, so both take the same `--methods`, `--seeds`, `--features` and
 `--cells`. What needs no truth: RTD and effect on codes that no search has seen, how many of the shifts a
-network tells apart, and |cos| with the matched directions of the other seeds. What needs it: share, Spearman and the
+network distinguishes, and |cos| with the matched directions of the other seeds. What needs it: share, Spearman and the
 encoder protocol (MIG, DCI, FactorVAE score). A cell takes about a minute of one core.
 """
 
@@ -23,8 +23,8 @@ from direction_rungs import Network
 from directions import argument_parser, column, markdown, path_of
 from torch import Tensor
 
-from ganspace_topdis.discovery.held_out import judge_held_out
-from ganspace_topdis.evaluation.consistency import agreement_of_each
+from ganspace_topdis.discovery.held_out import evaluate_held_out
+from ganspace_topdis.evaluation.matching import agreement_of_each
 from ganspace_topdis.evaluation.protocol import encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.latent.directions import Directions
@@ -65,12 +65,12 @@ def kept(options: argparse.Namespace, rung: Network, method: str, seed: int) -> 
 
 
 def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str, float]:
-    """RTD, effect, and how many shifts are recognised."""
+    """RTD, effect, and the share of recognized shifts."""
     space = rung.space
-    held_out = judge_held_out(
+    held_out = evaluate_held_out(
         *(space.features, space.sample_codes, directions),
         shift=1.0,
-        shift_law="sigma",
+        shift_kind="sigma",
         num_batches=8,
         seed=_STREAM + seed,
     )
@@ -80,7 +80,7 @@ def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str,
 
 
 def protocol(rung: Network, directions: Directions, seed: int) -> dict[str, float]:
-    """What an encoder that was trained on generated images scores on drawn ones."""
+    """Scores on drawn images of an encoder that was trained on generated ones."""
 
     def draw(indices: Any) -> Tensor:
         images = torch.from_numpy(scenes.draw(indices, rung.space.generator.img_resolution))
@@ -97,7 +97,7 @@ def codes_of(rung: Network, num_codes: int, seed: int) -> Tensor:
 
 
 def results(options: argparse.Namespace, rung: Network) -> str:
-    """The table of what was measured."""
+    """The table of the results."""
     cells = {method: measured(options, rung, method) for method in options.methods}
     columns = []
     for name in SCORES:
@@ -123,7 +123,7 @@ def measured(options: argparse.Namespace, rung: Network, method: str) -> list[di
 
 
 def scores_of(path: Path) -> Path:
-    """Where the scores of a cell are kept."""
+    """The path of the scores of a cell."""
     return path.with_name(f"{path.stem}_scores.json")
 
 

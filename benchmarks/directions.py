@@ -2,19 +2,18 @@
 
     python benchmarks/directions.py                       # everything: hours on two cores
     python benchmarks/directions.py scenes --methods topdis,sefa --seeds 0-2
-    python benchmarks/directions.py --table               # what was measured so far
+    python benchmarks/directions.py --table               # results so far
 
-A cell is one method on one rung with one seed (see `direction_rungs`). Each is kept as a JSON file, its directions
-beside it, as soon as it is measured and is not measured again, so a run that was stopped goes on, and several may
+A cell is one method on one rung with one seed (see `direction_rungs`). Each is stored as a JSON file, its directions
+beside it, as soon as it is measured, and never measured again, so an interrupted run resumes, and several processes can
 share the work. The Markdown table has means and standard deviations over the seeds, with the best method of a column
-in bold; the oracle, regression on the factors' readings, is no method. Times are of one thread's processor time.
+in bold; the oracle, regression on the factors' readings, is not a method. Times are processor time of one thread.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,7 +21,7 @@ from direction_rungs import HandBuilt, Network, Rung
 
 from ganspace_topdis.discovery.settings import SEARCH_METHODS
 from ganspace_topdis.runs.files import write_json
-from stylegan2.commands.ranges import parse_numbers
+from stylegan2.picture_settings import parse_numbers
 
 RUNGS = ("hand-built", "fitted", "scenes")
 METHODS = (
@@ -60,7 +59,7 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     """The options that choose cells."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", type=_methods, default=METHODS, help=f"of {','.join(METHODS)}; all by default")
-    parser.add_argument("--seeds", type=partial(parse_numbers, option="--seeds"), default=(0, 1, 2, 3, 4))
+    parser.add_argument("--seeds", type=parse_numbers, default=(0, 1, 2, 3, 4))
     parser.add_argument("--features", type=int, default=32, help="block of a network that is compared, px")
     parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of the results")
     parser.add_argument("--table", action="store_true", help="measure nothing")
@@ -82,13 +81,13 @@ def rung_named(name: str, options: argparse.Namespace) -> Rung:
 
 
 def path_of(folder: Path, rung: Rung, method: str, seed: int, steps: int) -> Path:
-    """Where a cell is kept: the name holds all that it depends on, the code aside."""
+    """The path of a cell: the name contains everything that it depends on except the code."""
     name = f"{rung.key} {method} seed {seed}" + (f" steps {steps}" if method in SEARCH_METHODS else "")
     return folder / f"{name}.json".replace(" ", "_")
 
 
 def measure(options: argparse.Namespace, rung: Rung) -> None:
-    """Measure the cells of a rung that are not there yet, and report each."""
+    """Measure the missing cells of a rung, and report each."""
     steps = options.steps or rung.steps
     for method in (each for each in options.methods if each in rung.methods):
         for seed in options.seeds:
@@ -104,7 +103,7 @@ def measure(options: argparse.Namespace, rung: Rung) -> None:
 
 
 def read(options: argparse.Namespace, rung: Rung) -> dict[str, list[Cell]]:
-    """The cells that there are, by method."""
+    """The existing cells, by method."""
     steps = options.steps or rung.steps
     found = {}
     for method in options.methods:
@@ -116,7 +115,7 @@ def read(options: argparse.Namespace, rung: Rung) -> dict[str, list[Cell]]:
 
 
 def table(results: dict[str, dict[str, list[Cell]]], num_seeds: int) -> str:
-    """Markdown: a row a method, a column a score of a rung; fewer seeds than `num_seeds` are counted in brackets."""
+    """Markdown: one row per method, one column per score of a rung; fewer seeds than `num_seeds` in parentheses."""
     columns = [column for column in COLUMNS if column[0] in results]
     written = [_column(results[rung], score, num_seeds) for rung, score, _ in columns]
     return markdown([title for *_, title in columns], written)
@@ -138,11 +137,11 @@ def _column(cells: dict[str, list[Cell]], score: str, num_seeds: int) -> dict[st
 
 
 def column(values: dict[str, list[float]], num_seeds: int, *, bold: bool = True) -> dict[str, str]:
-    """What a column of the table says of each method that has values: mean and deviation, the best in bold.
+    """A column of the table, for each method that has values: mean and deviation, the best in bold.
 
     Args:
         values: of each method, over seeds.
-        num_seeds: a method with fewer has their number in brackets.
+        num_seeds: a method with fewer seeds has their number in parentheses.
         bold: whether larger is better.
     """
     values = {method: each for method, each in values.items() if each}

@@ -1,12 +1,12 @@
-"""Seconds a step and memory of a search on a large generator of random weights, and what a run of 200 steps takes.
+"""Seconds per step and memory of a search on a large generator of random weights, and the time of 200 steps.
 
     python benchmarks/discovery_scale.py --resolution 256 --threads 2
-    python benchmarks/discovery_scale.py --resolution 1024 --device cuda --precision mixed
+    python benchmarks/discovery_scale.py --resolution 1024 --device cuda --precision bf16
 
 The generator has StyleGAN2's config-f widths; times do not depend on the weights. The span is that of the leading
-principal components, which costs next to nothing; the effect span takes as long as 1024 codes there and back, which
-is printed too. Steps after the first are timed, by the clock and by the processor: on a busy machine only the latter
-says what an idle one takes, which on one thread is the same.
+principal components, which costs almost nothing; the active subspace takes as long as 1024 codes forward and
+backward, which is printed too. Steps after the first are timed, in wall-clock and in processor time: on a busy machine
+only the latter shows what an idle one takes; on one thread both are equal.
 """
 
 import argparse
@@ -16,13 +16,12 @@ from collections.abc import Callable
 import torch
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
-from ganspace_topdis.discovery.memory import bytes_per_code
-from ganspace_topdis.discovery.span import effect_span
-from ganspace_topdis.runs.allocator import reuse_freed_memory
-from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes
+from ganspace_topdis.discovery.active_subspace import active_subspace
+from ganspace_topdis.discovery.micro_batch import bytes_per_code
+from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes, tune_malloc
 from ganspace_topdis.runs.progress import format_duration
 from stylegan2 import Generator
-from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace
 
 
@@ -38,10 +37,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2, help="how many are timed; 0 for memory alone")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", choices=("float32", "mixed"), default="float32")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--precision", choices=("float32", "bf16"), default="float32")
+    parser.add_argument("--compile", choices=("none", "default"), default="none")
     options = parser.parse_args()
-    reuse_freed_memory()
+    tune_malloc()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     device = choose_device(options.device)
@@ -65,7 +64,7 @@ def main() -> None:
     kept_gb = bytes_per_code(space.features, codes) / 1e9
     print(f"a code's graph keeps {kept_gb:.3g} GB; micro-batch {search.micro_batch}")
     if options.steps:
-        with weights_stay():
+        with frozen_weights():
             _print_times(search, space, codes, options.steps, device)
     used = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory_bytes()
     print(f"most memory held {0 if used is None else used / 1e9:.2f} GB")
@@ -87,7 +86,7 @@ def _print_times(
 
 
 def _probe(space: LatentSpace, codes: torch.Tensor, micro_batch: int) -> None:
-    effect_span(
+    active_subspace(
         space.features, codes, size=1, rng=torch.Generator().manual_seed(0), num_probes=64, micro_batch=micro_batch
     )
 

@@ -1,12 +1,12 @@
-"""Every picture of the documents that shows a run: grids, edits, comparison, and the two pages in a browser.
+"""Every picture of the documentation that shows a run: grids, edits, comparison, and the two pages in a browser.
 
     topdis-gan discover --out runs/scenes
     python benchmarks/docs_pictures.py runs/scenes                                   # writes into docs/images
     python benchmarks/docs_pictures.py runs/scenes --name 2=View --name 4=Size --vae runs/vae --out pictures
 
-The run is copied, so names and edits stay out of it. Runs of two other methods are made to compare it with, and the
-example of a hand-built generator is run; the example of a VAE's decoder where a run of `train-vae` is given. The
-pages need Chromium. In them the named directions are moved, the last of which gets a star; without names 1 and 4.
+The run is copied, so it does not get names and edits. Runs of two other methods are made for the comparison, and the
+example of a hand-built generator is run; the example of a VAE's decoder needs a run of `train-vae`. The pages need
+Chromium. The named directions are moved there, the last one is starred; without names, 1 and 4 are moved.
 """
 
 import argparse
@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT))
 
 import cli  # noqa: E402
 from stylegan2.commands.explore import open_server  # noqa: E402
-from stylegan2.commands.found import open_found  # noqa: E402
-from stylegan2.commands.pictures import PictureOptions  # noqa: E402
+from stylegan2.loaded_run import load_run  # noqa: E402
+from stylegan2.picture_settings import PictureSettings  # noqa: E402
 from tests.traversal.chromium import Browser, find_browser  # noqa: E402
 
 SHOWN = "document.querySelector('.direction')"
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def keep(source: Path, target: Path) -> None:
-    """Copy a picture and say so."""
+    """Copy a picture and print its path."""
     shutil.copyfile(source, target)
     print(target, flush=True)
 
@@ -91,7 +91,7 @@ def compare(run: Path, out: Path) -> None:
     others = [run.parent / method for method in ("sefa", "ganspace")]
     for other in others:
         command("discover", "--method", other.name, "--out", other)
-    command("compare", run, *others, "--seed", "4", "--out", run / "comparison")
+    command("compare", run, *others, "--seeds", "4", "--out", run / "comparison")
     keep(run / "comparison/direction_00.png", out / "comparison.png")
 
 
@@ -118,14 +118,14 @@ def pages(run: Path, names: list[tuple[int, str]], out: Path) -> None:
 @contextlib.contextmanager
 def live(run: Path) -> Iterator[str]:
     """The address of the live page of `run`."""
-    with open_server(open_found(run), PictureOptions()) as server:
+    with open_server(load_run(run), PictureSettings()) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.url
         server.shutdown()
 
 
 def dress(browser: Browser, names: list[tuple[int, str]], amounts: tuple[float, float]) -> None:
-    """Name and move directions on the page, the last named first, and wait until all is drawn."""
+    """Name and move directions on the page, the last named first, and wait until everything is drawn."""
     browser.wait_for(SHOWN)
     last = names[-1][0]
     moves = [[index, name, int(index == last), amounts[index != last]] for index, name in reversed(names)]
@@ -134,7 +134,7 @@ def dress(browser: Browser, names: list[tuple[int, str]], amounts: tuple[float, 
 
 
 def example(name: str, arguments: list[str], out: Path) -> None:
-    """Run an example in a folder of its own and keep its picture."""
+    """Run an example in its own folder and copy its picture."""
     script = {"hand_built": "hand_built_generator.py", "vae": "vae_decoder.py"}[name]
     picture = {"hand_built": "hand_built.png", "vae": "vae_directions.png"}[name]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """Turn the state of a training run on scenes into a checkpoint: the averaged weights, in half precision.
 
-What the file keeps beside the weights: the data, the settings, the images seen, and for a fitted network the
+The file stores beside the weights: the data, the settings, the images seen, and for a fitted network the
 known function from codes to factors (`truth`, read by `CodeToFactors.from_metadata`).
 
     python benchmarks/export_scenes.py runs/gan stylegan2/assets/scenes.safetensors

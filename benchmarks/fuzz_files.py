@@ -4,9 +4,9 @@
     python benchmarks/fuzz_files.py --count 400 --seed 3
     python benchmarks/fuzz_files.py --only checkpoint --case 1234   # one case again, in this process
 
-For each file: nothing is executed, imported or opened for writing (an audit hook sees), the memory grows by less
-than 1 GB, it takes less than 20 s, and the result is a value or one error of ours with a message of one line.
-Workers run under a limit of memory and an alarm; one that dies is reported with its case and replaced.
+For each file: nothing is executed, imported or opened for writing (checked by an audit hook), the memory grows by less
+than 1 GB, it takes less than 20 s, and the result is a value or one of our errors with a message of one line.
+Workers run with a memory limit and an alarm; one that dies is reported with its case and replaced.
 """
 
 import argparse
@@ -31,7 +31,7 @@ ROOM = 4 << 30
 
 
 def cases(seed: int, count: int, only: str | None) -> Iterator[tuple[str, str, bytes]]:
-    """Kind, what it is, and bytes: the hand-made files, then `count` mutated ones."""
+    """Kind, description, and bytes: the hand-made files, then `count` mutated ones."""
     from tests.fuzzing.hostile import hostile_files
     from tests.fuzzing.mutations import mutated
     from tests.fuzzing.readers import readers
@@ -52,13 +52,13 @@ def cases(seed: int, count: int, only: str | None) -> Iterator[tuple[str, str, b
 
 
 def work(options: argparse.Namespace) -> None:
-    """Try the cases from `--start` on, every `--workers`th, a line of JSON each."""
+    """Try the cases from `--start` on, every `--workers`th, and print one line of JSON per case."""
     import warnings
 
     import torch
 
     from tests.fuzzing.readers import readers
-    from tests.fuzzing.trial import settle, tried
+    from tests.fuzzing.trial import run_case, settle
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -77,13 +77,13 @@ def work(options: argparse.Namespace) -> None:
                 continue
             print(json.dumps({"case": number, "kind": kind, "what": what}), flush=True)
             signal.alarm(ALARM_S)
-            outcome = tried(known[kind], data, Path(name) / kind)
+            outcome = run_case(known[kind], data, Path(name) / kind)
             signal.alarm(0)
             print(json.dumps(outcome.__dict__), flush=True)
 
 
 def results(options: argparse.Namespace, worker: int) -> Iterator[dict]:
-    """The results of one worker, which is started again behind a case that killed it."""
+    """The results of one worker, which is restarted after a case that killed it."""
     start, done = 0, False
     while not done:
         command = [
@@ -120,7 +120,7 @@ def results(options: argparse.Namespace, worker: int) -> Iterator[dict]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Try all; print counts, the largest growth and time, and every fault. Returns 1 where there is one."""
+    """Try all; print counts, the largest growth and time, and every fault. Returns 1 if there is one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=20_000, help="mutated files")
     parser.add_argument("--seed", type=int, default=0)

@@ -2,8 +2,8 @@
 
 On a CPU: forward, and features at 16 px with their gradient. With --device cuda also forward with its gradient, and
 ours without the compiled operations and with the four highest resolutions in half precision; with --compile also
-torch.compile of the plain form. The forms are timed in turns, the best of each is kept, and their results are compared
-with the plain form's.
+torch.compile of the plain form. The forms are timed in turn, the best time of each counts, and their results are
+compared with the plain form's.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def in_half(generator: Generator) -> Generator:
 
 
 def forms_of(generator: Generator, compiled: bool) -> dict[str, dict[str, Form]]:
-    """What is timed, and in which forms."""
+    """The timed operations, and their forms."""
     images: dict[str, Form] = {"plain": lambda w: plain_images(generator, w), "ours": generator.synthesis}
     features: dict[str, Form] = {
         "plain": lambda w: plain_features(generator, w, 16),

@@ -1,14 +1,14 @@
-"""Whether a run that is killed again and again ends with the very files of one that was never stopped.
+"""Whether a run that is killed repeatedly ends with exactly the files of an uninterrupted one.
 
     python benchmarks/kill_and_resume.py discover --kills 50
     python benchmarks/kill_and_resume.py train-vae --kills 50
     python benchmarks/kill_and_resume.py suite-cell --kills 50         # a cell of the suite: train, then evaluate
 
-The same command runs in a process of its own until SIGKILL ends it, either after a random time or within the writing
-of a file (just before its bytes are on the disk, before it takes its place, and after), and is given again until it
-is through. A run that is through before all kills are done is compared and begun anew. Every file of the result is
+The same command runs in its own process until SIGKILL ends it, either after a random time or during the writing of a
+file (just before its bytes are on the disk, before it is renamed, and after), and is repeated until it finishes. A run
+that finishes before all kills are done is compared and started again. Every file of the result is
 compared byte by byte: directions, scores, checkpoint, metrics, pictures, pages. Moments and commands are a function
-of --seed. Checkpoints are written every 0.2 s here. Leaves with 1 where a byte differs, or a command fails.
+of --seed. Checkpoints are written every 0.2 s here. Exits with 1 if a byte differs or a command fails.
 """
 
 import argparse
@@ -31,7 +31,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import cli
-import stylegan2.commands.discover
+import stylegan2.direction_search
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.topology import rtd
 from stylegan2 import Generator, save
@@ -39,7 +39,7 @@ from vae.suite.cell import CellTask, run_cell
 
 SAVE_EVERY_S = 0.2
 DISCOVER = (
-    "discover --steps 24 --num-span-codes 64 --batch-size 10 --directions 3 --frames 3 --picture-seeds 0-1 --mix 2 "
+    "discover --steps 24 --num-span-codes 64 --batch-size 10 --num-directions 3 --frames 3 --seeds 0-1 --mix 2 "
     "--device cpu --micro-batch 64"
 )
 TRAIN_VAE = (
@@ -53,7 +53,7 @@ NOT_COMPARED = {"status.json", "environment.json", ".lock"}
 
 
 def discover(out: Path) -> None:
-    """Search in a small generator with random weights, of a file beside the run."""
+    """Search in a small generator with random weights, stored beside the run."""
     ckpt = out.parent / "small.safetensors"
     if not ckpt.exists():
         torch.manual_seed(0)
@@ -99,7 +99,7 @@ class Deadly:
 
 
 def attempt(name: str, out: Path, log: Path, *, kill_after_s: float | None, kill_at_write: int | None) -> int:
-    """Run the command in a forked process; its exit code, or -9 where it was killed."""
+    """Run the command in a forked process; its exit code, or -9 if it was killed."""
     pid = os.fork()
     if pid == 0:
         in_child(name, out, log, kill_at_write)
@@ -119,7 +119,7 @@ def in_child(name: str, out: Path, log: Path, kill_at_write: int | None) -> None
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    stylegan2.commands.discover._SAVE_INTERVAL_S = SAVE_EVERY_S
+    stylegan2.direction_search.SAVE_INTERVAL_S = SAVE_EVERY_S
     if kill_at_write is not None:
         Deadly(kill_at_write)
     code: Any = 0
@@ -134,7 +134,7 @@ def in_child(name: str, out: Path, log: Path, kill_at_write: int | None) -> None
 
 
 def phase_of(out: Path) -> str:
-    """How far the run in `out` had come."""
+    """The progress of the run in `out`."""
     names = {path.name for path in out.rglob("*")} if out.exists() else set()
     steps = [name for name in names if name.startswith("step_")]
     if "directions.safetensors" in names or "traversals" in names:
@@ -178,7 +178,7 @@ def main() -> None:
 
 
 def hunt(name: str, folder: Path, num_kills: int, rng: random.Random) -> bool:
-    """Kill and resume; print what came of it; whether all results are the same."""
+    """Kill and resume, print the outcome, and return whether all results are the same."""
     whole, log = folder / "whole", folder / "log"
     started_s = time.monotonic()
     if attempt(name, whole, log, kill_after_s=None, kill_at_write=None) != 0:

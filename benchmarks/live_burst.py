@@ -1,12 +1,12 @@
-"""What the live page's server does under a burst: so many requests at once, and half-open connections beside them.
+"""How the live page's server handles a burst of requests, with half-open connections beside them.
 
     python benchmarks/live_burst.py                     # 1,000 requests, 300 half-open connections
     python benchmarks/live_burst.py --requests 200 --half-open 0
 
-The server runs in a process of its own, on the packaged generator. A quarter of the requests ask for the page, a
+The server runs in its own process, on the packaged generator. A quarter of the requests ask for the page, a
 quarter for an image (each of a page of its own, so that none makes another stale), a quarter change a name, and a
-quarter cannot be understood. All are sent at the same moment, each on a connection of its own; the half-open
-connections have sent half a request line before that. Leaves with 1 where a request is not answered as it should be.
+quarter cannot be understood. All are sent at the same time, each on its own connection; the half-open
+connections have sent half a request line before. Exits with 1 if a request is not answered as it should be.
 """
 
 import argparse
@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import load
 from stylegan2.commands.explore import open_server
-from stylegan2.commands.found import Found
-from stylegan2.commands.pictures import PictureOptions
+from stylegan2.loaded_run import LoadedRun
 from stylegan2.loading import locate
-from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.weight_cache import frozen_weights
+from stylegan2.picture_settings import PictureSettings
 from stylegan2.space import LatentSpace
 
 BAD_VALUES = ("NaN", "1e400", "1" + "0" * 400, "9" * 5000, "[" * 50_000, '"\\ud800"')
@@ -43,10 +43,10 @@ def serve(folder: Path) -> None:
     space = LatentSpace(generator=load(locate("scenes"), torch.device("cpu")), name="w")
     axes = torch.eye(8, space.code_dim)
     directions = Directions(
-        vectors=axes, readouts=axes, mean=torch.zeros(space.code_dim), span=axes, scales=torch.ones(8)
+        vectors=axes, dual_vectors=axes, mean=torch.zeros(space.code_dim), span=axes, scales=torch.ones(8)
     )
-    found = Found(folder=folder, directions=directions, space=space)
-    with weights_stay(), open_server(found, PictureOptions()) as server:
+    found = LoadedRun(folder=folder, directions=directions, space=space)
+    with frozen_weights(), open_server(found, PictureSettings()) as server:
         print(server.url, flush=True)
         server.serve_forever(poll_interval=0.1)
 
@@ -99,7 +99,7 @@ async def burst(host: str, num_requests: int, num_half_open: int) -> list[tuple[
 
 
 def report(done: list[tuple[str, str, float]]) -> bool:
-    """Print a table; whether every request was answered as it should be."""
+    """Print a table, and return whether every request was answered as it should be."""
     print("| requests | number | answered | median | 95% | worst |\n|---|---|---|---|---|---|")
     for kind, status in KINDS.items():
         seconds = sorted(each[2] for each in done if each[0] == kind)
@@ -116,7 +116,7 @@ def report(done: list[tuple[str, str, float]]) -> bool:
 
 
 def memory_mb(pid: int) -> float:
-    """The most memory that the process `pid` held, MB (Linux)."""
+    """The peak memory of the process `pid`, MB (Linux)."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM:"))
 

@@ -1,11 +1,11 @@
-"""How long the live page takes from a slider's move to its image, in a headless browser.
+"""Time from a slider's move to its image on the live page, in a headless browser.
 
     python benchmarks/live_page.py                 # the packaged generator, 32 px, and random ones of 64 px
     python benchmarks/live_page.py --moves 100
 
-Timed in the page: from the slider's event to the first animation frame after the image is on its canvas, so with
-the way to the server, the turn, the synthesis, the encoding, the way back and the decoding. A move comes 50 ms
-after the last image, while the small images under it are drawn too: they give way to it. "Drag" moves the slider
+Timed in the page: from the slider's event to the first animation frame after the image is on its canvas, including
+the request, the queue, the synthesis, the encoding, the response and the decoding. A move comes 50 ms after the last
+image, while the small images under it are drawn too, at lower priority. "Drag" moves the slider
 every 10 ms for one second: how often the image changed, and how long after the last move it was the last one.
 """
 
@@ -22,12 +22,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.allocator import reuse_freed_memory
+from ganspace_topdis.runs.devices import tune_malloc
 from stylegan2 import Generator, load
 from stylegan2.commands.explore import open_server
-from stylegan2.commands.found import Found
-from stylegan2.commands.pictures import PictureOptions
-from stylegan2.ops.kept import weights_stay
+from stylegan2.loaded_run import LoadedRun
+from stylegan2.ops.weight_cache import frozen_weights
+from stylegan2.picture_settings import PictureSettings
 from stylegan2.space import LatentSpace
 from tests.traversal.chromium import Browser, find_browser
 
@@ -75,7 +75,7 @@ def main() -> None:
     program = find_browser()
     if program is None:
         sys.exit("no Chromium or Chrome is installed")
-    reuse_freed_memory()
+    tune_malloc()
     print(f"{torch.get_num_threads()} threads, {moves} moves; milliseconds from a move to its image")
     print("| generator | parameters | median | 95% | worst | drag: images a second | last image after |")
     print("|---|---|---|---|---|---|---|")
@@ -102,8 +102,8 @@ def generators() -> dict[str, Generator]:
 def row(name: str, generator: Generator, browser: Browser, moves: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         space = LatentSpace(generator=generator)
-        found = Found(folder=Path(folder), directions=random_directions(generator), space=space)
-        with weights_stay(), open_server(found, PictureOptions()) as server:
+        found = LoadedRun(folder=Path(folder), directions=random_directions(generator), space=space)
+        with frozen_weights(), open_server(found, PictureSettings()) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             browser.open(server.url)
             browser.wait_for("document.getElementById('view').dataset.shown")
@@ -126,7 +126,11 @@ def random_directions(generator: Generator, count: int = 6) -> Directions:
     axes, _ = torch.linalg.qr(torch.randn(generator.w_dim, count))
     axes = axes.T.contiguous()
     return Directions(
-        vectors=axes * scale, readouts=axes / scale, mean=codes.mean(0), span=axes, scales=torch.full((count,), scale)
+        vectors=axes * scale,
+        dual_vectors=axes / scale,
+        mean=codes.mean(0),
+        span=axes,
+        scales=torch.full((count,), scale),
     )
 
 

@@ -1,7 +1,7 @@
-"""Time and memory that loading a file of weights takes: python benchmarks/loading.py
+"""Time and memory of loading a weight file: python benchmarks/loading.py
 
-Writes config-f networks as each project would (through the writers of the tests), and loads each file in a process
-of its own, three times, of which the quickest counts: the file is then in the system's cache. The memory is the growth
+Writes config-f networks as each project would (through the writers of the tests), and loads each file in a new process
+three times, of which the fastest counts: the file is then in the system's cache. The memory is the growth
 of the process's peak over what it was before `stylegan2.load`, in multiples of the file's size (Linux only).
 """
 
@@ -56,7 +56,7 @@ def write(kind: str, folder: Path, resolution: int) -> Path:
 
 
 def load(path: Path) -> tuple[float, int]:
-    """Seconds, and bytes by which the peak grew."""
+    """Seconds, and the growth of the peak in bytes."""
     run = subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True, check=True, cwd=ROOT)
     seconds, grown = json.loads(run.stdout)
     return seconds, grown

@@ -97,9 +97,9 @@ def dsprites_sized() -> tuple[Any, Any, Any]:
     """A grid of noisy, partly mixed codes, and a training and a test sample of it."""
     rng = np.random.default_rng(0)
     values = np.stack(np.unravel_index(np.arange(int(np.prod(DSPRITES_SIZES))), DSPRITES_SIZES), axis=1)
-    centred = values / np.array(DSPRITES_SIZES) - 0.5
+    centered = values / np.array(DSPRITES_SIZES) - 0.5
     mixing = np.hstack([np.eye(5), 0.3 * rng.normal(size=(5, 5))])
-    grid = (centred @ mixing + 0.1 * rng.normal(size=(len(values), 10))).astype(np.float32)
+    grid = (centered @ mixing + 0.1 * rng.normal(size=(len(values), 10))).astype(np.float32)
     rows_train, rows_test = rng.integers(0, len(grid), 10_000), rng.integers(0, len(grid), 5_000)
     return grid, (grid[rows_train], values[rows_train]), (grid[rows_test], values[rows_test])
 

@@ -1,7 +1,7 @@
-"""The synthesis network in its plain form: as the equations say it, one torch operation a step.
+"""The synthesis network in its plain form: as in the equations, one torch operation per step.
 
 A kernel is built for every sample and run as a grouped convolution, filters are depthwise convolutions of
-zero-stuffed and padded images, and noise, bias, leaky ReLU and gain are a step each. It uses the weights of a
+zero-stuffed and padded images, and noise, bias, leaky ReLU and gain are one step each. It uses the weights of a
 `Generator` of the "skip" architecture without a clamp, and gives the same images.
 """
 
@@ -59,7 +59,7 @@ def _image(layer: ToRGB, x: Tensor, w: Tensor) -> Tensor:
 
 
 def _convolved(x: Tensor, kernels: Tensor) -> Tensor:
-    """x (B, I, H, W) with a kernel (O, I, k, k) a sample."""
+    """x (B, I, H, W) with one kernel (O, I, k, k) per sample."""
     batch, outputs = kernels.shape[:2]
     x = F.conv2d(x.reshape(1, -1, *x.shape[2:]), kernels.flatten(0, 1), padding=kernels.shape[-1] // 2, groups=batch)
     return x.reshape(batch, outputs, *x.shape[2:])

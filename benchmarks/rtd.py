@@ -53,7 +53,7 @@ def smooth_decoder(generator: torch.Generator) -> Callable[[torch.Tensor], torch
 
 
 def image_decoder(generator: torch.Generator) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A random decoder to images 3 x 64 x 64 of soft blobs, whose places and colours follow the code."""
+    """A random decoder to images 3 x 64 x 64 of soft blobs, whose positions and colors follow the code."""
     weights = torch.randn(10, 5 * 6, generator=generator) * 0.4
     grid = torch.stack(torch.meshgrid(*2 * [torch.linspace(-2, 2, 64)], indexing="ij"))
 
@@ -229,7 +229,7 @@ def start_times() -> None:
 
 
 def plot(rows: list[dict[str, float | str]], path: Path) -> None:
-    """Draws time over N, a line a program, a panel a kind of clouds."""
+    """Draws time over N, one line per program, one panel per kind of clouds."""
     from matplotlib.figure import Figure
 
     kinds = list(dict.fromkeys(str(row["clouds"]) for row in rows))

@@ -1,4 +1,4 @@
-"""The discriminator of the scene trainer: a small residual network, with a second opinion from frozen features.
+"""The discriminator of the scene trainer: a small residual network, with additional heads on frozen features.
 
 A 4x4 convolution of stride 2 reads the pixels; then every block halves the image: a 3x3 convolution and a second
 one of stride 2, beside a 2x2 shortcut of stride 2, their sum over sqrt(2). The last block sees the standard

@@ -1,12 +1,12 @@
-"""How good a generator of scenes is: what a factor network reads from its images, and how easily it is told apart.
+"""How good a generator of scenes is: what a factor network reads from its images, and how easily it is detected.
 
     python benchmarks/scenes_quality.py stylegan2/assets/scenes.safetensors \\
         --factors stylegan2/assets/scenes_factors.safetensors --json quality.json --sheet quality.png
 
 For 10,000 generated images: the share of every value of every factor, and whether every hue and every shape
 occurs between half and twice as often as in the data; the mean of the factor network's largest probability,
-beside the same figure for rendered scenes; and the held-out accuracy of a classifier trained to tell generated
-from rendered images (0.5: it cannot; 1: always).
+beside the same figure for rendered scenes; and the held-out accuracy of a classifier trained to distinguish
+generated from rendered images (0.5: never; 1: always).
 """
 
 import argparse
@@ -64,7 +64,7 @@ def read(network: FactorNetwork, images: Tensor) -> dict[str, dict[str, Any]]:
 
 
 def two_sample_accuracy(made: Tensor, real: Tensor, passes: int, random: torch.Generator) -> float:
-    """Held-out accuracy of a network that tells the two apart, trained on four fifths of both."""
+    """Held-out accuracy of a network that distinguishes the two, trained on four fifths of both."""
     torch.manual_seed(0)
     images, origin = torch.cat([made, real]), torch.cat([torch.zeros(len(made)), torch.ones(len(real))])
     order = torch.randperm(len(images), generator=random)

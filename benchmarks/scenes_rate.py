@@ -1,4 +1,4 @@
-"""How fast scenes are drawn, images a second: of the grid, and of continuous values.
+"""How fast scenes are drawn, in images per second: of the grid, and of continuous values.
 
 python benchmarks/scenes_rate.py
 """
@@ -25,7 +25,7 @@ def continuous(rng: np.random.Generator) -> npt.NDArray[np.float64]:
 
 
 def rate(draw: Callable[[], object]) -> float:
-    """Images a second of a second call: the first compiles, and fills the tables."""
+    """Images per second of a second call: the first one compiles and fills the tables."""
     draw()
     since = time.perf_counter()
     draw()

@@ -1,4 +1,4 @@
-"""A contact sheet of scenes: one row a factor, the others fixed, and a last row of random scenes.
+"""A contact sheet of scenes: one row per factor, the others fixed, and a last row of random scenes.
 
 python benchmarks/scenes_sheet.py docs/images/scenes_factors.png
 """

@@ -1,4 +1,4 @@
-"""What the training scripts for scenes share: the run's state on disk, its log, averaged weights, and pictures."""
+"""Shared by the training scripts for scenes: the run's state on disk, its log, averaged weights, and pictures."""
 
 import argparse
 import io
@@ -23,7 +23,7 @@ __all__ = ["Run", "cosine", "ema_update", "picture_sheet", "stop_requested"]
 
 
 class Run:
-    """A folder with `state.pt` (everything needed to go on), `log.jsonl`, and whatever else a script writes."""
+    """A folder with `state.pt` (everything needed to resume), `log.jsonl`, and whatever else a script writes."""
 
     def __init__(self, folder: Path, save_every_s: float = 240) -> None:
         self.folder = folder
@@ -33,7 +33,7 @@ class Run:
         self._started = time.monotonic()
 
     def record_settings(self, options: argparse.Namespace) -> None:
-        """Keep the command's options as `settings.json`, which the exported checkpoint carries on."""
+        """Keep the command's options as `settings.json`, which the exported checkpoint includes."""
         kept = {name: value for name, value in vars(options).items() if name not in ("folder", "max_steps")}
         write_json(self.folder / "settings.json", json.loads(json.dumps(kept, default=str)))
 
@@ -43,7 +43,7 @@ class Run:
         return torch.load(path, weights_only=True) if path.exists() else None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the state, whole or not at all."""
+        """Replace the state atomically."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
         write_bytes(self.folder / "state.pt", buffer.getvalue())

@@ -1,4 +1,4 @@
-"""What makes a search's step quick on a CPU, change by change: OMP_NUM_THREADS=1 python benchmarks/search_step.py
+"""What makes a step of a search fast on a CPU, change by change: OMP_NUM_THREADS=1 python benchmarks/search_step.py
 
 One direction of a step on a config-f generator of random weights, features at 16 px, 64 codes; the features before
 the shift are in it, too. Below that, one image of 64 px. Seconds of the processor's clock, the smallest of three.
@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 import torch
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
-from ganspace_topdis.runs.allocator import reuse_freed_memory
+from ganspace_topdis.runs.devices import tune_malloc
 from ganspace_topdis.topology import distances
 from stylegan2 import Generator
 from stylegan2.ops import modulated_conv
-from stylegan2.ops.kept import weights_stay
+from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace
 
 CHANGES = (
@@ -38,12 +38,12 @@ def changed(count: int) -> Iterator[None]:
 
     modulated_conv._pays_off = pays_off if count > 0 else without_gradients
     if count > 1:
-        reuse_freed_memory()
+        tune_malloc()
     else:
         for setting, default in ((-4, 65536), (-1, 128 * 1024)):
             ctypes.CDLL(None).mallopt(setting, default)
     distances._IN_CACHE = 1 << (18 if count > 2 else 40)
-    with weights_stay() if count > 3 else contextlib.nullcontext():
+    with frozen_weights() if count > 3 else contextlib.nullcontext():
         yield
 
 

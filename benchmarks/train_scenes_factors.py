@@ -1,6 +1,6 @@
-"""Train the factor network that reads the six factors from scenes, and test it on labelled ones.
+"""Train the factor network that reads the six factors from scenes, and test it on labeled ones.
 
-Generated images are softer and noisier than rendered ones, and a network that has only seen clean renders takes
+Generated images are softer and noisier than rendered ones, and a network that has only seen clean renders mistakes
 blur for a change of shape or orientation. So every training image is blurred by a Gaussian of random width and
 gets noise of random strength, and the accuracy is reported for clean, blurred and noisy test images.
 
@@ -41,7 +41,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def blurred(images: Tensor, sigma_px: Tensor) -> Tensor:
-    """Blur images (N, C, H, W) by Gaussians of widths (N,), an image its own; zero leaves an image alone."""
+    """Blur images (N, C, H, W) by Gaussians of widths (N,), one per image; zero leaves an image unchanged."""
     offsets = torch.arange(-3, 4, dtype=images.dtype)
     kernels = torch.exp(-0.5 * (offsets / sigma_px.clamp(min=1e-3)[:, None]).square())
     kernels = kernels / kernels.sum(dim=1, keepdim=True)
@@ -53,7 +53,7 @@ def blurred(images: Tensor, sigma_px: Tensor) -> Tensor:
 
 
 def degraded(images: Tensor, random: torch.Generator) -> Tensor:
-    """A quarter of the images as they are; the others blurred and with noise, both of random strength."""
+    """A quarter of the images unchanged; the others blurred and with noise, both of random strength."""
     n = len(images)
     touched = (torch.rand(n, generator=random) < 0.75).float()
     images = blurred(images, MAX_BLUR_PX * torch.rand(n, generator=random) * touched)

@@ -1,13 +1,13 @@
 """Fit a StyleGAN2 generator to the scene renderer: a network whose factors of variation are known exactly.
 
-    minimise  E_z | G(z) - image(factors(z)) |_1,  at full size and at half size
+    minimize  E_z | G(z) - image(factors(z)) |_1,  at full size and at half size
 
 where factors(z) is `vae.data.scenes_torch.CodeToFactors`. No adversary is needed, and every code's true factors
 are known: the middle rung between a hand-built generator and one trained on images alone.
 
     python benchmarks/train_scenes_fitted.py runs/fitted --num-images 320000
 
-The same command goes on where the last one stopped, bit for bit on one machine. The mapping network needs the
+The same command resumes where the last one stopped, bit for bit on one machine. The mapping network needs the
 higher rate: at 10 times --lr the loss was 0.38 after 400,000 samples and most factors were missed, at 100 times
 it was 0.15 after 300,000.
 """
@@ -42,7 +42,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 class Fit:
-    """Generator, its average, optimiser and random state: one step at a time."""
+    """Generator, its average, optimizer and random state: one step at a time."""
 
     def __init__(self, options: argparse.Namespace, table: SceneTable) -> None:
         self.options, self.table = options, table

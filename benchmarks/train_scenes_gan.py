@@ -5,11 +5,11 @@
     every 4 generator steps        4 * weight * E (|J^T y| - mean)^2     (path length, optional)
 
 as in Karras et al. 2020 (arXiv:1912.04958). One batch of fakes serves both players of a step, noise inputs are
-off, and the averaged weights are what is kept. Scenes are drawn from continuous factors as training goes on.
+off, and the averaged weights are stored. Scenes are drawn from continuous factors during training.
 
     python benchmarks/train_scenes_gan.py runs/gan --num-images 600000
 
-The same command goes on where the last one stopped, bit for bit on one machine.
+The same command resumes where the last one stopped, bit for bit on one machine.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Whether several seeds of one setting train faster stacked in one process: python benchmarks/vae_seeds.py --seeds 4
 
-K models of one architecture take steps of the beta-VAE on batches of their own: one after the other, as K runs do, and
+K models of one architecture take steps of the beta-VAE on batches of their own: one after the other, like K runs, and
 stacked (`torch.func.stack_module_state`, `torch.func.vmap`), where every layer is one batched product or grouped
 convolution. Printed are the medians of both a step of all K, the median of their ratios in turns, and how far the
-gradients are apart. A ratio above 1 says that stacking pays.
+gradients are apart. A ratio above 1 means that stacking pays off.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """What TopDis adds to a training step: python benchmarks/vae_step.py --threads 2
 
-For each method a training without TopDis and one with it (second batch, both decodings and orthogonalisation included)
-take their steps in turns, on drawn dSprites. Printed are medians, the median of the ratios of neighbouring steps, and
+For each method a training without TopDis and one with it (second batch, both decodings and orthogonalization included)
+take their steps in turn, on drawn dSprites. Printed are medians, the median of the ratios of neighboring steps, and
 the part of the TopDis step in which barcodes are computed. A line is printed as soon as it is known. `--passes` prints
 what one pass of a batch takes in the encoder and in the decoder instead.
 """
@@ -16,8 +16,7 @@ from typing import Any
 
 import torch
 
-from ganspace_topdis.runs.allocator import reuse_freed_memory
-from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.devices import choose_device, tune_malloc
 from ganspace_topdis.topology import bar_sum
 from vae.data import open_data
 from vae.methods import METHODS
@@ -30,7 +29,7 @@ WARM_UP_STEPS = 3
 def main() -> None:
     arguments = parse()
     torch.set_num_threads(arguments.threads)
-    reuse_freed_memory()
+    tune_malloc()
     device = choose_device(arguments.device)
     if arguments.passes:
         print_passes(arguments, device)

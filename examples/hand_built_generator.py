@@ -1,8 +1,8 @@
-"""Directions of a generator written by hand: any differentiable function from codes to images will do.
+"""Directions of a hand-written generator: any differentiable function from codes to images works.
 
     python examples/hand_built_generator.py          # writes hand_built.png
 
-No latent controls one thing alone here: the directions that do stand behind a rotation.
+No latent controls one thing alone here: the directions that do are hidden by a rotation.
 """
 
 import torch
@@ -16,11 +16,11 @@ SIDE = torch.linspace(-1, 1, 32)
 
 
 def generate(codes: Tensor) -> Tensor:
-    """Codes (N, 3) to images (N, 3, 32, 32) in [-1, 1]: a disc, its place, size and colour behind a rotation."""
-    place, size, colour = torch.special.ndtr(codes @ ROTATION.T)[:, :, None, None].unbind(1)
+    """Codes (N, 3) to images (N, 3, 32, 32) in [-1, 1]: a disc, its place, size and color behind a rotation."""
+    place, size, color = torch.special.ndtr(codes @ ROTATION.T)[:, :, None, None].unbind(1)
     distance = torch.sqrt((SIDE - place + 0.5) ** 2 + SIDE[:, None] ** 2)
     disc = torch.sigmoid(12 * (0.25 + 0.4 * size - distance))
-    return 2 * torch.stack([disc * colour, 0.2 + 0.5 * disc, disc * (1 - colour)], dim=1) - 1
+    return 2 * torch.stack([disc * color, 0.2 + 0.5 * disc, disc * (1 - color)], dim=1) - 1
 
 
 def sample_codes(num_codes: int, rng: torch.Generator) -> Tensor:

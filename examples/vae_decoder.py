@@ -3,7 +3,7 @@
     topdis-gan train-vae --data dsprites --out runs/vae
     python examples/vae_decoder.py runs/vae          # writes vae.png
 
-Latents that the decoder does not use are left out by the span.
+The span excludes latents that the decoder does not use.
 """
 
 import sys
@@ -17,7 +17,7 @@ from vae.training import load_trained
 
 
 def main(run_folder: str, steps: int = 40) -> None:
-    """Find as many directions as the decoder's effect spectrum shows; print their scores; draw them."""
+    """Find as many directions as the spectrum of the active subspace shows; print their scores; draw them."""
     trained = load_trained(run_folder)
 
     def generate(codes: Tensor) -> Tensor:

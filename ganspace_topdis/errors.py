@@ -1,11 +1,10 @@
-"""Errors made for people: one line that names what was wrong, what is allowed, and what to do next.
+"""Errors of the user: one line that names what is wrong, what is allowed, and what to do next.
 
-Everything a user can get wrong raises a subclass of `TopdisError`; the command line prints its message
-without a traceback and leaves with its `exit_code` (1 failed, 2 wrong usage). Impossible states of our own
-assert instead.
+Every mistake that a user can make raises a subclass of `TopdisError`; the command line prints its message without a
+traceback and exits with its `exit_code` (1 failed, 2 wrong usage). Internal impossibilities assert instead.
 
-A message names a setting by its field in backquotes (`batch_size`), as it is called from Python; the command line
-replaces it by the option as it is typed (--batch-size).
+A message names a setting by its field in backquotes (`batch_size`); the command line replaces it by the option as it
+is typed (--batch-size).
 """
 
 __all__ = [
@@ -17,7 +16,7 @@ __all__ = [
 ]
 
 
-_MOST_LETTERS = 4000
+_MAX_LETTERS = 4000
 
 
 def _shown(letter: str) -> str:
@@ -25,22 +24,22 @@ def _shown(letter: str) -> str:
 
 
 class TopdisError(Exception):
-    """A failure that the user can understand and act on. `exit_code` is what the command leaves with."""
+    """A failure that the user can understand and act on. `exit_code` is that of the command."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        """The message on one printable line: it may quote names and texts out of files that others wrote."""
+        """The message on one printable line; it may quote names and texts from untrusted files."""
         text = super().__str__()
         shown = text if text.isprintable() else "".join(_shown(letter) for letter in text)
-        return shown if len(shown) <= _MOST_LETTERS else f"{shown[:_MOST_LETTERS]}..."
+        return shown if len(shown) <= _MAX_LETTERS else f"{shown[:_MAX_LETTERS]}..."
 
 
 class InvalidArgumentError(TopdisError, ValueError):
-    """An argument or option has a value that is not allowed. The message names all three and the next step.
+    """A setting has a value that is not allowed. The message names the setting, the value, and what is allowed.
 
     Attributes:
-        field: the setting at fault, as it is called from Python; None where there is no single one.
+        field: the setting at fault, by its name in Python; None where there is no single one.
     """
 
     exit_code = 2
@@ -51,7 +50,7 @@ class InvalidArgumentError(TopdisError, ValueError):
 
 
 class CheckpointError(TopdisError):
-    """A file of weights or directions is missing, damaged, hostile, or of a kind that cannot be used."""
+    """A file of weights or directions is missing, damaged, hostile, or cannot be used."""
 
 
 class RunFolderError(TopdisError):
@@ -59,4 +58,4 @@ class RunFolderError(TopdisError):
 
 
 class MissingDependencyError(TopdisError, ImportError):
-    """An optional package is needed here. The message names the extra that brings it."""
+    """An optional package is needed. The message names the extra that installs it."""

@@ -1,14 +1,67 @@
-"""What every part asks of a generator: two plain functions, so that any generator will do."""
+"""The interface of a generator, two plain functions, and a small generator whose directions are known."""
 
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["Generate", "SampleCodes"]
+__all__ = ["HAND_BUILT_FACTORS", "Generate", "HandBuiltGenerator", "SampleCodes"]
 
 Generate = Callable[[Tensor], Tensor]
-"""Codes (N, D), or (N, num_layers, D), to images (N, C, H, W), nominally in [-1, 1], or features (N, ...)."""
+"""Maps codes (N, D) or (N, num_layers, D) to images (N, C, H, W), nominally in [-1, 1], or to features (N, ...)."""
 
 SampleCodes = Callable[[int, torch.Generator], Tensor]
-"""A number n and a random generator to codes (n, D)."""
+"""Maps a number n and a random generator to codes (n, D)."""
+
+HAND_BUILT_FACTORS = ("x", "y", "size", "colour", "background", "aspect")
+
+
+class HandBuiltGenerator(nn.Module):
+    """A differentiable generator whose directions are known, for exact tests of every method.
+
+    It maps latents (N, 6), standard normal, to images (N, 3, resolution, resolution) in [-1, 1]: one soft ellipse with
+    six independent factors (x, y, size, colour, background, aspect), each a smooth function of one standard normal
+    number. The latents are a rotation of these numbers, hence isotropic: principal components carry no information,
+    and the true directions are the rows of the rotation.
+
+    Args:
+        seed: seed of the rotation.
+        resolution: side of the images, px.
+
+    Attributes:
+        true_directions: (6, 6), row k is the unit direction of factor k in latent space.
+    """
+
+    true_directions: Tensor
+    pixels: Tensor
+
+    def __init__(self, *, seed: int = 0, resolution: int = 32) -> None:
+        super().__init__()
+        rotation, _ = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(seed)))
+        self.register_buffer("true_directions", rotation)
+        axis = (torch.arange(resolution) + 0.5) / resolution * 2 - 1
+        self.register_buffer("pixels", torch.stack(torch.meshgrid(axis, axis, indexing="xy")))
+
+    def sample_codes(self, num_codes: int, rng: torch.Generator) -> Tensor:
+        """`num_codes` latents (n, 6)."""
+        return torch.randn(num_codes, 6, generator=rng)
+
+    def factors(self, latents: Tensor) -> Tensor:
+        """The six factors (N, 6), each in (0, 1) and uniform for normal latents."""
+        return torch.special.ndtr(latents @ self.true_directions.T)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Images (N, 3, H, W) of `latents` (N, 6)."""
+        return self.draw(self.factors(latents))
+
+    def draw(self, factors: Tensor) -> Tensor:
+        """Images (N, 3, H, W) of `factors` (N, 6) in (0, 1)."""
+        x, y, size, colour, background, aspect = (factor[:, None, None] for factor in factors.unbind(1))
+        radius = 0.2 + 0.25 * size
+        stretch = torch.exp(0.8 * (aspect - 0.5))
+        across = (self.pixels[0] - (x - 0.5)) / (radius * stretch)
+        down = (self.pixels[1] - (y - 0.5)) / (radius / stretch)
+        inside = torch.sigmoid(8 * (1 - torch.sqrt(across**2 + down**2 + 1e-6)))
+        paint = torch.stack([colour, 0.5 + 0 * colour, 1 - colour], dim=1)
+        ground = torch.stack([0.3 * background, background, 0.3 + 0 * background], dim=1)
+        return 2 * (ground + (paint - ground) * inside[:, None]) - 1

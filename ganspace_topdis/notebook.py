@@ -1,55 +1,69 @@
-"""What a notebook shows of this package's objects instead of their text: tables of scores, as HTML.
+"""HTML tables that notebooks show for the objects of this package, instead of their text.
 
-Colours are translucent, so that tables read on light and dark grounds; all text is escaped.
+The layout is written into each element, because notebooks do not have our style sheet. Colors are translucent, so that
+tables are readable on light and dark backgrounds.
 """
 
-import html
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-from ganspace_topdis.traversal.labels import SCORE_NOTES, format_number, score_name
-
-if TYPE_CHECKING:
-    from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.report.table import Table, to_html
+from ganspace_topdis.report.values import format_number, score_name, score_note
 
 __all__ = ["directions_html", "matrix_html", "table_html"]
 
-_CELL = "padding:0.2em 0.8em;text-align:right;font-variant-numeric:tabular-nums"
-_HEAD = f"{_CELL};border-bottom:1px solid currentColor"
-_TINT, _MARK = "36,99,168", "outline:2px solid rgba(36,99,168,0.9)"
+
+class ScoredDirections(Protocol):
+    """The part of `latent.directions.Directions` that a table needs."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Method, space and scores."""
+
+    @property
+    def num_directions(self) -> int:
+        """The number of directions."""
+
+    def score_table(self) -> dict[str, Any]:
+        """Return {"directions": one mapping of scores per direction, ...}."""
 
 
 def table_html(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, caption: str = "", styles: dict[tuple[int, int], str]
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    caption: str = "",
+    tints: Mapping[tuple[int, int], float] | None = None,
+    marked: Sequence[tuple[int, int]] = (),
 ) -> str:
-    """A table: numbers to three digits, other things as they are, nothing for None.
+    """Return a table: floats with three digits, an empty cell for None, other values as text.
 
     Args:
-        columns: their headings.
-        rows: one entry a column.
-        caption: a line above it.
-        styles: (row, column) -> further CSS of a cell.
+        columns: score keys or other column names.
+        rows: one value per column.
+        caption: a line above the table.
+        tints: (row, column) -> 0 to 1, the strength of the cell's color.
+        marked: (row, column) of cells with a frame.
     """
-    head = "".join(f'<th style="{_HEAD}"{_note(column)}>{_text(score_name(column))}</th>' for column in columns)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="{_CELL};{styles.get((place, column), "")}">{_text(value)}</td>'
-            for column, value in enumerate(row)
-        )
-        + "</tr>"
-        for place, row in enumerate(rows)
+    table = Table(
+        title=caption,
+        header=tuple(map(score_name, columns)),
+        rows=tuple(tuple(map(_text, row)) for row in rows),
+        num_labels=0,
+        hints={score_name(column): note for column in columns if (note := score_note(column))},
+        tints=tints or {},
+        marked=marked,
     )
-    above = f'<caption style="text-align:left;padding:0.2em 0.8em">{_text(caption)}</caption>' if caption else ""
-    return f'<table style="border-collapse:collapse">{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return to_html(table, inline=True)
 
 
-def directions_html(directions: "Directions") -> str:
-    """One row a direction: its number and all that its file says of it."""
+def directions_html(directions: ScoredDirections) -> str:
+    """Return one row per direction: its number and the scores in its file."""
     table = directions.score_table()["directions"]
     columns = list(dict.fromkeys(key for row in table for key in row if _is_shown([row.get(key) for row in table])))
     rows = [[row.get(column) for column in columns] for row in table]
-    return table_html(columns, rows, caption=repr(directions), styles={})
+    facts = [str(directions.metadata[name]) for name in ("method", "space") if name in directions.metadata]
+    return table_html(columns, rows, caption=" · ".join([f"{directions.num_directions} directions", *facts]))
 
 
 def matrix_html(
@@ -60,15 +74,14 @@ def matrix_html(
     marked: Sequence[tuple[int, int]] = (),
     caption: str = "",
 ) -> str:
-    """A matrix as a table, each cell tinted by its part of its row's sum; `marked` cells have a frame."""
-    styles = {}
+    """Return a matrix as a table: each cell is tinted by its share of the row's sum, `marked` cells have a frame."""
+    tints = {}
     for place, row in enumerate(matrix):
         total = sum(row) or 1.0
-        for column, value in enumerate(row):
-            frame = _MARK if (place, column) in marked else ""
-            styles[place, column + 1] = f"background:rgba({_TINT},{0.75 * value / total:.2f});{frame}"
+        tints.update({(place, column + 1): value / total for column, value in enumerate(row)})
     cells = [[name, *row] for name, row in zip(rows, matrix, strict=True)]
-    return table_html(["", *columns], cells, caption=caption, styles=styles)
+    framed = [(row, column + 1) for row, column in marked]
+    return table_html(["", *columns], cells, caption=caption, tints=tints, marked=framed)
 
 
 def _is_shown(column: Sequence[Any]) -> bool:
@@ -80,8 +93,4 @@ def _is_shown(column: Sequence[Any]) -> bool:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return format_number(value, num_digits=3)
-    return "" if value is None else html.escape(str(value).replace("_", " "))
-
-
-def _note(column: str) -> str:
-    return f' title="{html.escape(SCORE_NOTES[column][1])}"' if column in SCORE_NOTES else ""
+    return "" if value is None else str(value).replace("_", " ")

@@ -1,7 +1,7 @@
-"""Say what is in a file of weights, and write it in another format.
+"""Inspects weight files, and converts them to other formats.
 
-A generator goes into our own sealed safetensors file bit for bit, or into rosinality's layout, which many editing
-tools read. rosinality's networks know no classes, no clamp and only the "skip" architecture.
+A generator is written bit for bit to our own safetensors file, or to rosinality's layout, which many editing tools
+read. rosinality's networks have no classes, no clamp, and only the "skip" architecture.
 """
 
 import io
@@ -24,23 +24,24 @@ FORMATS = ("safetensors", "rosinality")
 
 
 def inspect(path_or_name: str | os.PathLike[str]) -> dict[str, Any]:
-    """What is in a file of weights, as JSON values: format, sizes, layers, and what had to be inferred.
+    """Describe a weight file as JSON values: format, sizes, layers, and notes on inferred or assumed values.
 
     Raises:
-        CheckpointError: the file cannot be used.
+        CheckpointError: the file is not supported.
     """
-    checkpoint = read(path_or_name)
-    generator = Generator.adopt(checkpoint.state_dict, **checkpoint.overrides)
+    weights = read(path_or_name)
+    generator = Generator.from_checkpoint(weights.state_dict, **weights.overrides)
     config = generator.config
     return {
-        "format": checkpoint.format,
+        "format": weights.format,
         "sha256": sha256_of(locate(path_or_name)),
         "num_parameters": sum(parameter.numel() for parameter in generator.parameters()),
+        "image_size": list(config.image_size),
         "num_ws": config.num_ws,
         "conditional": config.c_dim > 0,
         **config.to_dict(),
         "channels": dict(zip(map(str, config.resolutions), config.widths, strict=True)),
-        "notes": list(checkpoint.notes),
+        "notes": list(weights.notes),
     }
 
 
@@ -51,23 +52,23 @@ def convert(
     to: str = "safetensors",
     half: bool = False,
 ) -> Path:
-    """Read a file of weights of any kind and write it as `out`, atomically; return `out`.
+    """Read a weight file of any kind and write it to `out`, atomically. Returns `out`.
 
     Args:
-        path_or_name: what `stylegan2.load` takes.
+        path_or_name: as for `stylegan2.load`.
         out: the file to write.
         to: "safetensors" (our own) or "rosinality".
-        half: store in half precision; for "safetensors" only.
+        half: store in half precision, for "safetensors" only.
 
     Raises:
-        CheckpointError: the file cannot be used.
+        CheckpointError: the file is not supported.
         InvalidArgumentError: the format is unknown or cannot hold this generator.
         RunFolderError: `out` cannot be written.
     """
     if to not in FORMATS:
-        raise InvalidArgumentError(f"to={to!r} is not allowed; give one of {', '.join(FORMATS)}")
+        raise InvalidArgumentError(f"`to` is {to!r}; give one of {', '.join(FORMATS)}", field="to")
     if half and to != "safetensors":
-        raise InvalidArgumentError(f"half=True is not allowed with to={to!r}; give safetensors")
+        raise InvalidArgumentError(f"`half` is not allowed if `to` is {to!r}; set `to` to safetensors", field="half")
     generator = load(path_or_name)
     if to == "safetensors":
         return save(generator, out, half=half, source={"sha256": sha256_of(locate(path_or_name))})
@@ -78,7 +79,7 @@ def convert(
 
 
 def rosinality_tensors(generator: Generator) -> dict[str, Tensor]:
-    """The generator's tensors under rosinality's names; a clamp, which that code lacks, is left out.
+    """Return the generator's tensors under rosinality's names. A clamp is dropped: that code has none.
 
     Raises:
         InvalidArgumentError: the generator is conditional or not of the "skip" architecture.
@@ -86,8 +87,9 @@ def rosinality_tensors(generator: Generator) -> dict[str, Tensor]:
     config = generator.config
     if config.architecture != "skip" or config.c_dim > 0 or not config.use_noise:
         raise InvalidArgumentError(
-            "to='rosinality' is not allowed for this generator: that layout holds unconditional generators of the "
-            "skip architecture with noise; give safetensors"
+            "`to` is 'rosinality', but that layout only holds unconditional generators of the skip architecture with "
+            "noise; set `to` to safetensors",
+            field="to",
         )
     state = {name: tensor.detach().cpu() for name, tensor in generator.state_dict().items()}
     tensors = {"input.input": state["synthesis.b4.const"][None].clone()}

@@ -1,12 +1,12 @@
-"""Codes that other programs found for real images, read from their files without executing anything in them.
+"""Reads codes of real images that other programs wrote, without executing anything in their files.
 
     .npz   NVIDIA's projector (projected_w.npz, key w), or any with one array
     .npy   encoders' and editors' arrays
     .pkl   an array or a tensor, or a dictionary of them
     .pt    pSp, e4e, PTI: a tensor; rosinality's projector: a dictionary of images, each with its "latent"
 
-A file is recognised by its content. One code is (w_dim,) or (num_ws, w_dim); several are (N, w_dim) or
-(N, num_ws, w_dim). Two numbers of axes leave a doubt where N = num_ws: that is one code.
+The format is detected from the content. One code is (w_dim,) or (num_ws, w_dim); several are (N, w_dim) or
+(N, num_ws, w_dim). An array of (num_ws, w_dim) is one code.
 """
 
 import zipfile
@@ -20,12 +20,10 @@ from torch import Tensor
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.runs.archives import NPY_MAGIC, member_sizes, open_archive, parse_npy, read_member
 from ganspace_topdis.runs.reading import ReadingError, parsing, read_bytes
-from stylegan2.checkpoints.budget import Budget
-from stylegan2.checkpoints.inert import array_of
-from stylegan2.checkpoints.pickle_machine import PickleMachine, Record, damaged, printable
-from stylegan2.checkpoints.recognition import LEGACY_HEAD
-from stylegan2.checkpoints.tensors import to_tensor
-from stylegan2.checkpoints.torch_container import file_globals, read_legacy, read_zip
+from ganspace_topdis.safe_pickle.records import Budget, Record, damaged, printable
+from ganspace_topdis.safe_pickle.safe_globals import array_of
+from ganspace_topdis.safe_pickle.tensors import to_tensor
+from ganspace_topdis.safe_pickle.torch_container import LEGACY_HEAD, read_legacy, read_pickle, read_zip
 from stylegan2.space import LatentSpace
 
 __all__ = ["fit_latents", "read_latents"]
@@ -35,7 +33,7 @@ _MOST_BYTES = 1 << 30
 
 
 def read_latents(path: Path) -> Tensor:
-    """The array of codes in the file at `path`, as it is, float32.
+    """Return the array of codes in the file at `path`, float32, in its own shape.
 
     Raises:
         CheckpointError: the file is missing, damaged, too large, or holds no codes.
@@ -44,24 +42,24 @@ def read_latents(path: Path) -> Tensor:
         with parsing():
             codes = _parse(read_bytes(path, _MOST_BYTES))
     except CheckpointError as error:
-        raise CheckpointError(f"--latents {path}: {error}") from error
+        raise CheckpointError(f"`latents` {path}: {error}") from error
     except ReadingError as error:
         raise CheckpointError(
-            f"--latents {path} cannot be read ({error}); give an array of numbers saved by numpy.save, numpy.savez "
+            f"`latents` {path} cannot be read ({error}); give an array of numbers saved by numpy.save, numpy.savez "
             "or torch.save"
         ) from error
     if not torch.isfinite(codes).all():
-        raise CheckpointError(f"--latents {path} holds NaN or infinite numbers; the inversion had failed")
+        raise CheckpointError(f"`latents` {path} holds NaN or infinite numbers; the inversion diverged")
     return codes
 
 
 def fit_latents(codes: Tensor, space: LatentSpace) -> Tensor:
-    """`codes` as `space` moves them: (N, num_ws, w_dim) in w, (N, code_dim) in z and s.
+    """Return `codes` in the shape that `space` moves: (N, num_ws, w_dim) in w, (N, code_dim) in z and s.
 
-    Styles are turned into channels for s.
+    In s, styles are turned into channels.
 
     Raises:
-        InvalidArgumentError: they are of another width or number of layers.
+        InvalidArgumentError: the width or the number of layers does not match.
     """
     generator = space.generator
     codes = codes.to(generator.mapping.w_avg)
@@ -71,11 +69,13 @@ def fit_latents(codes: Tensor, space: LatentSpace) -> Tensor:
     fits = codes.ndim in (1, 2, 3) and codes.shape[-1] == width and (codes.ndim < 3 or codes.shape[1] in (1, num_ws))
     if space.name == "z" or not fits or len(codes) == 0:
         allowed = {
-            "z": f"({generator.z_dim},) or (N, {generator.z_dim}), as these directions are of space z",
+            "z": f"({generator.z_dim},) or (N, {generator.z_dim}), because these directions are in space z",
             "w": f"({width},), (N, {width}), ({num_ws}, {width}) or (N, {num_ws}, {width})",
             "s": f"those of w, or ({space.code_dim},) or (N, {space.code_dim})",
         }[space.name]
-        raise InvalidArgumentError(f"the latents are {tuple(codes.shape)}; this generator takes {allowed}")
+        raise InvalidArgumentError(
+            f"`latents` has shape {tuple(codes.shape)}; this generator takes {allowed}", field="latents"
+        )
     if codes.ndim == 2 and len(codes) == num_ws:
         codes = codes[None]
     styles = codes.reshape(-1, codes.shape[1] if codes.ndim == 3 else 1, width).expand(-1, num_ws, -1)
@@ -87,43 +87,45 @@ def _parse(data: bytes) -> Tensor:
         return _numbers(parse_npy(data))
     view, budget = memoryview(data), Budget(len(data))
     if data[: len(LEGACY_HEAD)] == LEGACY_HEAD:
-        return _found(read_legacy(view, budget), budget)
+        return _find_codes(read_legacy(view, budget), budget)
     if data[:2] == b"PK":
         with open_archive(view) as archive:
             if not any(name.endswith("/data.pkl") for name in archive.namelist()):
                 return _from_npz(archive)
-        return _found(read_zip(view, budget), budget)
+        return _find_codes(read_zip(view, budget), budget)
     if data[:1] == b"\x80":
-        return _found(PickleMachine(view, file_globals(budget), budget).run(), budget)
-    raise CheckpointError("it holds no codes: it is neither an array of numpy nor a file of torch.save")
+        return _find_codes(read_pickle(view, budget), budget)
+    raise CheckpointError("it holds no codes: it is neither a NumPy array nor a file of torch.save")
 
 
 def _from_npz(archive: zipfile.ZipFile) -> Tensor:
-    """The codes in an archive of arrays, whose sizes are known before any is unpacked."""
+    """Return the codes in an archive of arrays. Sizes are checked before anything is unpacked."""
     sizes = member_sizes(archive)
     name = next((key for key in _KEYS if key in sizes), None)
     if name is None and len(sizes) == 1:
         (name,) = sizes
     if name is None:
         held = ", ".join(map(printable, list(sizes)[:8])) or "nothing"
-        raise CheckpointError(f"it holds {held}; save the codes by a name that tells: {', '.join(_KEYS)}")
+        raise CheckpointError(f"it holds {held}; save the codes under one of the names {', '.join(_KEYS)}")
     if sizes[name] > _MOST_BYTES:
-        raise CheckpointError(f"{printable(name)} takes more than 1 GiB unpacked, which no code does")
+        raise CheckpointError(
+            f"{printable(name)} takes more than 1 GiB unpacked, which exceeds any real array of codes"
+        )
     return _numbers(read_member(archive, name))
 
 
 def _numbers(array: Any) -> Tensor:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise damaged("an array of something else than numbers")
+        raise damaged("an array without numbers")
     return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
 
 
-def _found(content: Any, budget: Budget) -> Tensor:
-    """The tensor in what torch.save wrote: itself, under a known key, or one for each of several images."""
+def _find_codes(content: Any, budget: Budget) -> Tensor:
+    """Return the codes in an object of torch.save: a tensor, under a known key, or one code per image."""
     content = array_of(content, budget)
     if not isinstance(content, Record) or content.name != "dict":
         if isinstance(content, list | tuple) and content:
-            return torch.cat([_found(each, budget) for each in content])
+            return torch.cat([_find_codes(each, budget) for each in content])
         return to_tensor(content, "latents", budget)
     for key in _KEYS:
         if key in content:
@@ -132,4 +134,6 @@ def _found(content: Any, budget: Budget) -> Tensor:
     if images:
         codes = [to_tensor(array_of(image, budget), "latent", budget) for image in images]
         return torch.stack(codes) if codes[0].ndim < 3 else torch.cat(codes)
-    raise CheckpointError(f"it holds a dictionary with none of the keys {', '.join(_KEYS)}; save the codes by one")
+    raise CheckpointError(
+        f"it holds a dictionary without any of the keys {', '.join(_KEYS)}; save the codes under one of them"
+    )

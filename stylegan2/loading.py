@@ -1,4 +1,4 @@
-"""From a file, or the name of a packaged network, to a generator ready for use.
+"""Loads a generator from a weight file, an address, or the name of a packaged or published network.
 
 >>> import tempfile, torch
 >>> from stylegan2 import Generator, load, save
@@ -16,10 +16,10 @@ import torch
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.runs.progress import Progress
-from stylegan2.checkpoints.checkpoint import Checkpoint
+from stylegan2.checkpoints.key_mapping import GeneratorWeights
 from stylegan2.checkpoints.recognition import read_checkpoint
-from stylegan2.downloads import resolve
 from stylegan2.generator import Generator
+from stylegan2.zoo import resolve
 
 __all__ = ["PACKAGED", "load", "locate", "read"]
 
@@ -28,30 +28,30 @@ PACKAGED = ("scenes", "scenes-fitted")
 
 
 def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu") -> Generator:
-    """The generator in a file of weights, in evaluation mode and without gradients of its parameters.
+    """Load the generator in a weight file, in evaluation mode and with frozen parameters.
 
     Args:
-        path_or_name: a checkpoint of any kind that docs/checkpoints.md lists, recognised by its content, or
-            "scenes" or "scenes-fitted" for the packaged networks.
-        device: where to put it.
+        path_or_name: a checkpoint of any kind in docs/checkpoints.md, detected from its content; an https address; a
+            name of the zoo; or "scenes" or "scenes-fitted", the packaged networks.
+        device: the device of the generator.
 
     Raises:
-        CheckpointError: the file is missing, damaged, hostile, or of a kind that cannot be used.
+        CheckpointError: the file is missing, damaged, hostile, or of an unsupported kind.
         InvalidArgumentError: there is no such device.
     """
-    checkpoint = read(path_or_name)
-    generator = _build(checkpoint, path_or_name)
+    weights = read(path_or_name)
+    generator = _build(weights, path_or_name)
     try:
         return generator.requires_grad_(False).to(device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidArgumentError(
-            f"device={str(device)!r} cannot be used ({reason}); give cpu, cuda or mps"
+            f"device={str(device)!r} cannot be used ({reason}); give cpu, cuda or mps", field="device"
         ) from error
 
 
-def read(path_or_name: str | os.PathLike[str]) -> Checkpoint:
-    """What is in a file of weights, before a generator is built of it.
+def read(path_or_name: str | os.PathLike[str]) -> GeneratorWeights:
+    """Return the weights in a file, before a generator is built.
 
     Raises:
         CheckpointError: as `load`.
@@ -64,15 +64,15 @@ def read(path_or_name: str | os.PathLike[str]) -> Checkpoint:
 
 
 def locate(path_or_name: str | os.PathLike[str], progress: Progress | None = None) -> Path:
-    """The file that a path, an https address, or the name of a packaged or published network means."""
+    """Return the local file of a path, an https address, or the name of a packaged or published network."""
     if path_or_name in PACKAGED:
         return ASSETS / f"{str(path_or_name).replace('-', '_')}.safetensors"
     return resolve(path_or_name, progress=progress)
 
 
-def _build(checkpoint: Checkpoint, path_or_name: str | os.PathLike[str]) -> Generator:
+def _build(weights: GeneratorWeights, path_or_name: str | os.PathLike[str]) -> Generator:
     try:
-        return Generator.adopt(checkpoint.state_dict, **checkpoint.overrides)
+        return Generator.from_checkpoint(weights.state_dict, **weights.overrides)
     except CheckpointError as error:
         raise _at(path_or_name, error) from error
 

@@ -1,28 +1,90 @@
-"""The mapping network: a code z (and a class) to the style code w, and the truncation of w.
+"""The mapping network, which turns a code z (and a class) into style codes w, and the layers that it consists of.
 
-z is scaled to a mean square of one and passed through fully connected layers with leaky ReLU; w is repeated for
-every layer of the synthesis network. Truncation draws the first `cutoff` of them towards their mean:
-w' = w_avg + psi (w - w_avg). Source: Karras et al. 2019, arXiv:1812.04948, sections 2 and B; Karras et al. 2020,
-arXiv:2006.06676 for the class embedding.
+z is scaled to a mean square of one and passed through fully connected layers with leaky ReLU; w is repeated for every
+layer of the synthesis network. Truncation moves the first `cutoff` styles towards their mean: w' = w_avg +
+psi (w - w_avg). Sources: Karras et al. 2019, arXiv:1812.04948, sections 2 and B; Karras et al. 2020,
+arXiv:2006.06676, for the class embedding.
+
+Weights have unit variance (times 1 / lr_multiplier) and are scaled at run time, which equalizes the learning rates of
+all layers: y = act(x (W lr / sqrt(n))^T + b lr). Source: Karras et al. 2018, arXiv:1710.10196, section 4.1.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ganspace_topdis.errors import InvalidArgumentError
 from stylegan2.config import GeneratorConfig
-from stylegan2.layers import FullyConnected, normalize_second_moment
 
-__all__ = ["MappingNetwork"]
+__all__ = [
+    "LEAKY_GAIN",
+    "LEAKY_SLOPE",
+    "MAPPING_LR_MULTIPLIER",
+    "FullyConnected",
+    "MappingNetwork",
+    "normalize_second_moment",
+    "standard_normal",
+]
 
 MAPPING_LR_MULTIPLIER = 0.01
+LEAKY_SLOPE = 0.2
+LEAKY_GAIN = math.sqrt(2.0)
+
+
+def standard_normal(*shape: int) -> Tensor:
+    """Draw initial weights.
+
+    Nothing is drawn on torch's meta device, which only has shapes: drawing there loads a compiler.
+    """
+    weights = torch.empty(shape)
+    return weights if weights.is_meta else weights.normal_()
+
+
+def normalize_second_moment(x: Tensor) -> Tensor:
+    """Scale each row of (B, D) to a mean square of one."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+class FullyConnected(nn.Module):
+    """A linear layer with equalized learning rate, followed by leaky ReLU times sqrt(2) if `activate`.
+
+    Args:
+        in_features: length of an input row.
+        out_features: length of an output row.
+        activate: whether to apply the leaky ReLU.
+        lr_multiplier: learning rate relative to other layers.
+        bias_init: initial value of the bias.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        activate: bool = False,
+        lr_multiplier: float = 1.0,
+        bias_init: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.activate = activate
+        weight = standard_normal(out_features, in_features)
+        self.weight = nn.Parameter(weight if weight.is_meta else weight / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier))
+        self.weight_gain = lr_multiplier / math.sqrt(in_features)
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows (B, in_features) to rows (B, out_features)."""
+        x = torch.addmm(self.bias * self.bias_gain, x, self.weight.t(), alpha=self.weight_gain)
+        return F.leaky_relu(x, LEAKY_SLOPE) * LEAKY_GAIN if self.activate else x
 
 
 class MappingNetwork(nn.Module):
-    """z (B, z_dim) and, for conditional models, c (B, c_dim) to w (B, num_ws, w_dim).
+    """Maps z (B, z_dim) and, for conditional models, c (B, c_dim) to w (B, num_ws, w_dim).
 
-    In training mode each call moves `w_avg` towards the batch's mean: w_avg <- beta w_avg + (1 - beta) mean(w)
-    with beta = `w_avg_beta`.
+    In training mode each call updates the mean style: w_avg <- beta w_avg + (1 - beta) mean(w), beta = `w_avg_beta`.
     """
 
     w_avg: Tensor
@@ -56,14 +118,14 @@ class MappingNetwork(nn.Module):
         Args:
             z: codes (B, z_dim), standard normal.
             c: class weights (B, c_dim), one-hot rows, for conditional models only.
-            truncation_psi: 1 leaves w alone, 0 gives the mean style.
-            truncation_cutoff: how many of the num_ws styles are truncated; None: all.
+            truncation_psi: 1 leaves w unchanged, 0 gives the mean style.
+            truncation_cutoff: the number of styles, from the first, that are truncated; None: all.
 
         Returns:
             w (B, num_ws, w_dim).
 
         Raises:
-            InvalidArgumentError: a shape does not fit the model, or a conditional model got no class.
+            InvalidArgumentError: a shape does not match the model, or a conditional model got no class.
         """
         w = self._map(z, c)
         if self.training:
@@ -72,12 +134,14 @@ class MappingNetwork(nn.Module):
         return self.truncate(ws, truncation_psi, truncation_cutoff)
 
     def truncate(self, ws: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-        """Draw the first `cutoff` styles of (B, num_ws, w_dim) towards the mean style; None: all of them."""
+        """Move the first `cutoff` styles of (B, num_ws, w_dim) towards the mean style; None: all."""
         if psi == 1.0:
             return ws
         count = self.num_ws if cutoff is None else cutoff
         if not 0 <= count <= self.num_ws:
-            raise InvalidArgumentError(f"truncation_cutoff={cutoff} is not allowed; give 0 to {self.num_ws} or None")
+            raise InvalidArgumentError(
+                f"truncation_cutoff={cutoff} is not allowed; give 0 to {self.num_ws} or None", field="truncation_cutoff"
+            )
         return torch.cat((self.w_avg.lerp(ws[:, :count], psi), ws[:, count:]), dim=1)
 
     def _map(self, z: Tensor, c: Tensor | None) -> Tensor:

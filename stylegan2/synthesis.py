@@ -1,11 +1,12 @@
-"""The synthesis network: styles w to an image, one block a resolution from 4 px up.
+"""The synthesis network: styles w to an image, with one block per resolution from 4 px.
 
-A layer is: modulated convolution (doubling the size in a block's first), plus noise, plus bias, leaky ReLU times
-sqrt(2), clamp. A block holds two (the 4 px block one, fed with a learned constant). The image is the sum of one
-1x1 convolution a block, each upsampled to the next ("skip"), or of the last block alone ("orig", and "resnet",
-whose blocks add a filtered 1x1 shortcut). The styles are used in order; the image layer of a block shares its
-style with the first convolution of the next. Files name the highest resolutions that run in half precision; that is
-done for pictures on a GPU. Source: Karras et al. 2020, arXiv:1912.04958, figures 2 and 7.
+A layer is a modulated convolution (upsampling in the first layer of a block), plus noise, plus bias, leaky ReLU times
+sqrt(2), and a clamp. A block has two layers; the 4 px block has one, whose input is a learned constant. The image is
+the sum of one 1x1 convolution per block, each upsampled to the next resolution ("skip"), or that of the last block
+alone ("orig", and "resnet", whose blocks add a filtered 1x1 shortcut). Styles are used in order; the image layer of a
+block shares its style with the first convolution of the next block. Checkpoints declare how many of the highest
+resolutions run in half precision; that applies to images on a GPU.
+Source: Karras et al. 2020, arXiv:1912.04958, figures 2 and 7.
 """
 
 import math
@@ -17,10 +18,10 @@ from torch.nn import functional as F
 
 from ganspace_topdis.errors import InvalidArgumentError
 from stylegan2.config import GeneratorConfig
-from stylegan2.layers import LEAKY_GAIN, LEAKY_SLOPE, FullyConnected, standard_normal
+from stylegan2.mapping import LEAKY_GAIN, LEAKY_SLOPE, FullyConnected, standard_normal
 from stylegan2.ops.bias_act import scaled_bias_act
-from stylegan2.ops.fir import outer_filter, upsample_image
 from stylegan2.ops.modulated_conv import convolve, convolve_up, demodulation, within_half_range
+from stylegan2.ops.upfirdn2d import outer_filter, upsample_image
 
 __all__ = ["NOISE_MODES", "SynthesisBlock", "SynthesisNetwork"]
 
@@ -28,25 +29,25 @@ NOISE_MODES = ("const", "random", "none")
 
 
 class SynthesisLayer(nn.Module):
-    """One modulated 3x3 convolution with noise, bias and leaky ReLU: (B, I, r, r) to (B, O, r', r')."""
+    """One modulated 3x3 convolution with noise, bias and leaky ReLU: (B, I, H, W) to (B, O, H', W')."""
 
     noise_const: Tensor
     resample_filter: Tensor
 
     def __init__(self, in_channels: int, out_channels: int, resolution: int, config: GeneratorConfig, *, up: bool):
         super().__init__()
-        self.resolution, self.up, self.use_noise = resolution, up, config.use_noise
+        self.size, self.up, self.use_noise = config.size_at(resolution), up, config.use_noise
         self.conv_clamp = config.conv_clamp
         self.affine = FullyConnected(config.w_dim, in_channels, bias_init=1.0)
         self.weight = nn.Parameter(standard_normal(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("resample_filter", outer_filter(config.resample_taps))
         if self.use_noise:
-            self.register_buffer("noise_const", standard_normal(resolution, resolution))
+            self.register_buffer("noise_const", standard_normal(*self.size))
             self.noise_strength = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str, gain: float = 1.0) -> Tensor:
-        """Apply the layer to x with styles w (B, w_dim); `gain` scales what comes out."""
+        """Apply the layer to x with styles w (B, w_dim). `gain` scales the output."""
         weight: Tensor = self.weight
         styles = self.affine(w)
         if x.dtype == torch.float16:
@@ -62,12 +63,12 @@ class SynthesisLayer(nn.Module):
             return None
         if noise_mode == "const":
             return self.noise_const * self.noise_strength
-        shape = (x.shape[0], 1, self.resolution, self.resolution)
+        shape = (x.shape[0], 1, *self.size)
         return torch.randn(shape, dtype=self.bias.dtype, device=x.device) * self.noise_strength
 
 
 class ToRGB(nn.Module):
-    """The modulated 1x1 convolution, without demodulation, that reads an image off the activations."""
+    """The modulated 1x1 convolution, without demodulation, that turns activations into an image."""
 
     def __init__(self, in_channels: int, config: GeneratorConfig):
         super().__init__()
@@ -78,7 +79,7 @@ class ToRGB(nn.Module):
         self.weight_gain = 1 / math.sqrt(in_channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Activations (B, C, r, r) and styles (B, w_dim) to an image (B, img_channels, r, r)."""
+        """Map activations (B, C, H, W) and styles (B, w_dim) to an image (B, img_channels, H, W)."""
         kernels = self.weight[:, :, 0, 0].t() * (self.affine(w) * self.weight_gain)[:, :, None]
         pixels = torch.baddbmm(self.bias.to(x.dtype), x.permute(0, 2, 3, 1).flatten(1, 2), kernels.to(x.dtype))
         image = pixels.transpose(1, 2).to(w.dtype).contiguous().unflatten(2, x.shape[2:])
@@ -86,7 +87,7 @@ class ToRGB(nn.Module):
 
 
 class Shortcut(nn.Module):
-    """The 1x1 convolution beside a "resnet" block, upsampling by two."""
+    """The upsampling 1x1 convolution of a "resnet" block."""
 
     resample_filter: Tensor
 
@@ -97,7 +98,7 @@ class Shortcut(nn.Module):
         self.register_buffer("resample_filter", outer_filter(config.resample_taps))
 
     def forward(self, x: Tensor, gain: float) -> Tensor:
-        """(B, I, r, r) to (B, O, 2r, 2r)."""
+        """Map (B, I, H, W) to (B, O, 2H, 2W)."""
         return upsample_image(F.conv2d(x, (self.weight * (self.weight_gain * gain)).to(x.dtype)), self.resample_filter)
 
 
@@ -105,7 +106,7 @@ class SynthesisBlock(nn.Module):
     """All layers of one resolution.
 
     Attributes:
-        num_conv: styles that its convolutions take, 1 at 4 px and 2 above.
+        num_conv: the number of its convolutions and of their styles, 1 at 4 px and 2 above.
     """
 
     resample_filter: Tensor
@@ -117,7 +118,7 @@ class SynthesisBlock(nn.Module):
         self.runs_in_half = resolution >= max(8, 2 * config.img_resolution // 2**config.num_fp16_res)
         self.register_buffer("resample_filter", outer_filter(config.resample_taps))
         if in_channels == 0:
-            self.const = nn.Parameter(standard_normal(out_channels, resolution, resolution))
+            self.const = nn.Parameter(standard_normal(out_channels, *config.base_size))
         else:
             self.conv0 = SynthesisLayer(in_channels, out_channels, resolution, config, up=True)
         self.conv1 = SynthesisLayer(out_channels, out_channels, resolution, config, up=False)
@@ -128,7 +129,7 @@ class SynthesisBlock(nn.Module):
             self.skip = Shortcut(in_channels, out_channels, config)
 
     def activations(self, x: Tensor | None, ws: Sequence[Tensor], noise_mode: str) -> Tensor:
-        """What the convolutions make of x (None at 4 px) with `num_conv` styles: (B, O, r, r)."""
+        """Apply the convolutions to x (None at 4 px) with `num_conv` styles: (B, O, H, W)."""
         if x is None:
             x = self.const.expand(ws[0].shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
             return self.conv1(x, ws[0], noise_mode)
@@ -139,13 +140,13 @@ class SynthesisBlock(nn.Module):
         return beside + self.conv1(self.conv0(x, ws[0], noise_mode), ws[1], noise_mode, math.sqrt(0.5))
 
     def _precision(self, x: Tensor) -> torch.dtype:
-        """Half where the file asks for it, on a GPU, for pictures; gradients and CPUs get single precision."""
+        """Return half precision if the checkpoint declares it, on a GPU without gradients; else single precision."""
         if self.runs_in_half and x.is_cuda and not torch.is_grad_enabled():
             return torch.float16
         return self.conv1.weight.dtype
 
     def image(self, x: Tensor, w: Tensor, below: Tensor | None) -> Tensor | None:
-        """The image so far: this block's, added to the upsampled image `below`; None where there is none yet."""
+        """Return this block's image plus the upsampled image `below`; None if there is no image yet."""
         above = None if below is None else upsample_image(below, self.resample_filter)
         if not self.has_image:
             return above
@@ -154,7 +155,7 @@ class SynthesisBlock(nn.Module):
 
 
 class SynthesisNetwork(nn.Module):
-    """Styles w (B, num_ws, w_dim) to images (B, img_channels, R, R)."""
+    """Maps styles w (B, num_ws, w_dim) to images (B, img_channels, H, W)."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -167,21 +168,21 @@ class SynthesisNetwork(nn.Module):
             below = width
 
     def block(self, resolution: int) -> SynthesisBlock:
-        """The block of that resolution."""
+        """Return the block of that resolution."""
         block = self.get_submodule(f"b{resolution}")
         assert isinstance(block, SynthesisBlock)
         return block
 
     def forward(self, w: Tensor, noise_mode: str = "const") -> Tensor:
-        """Make images, nominally in [-1, 1] and not clamped.
+        """Generate images, nominally in [-1, 1], not clamped.
 
         Args:
             w: styles (B, num_ws, w_dim).
-            noise_mode: "const" (the noise stored with the weights), "random" (fresh, from torch's global
-                generator) or "none".
+            noise_mode: "const" (the noise stored with the weights), "random" (from torch's global generator) or
+                "none".
 
         Raises:
-            InvalidArgumentError: `w` or `noise_mode` does not fit.
+            InvalidArgumentError: the shape of `w` or the value of `noise_mode` is not allowed.
         """
         styles = self._styles(w, noise_mode)
         x: Tensor | None = None
@@ -196,14 +197,16 @@ class SynthesisNetwork(nn.Module):
         return image
 
     def features(self, w: Tensor, resolution: int = 16, noise_mode: str = "const") -> Tensor:
-        """The activations (B, C, resolution, resolution) after that block; nothing above it is computed.
+        """Return the activations (B, C, H, W) of the block at `resolution`, without computing higher blocks.
 
         Raises:
-            InvalidArgumentError: there is no block of that resolution, or an argument does not fit.
+            InvalidArgumentError: there is no such block, or as `forward`.
         """
         if resolution not in self.resolutions:
             allowed = ", ".join(map(str, self.resolutions))
-            raise InvalidArgumentError(f"resolution={resolution} is no block here; give one of {allowed}")
+            raise InvalidArgumentError(
+                f"resolution={resolution} is not a block of this generator; give one of {allowed}", field="resolution"
+            )
         styles = self._styles(w, noise_mode)
         x: Tensor | None = None
         first = 0
@@ -216,7 +219,9 @@ class SynthesisNetwork(nn.Module):
 
     def _styles(self, w: Tensor, noise_mode: str) -> tuple[Tensor, ...]:
         if noise_mode not in NOISE_MODES:
-            raise InvalidArgumentError(f"noise_mode={noise_mode!r} is not allowed; give const, random or none")
+            raise InvalidArgumentError(
+                f"noise_mode={noise_mode!r} is not allowed; give const, random or none", field="noise_mode"
+            )
         if w.ndim != 3 or w.shape[1:] != (self.num_ws, self.w_dim):
             raise InvalidArgumentError(
                 f"w has shape {tuple(w.shape)}; this generator takes (batch, {self.num_ws}, {self.w_dim})"

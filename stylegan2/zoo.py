@@ -1,27 +1,41 @@
-"""The published networks that can be named instead of given as a file.
+"""The published networks, and the local file of a path, an https address or a name of theirs.
 
-The files are NVIDIA's and stay on NVIDIA's servers, under NVIDIA's licences (the weights of 2020 under the
-Nvidia Source Code License, non-commercial; see the pages below); nothing of them is part of this package.
+The files are NVIDIA's and stay on NVIDIA's servers, under NVIDIA's licenses (the weights of 2020 under the Nvidia
+Source Code License, non-commercial; see the pages below); this package contains no part of them. Sources of the
+addresses:
 
-Where the addresses come from:
     "ada"       file names and folder in the table "Data repository" of the README of NVlabs/stylegan2-ada-pytorch
-    "transfer"  full addresses, as that repository's train.py lists them for transfer learning
-    "config-f"  file names of NVlabs/stylegan2's pretrained_networks.py, in the https folder from which the
-                README of NVlabs/stylegan2-ada-pytorch takes stylegan2-cat-config-f.pkl
+    "transfer"  full addresses, as listed for transfer learning in that repository's train.py
+    "config-f"  file names in NVlabs/stylegan2's pretrained_networks.py, in the https folder from which the README of
+                NVlabs/stylegan2-ada-pytorch takes stylegan2-cat-config-f.pkl
 
-NVIDIA publishes no SHA-256 of them, so `sha256` is None throughout: the sum of the first download is recorded and
-every later one compared with it.
+NVIDIA publishes no SHA-256, so `sha256` is None throughout: the checksum of the first download is recorded, and later
+ones must match it (`ganspace_topdis.runs.downloads`, which also explains TOPDIS_CACHE and TOPDIS_OFFLINE).
 
 Example:
     >>> ZOO["ffhq256"].resolution_px
     256
+    >>> resolve("resolve_me.pkl")
+    Traceback (most recent call last):
+    ...
+    ganspace_topdis.errors.CheckpointError: no file at resolve_me.pkl; check the path
 """
 
+import difflib
+import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-__all__ = ["ZOO", "ZooEntry"]
+from ganspace_topdis.errors import CheckpointError
+from ganspace_topdis.runs.downloads import fetch
+from ganspace_topdis.runs.progress import Progress
+from ganspace_topdis.runs.transfer import TransferLimits
 
+__all__ = ["ZOO", "ZooEntry", "resolve"]
+
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _ADA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/"
 _TRANSFER = f"{_ADA}transfer-learning-source-nets/"
 _CONFIG_F = "https://nvlabs-fi-cdn.nvidia.com/stylegan2/networks/"
@@ -32,12 +46,12 @@ class ZooEntry:
     """A published network.
 
     Attributes:
-        name: what to call it.
-        url: where it is.
-        shows: what its images show.
-        resolution_px: side of its (square) canvas.
-        source: which page of NVIDIA's the address is from (see the module).
-        sha256: of the file, where its publisher tells it.
+        name: its name on the command line.
+        url: its address.
+        shows: the content of its images.
+        resolution_px: side of its square images.
+        source: the page that lists the address (see the module).
+        sha256: checksum, if published.
     """
 
     name: str
@@ -46,6 +60,50 @@ class ZooEntry:
     resolution_px: int
     source: Literal["ada", "transfer", "config-f"]
     sha256: str | None = None
+
+
+def resolve(
+    path_or_url_or_name: str | os.PathLike[str],
+    *,
+    limits: TransferLimits | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Return the local file of a path, an https address or the name of a published network.
+
+    An address or name is downloaded once, and its SHA-256 is verified before the file is parsed. An existing file takes
+    precedence over a name.
+
+    Args:
+        path_or_url_or_name: "runs/my.pkl", "https://.../ffhq.pkl" or "ffhq".
+        limits: bounds on what a server may send, such as `max_bytes`.
+        progress: called as `progress(megabytes, total_megabytes)` during a download.
+
+    Raises:
+        CheckpointError: there is no such file or name; the message lists the closest names.
+        DownloadError: the download failed or the SHA-256 differs.
+    """
+    given = os.fspath(path_or_url_or_name)
+    if _ADDRESS.match(given):
+        return fetch(given, limits=limits, progress=progress)
+    path = Path(given)
+    if path.exists() or not isinstance(path_or_url_or_name, str):
+        return _existing(path)
+    if entry := ZOO.get(given):
+        return fetch(entry.url, sha256=entry.sha256, limits=limits, progress=progress)
+    if path.suffix or len(path.parts) != 1:
+        return _existing(path)
+    nearest = difflib.get_close_matches(given, ZOO, n=3, cutoff=0)
+    raise CheckpointError(
+        f"{given!r} is neither a file nor a known network; the nearest of those are {', '.join(nearest)}"
+    )
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise CheckpointError(f"no file at {path}; check the path")
+    if not path.is_file():
+        raise CheckpointError(f"{path} is no file; give the checkpoint itself")
+    return path
 
 
 def _ada(name: str, resolution_px: int, shows: str) -> ZooEntry:

@@ -12,7 +12,9 @@ import torch
 import cli
 from stylegan2 import Generator, load, save
 
-FAST = ["--steps", "3", "--num-span-codes", "200", "--batch-size", "16", "--picture-seeds", "0-1", "--frames", "3"]
+PICTURES = ["--seeds", "0-1", "--frames", "3"]
+CHEAP = ["--num-span-codes", "200", "--batch-size", "16", *PICTURES]
+FAST = ["--steps", "3", *CHEAP]
 
 
 def run(*arguments: str) -> int:
@@ -31,7 +33,7 @@ def checkpoint(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def finished(checkpoint, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "small"
-    assert run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--directions", "3", *FAST) == 0
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--num-directions", "3", *FAST) == 0
     return out
 
 
@@ -56,17 +58,17 @@ def test_a_run_folder_holds_directions_scores_pictures_and_page(finished):
 
 def test_the_same_command_again_leaves_the_directions_alone(checkpoint, finished):
     before = (finished / "directions.safetensors").read_bytes()
-    assert run("discover", "--ckpt", str(checkpoint), "--out", str(finished), "--directions", "3", *FAST) == 0
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(finished), "--num-directions", "3", *FAST) == 0
     assert (finished / "directions.safetensors").read_bytes() == before
 
 
 def test_two_runs_with_one_seed_give_identical_directions(checkpoint, finished, tmp_path):
-    assert run("discover", "--ckpt", str(checkpoint), "--out", str(tmp_path / "b"), "--directions", "3", *FAST) == 0
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(tmp_path / "b"), "--num-directions", "3", *FAST) == 0
     assert (tmp_path / "b/directions.safetensors").read_bytes() == (finished / "directions.safetensors").read_bytes()
 
 
 def test_another_configuration_in_the_folder_is_refused(checkpoint, finished, capsys):
-    code = run("discover", "--ckpt", str(checkpoint), "--out", str(finished), "--directions", "2", *FAST)
+    code = run("discover", "--ckpt", str(checkpoint), "--out", str(finished), "--num-directions", "2", *FAST)
     assert code == 1
     assert "num_directions was 3, is now 2" in capsys.readouterr().err
 
@@ -74,14 +76,14 @@ def test_another_configuration_in_the_folder_is_refused(checkpoint, finished, ca
 @pytest.mark.parametrize("method", ["random", "span-axes", "ganspace", "sefa", "axes"])
 def test_every_baseline_runs(checkpoint, tmp_path, method, capsys):
     out = tmp_path / method
-    code = run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--method", method, "--json", *FAST)
+    code = run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--method", method, "--json", *CHEAP)
     assert code == 0
     assert json.loads(capsys.readouterr().out)["method"] == method
 
 
 @pytest.mark.parametrize("picture_format", ["png", "webp", "gif"])
 def test_traverse_draws_the_named_direction(finished, picture_format, capsys, tmp_path):
-    options = ["--direction", "1", "--seeds", "1-2", "--steps", "3", "--layers", "0-3", "--format", picture_format]
+    options = ["--direction", "1", "--seeds", "1-2", "--frames", "3", "--layers", "0-3", "--format", picture_format]
     assert run("traverse", "--directions", str(finished), "--out", str(tmp_path), *options) == 0
     (path,) = capsys.readouterr().out.split()
     assert Path(path).name == f"direction_01_seeds_1-2_layers_0-3.{picture_format}"
@@ -108,9 +110,9 @@ def test_export_writes_what_other_programs_read(finished, tmp_path, capsys, kind
 
 def test_compare_puts_runs_side_by_side(checkpoint, finished, tmp_path, capsys):
     other = tmp_path / "sefa"
-    assert run("discover", "--ckpt", str(checkpoint), "--out", str(other), "--method", "sefa", *FAST) == 0
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(other), "--method", "sefa", *CHEAP) == 0
     capsys.readouterr()
-    assert run("compare", str(finished), str(other), "--steps", "3", "--out", str(tmp_path / "out")) == 0
+    assert run("compare", str(finished), str(other), "--frames", "3", "--out", str(tmp_path / "out")) == 0
     table = capsys.readouterr().out
     assert "sefa" in table
     assert "comparison.html" in table
@@ -120,7 +122,7 @@ def test_compare_puts_runs_side_by_side(checkpoint, finished, tmp_path, capsys):
 
 def test_score_without_known_factors_says_what_would_work(finished, capsys):
     assert run("score", str(finished), "--truth") == 2
-    assert "--factors" in capsys.readouterr().err
+    assert "--factor-network" in capsys.readouterr().err
 
 
 def test_score_judges_again_on_fresh_codes(finished, capsys):
@@ -138,14 +140,14 @@ def test_a_checkpoint_that_the_directions_were_not_made_for_is_refused(finished,
     ("options", "message", "code"),
     [
         (["--ckpt", "nowhere.pkl"], "nowhere.pkl", 1),
-        (["--directions", "99"], "99 directions were asked for", 2),
+        (["--num-directions", "99"], "is 99, allowed are 1 to", 2),
         (["--layers", "0-99"], "do not exist", 2),
         (["--layers", "x"], "--layers", 2),
         (["--features", "12"], "12 px", 2),
         (["--label", "1"], "not conditional", 2),
-        (["--steps", "-1"], "steps is -1", 2),
+        (["--steps", "-1"], "--steps is -1", 2),
         (["--device", "tpu"], "device is 'tpu'", 2),
-        (["--picture-seeds", "a"], "--picture-seeds", 2),
+        (["--seeds", "a"], "--seeds", 2),
         (["--frames", "4"], "odd", 2),
     ],
 )
@@ -212,7 +214,7 @@ def test_convert_round_trips_bit_for_bit(tmp_path, kind):
 
 
 def test_a_stopped_run_goes_on_to_the_same_directions(checkpoint, tmp_path):
-    options = ["--num-span-codes", "200", "--steps", "60", "--picture-seeds", "0", "--frames", "3", "--directions", "3"]
+    options = ["--num-span-codes", "200", "--steps", "60", "--seeds", "0", "--frames", "3", "--num-directions", "3"]
     command = [sys.executable, "-m", "cli", "discover", "--ckpt", str(checkpoint), *options, "--out"]
     folder = Path(cli.__file__).parent
     process = subprocess.Popen([*command, str(tmp_path / "a")], cwd=folder, stderr=subprocess.PIPE, text=True)
@@ -223,7 +225,7 @@ def test_a_stopped_run_goes_on_to_the_same_directions(checkpoint, tmp_path):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130, error
-    assert "the same command goes on from there" in error
+    assert "the same command resumes from there" in error
     for name in ("a", "b"):
         subprocess.run([*command, str(tmp_path / name)], cwd=folder, check=True, capture_output=True)
     stopped, whole = ((tmp_path / name / "directions.safetensors").read_bytes() for name in ("a", "b"))

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 import cli
 from ganspace_topdis.errors import CheckpointError, TopdisError
-from ganspace_topdis.runs.metrics_log import MetricsLog
-from ganspace_topdis.runs.reading import ReadingError, parse_json, read_bytes, read_json
+from ganspace_topdis.runs.reading import ReadingError, parse_json, read_bytes, read_json, reason_of
+from ganspace_topdis.runs.records import MetricsLog
 from tests.fuzzing.hostile import NPY, hostile_files
 
 FUZZER = Path(__file__).parents[1] / "benchmarks" / "fuzz_files.py"
@@ -50,9 +50,9 @@ def test_the_fuzzer_finds_what_it_looks_for(tmp_path: Path, monkeypatch: pytest.
         def __str__(self) -> str:
             return "one\ntwo"
 
-    monkeypatch.setattr(trial, "MOST_SECONDS", -1 if what == "slow" else 99)
+    monkeypatch.setattr(trial, "MAX_SECONDS", -1 if what == "slow" else 99)
     trial.settle()
-    assert trial.tried(Reader([], "a", bad), b"", tmp_path).fault
+    assert trial.run_case(Reader([], "a", bad), b"", tmp_path).fault
 
 
 @pytest.mark.parametrize("what", [*NPY, "a folder", "nothing at all"])
@@ -82,7 +82,7 @@ def test_a_deep_line_of_metrics_is_cut_away_and_the_others_stay(tmp_path: Path) 
     assert path.read_bytes() == b'{"step": 1}\n'
 
 
-def test_half_a_letter_is_read_as_the_replacement_character() -> None:
+def test_an_unpaired_surrogate_is_read_as_the_replacement_character() -> None:
     assert parse_json('{"\\ud800": ["\\udfff", "\\ud83d\\ude00"]}') == {"\ufffd": ["\ufffd", "\U0001f600"]}
 
 
@@ -94,6 +94,12 @@ def test_a_pipe_is_read_up_to_the_limit() -> None:
 def test_a_folder_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ReadingError, match="Is a directory"):
         read_json(tmp_path)
+
+
+def test_the_reason_of_a_failure_is_one_short_line() -> None:
+    assert reason_of(ValueError("first\n  second")) == "first second"
+    assert len(reason_of(ValueError("long " * 100))) == 200
+    assert reason_of(KeyError()) == "KeyError"
 
 
 def test_a_message_that_quotes_a_file_stays_on_one_line() -> None:

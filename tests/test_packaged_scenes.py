@@ -5,8 +5,8 @@ import torch
 
 import stylegan2
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
+from ganspace_topdis.runs.checksummed import load_checksummed
 from ganspace_topdis.runs.files import sha256_of
-from ganspace_topdis.runs.sealed import load_sealed
 from vae.data import scenes
 from vae.data.scenes_torch import CodeToFactors, to_index_units
 
@@ -43,7 +43,7 @@ def test_packaged_generator_makes_every_hue_and_shape() -> None:
 
 def test_the_fitted_generator_draws_what_its_truth_says() -> None:
     generator = stylegan2.load("scenes-fitted")
-    description = load_sealed(ASSETS / "scenes_fitted.safetensors")[1]
+    description = load_checksummed(ASSETS / "scenes_fitted.safetensors")[1]
     truth = CodeToFactors.from_metadata(description["source"]["truth"])
     z = torch.randn(250, generator.z_dim, generator=torch.Generator().manual_seed(2))
     network = FactorNetwork.load(ASSETS / "scenes_factors.safetensors")

@@ -4,9 +4,9 @@ A latent and a sign are drawn, the batch's codes are shifted along that latent s
 (`ganspace_topdis.latent.shift`), both sets of codes are decoded, and a divergence between the two clouds of images is
 the loss (Balabin et al. 2024). Rows that the shift would move outside the distribution's support are dropped from both.
 
-The divergence is RTD, or a control without topology. x, y are (N, F); row k of y is row k of x after the shift. The
-controls divide distances by s, the 0.9 quantile of the distances within x (without gradient), as RTD does, so that the
-same weight suits all:
+The divergence is RTD, RTD as in the release (`vae.released_rtd`), or a control without topology. x, y are (N, F); row k
+of y is row k of x after the shift. The controls divide distances by s, the 0.9 quantile of the distances within x
+(without gradient), as RTD does, so that the same weight suits all:
 
     l2       mean_k |x_k - y_k|^2 / s^2
     chamfer  1/2 mean_k min_l |x_k - y_l| / s + 1/2 mean_l min_k |x_k - y_l| / s
@@ -24,6 +24,7 @@ Nothing is differentiated twice: terms that need not be kept apart are summed fi
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from ganspace_topdis.latent.gradients import orthogonalize_gradient
 from ganspace_topdis.latent.shift import gaussian_shift
 from ganspace_topdis.topology import RTDLoss, rtd_lite
 from vae.networks.autoencoder import AutoEncoder, Posterior
+from vae.released_rtd import released_rtd
 from vae.settings import CloudLoss, Features, Orthogonalization, TopDisSettings
 
 __all__ = [
@@ -119,6 +121,8 @@ def cloud_loss(kind: CloudLoss, p: float = 1.0) -> Callable[[Tensor, Tensor], Te
     """Return the divergence `kind` of two clouds (N, ...); `p` is the power of the bar lengths of "rtd"."""
     if kind == "rtd":
         return RTDLoss(p=p)
+    if kind == "rtd-released":
+        return partial(released_rtd, p=p)
     return {"rtd-lite": _rtd_lite, "l2": l2_loss, "chamfer": chamfer_loss, "mmd": mmd_loss}[kind]
 
 

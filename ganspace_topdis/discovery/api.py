@@ -1,67 +1,70 @@
-"""Discovery in one call, for any generator that can be called and differentiated.
+"""Discovery in one call, for any differentiable generator.
 
     directions = discover_directions(generate, sample_codes)
 
-runs the search of `discovery.loop` to its end, judges start and result on codes that the search has not seen,
-and orders the directions by their score, effect / RTD: how much a direction changes for the topology it breaks.
+runs the search of `discovery.loop`, evaluates the initial and the final directions on held-out codes
+(`discovery.held_out`), and ranks the directions by effect / RTD: the change of the features per topology broken.
 """
 
 from typing import Any
 
 import torch
 
-from ganspace_topdis.discovery.held_out import HeldOut, KeepsWork
+from ganspace_topdis.discovery.held_out import PartialStore, rank
 from ganspace_topdis.discovery.loop import Discovery
-from ganspace_topdis.discovery.settings import DiscoverySettings
-from ganspace_topdis.discovery.span import SpanKind
+from ganspace_topdis.discovery.settings import DiscoverySettings, SpanKind
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress
 
-__all__ = ["conclude", "discover_directions", "judged"]
+__all__ = ["discover_directions", "finalize"]
 
 
 def discover_directions(
     generate: Generate,
     sample_codes: SampleCodes,
     *,
-    num_directions: int | None = None,
-    span: SpanKind = "effect",
+    num_directions: int | None = DiscoverySettings.num_directions,
+    span: SpanKind = DiscoverySettings.span,
     steps: int = DiscoverySettings.steps,
-    batch_size: int = 64,
+    batch_size: int = DiscoverySettings.batch_size,
     shift: float = DiscoverySettings.shift,
-    seed: int = 0,
+    seed: int = DiscoverySettings.seed,
     start: Directions | None = None,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Directions:
-    """Find orthonormal directions whose shifts keep the topology of what `generate` gives.
+    """Find orthonormal directions whose shifts preserve the topology of the outputs of a generator.
+
+    The method is TopDis (Balabin et al. 2024) by default; see `discovery.losses` for the others. The defaults are those
+    of `topdis-gan discover`.
 
     Args:
         generate: codes (N, D) -> images or features (N, ...), differentiable.
         sample_codes: (n, rng) -> codes (n, D), drawn with the `torch.Generator` rng.
-        num_directions: K; as many as the span's spectrum shows by default.
-        span: "effect" | "pca" | "identity", where to look (see `discovery.span`).
-        steps: optimisation steps.
-        batch_size: codes a step.
-        shift: how far a step shifts (see `DiscoverySettings.shift`).
-        seed: equal seeds give equal directions on one machine.
-        start: directions to start near to; a random rotation of the span by default.
-        device: where the codes go; wherever `sample_codes` puts them by default.
-        progress: called after every step.
+        num_directions: K; None reads it off the spectrum of the span, at most 32.
+        span: the subspace that is searched: "effect", the active subspace; "pca"; or "identity", the whole code (see
+            `discovery.active_subspace`).
+        steps: optimization steps; 0 keeps the initial directions.
+        batch_size: N, codes per step and points per cloud, at least 4.
+        shift: length of a shift, in standard deviations of the code by default (see `DiscoverySettings`).
+        seed: equal seeds give equal directions on the same machine.
+        start: directions to start near, up to rotation in the span; None starts at the axes of the span.
+        device: device of the codes; that of `sample_codes` by default.
+        progress: called after every step with the step, the number of steps, and the loss.
         settings: further fields of `DiscoverySettings`.
 
     Returns:
-        K directions, best first; `metadata` holds the settings, and for each direction its score, held-out RTD
-        before (of the start) and after, and effect.
+        K directions, best first. Their `metadata` has one list of K numbers each for "score", held-out RTD of the
+        initial ("rtd_before") and the final directions ("rtd_after"), and "effect"; and the spectrum of the span.
 
     Raises:
-        InvalidArgumentError: a setting is out of range, or more directions are asked for than the span has.
-        TopdisError: the generator gave values that are not finite.
+        InvalidArgumentError: a setting is not allowed, or the span has fewer than K axes.
+        TopdisError: the outputs of the generator are not finite.
 
     Example:
-        >>> from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
+        >>> from ganspace_topdis.generators import HandBuiltGenerator
         >>> generator = HandBuiltGenerator(seed=0)
         >>> directions = discover_directions(generator, generator.sample_codes, span="identity", steps=2)
         >>> directions.vectors.shape
@@ -78,30 +81,26 @@ def discover_directions(
     )
     search = Discovery(generate, sample_codes, chosen, device=device)
     if start is not None:
-        search.start_near(start)
+        search.initialize_near(start)
     search.run(progress)
-    return conclude(search)
+    return finalize(search)
 
 
-def conclude(search: Discovery, progress: Progress | None = None, kept: KeepsWork | None = None) -> Directions:
-    """The directions of a search, judged on held-out codes before and after it, best first (see `judge_held_out`)."""
-    before = search.judge(search.directions(search.start), _half(progress, 0), kept)
+def finalize(search: Discovery, progress: Progress | None = None, store: PartialStore | None = None) -> Directions:
+    """The directions of a search, evaluated on held-out codes before and after it, best first.
+
+    Args:
+        search: a search whose steps are done.
+        progress: called after every shifted cloud of the evaluation.
+        store: saves and restores the evaluation; see `evaluate_held_out`.
+    """
+    before = search.evaluate(search.directions(search.initial_rotation), _half(progress, 0), store)
     directions = search.directions(spectrum=[round(share, 6) for share in search.span.spectrum.tolist()])
-    return judged(directions, search.judge(directions, _half(progress, 1), kept), rtd_before=before.rtd)
+    return rank(directions, search.evaluate(directions, _half(progress, 1), store), rtd_before=before.rtd)
 
 
-def _half(progress: Progress | None, place: int) -> Progress | None:
-    """`progress` for the first or second of two equal pieces of work."""
+def _half(progress: Progress | None, half: int) -> Progress | None:
+    """`progress` for the first (0) or second (1) of two equal pieces of work."""
     if progress is None:
         return None
-    return lambda step, num_steps, **values: progress(place * num_steps + step, 2 * num_steps, **values)
-
-
-def judged(directions: Directions, result: HeldOut, *, rtd_before: list[float] | None = None) -> Directions:
-    """`directions` in the order of their score, with `result` in their metadata, a list of K numbers each."""
-    scores = [effect / max(rtd, 1e-12) for effect, rtd in zip(result.effect, result.rtd, strict=True)]
-    order = sorted(range(len(scores)), key=lambda index: -scores[index])
-    columns = {"score": scores, "rtd_after": result.rtd, "effect": result.effect}
-    if rtd_before is not None:
-        columns["rtd_before"] = rtd_before
-    return directions.select(order, **{name: [column[index] for index in order] for name, column in columns.items()})
+    return lambda step, num_steps, **values: progress(half * num_steps + step, 2 * num_steps, **values)

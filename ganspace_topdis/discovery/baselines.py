@@ -1,16 +1,17 @@
-"""What TopDis is compared with: directions that cost nothing or almost nothing to find.
+"""Baselines of the search: directions in closed form, at almost no cost.
 
-* random: a random orthonormal basis of the same span, TopDis's own start;
-* span-axes: the axes of the span themselves, in the order of its spectrum;
+* random: a random orthonormal basis of the span (`Discovery.random_rotation`);
+* span-axes: the axes of the span, in the order of its spectrum;
 * ganspace: the leading principal components of the codes (Harkonen et al. 2020, arXiv:2004.02546);
-* ganspace-features: those of a layer's activations, regressed to the code, as the same paper does for spaces
-  that are isotropic themselves;
-* sefa: the leading right singular vectors of the stacked weights that read the code (Shen and Zhou 2021,
+* ganspace-features: the principal components of a layer's activations, regressed to the code, as in the same paper for
+  isotropic spaces;
+* sefa: the leading right singular vectors of the stacked weights that multiply the code (Shen and Zhou 2021,
   arXiv:2007.06600);
-* axes: the coordinate axes of the code, those of the largest variance; for style channels, whose variances do not
-  compare, those that the span moves most.
+* axes: the coordinate axes of the code with the largest variance; for style channels, whose variances are not
+  comparable, those with the largest part in the span.
 
-All give `Directions`: one standard deviation of the codes along each, so that shifts and pictures compare.
+All return `Directions` with a length of one standard deviation of the codes, so that shifts and pictures are
+comparable.
 """
 
 from collections.abc import Callable
@@ -18,9 +19,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganspace_topdis.discovery.objective import to_directions
-from ganspace_topdis.discovery.span import pca_span
-from ganspace_topdis.discovery.whitening import Whitening
+from ganspace_topdis.discovery.active_subspace import pca_span, to_directions
+from ganspace_topdis.discovery.settings import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 
@@ -28,10 +28,10 @@ __all__ = ["coordinate_axes", "ganspace", "ganspace_of_features", "sefa", "unit_
 
 
 def ganspace(codes: Tensor, num_directions: int, *, whitening: Whitening = "full") -> Directions:
-    """The `num_directions` leading principal components of `codes` (n, D); see `discovery.span` for `whitening`.
+    """The `num_directions` leading principal components of `codes` (n, D); see `discovery.whitening`.
 
     Raises:
-        InvalidArgumentError: the codes vary along fewer axes.
+        InvalidArgumentError: the codes have fewer components.
     """
     span = pca_span(codes, size=num_directions, whitening=whitening)
     return to_directions(span, torch.eye(num_directions).to(span.axes))
@@ -48,16 +48,19 @@ def ganspace_of_features(
 ) -> Directions:
     """The directions u_k of the code that best explain the leading components of the activations.
 
-    With x_jk the coordinates of code j's activations in their principal components, u minimises
-    sum_j |c_j - mean - sum_k x_jk u_k|^2. The components are found incrementally, so that a batch of activations
-    is in memory and not all.
+    With x_jk the coordinates of the activations of code j in their principal components, u minimizes
+    sum_j |c_j - mean - sum_k x_jk u_k|^2. The components are computed incrementally, so that memory holds one batch of
+    activations.
 
     Args:
         features: codes (N, D) -> activations (N, ...).
-        codes: (n, D); the first `num_codes` are used for the components, all for the length of a step.
+        codes: (n, D); the first `num_codes` are used for the components, all for the standard deviations.
         num_directions: K.
-        num_codes: see `codes`.
-        micro_batch: activations at a time, raised to 2 K, which a component analysis needs.
+        num_codes: number of codes for the components.
+        micro_batch: codes per batch, at least 2 K for the component analysis.
+
+    Raises:
+        InvalidArgumentError: there are fewer than K components.
     """
     from sklearn.decomposition import IncrementalPCA
 
@@ -71,18 +74,22 @@ def ganspace_of_features(
     coordinates = torch.cat(
         [torch.from_numpy(components.transform(features(chunk).flatten(1).double().cpu().numpy())) for chunk in chunks]
     )
-    centred = (used - used.mean(0)).double().cpu()
-    vectors = torch.linalg.lstsq(coordinates, centred).solution
+    centered = (used - used.mean(0)).double().cpu()
+    vectors = torch.linalg.lstsq(coordinates, centered).solution
     return unit_directions(torch.nn.functional.normalize(vectors, dim=1).to(codes), codes)
 
 
 def sefa(weight: Tensor, codes: Tensor, num_directions: int) -> Directions:
-    """Closed-form factorisation: the leading right singular vectors of `weight` (rows, D), rows normalised.
+    """Closed-form factorization: the leading right singular vectors of `weight` (rows, D), with normalized rows.
 
     Args:
-        weight: all weights that read the code, stacked; for StyleGAN2 the style affines of the convolutions.
-        codes: (n, D), for the length of a step.
+        weight: (rows, D), all weights that multiply the code, stacked; for StyleGAN2 the style affines of the
+            convolutions.
+        codes: (n, D), for the standard deviations.
         num_directions: K <= D.
+
+    Raises:
+        InvalidArgumentError: K is not from 1 to the number of singular vectors.
     """
     rows = weight.double() / weight.double().norm(dim=1, keepdim=True).clamp(min=1e-30)
     _, _, vectors = torch.linalg.svd(rows, full_matrices=False)
@@ -90,7 +97,7 @@ def sefa(weight: Tensor, codes: Tensor, num_directions: int) -> Directions:
 
 
 def coordinate_axes(codes: Tensor, num_directions: int, *, importance: Tensor | None = None) -> Directions:
-    """The coordinate axes along which `codes` (n, D) vary most, or those of the largest `importance` (D,)."""
+    """The coordinate axes with the largest variance of `codes` (n, D), or with the largest `importance` (D,)."""
     count = _checked(num_directions, codes.shape[1])
     order = codes.var(0) if importance is None else importance
     chosen = order.argsort(descending=True, stable=True)[:count]
@@ -98,11 +105,11 @@ def coordinate_axes(codes: Tensor, num_directions: int, *, importance: Tensor | 
 
 
 def unit_directions(vectors: Tensor, codes: Tensor) -> Directions:
-    """Directions along the unit `vectors` (K, D), a step being one standard deviation of `codes` (n, D) along each."""
+    """Directions along the unit `vectors` (K, D), each one standard deviation of `codes` (n, D) long."""
     deviations = ((codes - codes.mean(0)) @ vectors.T).std(0)[:, None]
     return Directions(
         vectors=(vectors * deviations).float().cpu(),
-        readouts=(vectors / deviations.clamp(min=1e-30)).float().cpu(),
+        dual_vectors=(vectors / deviations.clamp(min=1e-30)).float().cpu(),
         mean=codes.mean(0).float().cpu(),
         span=vectors.float().cpu(),
         scales=deviations[:, 0].float().cpu(),
@@ -111,5 +118,7 @@ def unit_directions(vectors: Tensor, codes: Tensor) -> Directions:
 
 def _checked(num_directions: int, available: int) -> int:
     if not 1 <= num_directions <= available:
-        raise InvalidArgumentError(f"{num_directions} directions were asked for, there are 1 to {available}")
+        raise InvalidArgumentError(
+            f"`num_directions` is {num_directions}, allowed are 1 to {available}", field="num_directions"
+        )
     return num_directions

@@ -1,8 +1,9 @@
-"""What can be said of directions without knowing any truth: their RTD and their effect on fresh codes.
+"""Held-out scores of directions, which need no ground truth: RTD and effect on codes that the search did not use.
 
-RTD of a direction: the symmetric RTD (min variant, Trofimov et al. 2023) between features before and after a
-shift, averaged over both signs and several batches that no optimisation has seen. Effect: how far the features
-move, relative to how far two random codes' features are apart; 0 is a null direction, 1 makes another image.
+RTD of a direction: the symmetric RTD (min variant, Trofimov et al. 2023) between features before and after a shift,
+averaged over both signs and several batches. Effect: the mean distance that the features move, over the mean distance
+between the features of two random codes; 0 is a null direction, 1 gives an unrelated image. The score that ranks
+directions is effect / RTD: the change per topology broken.
 """
 
 import dataclasses
@@ -13,22 +14,27 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ganspace_topdis.discovery.objective import ShiftLaw, features_of, mean_distance_apart
+from ganspace_topdis.discovery.micro_batch import features_of
+from ganspace_topdis.discovery.settings import ShiftKind
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress
-from ganspace_topdis.topology import rtd
+from ganspace_topdis.topology.rtd import rtd
 
-__all__ = ["HeldOut", "KeepsWork", "judge_held_out"]
+__all__ = ["HeldOutScores", "PartialStore", "evaluate_held_out", "mean_distance", "rank"]
+
+_MICRO_BATCH = 64
+_HELD_OUT_STREAM = 0x7E57
+"""Separates the held-out codes of seed s from the codes that the search draws with seed s."""
 
 
 @dataclasses.dataclass(frozen=True)
-class HeldOut:
+class HeldOutScores:
     """Scores of K directions on held-out codes, each a list of K numbers.
 
     Attributes:
         rtd: symmetric RTD between the features before and after the shift; lower keeps the topology better.
-        effect: mean distance that the shift moves the features, over the mean distance of two random codes'.
+        effect: mean distance that the shift moves the features, over that between two random codes' features.
     """
 
     rtd: list[float]
@@ -39,50 +45,53 @@ class HeldOut:
         return dataclasses.asdict(self)
 
 
-class KeepsWork(Protocol):
-    """Where unfinished work is kept, such as `runs.shared_folder.PartialWork`."""
+class PartialStore(Protocol):
+    """Storage for unfinished work, such as `runs.shared_folder.PartialWork`."""
 
     def load(self, name: str) -> dict[str, Tensor] | None:
-        """What was kept under `name`; None where there is nothing."""
+        """The tensors saved under `name`, or None."""
 
     def save(self, name: str, tensors: Mapping[str, Tensor], *, complete: bool) -> None:
-        """Keep `tensors` under `name`, if it is time to; `complete` says that no work is left."""
+        """Save `tensors` under `name`, if a save is due; `complete` means that no work is left."""
 
 
-def judge_held_out(
+def evaluate_held_out(
     generate: Generate,
     sample_codes: SampleCodes,
     directions: Directions,
     *,
     shift: float,
-    shift_law: ShiftLaw = "gaussian",
+    shift_kind: ShiftKind = "gaussian",
     batch_size: int = 64,
     num_batches: int = 4,
     micro_batch: int | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
-    kept: KeepsWork | None = None,
-) -> HeldOut:
+    store: PartialStore | None = None,
+) -> HeldOutScores:
     """Score `directions` on `num_batches` batches of codes drawn with `seed`.
 
     Args:
         generate: codes (N, D) -> images or features (N, ...).
         sample_codes: (n, rng) -> codes (n, D).
-        directions: what is scored.
-        shift: C of the Gaussian-preserving shift, or standard deviations where `shift_law` is "sigma".
-        shift_law: "gaussian" or "sigma".
-        batch_size: N, points of a cloud.
-        num_batches: how many clouds; both signs of the shift are applied to each.
-        micro_batch: codes that are synthesised at a time; None takes 64.
-        seed: draws the codes; give one that the search did not use.
-        device: where the codes go.
+        directions: K directions.
+        shift: C of the Gaussian-preserving shift, or standard deviations where `shift_kind` is "sigma".
+        shift_kind: "gaussian" or "sigma".
+        batch_size: N, points per cloud.
+        num_batches: number of clouds; both signs of the shift are applied to each.
+        micro_batch: codes synthesized at a time; None means 64.
+        seed: of the codes; they differ from those of a search with the same seed.
+        device: device of the codes.
         progress: called after every shifted cloud.
-        kept: where the sums are kept after every shifted cloud, and taken up again: the result is the same.
+        store: saves the sums after every shifted cloud and restores them, without any change of the result.
+
+    Raises:
+        InvalidArgumentError: the directions do not fit the codes, or features are not finite.
     """
     micro_batch = micro_batch or _MICRO_BATCH
-    how = (shift, shift_law, batch_size, num_batches, micro_batch, seed)
-    sums = _Sums(directions, how, kept)
+    how = (shift, shift_kind, batch_size, num_batches, micro_batch, seed)
+    sums = _Sums(directions, how, store)
     rng = torch.Generator().manual_seed(_HELD_OUT_STREAM + seed)
     num_directions, count = directions.num_directions, 2 * num_batches
     with torch.no_grad():
@@ -91,45 +100,63 @@ def judge_held_out(
             if sums.num_done >= 2 * num_directions * (batch + 1):
                 continue
             before = features_of(generate, codes, micro_batch)
-            apart = mean_distance_apart(before)
+            distance = mean_distance(before)
             for cloud in range(sums.num_done - 2 * num_directions * batch, 2 * num_directions):
                 index, amount = cloud // 2, -shift if cloud % 2 else shift
-                shifted, mask = _shifted(directions, codes, index, amount, shift_law)
+                shifted, mask = _shifted(directions, codes, index, amount, shift_kind)
                 after = features_of(generate, shifted, micro_batch)
-                effect = (after - before[mask]).norm(dim=1).mean() / apart
+                effect = (after - before[mask]).norm(dim=1).mean() / distance
                 sums.add(index, rtd(before[mask], after), effect, complete=sums.num_done + 1 == count * num_directions)
                 if progress is not None:
                     progress(sums.num_done, count * num_directions)
-    return HeldOut(rtd=(sums.divergences / count).tolist(), effect=(sums.effects / count).tolist())
+    return HeldOutScores(rtd=(sums.divergences / count).tolist(), effect=(sums.effects / count).tolist())
 
 
 class _Sums:
-    """The sums of RTD and effect over the clouds that are done, (K,) each, as `kept` has them."""
+    """The sums of RTD and effect over the clouds that are done, (K,) each, saved in `store`."""
 
-    def __init__(self, directions: Directions, how: tuple[object, ...], kept: KeepsWork | None) -> None:
-        self._kept = kept
+    def __init__(self, directions: Directions, how: tuple[object, ...], store: PartialStore | None) -> None:
+        self._store = store
         self._name = hashlib.sha256(f"{directions.fingerprint} {how}".encode()).hexdigest()[:16]
-        found = None if kept is None else kept.load(self._name)
+        saved = None if store is None else store.load(self._name)
         zeros = torch.zeros(directions.num_directions, dtype=torch.float64)
-        self.divergences = zeros if found is None else found["divergences"]
-        self.effects = zeros.clone() if found is None else found["effects"]
-        self.num_done = 0 if found is None else int(found["num_done"])
+        self.divergences = zeros if saved is None else saved["divergences"]
+        self.effects = zeros.clone() if saved is None else saved["effects"]
+        self.num_done = 0 if saved is None else int(saved["num_done"])
 
     def add(self, index: int, divergence: Tensor, effect: Tensor, *, complete: bool) -> None:
         self.divergences[index] += divergence.double().cpu()
         self.effects[index] += effect.double().cpu()
         self.num_done += 1
-        if self._kept is not None:
+        if self._store is not None:
             state = {"divergences": self.divergences, "effects": self.effects}
-            self._kept.save(self._name, {**state, "num_done": torch.tensor(self.num_done)}, complete=complete)
+            self._store.save(self._name, {**state, "num_done": torch.tensor(self.num_done)}, complete=complete)
 
 
-_MICRO_BATCH = 64
-_HELD_OUT_STREAM = 0x7E57
-"""Keeps the held-out codes of seed s apart from the search's codes of seed s."""
-
-
-def _shifted(directions: Directions, codes: Tensor, index: int, amount: float, law: ShiftLaw) -> tuple[Tensor, Tensor]:
-    if law == "gaussian":
+def _shifted(
+    directions: Directions, codes: Tensor, index: int, amount: float, kind: ShiftKind
+) -> tuple[Tensor, Tensor]:
+    if kind == "gaussian":
         return directions.shift(codes, index, amount)
     return directions.move(codes, index, amount), torch.ones(len(codes), dtype=torch.bool, device=codes.device)
+
+
+def mean_distance(features: Tensor) -> Tensor:
+    """The mean distance between the features (N, F) of two random codes, a positive scalar."""
+    return (features - features.roll(1, 0)).norm(dim=1).mean().clamp(min=torch.finfo(features.dtype).tiny)
+
+
+def rank(directions: Directions, scores: HeldOutScores, *, rtd_before: list[float] | None = None) -> Directions:
+    """The directions in decreasing order of effect / RTD, with `scores` in their metadata, as lists of K numbers.
+
+    Args:
+        directions: K directions.
+        scores: their held-out scores.
+        rtd_before: (K,) RTD of the directions that the search started from.
+    """
+    ratios = [effect / max(rtd, 1e-12) for effect, rtd in zip(scores.effect, scores.rtd, strict=True)]
+    order = sorted(range(len(ratios)), key=lambda index: -ratios[index])
+    columns = {"score": ratios, "rtd_after": scores.rtd, "effect": scores.effect}
+    if rtd_before is not None:
+        columns["rtd_before"] = rtd_before
+    return directions.select(order, **{name: [column[index] for index in order] for name, column in columns.items()})

@@ -1,35 +1,34 @@
-"""Coordinates in which codes have unit variance, so that axes of different scales compare.
+"""Coordinates in which codes have unit variance, so that axes of different scales are comparable.
 
-Full: with mean m and covariance U diag(L) U^T of the codes c, u = L^-1/2 U^T (c - m); every direction of u has
-unit variance, and axes of negligible variance are left out.
+Full whitening: with the mean m and the covariance U diag(L) U^T of the codes c, u = L^-1/2 U^T (c - m). Every direction
+of u has unit variance; axes of negligible variance are left out.
 
-By channels: u = (c - m) / d, each number over its own standard deviation, for codes of thousands of numbers that
-are a function of few, as style channels are: their covariance has no inverse. Directions may then leave what the
-codes fill. M rows Q chosen there are whitened among themselves: with C the covariance of Q u, the coordinates are
-C^-1/2 Q u and codes move along the rows of C^1/2 Q, so that a unit is one standard deviation here too.
+Diagonal whitening ("channels"): u = (c - m) / d, each number divided by its own standard deviation. It is meant for
+codes of thousands of numbers that depend on few latents, such as style channels, whose covariance is singular.
+Directions can then leave the support of the codes. M rows Q chosen in u are whitened together: with C the covariance
+of Q u, the coordinates are C^-1/2 Q u and codes move along the rows of C^1/2 Q, so that a unit is one standard
+deviation here too.
 """
 
 import dataclasses
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ganspace_topdis.discovery.settings import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["ByChannels", "Full", "Whitening", "principal_axes", "whiten"]
-
-Whitening = Literal["full", "channels"]
+__all__ = ["DiagonalWhitening", "FullWhitening", "principal_axes", "whiten"]
 
 _NEGLIGIBLE_VARIANCE = 1e-6
-"""Axes of the codes with less than this share of the largest variance are left out."""
+"""Axes of the codes with less than this fraction of the largest variance are left out."""
 
 _MOST_CODES = 2048
-"""Codes that the covariance of channels is estimated on: it is never made whole."""
+"""Number of codes for the covariance of channels, which is never computed in full."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Full:
+class FullWhitening:
     """u = projection (c - mean) with R coordinates; codes move along `axes` (R, D) by one standard deviation."""
 
     mean: Tensor
@@ -38,7 +37,7 @@ class Full:
     variances: Tensor
 
     def pulled(self, gradients: Tensor) -> Tensor:
-        """Gradients by the code (n, D) as gradients by u (n, R)."""
+        """Gradients with respect to u (n, R), from those with respect to the code (n, D)."""
         return gradients @ self.axes.T
 
     def principal(self) -> tuple[Tensor, Tensor]:
@@ -51,15 +50,15 @@ class Full:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ByChannels:
-    """u = (c - mean) / deviations, `normal` being u of some codes; constant channels do not move."""
+class DiagonalWhitening:
+    """u = (c - mean) / deviations, with `normal` the u of some codes; constant channels do not move."""
 
     mean: Tensor
     deviations: Tensor
     normal: Tensor
 
     def pulled(self, gradients: Tensor) -> Tensor:
-        """Gradients by the code (n, D) as gradients by u (n, D)."""
+        """Gradients with respect to u (n, D), from those with respect to the code (n, D)."""
         return gradients * self.deviations
 
     def principal(self) -> tuple[Tensor, Tensor]:
@@ -77,8 +76,8 @@ class ByChannels:
         return root.to(rows) @ rows * self.deviations, inverse.to(rows) @ rows * inverse_deviations
 
 
-def whiten(kind: Whitening, codes: Tensor) -> Full | ByChannels:
-    """The coordinates of that kind for `codes` (n, D).
+def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | DiagonalWhitening:
+    """The whitening of that kind, "full" or "channels", for `codes` (n, D).
 
     Raises:
         InvalidArgumentError: there are fewer than two codes, or all are equal.
@@ -93,17 +92,17 @@ def whiten(kind: Whitening, codes: Tensor) -> Full | ByChannels:
         rounding = 8 * torch.finfo(codes.dtype).eps * mean.abs()
         deviations = torch.where(deviations > rounding, deviations, 0.0)
         safe = torch.where(deviations > 0, deviations, 1.0)
-        return ByChannels(mean, deviations, (codes[:_MOST_CODES] - mean) / safe * (deviations > 0))
+        return DiagonalWhitening(mean, deviations, (codes[:_MOST_CODES] - mean) / safe * (deviations > 0))
     variances, vectors = torch.linalg.eigh(torch.cov(codes.double().T).reshape(codes.shape[1], codes.shape[1]))
     variances, vectors = variances.flip(0), signed(vectors.flip(1).T)
     kept = variances > _NEGLIGIBLE_VARIANCE * variances[0]
     variances, vectors = variances[kept], vectors[kept]
     scale = variances.sqrt()[:, None]
-    return Full(mean, (vectors / scale).to(codes), (vectors * scale).to(codes), variances)
+    return FullWhitening(mean, (vectors / scale).to(codes), (vectors * scale).to(codes), variances)
 
 
 def principal_axes(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues, largest first, and eigenvectors as rows, of rows^T rows; by the smaller of both Gram matrices."""
+    """Eigenvalues, largest first, and eigenvectors as rows, of rows^T rows; from the smaller Gram matrix."""
     wide = rows.double().cpu()
     if len(wide) >= wide.shape[1]:
         values, vectors = torch.linalg.eigh(wide.T @ wide)
@@ -115,6 +114,6 @@ def principal_axes(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def signed(rows: Tensor) -> Tensor:
-    """Rows with their largest entry positive, so that an eigenvector's sign is no accident."""
+    """The rows, with the sign that makes their largest entry positive, so that eigenvectors are deterministic."""
     largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
     return rows * torch.where(largest < 0, -1.0, 1.0)

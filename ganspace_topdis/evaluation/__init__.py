@@ -1,5 +1,5 @@
-"""How good directions are: recovery of known axes, re-scoring by a factor network, and scores without truth.
+"""Evaluation of directions: recovery of known directions, rescoring by a factor network, and unsupervised scores.
 
-Everything takes callables and arrays: a `generate` function from codes to images, directions, and where
-truth is known a factor network. Nothing here knows a particular generator.
+All functions take callables and arrays: a function from codes to images, directions, and a factor network where the
+factors are known. They are independent of the generator.
 """

@@ -1,7 +1,7 @@
-"""A factor of variation: what it is called, how many values it takes, and how its values lie.
+"""A factor of variation: its name, its number of values, and their geometry. Imports no torch.
 
-The kind decides how two values are compared: on a line (scale, position), on a circle (hue, where the
-last value is next to the first), or as names (shape), where only "same" and "other" exist.
+The kind determines how two values are compared: on a line (scale, position), on a circle (hue, whose last value is next
+to the first), or as categories (shape), which are only equal or different.
 """
 
 from dataclasses import dataclass

@@ -1,36 +1,128 @@
-"""Which direction of one set is which of another, by their displacements or by what they do to images.
+"""Comparison of sets of directions: recovery of known ones, matching of two sets, and agreement between seeds.
+
+A similarity s_kl of direction k of one set and direction l of another is
 
     displacements   s_kl = cos(v_k, u_l)
     image changes   s_kl = mean over codes c of cos(G(c + v_k) - G(c), G(c + u_l) - G(c))
 
-Pairs are one to one and maximise the sum of |s| (the Hungarian method); the sign says whether a pair runs the
-same way. Image changes compare sets of different spaces too, as the images are the same.
+Pairs are one to one and maximize the sum of |s| (Hungarian method, Kuhn 1955). A direction has neither sign nor length
+here; the sign of a pair tells whether both run the same way. Image changes also compare sets of different spaces.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.recovery import match
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 
-__all__ = ["Matching", "image_changes", "match_changes", "match_displacements"]
+__all__ = [
+    "Matching",
+    "Recovery",
+    "agreement",
+    "agreement_of_each",
+    "coordinate_recovery",
+    "effect_sizes",
+    "image_changes",
+    "match",
+    "match_changes",
+    "match_displacements",
+    "recovery",
+]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How well directions recover L true ones.
+
+    Attributes:
+        cosines: |cos| of each true direction with its match, or 0 without a match.
+        matched: the index of the match of each true direction, or -1.
+        mean: mean of `cosines`.
+        worst: smallest of `cosines`.
+    """
+
+    cosines: tuple[float, ...]
+    matched: tuple[int, ...]
+    mean: float
+    worst: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        return asdict(self)
+
+
+def recovery(found: Tensor, true: Tensor) -> Recovery:
+    """Match directions `found` (K, D) to the `true` ones (L, D) by |cos|.
+
+    Raises:
+        InvalidArgumentError: the sets differ in D, or a direction is zero or not finite.
+
+    >>> recovery(torch.tensor([[0.0, -2.0], [1.0, 0.0]]), torch.eye(2)).cosines
+    (1.0, 1.0)
+    """
+    if found.ndim != 2 or true.ndim != 2 or found.shape[1] != true.shape[1]:
+        raise InvalidArgumentError(f"directions {tuple(found.shape)} and {tuple(true.shape)} must be (K, D) and (L, D)")
+    a, b = _units(true), _units(found)
+    cosines = (a @ b.T).abs().clamp(max=1).numpy()
+    matched = match(cosines.T)
+    best = [float(cosines[k, i]) if i >= 0 else 0.0 for k, i in enumerate(matched)]
+    return Recovery(tuple(best), matched, float(np.mean(best)), min(best))
+
+
+def coordinate_recovery(coordinates: Tensor, true: Tensor) -> Recovery:
+    """Match `coordinates` (n, K) of n codes to the `true` ones (n, L) by |correlation|.
+
+    For generators whose factors are a known function of another code than the one that is searched, such as z of a
+    StyleGAN2 whose w is searched.
+
+    Raises:
+        InvalidArgumentError: the arrays differ in n, or a coordinate is constant or not finite.
+
+    >>> t = torch.linspace(-1, 1, 5)
+    >>> coordinate_recovery(torch.stack([t**2, -t], dim=1), t[:, None]).matched
+    (1,)
+    """
+    if coordinates.ndim != 2 or true.ndim != 2 or len(coordinates) != len(true):
+        raise InvalidArgumentError(
+            f"coordinates {tuple(coordinates.shape)} and {tuple(true.shape)} must be (n, K) and (n, L)"
+        )
+    return recovery((coordinates - coordinates.mean(0)).T, (true - true.mean(0)).T)
+
+
+def match(scores: Any) -> tuple[int, ...]:
+    """The row of each column of `scores` (K, L) in the one-to-one matching with the largest sum, or -1."""
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(-np.asarray(scores, dtype=np.float64))
+    matched = np.full(np.shape(scores)[1], -1)
+    matched[columns] = rows
+    return tuple(int(row) for row in matched)
+
+
+def _units(directions: Tensor) -> Tensor:
+    rows = directions.detach().cpu().double()
+    norms = rows.norm(dim=1, keepdim=True)
+    if not torch.isfinite(rows).all() or (norms == 0).any():
+        raise InvalidArgumentError("directions must be finite and different from zero")
+    return rows / norms
 
 
 @dataclass(frozen=True)
 class Matching:
-    """For each of K directions its partner in the other set.
+    """The partners of K directions in another set.
 
     Attributes:
-        partner: the other's index, or -1 for lack of one.
-        similarity: |s| of the pair, 0 without a partner.
-        sign: 1 where the pair runs the same way, else -1.
+        partner: the index of each partner, or -1 without one.
+        similarity: |s| of each pair, in [0, 1], or 0 without a partner.
+        sign: 1 if the pair runs the same way, else -1.
     """
 
     partner: tuple[int, ...]
@@ -48,23 +140,24 @@ class Matching:
 
 
 def match_displacements(first: Directions, second: Directions) -> Matching:
-    """Match by the cosines of the displacements.
+    """Match two sets by the cosines of their displacements.
 
     Raises:
-        InvalidArgumentError: the codes differ in width.
+        InvalidArgumentError: the sets belong to codes of different widths.
     """
     if first.code_dim != second.code_dim:
         raise InvalidArgumentError(
-            f"directions of {first.code_dim} and {second.code_dim} numbers cannot be matched by their displacements"
+            f"directions of codes of {first.code_dim} and {second.code_dim} numbers have no common displacements; "
+            "match them by their image changes"
         )
     return _matching(F.normalize(first.vectors.double(), dim=1) @ F.normalize(second.vectors.double(), dim=1).T)
 
 
 def match_changes(first: Tensor, second: Tensor) -> Matching:
-    """Match by image changes (K, N, ...) and (L, N, ...) of the same N codes.
+    """Match two sets by their image changes (K, N, ...) and (L, N, ...) for the same N codes.
 
     Raises:
-        InvalidArgumentError: the changes are of other codes or other images.
+        InvalidArgumentError: the changes differ in N or in the shape of the images.
     """
     if first.shape[1:] != second.shape[1:]:
         raise InvalidArgumentError(f"changes {tuple(first.shape)} and {tuple(second.shape)} are not of the same images")
@@ -81,13 +174,13 @@ def image_changes(
     layers: Sequence[int] | None = None,
     batch_size: int = 16,
 ) -> Tensor:
-    """How images change by one standard deviation along each direction: (K, N, ...) on the CPU.
+    """The changes (K, N, ...), on the CPU, of images by one standard deviation along each direction.
 
     Args:
-        generate: codes to images or features (N, ...).
+        generate: codes -> images or features (N, ...).
         directions: K directions.
         codes: (N, D) or (N, num_layers, D).
-        layers: which layers move; all by default.
+        layers: indices of the layers that move; all by default.
         batch_size: images at a time.
     """
     before = torch.cat([generate(batch) for batch in codes.split(batch_size)])
@@ -99,3 +192,57 @@ def _matching(similarity: Tensor) -> Matching:
     partner = match(similarity.abs().T.numpy())
     pairs = [0.0 if other < 0 else float(similarity[index, other]) for index, other in enumerate(partner)]
     return Matching(partner, tuple(min(abs(value), 1.0) for value in pairs), tuple(-1 if v < 0 else 1 for v in pairs))
+
+
+def agreement(sets: Sequence[Directions]) -> float:
+    """Mean matched |cos| over all pairs of sets, in [0, 1]; 1 if all seeds find the same directions.
+
+    Raises:
+        InvalidArgumentError: there are fewer than two sets, or sets of different code widths.
+    """
+    if len(sets) < 2:
+        raise InvalidArgumentError(f"agreement needs the directions of at least two seeds, got {len(sets)}")
+    pairs = [recovery(a.vectors, b.vectors).mean for a, b in combinations(sets, 2)]
+    return sum(pairs) / len(pairs)
+
+
+def agreement_of_each(directions: Directions, others: Sequence[Directions]) -> tuple[float, ...]:
+    """The |cos| of each of K directions with its match in another set, averaged over the `others`.
+
+    Raises:
+        InvalidArgumentError: `others` is empty, or sets have different code widths.
+    """
+    if not others:
+        raise InvalidArgumentError("agreement needs the directions of at least one other seed")
+    columns = [recovery(other.vectors, directions.vectors).cosines for other in others]
+    return tuple(sum(column) / len(columns) for column in zip(*columns, strict=True))
+
+
+@torch.no_grad()
+def effect_sizes(
+    features: Callable[[Tensor], Tensor],
+    directions: Directions,
+    codes: Tensor,
+    *,
+    amount_sigma: float = 1.0,
+    batch_size: int = 64,
+) -> tuple[float, ...]:
+    """The mean effect size of each of K directions per standard deviation, in units of the features.
+
+    The effect size is the root mean square change || f(c + v) - f(c) || / sqrt(number of entries).
+
+    Args:
+        features: codes -> images or activations (N, ...).
+        directions: K directions.
+        codes: (N, D) or (N, num_layers, D).
+        amount_sigma: length of the shift, standard deviations, not 0.
+        batch_size: codes at a time.
+    """
+    batches = codes.split(batch_size)
+    base = [features(batch).flatten(1) for batch in batches]
+    sizes = []
+    for index in range(directions.num_directions):
+        moved = (features(directions.move(batch, index, amount_sigma)).flatten(1) for batch in batches)
+        steps = [(a - b).square().mean(dim=1).sqrt() for a, b in zip(moved, base, strict=True)]
+        sizes.append(float(torch.cat(steps).mean()) / abs(amount_sigma))
+    return tuple(sizes)

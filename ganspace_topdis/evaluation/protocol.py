@@ -1,11 +1,11 @@
-"""The published protocol: disentanglement metrics for directions, through an encoder trained on fakes.
+"""The encoder protocol: disentanglement metrics of directions, through an encoder trained on generated images.
 
-Codes are drawn and images generated; a small encoder learns the codes' standardised coordinates along the K
-directions from the images; its outputs on real labelled images are then scored as a VAE's codes are: MIG, DCI
-and the FactorVAE score. An encoder that cannot see a coordinate predicts its mean, and that latent is pruned.
+A small encoder learns the standardized coordinates of codes along K directions from the generated images. Its outputs
+for real labeled images are then scored like the codes of a VAE: MIG, DCI and the FactorVAE score. For a coordinate that
+is invisible in the images the encoder predicts the mean, and that latent is pruned.
 
-Khrulkov et al. 2021 (Disentangled Representations from Non-Disentangled Models); Ren et al. 2022 (DisCo). The
-FactorVAE score takes fewer votes than the literature's 15,000, each of which needs its own labelled images.
+Sources: Khrulkov et al. 2021 (arXiv:2102.06204); Ren et al. 2022 (DisCo, arXiv:2102.10543). Deviation: the FactorVAE
+score uses fewer votes than the usual 15,000, because each vote needs its own labeled images.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,23 +16,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganspace_topdis.discovery.reconstructor_loss import pooled, small_encoder, train
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.encoders import pooled, small_encoder, train
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.metrics import dci, mig
 from ganspace_topdis.metrics.interventions import least_varying, score_votes
 
-__all__ = ["Labelled", "ProtocolScores", "ProtocolSettings", "encoder_protocol"]
+__all__ = ["LabeledImages", "ProtocolScores", "ProtocolSettings", "encoder_protocol"]
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Real images of known factors.
+class LabeledImages:
+    """Real images with known factors.
 
     Attributes:
         draw: (indices (n, F), side in px) -> uint8 (n, side, side, 3).
-        factor_sizes: how many values each of the F factors takes.
+        factor_sizes: number of values of each of the F factors.
     """
 
     draw: Callable[[Any, int], Any]
@@ -41,19 +41,22 @@ class Labelled:
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolSettings:
-    """How the encoder is trained and scored; the numbers are small enough for two processor cores.
+    """Settings of the encoder's training and scoring. The defaults suit two CPU cores.
 
     Attributes:
-        num_steps: optimiser steps of the encoder.
-        batch_size: images at once.
-        num_train: labelled images for MIG and for fitting DCI.
-        num_test: further labelled images for DCI's accuracy.
-        num_votes: FactorVAE votes, two thirds of them for learning.
-        vote_size: images a vote.
-        min_std: latents of a smaller standard deviation take no part in votes.
+        num_steps: optimization steps of the encoder.
+        batch_size: images at a time.
+        num_train: labeled images for MIG and for fitting DCI.
+        num_test: further labeled images for DCI's accuracy.
+        num_votes: FactorVAE votes, two thirds of them for training.
+        vote_size: images per vote.
+        min_std: latents with a smaller standard deviation are excluded from the votes.
         width: channels of the encoder's first layer.
-        learning_rate: peak rate of Adam.
-        seed: of everything.
+        learning_rate: peak learning rate of Adam.
+        seed: of weights and draws.
+
+    Raises:
+        InvalidArgumentError: a setting is out of range.
     """
 
     num_steps: int = 1000
@@ -75,10 +78,10 @@ class ProtocolSettings:
 
 @dataclass(frozen=True)
 class ProtocolScores:
-    """What the encoder's codes score on labelled images; see the metrics of the same names.
+    """Scores of the encoder's codes on labeled images; see the metrics of the same names.
 
     Attributes:
-        encoder_error: the encoder's mean squared error over its last generated images; 1 is guessing.
+        encoder_error: mean squared error of the encoder in the last tenth of its training; 1 is guessing.
     """
 
     mig: float
@@ -101,18 +104,18 @@ def encoder_protocol(
     factor_sizes: Sequence[int],
     settings: ProtocolSettings = ProtocolSettings(),
 ) -> ProtocolScores:
-    """Train the encoder on images of `codes` and score it on labelled images.
+    """Train the encoder on images of `codes` and score it on labeled images.
 
     Args:
-        generate: codes to images (N, C, H, W) in [-1, 1], the same image for the same code.
+        generate: codes -> images (N, C, H, W) in [-1, 1], deterministic.
         directions: K directions, at least two.
-        codes: (N, D) or (N, num_layers, D); thousands.
-        draw: factor indices (n, F) -> real images (n, C, H, W) in [-1, 1]; for a data set in memory, a look-up.
-        factor_sizes: how many values each of the F factors takes; at least two factors must vary.
-        settings: training and sizes.
+        codes: (N, D) or (N, num_layers, D); a few thousand.
+        draw: factor indices (n, F) -> real images (n, C, H, W) in [-1, 1].
+        factor_sizes: number of values of each of the F factors; at least two factors must vary.
+        settings: of the training and the scores.
 
     Raises:
-        InvalidArgumentError: fewer than two directions, codes or varying factors.
+        InvalidArgumentError: there are fewer than two directions, codes or varying factors.
     """
     sizes = np.array(factor_sizes)
     if directions.num_directions < 2 or len(codes) < 2 or (sizes > 1).sum() < 2:
@@ -144,7 +147,7 @@ def encoder_protocol(
 def _train_encoder(
     generate: Generate, directions: Directions, codes: Tensor, settings: ProtocolSettings
 ) -> tuple[Callable[[Tensor], Any], float]:
-    """The trained encoder, images to (n, K) arrays, and its error on the last tenth of its steps."""
+    """The trained encoder, images -> arrays (n, K), and its error in the last tenth of its steps."""
     rng = torch.Generator().manual_seed(settings.seed)
     labels = directions.coordinates(codes if codes.ndim == 2 else codes[:, 0])
     labels = (labels - labels.mean(dim=0)) / labels.std(dim=0).clamp(min=1e-12)
@@ -176,7 +179,7 @@ def _train_encoder(
 def _votes(
     codes_of: Callable[[Any], Any], variances: Any, sizes: Any, settings: ProtocolSettings, rng: np.random.Generator
 ) -> float:
-    """The FactorVAE score by drawing the images of every vote; 0 when no latent is live."""
+    """The FactorVAE score, with new images for every vote; 0 if no latent is active."""
     active = (np.sqrt(variances) >= settings.min_std) & (variances > 0)
     if not active.any():
         return 0.0

@@ -1,10 +1,10 @@
-"""Can a network tell which direction was applied? The reconstructor's accuracy, which needs no truth.
+"""The reconstructor's accuracy: how distinct directions are for a classifier, without ground truth.
 
-A small network sees an image and the same image moved by +-`amount_sigma` along one of K directions, and names
-the direction; its accuracy on codes that it has not seen says how distinct the directions are. Chance is 1/K.
+A small network receives an image and the same image moved by +-`amount_sigma` along one of K directions, and predicts
+the direction. Its accuracy on held-out codes measures how distinct the directions are; chance is 1/K.
 
-Voynov & Babenko 2020 (Unsupervised Discovery of Interpretable Directions in the GAN Latent Space) train it
-together with the directions; here the directions are given.
+Voynov and Babenko 2020 (arXiv:2002.03754) train the network together with the directions (see
+`discovery.reconstructor_loss`); here the directions are given.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganspace_topdis.discovery.reconstructor_loss import pooled, small_encoder, train
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.encoders import pooled, small_encoder, train
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 
@@ -23,16 +23,19 @@ __all__ = ["Reconstruction", "ReconstructorSettings", "reconstructor_accuracy"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructorSettings:
-    """How the reconstructor is trained.
+    """Settings of the reconstructor's training.
 
     Attributes:
-        num_steps: optimiser steps.
-        batch_size: pairs a step.
-        amount_sigma: how far codes move, standard deviations.
-        held_out: share of the codes kept for the test.
+        num_steps: optimization steps.
+        batch_size: pairs per step.
+        amount_sigma: length of the shift, standard deviations.
+        held_out: fraction of the codes for the test.
         width: channels of the first layer.
-        learning_rate: peak rate of Adam.
+        learning_rate: peak learning rate of Adam.
         seed: of weights and draws.
+
+    Raises:
+        InvalidArgumentError: a setting is out of range.
     """
 
     num_steps: int = 300
@@ -52,13 +55,13 @@ class ReconstructorSettings:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """How many held-out pairs had their direction named.
+    """Accuracy of the reconstructor on held-out pairs.
 
     Attributes:
-        accuracy: share of all pairs.
-        chance: the share that guessing gets.
-        num_pairs: how many pairs were tried.
-        recognised: for each direction its share.
+        accuracy: fraction of all pairs whose direction is predicted.
+        chance: the accuracy of guessing.
+        num_pairs: number of test pairs.
+        recognised: the accuracy for each direction.
     """
 
     accuracy: float
@@ -77,20 +80,21 @@ def reconstructor_accuracy(
     codes: Tensor,
     settings: ReconstructorSettings = ReconstructorSettings(),
 ) -> Reconstruction:
-    """Train a reconstructor on most of `codes` and test it on the rest, every direction with every one of them.
+    """Train a reconstructor on most of `codes` and test it on the others, each along every direction.
 
     Args:
-        generate: codes to images (N, C, H, W), square.
+        generate: codes -> square images (N, C, H, W).
         directions: K directions, at least two.
         codes: (N, D) or (N, num_layers, D), at least four; a thousand or more is better.
-        settings: training.
+        settings: of the training.
 
     Raises:
-        InvalidArgumentError: fewer than two directions or four codes.
+        InvalidArgumentError: there are fewer than two directions or four codes.
     """
     if directions.num_directions < 2 or len(codes) < 4:
         raise InvalidArgumentError(
-            f"{directions.num_directions} directions and {len(codes)} codes: give at least 2 and 4"
+            "the reconstructor needs at least 2 directions and 4 codes, "
+            f"got {directions.num_directions} and {len(codes)}"
         )
     rng = torch.Generator().manual_seed(settings.seed)
     num_test = max(1, int(settings.held_out * len(codes)))
@@ -131,7 +135,7 @@ def _pairs(
     amount: float,
     rng: torch.Generator,
 ) -> Tensor:
-    """Images before, and the change to after, side by side as channels (N, 2C, H, W)."""
+    """Images before the shift and their changes, concatenated as channels (N, 2C, H, W)."""
     signs = torch.randint(0, 2, (len(codes),), generator=rng) * 2 - 1
     steps = directions.vectors[labels].to(codes) * (amount * signs).to(codes)[:, None]
     moved = codes + (steps if codes.ndim == 2 else steps[:, None])

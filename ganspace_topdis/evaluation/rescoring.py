@@ -1,11 +1,11 @@
-"""The re-scoring matrix: what each direction changes, read by a network that knows the factors.
+"""The rescoring matrix: the factors that each direction changes, read by a factor network.
 
     R_ik = mean over codes c and shifts a of  |factor k of G(c + a v_i)  -  factor k of G(c)|  /  u_k
 
-with u_k the mean change of factor k between random images, so that factors compare (Shen and Zhou 2021, who
-never released theirs). Directions are matched to factors one to one (Hungarian) by their shares R_ik / sum_k R_ik.
-The share of a perfect direction is below 1, because the reading network is not perfect: read it beside the
-`oracle`, the best directions that regression on the readings themselves finds.
+with u_k the mean change of factor k between random images, which makes factors comparable (after Shen and Zhou 2021,
+arXiv:2007.06600, who have not released their network). Directions are matched to factors one to one (Hungarian method)
+by their shares R_ik / sum_k R_ik. The share of a perfect direction is below 1, because the network is not perfect:
+compare it with that of the `oracle`, the directions found by regression on the readings.
 """
 
 import dataclasses
@@ -16,12 +16,11 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from ganspace_topdis.discovery.objective import to_directions
-from ganspace_topdis.discovery.span import identity_span
+from ganspace_topdis.discovery.active_subspace import identity_span, to_directions
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.evaluation.factor_network import Readings, change, unwrapped
 from ganspace_topdis.evaluation.factors import Factor
-from ganspace_topdis.evaluation.readings import Readings, change, unwrapped
-from ganspace_topdis.evaluation.recovery import match
+from ganspace_topdis.evaluation.matching import match
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 
@@ -32,15 +31,15 @@ Read = Callable[[Tensor], Readings]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rescoring:
-    """How K directions do against F factors.
+    """Scores of K directions on F factors.
 
     Attributes:
         factors: names of the factors.
         matrix: K rows of F numbers, R of the module's formula.
-        direction: for each factor the direction matched to it, None where there are too few.
-        share: for each factor the part of its direction's change that falls on it; 0 without a direction.
-        spearman: for each factor the rank correlation of its reading with the position along the path.
-        off_target: for each factor the change of all others over its own; infinite without a direction.
+        direction: the direction matched to each factor, or None.
+        share: the share of each factor in the change by its direction, in [0, 1]; 0 without a direction.
+        spearman: |rank correlation| of each factor's reading with the position along the path of its direction.
+        off_target: the change of all other factors over that of each factor; infinite without a direction.
     """
 
     factors: tuple[str, ...]
@@ -52,16 +51,16 @@ class Rescoring:
 
     @property
     def mean_share(self) -> float:
-        """Mean over the factors: the diagonal share."""
+        """Mean of `share` over the factors."""
         return sum(self.share) / len(self.share)
 
     @property
     def mean_spearman(self) -> float:
-        """Mean over the factors."""
+        """Mean of `spearman` over the factors."""
         return sum(self.spearman) / len(self.spearman)
 
     def columns(self) -> dict[str, list[Any]]:
-        """For each direction: the factor matched to it (or None), its share and Spearman."""
+        """Lists of K entries: the factor matched to each direction, its share and its Spearman correlation, or None."""
         places: list[int | None] = [
             self.direction.index(row) if row in self.direction else None for row in range(len(self.matrix))
         ]
@@ -72,8 +71,8 @@ class Rescoring:
         }
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the matrix, with the matched direction of each factor framed."""
-        from ganspace_topdis.notebook import matrix_html
+        """HTML for notebooks: the matrix, with the matched pairs framed."""
+        from ganspace_topdis.notebook import matrix_html  # on use: notebook.py imports the pages
 
         rows = [f"direction {row}" for row in range(len(self.matrix))]
         marked = [(row, column) for column, row in enumerate(self.direction) if row is not None]
@@ -97,22 +96,22 @@ def rescore(
     layers: Sequence[int] | None = None,
     batch_size: int = 256,
 ) -> Rescoring:
-    """Score `directions` against the factors that `read` knows.
+    """Score `directions` on the factors of `read`.
 
     Args:
         generate: codes (N, D) or (N, num_layers, D) -> images (N, C, H, W).
         read: images -> readings, such as `FactorNetwork.read`.
-        codes: (n, D) or (n, num_layers, D), the images that are moved; 100 or more.
+        codes: (n, D) or (n, num_layers, D), n >= 2; 100 or more are better.
         directions: K directions.
-        amounts: the path, standard deviations; its middle entry is 0.
-        layers: which layers move; all by default.
+        amounts: the path, in standard deviations; its middle entry is 0.
+        layers: indices of the layers that move; all by default.
         batch_size: images at a time.
 
     Raises:
-        InvalidArgumentError: there are fewer than two codes, or the path's middle is not 0.
+        InvalidArgumentError: there are fewer than two codes, or the middle of the path is not 0.
     """
     if len(codes) < 2 or len(amounts) % 2 == 0 or amounts[len(amounts) // 2] != 0:
-        raise InvalidArgumentError("rescoring needs two codes or more and a path with 0 in its middle")
+        raise InvalidArgumentError("rescoring needs at least two codes, and `amounts` with 0 in the middle")
     start = read_codes(generate, read, codes, batch_size)
     unit = change(start, start.select(torch.arange(len(codes)).roll(1))).mean(0).clamp(min=1e-12)
     rows, paths = [], []
@@ -130,10 +129,17 @@ def rescore(
 
 
 def oracle(generate: Generate, read: Read, codes: Tensor, *, ridge: float = 1e-3, batch_size: int = 256) -> Directions:
-    """The directions that ridge regression of the readings on the codes (n, D) finds, one a factor.
+    """The directions, one per factor, found by ridge regression of the readings on the whitened codes (n, D).
 
-    Codes are whitened first. A circular factor gives sine and cosine, a categorical one its probabilities; the
-    leading direction of the several is taken.
+    The targets of a circular factor are sine and cosine, those of a categorical factor its probabilities; the leading
+    singular direction of their coefficients is taken.
+
+    Args:
+        generate: codes (N, D) -> images (N, C, H, W).
+        read: images -> readings, such as `FactorNetwork.read`.
+        codes: (n, D), more than D.
+        ridge: regularization, per code.
+        batch_size: images at a time.
     """
     span = identity_span(codes)
     whitened = ((codes - span.mean) @ span.projection.T).double()
@@ -149,8 +155,15 @@ def oracle(generate: Generate, read: Read, codes: Tensor, *, ridge: float = 1e-3
 
 
 def noise_floor(generate: Generate, read: Read, codes: Tensor, *, noise: float = 0.02, seed: int = 0) -> list[float]:
-    """For each factor its change when images get pixel noise of that strength, over its mean change: what the
-    reading network makes up."""
+    """The change of each factor's reading by pixel noise, over its mean change: the error floor of the network.
+
+    Args:
+        generate: codes (N, D) -> images (N, C, H, W).
+        read: images -> readings, such as `FactorNetwork.read`.
+        codes: (n, D).
+        noise: standard deviation of the noise; images are in [-1, 1].
+        seed: of the noise.
+    """
     images = generate(codes)
     start = read(images)
     unit = change(start, start.select(torch.arange(len(codes)).roll(1))).mean(0).clamp(min=1e-12)
@@ -173,7 +186,7 @@ def _targets(factor: Factor, value: Tensor) -> Tensor:
 def _ranks_along(path: Sequence[Readings]) -> Tensor:
     """(F,), |mean over codes| of Spearman's correlation between the reading and the position on the path.
 
-    A categorical factor has no order: its reading is how far it has come from the path's first image.
+    A categorical factor has no order: its total variation from the first image of the path is used.
     """
     steps = rankdata(range(len(path)))
     result = []

@@ -1,4 +1,4 @@
-"""Latent codes: the Gaussian-preserving shift, spans, directions, and the gradient rule between losses."""
+"""Latent codes: directions, the Gaussian-preserving shift, and the gradient rule between two losses."""
 
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.latent.gradients import orthogonalize_gradient

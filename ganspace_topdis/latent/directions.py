@@ -1,12 +1,12 @@
-"""Directions: a few displacements of a generator's code, with what is needed to use and to judge them.
+"""Directions: displacements of a generator's code, with their scores and the span that they were found in.
 
-A code c of D numbers is seen through a span of M axes, in which codes have unit variance,
+A code c of D numbers has whitened coordinates y of unit variance in a span of M axes,
 
     y = projection (c - mean),        c moves by  diag(scales) span  along the axes,
 
-and direction i is a unit vector v_i there. So it moves the code by `vectors[i]` = sum_m v_im scales[m] span[m]
-for every standard deviation of its coordinate `readouts[i] . (c - mean)`: all directions move the code by the
-same number of standard deviations, and none can win by doing nothing.
+and direction i is a unit vector v_i there. It moves the code by `vectors[i]` = sum_m v_im scales[m] span[m] per
+standard deviation of its coordinate `dual_vectors[i] . (c - mean)`. So all directions move the code by the same number
+of standard deviations, and none can win by having no effect.
 """
 
 import dataclasses
@@ -22,13 +22,15 @@ from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.shift import shift_values
-from ganspace_topdis.runs.sealed import load_sealed, save_sealed
+from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
 
 __all__ = ["Directions"]
 
 _FORMAT = "topdis-gan directions"
 _LISTS = ("layers", "spectrum")
-_TENSORS = ("vectors", "readouts", "mean", "span", "scales")
+_TENSORS = {"vectors": "vectors", "dual_vectors": "readouts", "mean": "mean", "span": "span", "scales": "scales"}
+"""The name in the file of each tensor of `Directions`."""
+
 _NUMBER = (int, float, type(None))
 _FACTS: dict[str, tuple[type, ...]] = {
     "method": (str,),
@@ -47,7 +49,7 @@ _FACTS: dict[str, tuple[type, ...]] = {
     "rtd_after": (list,),
     "effect": (list,),
 }
-"""The types of what commands read from the metadata, where it is there."""
+"""The types of the metadata that commands read, if present."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -56,15 +58,19 @@ class Directions:
 
     Attributes:
         vectors: (K, D), the displacement of a code by one standard deviation along each direction.
-        readouts: (K, D), the coordinates of a code: `readouts @ (code - mean)`, each of unit variance.
+        dual_vectors: (K, D), dual to `vectors` in the span: the coordinates of a code, each of unit variance, are
+            `dual_vectors @ (code - mean)`.
         mean: (D,), the mean code.
-        span: (M, D), unit vectors that the directions are combinations of.
+        span: (M, D), unit vectors whose combinations are the directions.
         scales: (M,), the length of one standard deviation along each of them, in units of the code.
-        metadata: JSON-able facts: method, settings, checkpoint, scores of each direction.
+        metadata: JSON-able facts: method, settings, checkpoint, and lists of K scores.
+
+    Raises:
+        InvalidArgumentError: the shapes do not fit each other.
     """
 
     vectors: Tensor
-    readouts: Tensor
+    dual_vectors: Tensor
     mean: Tensor
     span: Tensor
     scales: Tensor
@@ -72,45 +78,49 @@ class Directions:
 
     def __post_init__(self) -> None:
         num_codes = self.mean.shape[-1]
-        for name in ("vectors", "readouts", "span"):
+        for name in ("vectors", "dual_vectors", "span"):
             tensor = getattr(self, name)
             if tensor.ndim != 2 or tensor.shape[1] != num_codes:
                 raise InvalidArgumentError(f"{name} must be (K, {num_codes}) like mean, got {tuple(tensor.shape)}")
-        if self.vectors.shape != self.readouts.shape:
+        if self.vectors.shape != self.dual_vectors.shape:
             raise InvalidArgumentError(
-                f"vectors {tuple(self.vectors.shape)} and readouts {tuple(self.readouts.shape)} must be alike"
+                "vectors and dual_vectors must have the same shape, got "
+                f"{tuple(self.vectors.shape)} and {tuple(self.dual_vectors.shape)}"
             )
 
     @property
     def num_directions(self) -> int:
-        """K."""
+        """K, the number of directions."""
         return len(self.vectors)
 
     @property
     def code_dim(self) -> int:
-        """D."""
+        """D, the width of a code."""
         return self.mean.shape[0]
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the displacements: directions with the same one move codes alike."""
+        """SHA-256 of `vectors`: directions of equal fingerprints move codes equally."""
         return hashlib.sha256(self.vectors.contiguous().numpy().tobytes()).hexdigest()
 
     def coordinates(self, codes: Tensor) -> Tensor:
         """The coordinates (..., K) of `codes` (..., D) along the directions, in standard deviations."""
-        return (codes - self.mean.to(codes)) @ self.readouts.to(codes).T
+        return (codes - self.mean.to(codes)) @ self.dual_vectors.to(codes).T
 
     def move(self, codes: Tensor, index: int, amount: float | Tensor, *, layers: Sequence[int] | None = None) -> Tensor:
         """The codes moved along direction `index` by `amount` standard deviations.
 
         Args:
-            codes: (N, D), or (N, num_layers, D) with one code a layer of the generator.
+            codes: (N, D), or (N, num_layers, D) with one code per layer of the generator.
             index: the direction, 0 <= index < K.
-            amount: one number, or (N,).
-            layers: which of num_layers move; all by default.
+            amount: in standard deviations, one number or (N,).
+            layers: indices of the layers that move; all by default.
+
+        Returns:
+            The moved codes, of the shape of `codes`.
 
         Raises:
-            InvalidArgumentError: the width of `codes`, `index` or a layer is out of range.
+            InvalidArgumentError: the shape of `codes`, `index` or a layer is out of range.
         """
         self._check(codes, index)
         amounts = torch.as_tensor(amount, dtype=codes.dtype, device=codes.device)
@@ -118,10 +128,14 @@ class Directions:
         if layers is None:
             return codes + step
         if codes.ndim != 3:
-            raise InvalidArgumentError("layers need codes of shape (N, num_layers, D), one code a layer")
+            raise InvalidArgumentError(
+                f"`layers` need codes (N, num_layers, D), one per layer, got {tuple(codes.shape)}", field="layers"
+            )
         outside = [layer for layer in layers if not 0 <= layer < codes.shape[1]]
         if outside:
-            raise InvalidArgumentError(f"layers {outside} are out of range, allowed are 0 to {codes.shape[1] - 1}")
+            raise InvalidArgumentError(
+                f"`layers` {outside} are out of range, allowed are 0 to {codes.shape[1] - 1}", field="layers"
+            )
         mask = torch.zeros(codes.shape[1], 1, dtype=codes.dtype, device=codes.device)
         mask[list(layers)] = 1
         return codes + mask * step
@@ -130,12 +144,15 @@ class Directions:
         """The Gaussian-preserving shift along direction `index` (see `latent.shift`).
 
         Args:
-            codes: (N, D), or (N, num_layers, D), read at its first layer and moved at all.
+            codes: (N, D), or (N, num_layers, D); coordinates are read at the first layer, and all layers move.
             index: the direction.
-            amount: C, on the scale of the distribution function, -1 < C < 1.
+            amount: C, in probability, -1 < C < 1.
 
         Returns:
-            `shifted` (M, ...) and the mask `kept` (N,) of the rows that have an image.
+            `shifted` (M, ...) and the boolean mask `kept` (N,) of the rows that have an image.
+
+        Raises:
+            InvalidArgumentError: the shape of `codes`, `index` or `amount` is out of range.
         """
         self._check(codes, index)
         values = self.coordinates(codes if codes.ndim == 2 else codes[:, 0])[:, index]
@@ -143,19 +160,19 @@ class Directions:
         return self.move(codes, index, moved - values)[kept], kept
 
     def select(self, indices: Sequence[int], **metadata: Any) -> "Directions":
-        """The directions `indices`, in that order and with their scores, and with `metadata` added."""
+        """The directions `indices`, in that order, with their scores, and with `metadata` added."""
         chosen = list(indices)
         columns = {name: [column[index] for index in chosen] for name, column in self.columns.items()}
         return dataclasses.replace(
             self,
             vectors=self.vectors[chosen],
-            readouts=self.readouts[chosen],
+            dual_vectors=self.dual_vectors[chosen],
             metadata={**self.metadata, **columns, **metadata},
         )
 
     @property
     def columns(self) -> dict[str, list[Any]]:
-        """The scores of each direction: what of the metadata is a list of K entries."""
+        """The scores of the directions: the entries of `metadata` that are lists of K values."""
         return {
             name: value
             for name, value in self.metadata.items()
@@ -163,52 +180,55 @@ class Directions:
         }
 
     def score_table(self) -> dict[str, Any]:
-        """What is known of the directions, for scores.json: the facts, and a row of scores for each direction."""
+        """The content of scores.json: the metadata, and one row of scores per direction."""
         columns = dict(sorted(self.columns.items()))
         rows = [
             {"index": index, **{name: column[index] for name, column in columns.items()}}
             for index in range(self.num_directions)
         ]
         facts = {name: value for name, value in self.metadata.items() if name not in columns}
-        return {**json.loads(json.dumps(facts, sort_keys=True)), "directions": rows}  # as a file gives them back
+        return {**json.loads(json.dumps(facts, sort_keys=True)), "directions": rows}  # as read from a file
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write a safetensors file, atomically, with the metadata and a seal in its header.
+        """Write a safetensors file atomically, with the metadata and a checksum in its header, and return its path.
 
         Raises:
             RunFolderError: the file cannot be written.
         """
-        tensors = {name: getattr(self, name) for name in _TENSORS}
-        return save_sealed(path, tensors, {"format": _FORMAT, "metadata": self.metadata})
+        tensors = {key: getattr(self, name) for name, key in _TENSORS.items()}
+        return save_checksummed(path, tensors, {"format": _FORMAT, "metadata": self.metadata})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Directions":
-        """Read what `save` wrote; `path` may also be the run folder that holds directions.safetensors.
+        """Read a file of `save`, or directions.safetensors in the run folder `path`.
 
         Raises:
-            CheckpointError: the file is missing, damaged, or holds something else.
+            CheckpointError: the file is missing, damaged, or no file of directions.
         """
         file = Path(path)
         if file.is_dir():
             file = file / "directions.safetensors"
             if not file.exists():
-                raise CheckpointError(f"{path} holds no directions.safetensors; run `topdis-gan discover --out {path}`")
-        tensors, description = load_sealed(file)
-        if description.get("format") != _FORMAT or set(tensors) != set(_TENSORS):
-            raise CheckpointError(f"{file} holds no directions but {description.get('format', 'something else')!r}")
+                raise CheckpointError(f"{path} holds no directions.safetensors; write one with `topdis-gan discover`")
+        tensors, description = load_checksummed(file)
+        if description.get("format") != _FORMAT or set(tensors) != set(_TENSORS.values()):
+            raise CheckpointError(
+                f"{file} is no file of directions; its format is {description.get('format', 'unknown')!r}"
+            )
         if fault := _fault(tensors, description.get("metadata")):
             raise CheckpointError(
                 f"{file} holds no usable directions: {fault}; find them again with `topdis-gan discover`"
             )
-        return cls(**tensors, metadata=description["metadata"])
+        fields = {name: tensors[key] for name, key in _TENSORS.items()}
+        return cls(**fields, metadata=description["metadata"])
 
     def __repr__(self) -> str:
         facts = [str(self.metadata[name]) for name in ("method", "space") if name in self.metadata]
         return f"Directions({', '.join([f'{self.num_directions} of codes of {self.code_dim} numbers', *facts])})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: a row of scores for each direction."""
-        from ganspace_topdis.notebook import directions_html
+        """HTML for notebooks: one row of scores per direction."""
+        from ganspace_topdis.notebook import directions_html  # on use: notebook.py imports the pages
 
         return directions_html(self)
 
@@ -222,7 +242,7 @@ class Directions:
 
 
 def _fault(tensors: dict[str, Tensor], metadata: Any) -> str | None:
-    """What is wrong with what a file of directions holds; None where nothing is."""
+    """The fault in the content of a file of directions, or None."""
     vectors, mean = tensors["vectors"], tensors["mean"]
     shapes = {
         "mean": (mean.numel(),),
@@ -234,19 +254,19 @@ def _fault(tensors: dict[str, Tensor], metadata: Any) -> str | None:
     for name, shape in shapes.items():
         tensor = tensors[name]
         if tuple(tensor.shape) != shape or not tensor.numel():
-            return f"{name} has the shape {tuple(tensor.shape)}, which does not fit the others"
+            return f"{name} has the shape {tuple(tensor.shape)}, which does not fit the other tensors"
         if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
-            return f"{name} holds something else than finite numbers"
+            return f"{name} holds values that are not finite numbers"
     if not isinstance(metadata, dict):
-        return "its metadata are no dictionary"
+        return "the metadata is not a dictionary"
     for name, kinds in _FACTS.items():
         if name in metadata and not isinstance(metadata[name], kinds):
             return f"{name} is {str(metadata[name])[:40]!r}"
     if not all(isinstance(layer, int) for layer in metadata.get("layers") or ()):
-        return "layers are no numbers"
+        return "layers are not integers"
     columns = ("score", "rtd_before", "rtd_after", "effect")
     if any(len(metadata[name]) != len(vectors) for name in columns if name in metadata):
-        return "its scores are of another number of directions"
+        return "the scores are of another number of directions"
     if not all(isinstance(value, _NUMBER) for name in columns for value in metadata.get(name, [])):
-        return "its scores are no numbers"
+        return "the scores are not numbers"
     return None

@@ -1,7 +1,7 @@
-"""Gradient orthogonalisation: topology may not undo reconstruction (Balabin et al. 2024, section 4.3).
+"""Gradient orthogonalization: the TopDis loss must not undo the reconstruction (Balabin et al. 2024, section 4.3).
 
-Where the two gradients disagree, <g, r> < 0, the part of g against r is removed: g <- g - <g, r> / <r, r> r.
-Both are over all parameters as one flat vector.
+If the two gradients conflict, <g, r> < 0, the component of g along r is removed: g <- g - <g, r> / <r, r> r. Both are
+gradients with respect to all parameters, as one flat vector.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ def orthogonalize_gradient(gradient: Sequence[Tensor], reference: Sequence[Tenso
 def orthogonalize_gradient(
     gradient: Tensor | Sequence[Tensor], reference: Tensor | Sequence[Tensor]
 ) -> Tensor | list[Tensor]:
-    """Remove from `gradient` its component against `reference`, if it has one.
+    """Remove the component of `gradient` that opposes `reference`, if there is one.
 
     Args:
-        gradient: one tensor, or one a parameter (then the whole sequence is one vector).
-        reference: of the same shapes.
+        gradient: a tensor, or a sequence with one tensor per parameter, which is treated as one vector.
+        reference: as `gradient`, of the same shapes.
 
     Returns:
-        As `gradient`; unchanged where the inner product is not negative or `reference` is zero.
+        A tensor or list as `gradient`; equal to it if the inner product is not negative or `reference` is zero.
 
     Raises:
         InvalidArgumentError: the shapes differ.

@@ -1,13 +1,12 @@
 """The Gaussian-preserving shift of one latent coordinate (Balabin et al. 2024, section 4.1).
 
-A coordinate z with law about N(rho, sigma^2) and distribution function F moves to z' with F(z') = F(z) + C:
+A coordinate z distributed as N(rho, sigma^2), with distribution function F, moves to z' with F(z') = F(z) + C:
 
     z' = rho + sigma * Phi^-1(Phi((z - rho) / sigma) + C),
 
-so what stays is distributed as before. Rows whose F(z) + C leaves (0, 1) have no image and are dropped, from
-both clouds: an eighth of them at the paper's |C| = 1/8. Dropped too are those that come within 0.01 of its ends,
-which the paper keeps. The shifts are a partially defined action of the
-reals: amounts add up wherever both sides are defined.
+which preserves the distribution. Rows whose F(z) + C is outside (0, 1) have no image and are dropped from both clouds:
+one eighth of the rows at the paper's |C| = 1/8. Deviation: rows with F(z) + C within 0.01 of 0 or 1 are dropped too,
+which the paper keeps. Amounts add up wherever both shifts are defined.
 """
 
 import torch
@@ -18,9 +17,8 @@ from ganspace_topdis.errors import InvalidArgumentError
 __all__ = ["gaussian_shift", "shift_values"]
 
 _MARGIN = 0.01
-"""Distance of F(z) + C to 0 and 1 below which a row is dropped. The slope dz'/dz = phi(z) / phi(z') blows up there:
-at C = 1/8 it is 7 at this margin, but 60 at 0.001 and 40,000 at 1e-6, and one such row throws a training off its
-course."""
+"""Distance of F(z) + C to 0 and 1 below which a row is dropped. The slope dz'/dz = phi(z) / phi(z') diverges there: at
+C = 1/8 it is 7 at this margin, but 60 at 0.001 and 40,000 at 1e-6, and a single such row destabilizes a training."""
 
 
 def gaussian_shift(
@@ -31,21 +29,21 @@ def gaussian_shift(
     mean: float | Tensor | None = None,
     std: float | Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Shift coordinate `index` of the codes `z` by `amount` on the scale of its distribution function.
+    """Shift coordinate `index` of the codes `z` by `amount` in probability; differentiable.
 
     Args:
         z: codes, (N, D).
         index: the coordinate to shift, -D <= index < D.
         amount: C of the formula, -1 < C < 1; the paper uses 1/8 with a random sign.
-        mean: rho; the batch's own mean, with gradient, by default.
-        std: sigma; the batch's own unbiased standard deviation, with gradient, by default.
+        mean: rho; the mean of the batch, with its gradient, by default.
+        std: sigma; the unbiased standard deviation of the batch, with its gradient, by default.
 
     Returns:
         `shifted` (M, D), the rows that have an image, and `kept` (N,), a boolean mask: row k of `shifted`
         belongs to row k of `z[kept]`. M may be 0. A constant coordinate keeps its rows and does not move.
 
     Raises:
-        InvalidArgumentError: `z` is not (N, D), `index` or `amount` is out of range, or `std` is negative.
+        InvalidArgumentError: `z` is not floating-point (N, D), `index` or `amount` is out of range, or `std` < 0.
 
     Example:
         >>> z = torch.tensor([[0.0, 5.0], [3.0, 6.0]])
@@ -72,7 +70,7 @@ def shift_values(
     """Shift one coordinate, given as its values (N,); see `gaussian_shift` for the arguments.
 
     Returns:
-        `moved` (N,) and `kept` (N,). Where `kept` is false, `moved` is the unshifted value and carries no
+        `moved` (N,) and the boolean mask `kept` (N,). Where `kept` is false, `moved` is the unshifted value, without a
         gradient of the shift.
     """
     if not -1 < amount < 1:
@@ -84,17 +82,17 @@ def shift_values(
     elif bool(torch.as_tensor(std < 0).any()):
         raise InvalidArgumentError(f"std is {float(std)}, allowed is std >= 0")
     scale = torch.as_tensor(std, dtype=values.dtype, device=values.device)
-    centre = torch.as_tensor(mean, dtype=values.dtype, device=values.device)
-    constant = scale <= 8 * torch.finfo(values.dtype).eps * centre.abs()
-    normal = (values - centre) / torch.where(constant, 1.0, scale)
+    center = torch.as_tensor(mean, dtype=values.dtype, device=values.device)
+    constant = scale <= 8 * torch.finfo(values.dtype).eps * center.abs()
+    normal = (values - center) / torch.where(constant, 1.0, scale)
     probability = torch.special.ndtr(normal) + amount
     movable = (probability > _MARGIN) & (probability < 1 - _MARGIN) & ~constant
     inside = torch.where(movable, probability, 0.5)  # keeps infinities out of the backward pass
-    return torch.where(movable, centre + scale * torch.special.ndtri(inside), values), movable | constant
+    return torch.where(movable, center + scale * torch.special.ndtri(inside), values), movable | constant
 
 
 def _std(values: Tensor) -> Tensor:
-    """The unbiased standard deviation, with a zero instead of a NaN gradient where it is zero."""
+    """The unbiased standard deviation; its gradient is zero, not NaN, where it is zero."""
     if len(values) < 2:
         return values.new_zeros(())
     variance = values.var()

@@ -4,15 +4,20 @@
     mig(codes, factors)
     evaluate(codes, factors)["dci_disentanglement"]
 
-Codes are (N, D), factors (N, K), NumPy arrays or torch tensors; see `inputs` for what counts as a factor. Metrics
-that learn take a test set too, `dci(codes, factors, codes_test, factors_test)`, or hold a third of the rows out.
+Codes are (N, D), factors (N, K), NumPy arrays or torch tensors; `inputs` defines what counts as a factor. Metrics that
+learn also take a test set, `dci(codes, factors, codes_test, factors_test)`, or hold out a third of the rows.
 """
 
-from ganspace_topdis.metrics.evaluation import METRICS, DisentanglementMetrics, Measured, evaluate, measure
+from ganspace_topdis.metrics.comparison import Compared, compare
+from ganspace_topdis.metrics.evaluation import DisentanglementMetrics, Measured, evaluate, measure
+from ganspace_topdis.metrics.generators import InterventionalAccuracy, interventional_accuracy
+from ganspace_topdis.metrics.groups import METRICS
 from ganspace_topdis.metrics.importance import DCI, DCIES, dci, dci_es
-from ganspace_topdis.metrics.information import EDI, InfoMEC, edi, infomec, mig, mig_sampled, modularity
+from ganspace_topdis.metrics.information import mig, mig_sampled, modularity
 from ganspace_topdis.metrics.interventions import FactorTable, beta_vae_score, factor_vae_score, irs
+from ganspace_topdis.metrics.normalized_information import EDI, InfoMEC, edi, infomec
 from ganspace_topdis.metrics.predictors import SNCNK, Explicitness, explicitness, sap, snc_nk
+from ganspace_topdis.metrics.representations import NTS, nts, srtd
 from ganspace_topdis.metrics.subspaces import IWO, iwo, mcc
 from ganspace_topdis.metrics.unsupervised import UnsupervisedScores, udr, unsupervised_scores
 
@@ -22,14 +27,18 @@ __all__ = [
     "EDI",
     "IWO",
     "METRICS",
+    "NTS",
     "SNCNK",
+    "Compared",
     "DisentanglementMetrics",
     "Explicitness",
     "FactorTable",
     "InfoMEC",
+    "InterventionalAccuracy",
     "Measured",
     "UnsupervisedScores",
     "beta_vae_score",
+    "compare",
     "dci",
     "dci_es",
     "edi",
@@ -37,6 +46,7 @@ __all__ = [
     "explicitness",
     "factor_vae_score",
     "infomec",
+    "interventional_accuracy",
     "irs",
     "iwo",
     "mcc",
@@ -44,8 +54,10 @@ __all__ = [
     "mig",
     "mig_sampled",
     "modularity",
+    "nts",
     "sap",
     "snc_nk",
+    "srtd",
     "udr",
     "unsupervised_scores",
 ]

@@ -6,7 +6,7 @@ latent is sorted once; a level of a tree is then one pass over each sorted laten
 all nodes of the level. Splits, leaf values and importances follow the same rules:
 
     split       largest S_l^2 / n_l + S_r^2 / n_r over thresholds half-way between values more than 1e-7 apart,
-                latents visited in random order, the first of equals kept
+                latents visited in random order, the first of equals winning
     leaf        (K - 1) / K * sum r / sum p (1 - p)   (without the factor for two classes), times the rate 0.1
     importance  decrease of squared error of each latent, summed over splits and trees, scaled to sum to 1
 
@@ -32,7 +32,7 @@ _NUM_NODES = 2 ** (DEPTH + 1) - 1
 
 @dataclass(frozen=True)
 class BoostedTrees:
-    """What a fit leaves.
+    """The result of a fit.
 
     Attributes:
         importances: (D,), non-negative, sum 1, or all 0 when no tree could split.

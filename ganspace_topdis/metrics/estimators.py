@@ -1,27 +1,27 @@
-"""Entropies and mutual information, in nats: plug-in for labels, nearest neighbours for numbers.
+"""Entropies and mutual information, in nats: plug-in for labels, nearest neighbors for numbers.
 
     plug-in   I(a; b) = sum p(a, b) log(p(a, b) / (p(a) p(b))) over observed frequencies. A latent is first cut into
               bins of equal width between its extremes, as disentanglement_lib does. The bias is about
               (bins - 1)(values - 1) / 2N nats.
-    KSG       between two continuous variables, with radius r_i to the k-th neighbour in the maximum norm:
+    KSG       between two continuous variables, with radius r_i to the k-th neighbor in the maximum norm:
               psi(N) + psi(k) - <psi(n_x) + psi(n_y)>, n counting the points nearer than r_i, itself included
               (Kraskov et al. 2004, equation 8)
-    Ross      between a continuous and a discrete one, with r_i to the k-th neighbour of the same label:
+    Ross      between a continuous and a discrete one, with r_i to the k-th neighbor of the same label:
               psi(N) + <psi(k)> - <psi(N_label)> - <psi(m_i)> (Ross 2014, equation 2)
 
-Both nearest-neighbour estimates are clipped at 0, and equal scikit-learn's `mutual_info_classif` and
+Both nearest-neighbor estimates are clipped at 0, and equal scikit-learn's `mutual_info_classif` and
 `mutual_info_regression` where no values are tied. Ties are broken by the same jitter of 1e-10, here from a fixed
-seed, so that a score does not change between calls. Labels that occur once take no part in Ross's estimate.
+seed, so that a score does not change between calls. Labels that occur once are excluded from Ross's estimate.
 """
 
 import numpy as np
 from numba import njit
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.inputs import Array, Labelled
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes
 
 __all__ = [
-    "discretise",
+    "discretize",
     "entropy",
     "knn_information",
     "knn_information_matrix",
@@ -32,7 +32,7 @@ __all__ = [
 _JITTER = 1e-10
 
 
-def discretise(columns: Array, num_bins: int = 20) -> Array:
+def discretize(columns: Array, num_bins: int = 20) -> Array:
     """The bin (1 to `num_bins`) of every entry of (N, D), each column between its own extremes.
 
     Raises:
@@ -54,7 +54,7 @@ def mutual_information(a: Array, b: Array) -> float:
 
 
 def mutual_information_matrix(codes: Array, factors: Array) -> Array:
-    """I(latent; factor) in nats of discretised codes (N, D) and labels (N, K): (D, K)."""
+    """I(latent; factor) in nats of discretized codes (N, D) and labels (N, K): (D, K)."""
     return np.array([[mutual_information(code, factor) for factor in factors.T] for code in codes.T])
 
 
@@ -68,8 +68,8 @@ def entropy(labels: Array) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def knn_information_matrix(data: Labelled, num_neighbors: int) -> Array:
-    """I(latent; factor) in nats, (D, K), by nearest neighbours: Ross for discrete factors, KSG for continuous ones."""
+def knn_information_matrix(data: LabeledCodes, num_neighbors: int) -> Array:
+    """I(latent; factor) in nats, (D, K), by nearest neighbors: Ross for discrete factors, KSG for continuous ones."""
     codes, rng = data.codes.astype(np.float64), np.random.default_rng(0)
     latents = [_spread(column, rng) for column in codes.T]
     information = np.empty((data.num_latents, data.num_factors))
@@ -81,13 +81,13 @@ def knn_information_matrix(data: Labelled, num_neighbors: int) -> Array:
 
 
 def knn_information(x: Array, y: Array, num_neighbors: int, *, discrete: bool) -> float:
-    """I(x; y) in nats of numbers `x` (N,) and labels or numbers `y` (N,); of tied numbers jittered ones are meant.
+    """I(x; y) in nats of numbers `x` (N,) and labels or numbers `y` (N,); break ties by a jitter first.
 
     Raises:
-        InvalidArgumentError: fewer than two neighbours can be found, or none is asked for.
+        InvalidArgumentError: `num_neighbors` is not between 1 and N - 1.
     """
     if not 1 <= num_neighbors < len(x):
-        raise InvalidArgumentError(f"{num_neighbors} neighbours of {len(x)} points; use 1 to {len(x) - 1}")
+        raise InvalidArgumentError(f"{num_neighbors} neighbors of {len(x)} points; use 1 to {len(x) - 1}")
     if not discrete:
         return _ksg(x, y, num_neighbors)
     labels = np.unique(y, return_inverse=True)[1]
@@ -162,9 +162,9 @@ def _upper(ranked, point, radius):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _within_label(ranked, members, counts, num_neighbors):  # type: ignore[no-untyped-def]
-    """For each point the number of neighbours used, and the points nearer than the last of them, itself included.
+    """For each point the number of neighbors used, and the points nearer than the last of them, itself included.
 
-    `members` lists the sorted points label by label, so that a label's neighbours lie in a window that slides.
+    `members` lists the sorted points label by label, so that a label's neighbors form a sliding window.
     """
     used, nearer = np.empty(len(ranked), dtype=np.int64), np.empty(len(ranked), dtype=np.int64)
     start = 0

@@ -1,10 +1,10 @@
-"""DCI and DCI-ES: metrics from the importance of latents for predicting factors.
+"""DCI and DCI-ES: metrics of how much each latent matters for predicting each factor.
 
 With R_jk the importance of latent j for predicting factor k,
 
     D = sum_j (sum_k R_jk / sum R) (1 - H_K(R_j.)),   C = sum_k (sum_j R_jk / sum R) (1 - H_D(R_.k)),
 
-H_n being the entropy to base n of the normalised row or column, and I the mean accuracy (Eastwood & Williams 2018,
+H_n being the entropy to base n of the normalized row or column, and I the mean accuracy (Eastwood & Williams 2018,
 section 2). `dci` takes the gradient-boosted trees of Locatello et al. 2019 (disentanglement_lib: dci.py).
 
 DCI-ES adds, from the least loss l(c) that a probe of capacity c reaches, and its baseline b of a constant guess,
@@ -16,6 +16,7 @@ DCI-ES adds, from the least loss l(c) that a probe of capacity c reaches, and it
 """
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,7 @@ from numba import njit
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.metrics.boosting import boost
-from ganspace_topdis.metrics.inputs import Array, Labelled, check_split
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, check_split
 
 __all__ = ["DCI", "DCIES", "dci", "dci_es"]
 
@@ -33,7 +34,7 @@ DEPTHS = (1, 2, 3, 4, 8, 10, 12, 14, 16, 18, 20, 32)
 """The capacities of Eastwood et al. 2023 (configs/random_forest/config.yaml)."""
 
 _NUM_TREES = 100
-_TREES_AT_ONCE = 10  # a grown tree of 40 classes holds 4 MB
+_TREES_PER_SEED = 10
 _MAX_ROWS = 10_000
 
 
@@ -77,7 +78,7 @@ def dci(
     """Disentanglement, completeness and informativeness.
 
     Constant latents have no importance, and with nothing but those D and C are 0. Duplicates share the importance:
-    they cost completeness and leave D. Trees see only the order of a latent's values, so that the scores are
+    they lower completeness, not D. Trees see only the order of a latent's values, so that the scores are
     invariant under rescaling, and under permuting up to the order in which equals are tried.
 
     Args:
@@ -154,11 +155,13 @@ def dci_es(
     The loss is one minus the accuracy for discrete factors (baseline: one minus the commonest value's share) and one
     minus R^2 for continuous ones (baseline 1). One forest of 100 trees is grown to depth 32 for each factor and cut
     back to smaller depths, where the authors grow one for each depth: splits do not depend on the depths below, so
-    both are draws of the same distribution. E says nothing without I: where nothing can be learnt the curve is flat
-    and E is near 1. Constant latents have no importance but count for S; duplicates cost C and S.
+    both are draws of the same distribution. Read E beside I: where nothing can be learned the curve is flat and E is
+    near 1. A forest tries sqrt(D) latents per split and must use one of them, so that useless latents get importance:
+    with three latents or fewer it tries one, and D and C of a perfect code of a few hundred points are below 0.5.
+    Constant latents have no importance but count for S; duplicates lower C and S.
 
     Args:
-        codes: (N, D) mean codes, at least two latents; at most 10,000 rows, drawn at random, are learnt from.
+        codes: (N, D) mean codes, at least two latents; at most 10,000 rows, drawn at random, are learned from.
         factors: (N, K); constant ones are dropped. Needs no order of discrete values.
         codes_test: (M, D). A third of `codes` by default.
         factors_test: (M, K).
@@ -194,25 +197,19 @@ def _explicitness(losses: Array, baseline: float) -> float:
     return 1 - 2 * area / (baseline * (DEPTHS[-1] - DEPTHS[0]))
 
 
-def _curve(train: Labelled, test: Labelled, factor: int, seed: int) -> tuple[Array, Array, float]:
+def _curve(train: LabeledCodes, test: LabeledCodes, factor: int, seed: int) -> tuple[Array, Array, float]:
     """Test loss (depths,) and importances (depths, D) of forests cut back to each depth, and the baseline."""
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-
     continuous = bool(train.continuous[factor])
-    forest_of = RandomForestRegressor if continuous else RandomForestClassifier
     target = (train.values if continuous else train.labels)[:, factor]
     truth = (test.values if continuous else test.labels)[:, factor]
     classes, limits, columns = np.unique(target), np.array(DEPTHS), test.codes.astype(np.float32)
     outputs = np.zeros((len(DEPTHS), len(truth), 1 if continuous else len(classes)))
     importances = np.zeros((len(DEPTHS), train.num_latents))
-    for part in range(_NUM_TREES // _TREES_AT_ONCE):
-        state = _seed_of([seed, part])
-        forest = forest_of(_TREES_AT_ONCE, max_depth=DEPTHS[-1], random_state=state)
-        for estimator in forest.fit(train.codes, target).estimators_:
-            tree = estimator.tree_
-            nodes = (tree.children_left, tree.children_right, tree.feature, tree.threshold, tree.value[:, 0, :])
-            _add_outputs(columns, limits, *nodes, outputs)
-            importances += _tree_importances(tree, train.num_latents)
+    for tree in _grow_trees(train.codes, target if continuous else np.searchsorted(classes, target), continuous, seed):
+        value = tree.value[:, 0, :] if continuous else _class_shares(tree)
+        nodes = (tree.children_left, tree.children_right, tree.feature, tree.threshold, value)
+        _add_outputs(columns, limits, *nodes, outputs)
+        importances += _tree_importances(tree, train.num_latents)
     importances /= np.maximum(importances.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     if continuous:
         predicted = outputs[:, :, 0] / _NUM_TREES
@@ -222,8 +219,39 @@ def _curve(train: Labelled, test: Labelled, factor: int, seed: int) -> tuple[Arr
     return (guess != truth).mean(axis=1), importances, 1 - commonest
 
 
+def _grow_trees(codes: Array, target: Array, continuous: bool, seed: int) -> Iterator[Any]:
+    """Yield the trees of scikit-learn's random forest one by one: the same draws, and so the same trees.
+
+    `RandomForestClassifier.fit` itself changes the process's warning filters for a moment, which other threads see.
+    """
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    columns, num_rows = codes.astype(np.float32), len(codes)
+    for part in range(_NUM_TREES // _TREES_PER_SEED):
+        states = np.random.RandomState(_seed_of([seed, part]))
+        for _ in range(_TREES_PER_SEED):
+            state = states.randint(np.iinfo(np.int32).max)
+            drawn = np.random.RandomState(state).randint(0, num_rows, num_rows, dtype=np.int32)
+            if continuous:
+                tree = DecisionTreeRegressor(max_depth=DEPTHS[-1], random_state=state)
+            else:
+                tree = DecisionTreeClassifier(max_depth=DEPTHS[-1], max_features="sqrt", random_state=state)
+            weights = np.bincount(drawn, minlength=num_rows).astype(np.float64)
+            yield tree.fit(columns, target, sample_weight=weights).tree_
+
+
 def _seed_of(state: list[int]) -> int:
     return int(np.random.SeedSequence(state).generate_state(1)[0] % 2**31)
+
+
+def _class_shares(tree: Any) -> Array:
+    """The share of each class among the training rows of each node (nodes, C), whatever the version.
+
+    Since scikit-learn 1.4 `tree.value` holds the shares, before that the numbers of rows, by which large leaves would
+    outvote small ones.
+    """
+    counts = tree.value[:, 0, :]
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def _tree_importances(tree: Any, num_latents: int) -> Array:
@@ -265,7 +293,7 @@ def _add_outputs(columns, limits, left, right, feature, threshold, value, output
 
 
 def _concentration(importances: Array) -> float:
-    """One minus the normalised entropy of each row, weighted by the rows' sums; 0 when all is 0."""
+    """One minus the normalized entropy of each row, weighted by the rows' sums; 0 when all is 0."""
     if importances.sum() == 0:
         return 0.0
     shares = importances + 1e-11

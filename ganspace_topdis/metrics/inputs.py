@@ -1,14 +1,14 @@
-"""What every metric takes: codes (N, D) of finite numbers and factors (N, K), as NumPy arrays or torch tensors.
+"""The input of every metric: codes (N, D) of finite numbers and factors (N, K), as NumPy arrays or torch tensors.
 
 A factor is discrete when all of its values are whole numbers or text, and continuous otherwise. Metrics that are
 defined for discrete factors see a continuous one cut into 20 bins of equal width over its training range.
 
-    constant factor     dropped before every metric: it carries no information, and the usual code returns NaN
+    constant factor     dropped before every metric: published code returns NaN for it
     missing label       NaN (or empty text): the row is left out, for every factor
-    constant latent     kept; each metric says what it makes of it
+    constant latent     allowed; each metric documents its effect
     NaN in the codes    refused
 
-Whatever cannot be scored raises `InvalidArgumentError`, so that a NaN is never returned.
+Data that cannot be scored raise `InvalidArgumentError`; a NaN is never returned.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["Array", "Labelled", "as_array", "as_codes", "check_pair", "check_split"]
+__all__ = ["Array", "LabeledCodes", "as_array", "as_codes", "check_pair", "check_split"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -28,16 +28,16 @@ _TEST_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabeledCodes:
     """Codes with their factors, checked, and without the factors that are constant.
 
     Attributes:
         codes: (N, D), finite.
         labels: (N, K) integers: the classes; of a continuous factor, its bins.
-        values: (N, K) numbers: the factors as they were given; of text, the index of its value.
+        values: (N, K) numbers: the factors as given; of text, the index of its value.
         continuous: (K,) booleans.
         unordered: (K,) booleans: factors given as text.
-        columns: (K,) which of the given factors these are.
+        columns: (K,) indices among the given factors.
     """
 
     codes: Array
@@ -57,15 +57,15 @@ class Labelled:
         """K, constant factors not counted."""
         return int(self.labels.shape[1])
 
-    def rows(self, rows: Array) -> "Labelled":
-        """The same of some rows."""
-        return Labelled(
+    def rows(self, rows: Array) -> "LabeledCodes":
+        """A subset of the rows."""
+        return LabeledCodes(
             self.codes[rows], self.labels[rows], self.values[rows], self.continuous, self.unordered, self.columns
         )
 
 
 def as_array(data: Any) -> Array:
-    """`data` as an array; a torch tensor may need a gradient or lie on another device."""
+    """`data` as an array; a torch tensor may require a gradient or be on another device."""
     if hasattr(data, "detach"):
         data = data.detach().cpu()
         data = data.float() if str(data.dtype) == "torch.bfloat16" else data
@@ -92,7 +92,7 @@ def as_codes(codes: ArrayLike, name: str = "codes") -> Array:
     return array
 
 
-def check_pair(codes: ArrayLike, factors: ArrayLike, *, min_factors: int = 1, min_latents: int = 1) -> Labelled:
+def check_pair(codes: ArrayLike, factors: ArrayLike, *, min_factors: int = 1, min_latents: int = 1) -> LabeledCodes:
     """Codes and factors of one set.
 
     Raises:
@@ -113,10 +113,10 @@ def check_split(
     seed: int = 0,
     min_factors: int = 1,
     min_latents: int = 1,
-) -> tuple[Labelled, Labelled]:
+) -> tuple[LabeledCodes, LabeledCodes]:
     """A training and a test set; without a test set a random third of the rows is held out.
 
-    A factor is constant, and a bin's edges are drawn, by the training set.
+    The training set decides which factors are constant and where bins lie.
 
     Raises:
         InvalidArgumentError: as `check_pair`, the two sets differ in D or K, or only half of the test set is given.
@@ -183,7 +183,7 @@ def _numbers(column: Array) -> tuple[Array, bool]:
         return np.where(names[index] == "", np.nan, index.astype(np.float64)), True
 
 
-def _labelled(codes: Array, values: Array, unordered: Array, min_factors: int, min_latents: int) -> Labelled:
+def _labelled(codes: Array, values: Array, unordered: Array, min_factors: int, min_latents: int) -> LabeledCodes:
     varying = np.flatnonzero(values.min(axis=0) != values.max(axis=0))
     if len(varying) < min_factors:
         raise InvalidArgumentError(
@@ -197,17 +197,17 @@ def _labelled(codes: Array, values: Array, unordered: Array, min_factors: int, m
     chosen = values[:, varying]
     continuous = np.array([not np.array_equal(column, np.rint(column)) for column in chosen.T])
     labels = _label(chosen, chosen, continuous)
-    return Labelled(codes, labels, chosen, continuous, unordered[varying], varying)
+    return LabeledCodes(codes, labels, chosen, continuous, unordered[varying], varying)
 
 
-def _like(train: Labelled, codes: Array, values: Array) -> Labelled:
+def _like(train: LabeledCodes, codes: Array, values: Array) -> LabeledCodes:
     chosen = values[:, train.columns]
     labels = _label(chosen, train.values, train.continuous)
-    return Labelled(codes, labels, chosen, train.continuous, train.unordered, train.columns)
+    return LabeledCodes(codes, labels, chosen, train.continuous, train.unordered, train.columns)
 
 
-def _renamed(data: Labelled, columns: Array) -> Labelled:
-    return Labelled(data.codes, data.labels, data.values, data.continuous, data.unordered, columns[data.columns])
+def _renamed(data: LabeledCodes, columns: Array) -> LabeledCodes:
+    return LabeledCodes(data.codes, data.labels, data.values, data.continuous, data.unordered, columns[data.columns])
 
 
 def _label(values: Array, range_of: Array, continuous: Array) -> Array:

@@ -1,14 +1,14 @@
-"""Metrics that hold or share one factor and watch the latents: FactorVAE score, beta-VAE score, IRS.
+"""Metrics that fix one factor and observe the latents: FactorVAE score, beta-VAE score, IRS.
 
-    FactorVAE   a vote holds factor k, and names the latent of the smallest variance over the data's; the score is
+    FactorVAE   a vote fixes factor k and picks the latent of the smallest relative variance; the score is
                 the accuracy of the majority classifier from latent to factor (Kim & Mnih 2018, section 4)
     beta-VAE    a point is the mean of |z - z'| over pairs that share factor k; the score is the accuracy of
                 logistic regression from point to k (Higgins et al. 2017, section 3)
-    IRS         how still a latent stays while all factors but one change (Suter et al. 2019, equations 9 to 12)
+    IRS         how little a latent changes while all factors but one change (Suter et al. 2019, equations 9 to 12)
 
 Sizes and thresholds are those of Locatello et al. 2019 (disentanglement_lib: factor_vae.py, beta_vae.py, irs.py).
 Their FactorVAE code prunes no latent by default, so that one constant latent (0 / 0) attracts all votes; here it
-never can. The first two saturate: a randomly rotated code scores 1 as well.
+is never picked. The first two saturate: a randomly rotated code can score 1 as well.
 """
 
 import math
@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.estimators import discretise
-from ganspace_topdis.metrics.inputs import Array, Labelled, as_array, as_codes, check_pair
+from ganspace_topdis.metrics.estimators import discretize
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, as_array, as_codes, check_pair
 
 __all__ = [
     "FactorTable",
@@ -138,9 +138,9 @@ def factor_vae_score(
     num_variance: int = 10_000,
     min_std: float = 0.05,
 ) -> float:
-    """The FactorVAE score, in [0, 1]; 1 is perfect, one over the number of factors is chance, 0 is no live latent.
+    """The FactorVAE score, in [0, 1]; 1 is perfect, one over the number of factors is chance, 0 without a live latent.
 
-    A continuous factor is held within one of its 20 bins. Constant latents and those below `min_std` take no part,
+    A continuous factor is held within one of its 20 bins. Constant latents and those below `min_std` are ignored,
     so that the score depends on the codes' scale unless it is 0. Of duplicate latents the first takes the votes.
 
     Args:
@@ -151,7 +151,7 @@ def factor_vae_score(
         num_test: test votes.
         batch_size: points per vote.
         num_variance: points for the variances over the data.
-        min_std: latents of a smaller standard deviation take no part.
+        min_std: latents of a smaller standard deviation are ignored.
 
     Raises:
         InvalidArgumentError: malformed arrays, or fewer than two factors vary.
@@ -184,7 +184,7 @@ def least_varying(batches: ArrayLike, variances: ArrayLike, active: ArrayLike) -
 
 
 def score_votes(latents: ArrayLike, held: ArrayLike, num_train: int) -> float:
-    """The accuracy on the votes after `num_train` of the majority classifier learnt from the first `num_train`.
+    """The accuracy on the votes after `num_train` of the majority classifier learned from the first `num_train`.
 
     Args:
         latents: (V,) the least varying latent of each vote.
@@ -226,7 +226,7 @@ def beta_vae_score(
 ) -> float:
     """The beta-VAE score, in [0, 1]; chance is one over the number of factors that vary.
 
-    Constant and duplicate latents do not change what can be told apart. The regression's penalty makes the score
+    Constant and duplicate latents do not change what can be distinguished. The regression's penalty makes the score
     depend slightly on the codes' scale.
 
     Args:
@@ -259,18 +259,18 @@ def beta_vae_score(
 
 
 def irs(codes: ArrayLike, factors: ArrayLike, *, quantile: float = 0.99, num_bins: int = 20) -> float:
-    """The interventional robustness score, in [0, 1]; 1 is perfect, and 0 is returned when no latent lives.
+    """The interventional robustness score, in [0, 1]; 1 is perfect, 0 without a live latent.
 
     For latent j and factor k, the deviation |z_j - E[z_j | v_k]| within each group of constant v_k is summarised by
     its `quantile`, averaged over the groups and divided by the latent's largest deviation from its mean. A latent's
     score is one minus the smallest of these over k; the metric is their mean weighted by the largest deviations.
     The paper takes the maximum, quantile 1. Invariant under a common scale, not under one per latent. Duplicates
-    count twice. Independent codes do not score 0: few points per value look still.
+    count twice. Independent codes do not score 0, since few points per value show little deviation.
 
     Args:
         codes: (N, D) mean codes; the literature takes N = 10,000. Constant latents are dropped.
         factors: (N, K); continuous ones are cut into bins.
-        quantile: which quantile of the deviations speaks for a group.
+        quantile: which quantile of the deviations summarizes a group.
         num_bins: factors of more values are merged into so many bins of equal width.
 
     Raises:
@@ -283,7 +283,7 @@ def irs(codes: ArrayLike, factors: ArrayLike, *, quantile: float = 0.99, num_bin
     if live.shape[1] == 0:
         return 0.0
     largest = np.abs(live - live.mean(axis=0)).max(axis=0)
-    robustness = 1 - _mean_deviations(live, discretise(data.labels, num_bins), quantile) / largest[:, None]
+    robustness = 1 - _mean_deviations(live, discretize(data.labels, num_bins), quantile) / largest[:, None]
     return float(np.average(robustness.max(axis=1), weights=largest))
 
 
@@ -308,7 +308,7 @@ def _grid_sizes(sizes: Array, num_rows: int) -> Array:
     return sizes.astype(np.int64)
 
 
-def _compact(data: Labelled) -> Any:
+def _compact(data: LabeledCodes) -> Any:
     """Labels from 0 without gaps."""
     columns = [np.unique(column, return_inverse=True)[1] for column in data.labels.T]
     return np.stack(columns, axis=1) if columns else np.empty((len(data.codes), 0), dtype=np.int64)

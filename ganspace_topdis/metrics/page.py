@@ -1,60 +1,47 @@
-"""The page of `topdis-gan metrics`: scores with their cost, which latents are live, and two maps of the code.
+"""The page of `topdis-gan metrics`: scores with their cost, live latents, and two maps of latents and factors.
 
-The first map shows the share of each factor's entropy that a latent knows (20 bins), the second the importance of
-each latent in the boosted trees of DCI. One file, nothing to load.
+The first map shows the share of each factor's entropy that a latent contains (mutual information, 20 bins), the second
+the importance of each latent in the boosted trees of DCI. The page is one file that loads nothing.
 """
 
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.estimators import discretise, entropy, mutual_information_matrix
-from ganspace_topdis.metrics.evaluation import METRICS, NUM_TRAIN
+from ganspace_topdis.metrics.estimators import discretize, entropy, mutual_information_matrix
+from ganspace_topdis.metrics.evaluation import NUM_TRAIN, Measured, Report
+from ganspace_topdis.metrics.groups import METRICS
 from ganspace_topdis.metrics.importance import dci
-from ganspace_topdis.metrics.information import live_latents
 from ganspace_topdis.metrics.inputs import Array, check_pair
+from ganspace_topdis.metrics.normalized_information import live_latents
+from ganspace_topdis.report.page import build_page, paragraph, section
+from ganspace_topdis.report.table import Table, to_html
+from ganspace_topdis.report.values import MISSING, format_number
 from ganspace_topdis.runs.files import write_text
-
-if TYPE_CHECKING:
-    from ganspace_topdis.metrics.command import Report
 
 __all__ = ["write_metrics_page"]
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h1 { overflow-wrap: anywhere; } h2 { margin-top: 2.2rem; }
-.note { color: light-dark(#595959, #a6a6a6); font-size: 13px; max-width: 46rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; }
-th { font-weight: 500; text-align: left; white-space: nowrap; }
-table.scores tr { border-bottom: 1px solid #8884; } table.scores td.text { text-align: left; }
-td.bar { width: 8rem; } td.bar div { background: #0072b2; height: .6rem; border-radius: 2px; }
-table.heat td { min-width: 3rem; text-align: center; border: 1px solid #fff3; }
-table.heat tr:first-child th { text-align: center; white-space: normal; vertical-align: bottom; max-width: 6rem; }
-table.scores tr:first-child th.number { text-align: right; }
-tr.dead th, tr.dead td.number { color: light-dark(#767676, #8f8f8f); }
-@media (max-width: 600px) {
-  .bar, .metric { display: none; } th, td { padding: .2rem .3rem; } table.heat td { min-width: 2.4rem; }
-  table.heat th { font-size: 11px; }
-}
-"""
+_STATES = {(True, True): "yes", (True, False): "range", (False, True): "IQR", (False, False): "no"}
+"""Live by its range, live by its IQR -> the text in the table."""
+_HEADLINES = ("mig", "dci_disentanglement", "infomec_modularity", "infomec_compactness", "infomec_explicitness")
+_SHARES_NOTE = (
+    "Mutual information of a latent (20 bins) and a factor, divided by the factor's entropy. A latent is live by its "
+    "range if that is more than a 20th of the largest one, and by its interquartile range (IQR) if that is more than a "
+    "tenth of the largest one (InfoMEC's two definitions). Gray latents are live by neither definition."
+)
 
 
-def write_metrics_page(path: Path, report: "Report", codes: Array, factors: Array, *, seed: int = 0) -> Path:
+def write_metrics_page(path: Path, report: Report, codes: Array, factors: Array, *, seed: int = 0) -> Path:
     """Write the page of a report.
 
     Args:
         path: the file.
-        report: its scores.
-        codes: (N, D); at most 10,000 rows, drawn at random, enter the maps.
+        report: the scores.
+        codes: (N, D); the maps are computed from at most 10,000 rows in random order.
         factors: (N, K).
-        seed: of the draw and the trees.
+        seed: seed of the random order and of the trees.
 
     Raises:
         InvalidArgumentError: no factor varies.
@@ -63,71 +50,79 @@ def write_metrics_page(path: Path, report: "Report", codes: Array, factors: Arra
     rows = np.random.default_rng(seed).permutation(len(codes))[:NUM_TRAIN]
     data = check_pair(codes[rows], factors[rows])
     entropies = np.array([entropy(column) for column in data.labels.T])
-    shares = mutual_information_matrix(discretise(data.codes), data.labels) / entropies
+    shares = mutual_information_matrix(discretize(data.codes), data.labels) / entropies
     names = [report.names[k] for k in data.columns]
     live = {name: live_latents(data.codes, name) for name in ("range", "iqr")}
-    title = f"Metrics of {Path(report.codes).name}"
-    parts = [
-        f"<!doctype html>\n<html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>",
-        f'<meta name=viewport content="width=device-width, initial-scale=1"><style>{_STYLE}</style>',
-        f"<h1>{html.escape(title)}</h1>",
-        f"<p class=note>{report.num_points:,} points of {codes.shape[1]} latents, {len(names)} factors that vary; "
-        f"{report.seconds:.1f} s in all.</p>",
-        "<h2>Scores</h2>",
-        _scores(report),
-        "<h2>What each latent knows of each factor</h2>",
-        _heat_map(shares, names, live, data.codes.std(axis=0)),
-        "<p class=note>Mutual information of a latent (20 bins) and a factor, over the factor's entropy. A latent is "
-        "live by its range if that is more than a 20th of the largest, and by its interquartile range (IQR) if that "
-        "is more than a tenth of the largest (InfoMEC's two definitions). Grey latents are live by neither.</p>",
-    ]
+    deviations = data.codes.std(axis=0)
     try:
         importances = dci(codes[rows], factors[rows], seed=seed).importances
     except InvalidArgumentError as error:
-        parts.append(f"<h2>Importance</h2><p class=note>Undefined: {html.escape(str(error))}.</p>")
+        importance = paragraph(f"Undefined: {error}.", kind="note")
     else:
-        parts.append("<h2>Importance of each latent for each factor</h2>")
-        parts.append(_heat_map(importances, names, live, data.codes.std(axis=0)))
-        parts.append("<p class=note>Share of each latent in the boosted trees of DCI; a column sums to 1.</p>")
-    return write_text(path, "\n".join([*parts, "</html>\n"]))
+        note = "Importance of each latent in the boosted trees of DCI; a column sums to 1."
+        importance = to_html(_map(importances, names, live, deviations, note))
+    page = build_page(
+        f"Metrics of {Path(report.codes).name}",
+        [
+            section("Scores", to_html(_scores(report))),
+            section(
+                "Information of each latent about each factor",
+                to_html(_map(shares, names, live, deviations, _SHARES_NOTE)),
+            ),
+            section("Importance of each latent for each factor", importance),
+        ],
+        subtitle=f"{report.num_points:,} points with {codes.shape[1]} latents; {len(names)} factors vary. "
+        f"Computed in {report.seconds:.1f} s.",
+        verdict=_verdict(report, live),
+    )
+    return write_text(path, page)
 
 
-def _scores(report: "Report") -> str:
+def _verdict(report: Report, live: Mapping[str, Array]) -> str:
+    scores = {key: (each, value) for each in report.measured for key, value in each.scores.items()}
+    shown = [key for key in _HEADLINES if key in scores] or list(scores)[:3]
+    headlines = [f"{_name(scores[key][0], key)} {format_number(scores[key][1], num_digits=3)}" for key in shown]
+    num_live, num_latents = int(np.sum(live["range"] | live["iqr"])), len(live["range"])
+    problems = [each.group for each in report.measured if each.problem is not None]
+    undefined = f" Undefined: {', '.join(problems)}." if problems else ""
+    return f"{'; '.join(headlines) or 'No score is defined'}. {num_live} of {num_latents} latents are live.{undefined}"
+
+
+def _name(measured: Measured, key: str) -> str:
+    """Return the name of a score: the title of its group, and what distinguishes it from the group's other scores."""
+    title = next(group.title for group in METRICS if group.name == measured.group)
+    words = key.replace("_", " ")
+    if len(measured.scores) == 1:
+        return title
+    return f"{title}{words[len(title) :]}" if words.startswith(title.lower()) else f"{title}: {words}"
+
+
+def _scores(report: Report) -> Table:
+    """Return one row per score; scores of at most 1 that are better if higher are tinted."""
     groups = {group.name: group for group in METRICS}
-    rows = ["<tr><th class=metric>metric<th>score<th class=number>value<th class=bar><th class=number>seconds</tr>"]
+    rows, tints = [], {}
     for each in report.measured:
-        title, cost = html.escape(groups[each.group].title), f"{each.seconds:.2f}"
+        cost = f"{each.seconds:.2f}"
         if each.problem is not None:
-            reason = f"{each.group} is undefined: {html.escape(each.problem)}"
-            rows.append(f"<tr><th class=metric>{title}<td class=text colspan=4>{reason}</tr>")
+            rows.append((f"{groups[each.group].title} is undefined: {each.problem}", MISSING, cost))
         for key, value in each.scores.items():
-            width = 0 if groups[each.group].lower_is_better else 100 * min(max(value, 0), 1)
-            bar = f'<div style="width:{width:.1f}%"></div>' if width else ""
-            name = f"<th class=metric>{title}<td class=text>{key.replace('_', '_<wbr>')}"
-            rows.append(f"<tr>{name}<td>{value:.4f}<td class=bar>{bar}<td>{cost}</tr>")
-            title = cost = ""
-    return _table("scores", rows)
+            if not groups[each.group].lower_is_better and 0 <= value <= 1:
+                tints[len(rows), 1] = 0.8 * value
+            rows.append((_name(each, key), f"{value:.4f}", cost))
+            cost = ""
+    return Table(header=("metric", "score", "seconds"), rows=tuple(rows), tints=tints)
 
 
-def _heat_map(values: Array, names: Sequence[str], live: dict[str, Array], deviations: Array) -> str:
-    head = "".join(f"<th>{html.escape(name)}" for name in ("latent", *names, "std", "range", "IQR"))
-    rows = [f"<tr>{head}</tr>"]
+def _map(values: Array, names: Sequence[str], live: Mapping[str, Array], deviations: Array, note: str) -> Table:
+    """Return one row per latent and one column per factor; the square root makes small values visible."""
+    rows = []
     for j, shares in enumerate(values):
-        marks = [live[name][j] for name in ("range", "iqr")]
-        ends = "".join(f"<td class=number>{'live' if mark else 'dead'}" for mark in marks)
-        dead = "" if any(marks) else " class=dead"
-        cells = "".join(map(_heat, shares))
-        rows.append(f"<tr{dead}><th>{j}{cells}<td class=number>{deviations[j]:.3g}{ends}</tr>")
-    return _table("heat", rows)
-
-
-def _heat(share: float) -> str:
-    """A cell from white to blue; the square root makes small shares visible."""
-    depth = min(max(share, 0.0), 1.0) ** 0.5
-    red, green, blue = (round(255 + (to - 255) * depth) for to in (8, 64, 129))
-    ink = "#fff" if depth > 0.55 else "#222"
-    return f'<td style="background:rgb({red},{green},{blue});color:{ink}">{share:.2f}'
-
-
-def _table(kind: str, rows: Iterable[str]) -> str:
-    return f"<div class=wide><table class={kind}>\n" + "\n".join(rows) + "\n</table></div>"
+        state = _STATES[bool(live["range"][j]), bool(live["iqr"][j])]
+        rows.append((str(j), *(f"{share:.2f}" for share in shares), format_number(deviations[j]), state))
+    return Table(
+        header=("latent", *names, "std", "live"),
+        rows=tuple(rows),
+        note=note,
+        tints={(j, k + 1): max(float(share), 0.0) ** 0.5 for (j, k), share in np.ndenumerate(values)},
+        muted=[j for j in range(len(rows)) if not (live["range"][j] or live["iqr"][j])],
+    )

@@ -5,7 +5,7 @@ SAP           how much better the best single latent predicts a factor than the 
 explicitness  the area under the ROC curve of logistic regression on z-scored codes, one value against the rest,
               macro averaged (Ridgeway & Mozer 2018, section 3; modularity_explicitness.py)
 SNC           accuracy of a factor's own latent, cut into as many bins as the factor has values
-NK            how much accuracy a network loses without that latent
+NK            the accuracy that a network loses without that latent
               (both Mahon et al. 2023, Correcting Flaws in Common Disentanglement Metrics; snc_nk.py)
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.metrics.estimators import mutual_information
-from ganspace_topdis.metrics.inputs import Array, Labelled, check_split
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, check_split
 
 __all__ = ["SNCNK", "Explicitness", "explicitness", "sap", "snc_nk"]
 
@@ -79,9 +79,9 @@ def explicitness(
 ) -> Explicitness:
     """Explicitness on both sets; 1 is perfect, 0.5 chance.
 
-    Two repairs of the reference: constant latents, on which it fails, are dropped (without a live latent the score
-    is chance), and a value that a set does not contain is left out of that set's average. Duplicates change nothing
-    but the penalty's share. Invariant under permuting and rescaling latents.
+    Two deviations from the reference: constant latents, on which it fails, are dropped (without a live latent the
+    score is chance), and a value missing from a set is excluded from that set's average. Duplicates only change the
+    effect of the penalty. Invariant under permuting and rescaling latents.
 
     Args:
         codes: (N, D) mean codes; the literature takes N = 10,000.
@@ -109,7 +109,7 @@ class SNCNK:
 
     Attributes:
         snc: accuracy of single latents, in [0, 1]; chance is one over the number of values.
-        nk: accuracy that networks lose without the latent; 0 where other latents make up for it, as duplicates do.
+        nk: accuracy that networks lose without the latent; 0 where other latents replace it, as duplicates do.
         accuracy: of the networks that see all latents.
     """
 
@@ -135,7 +135,7 @@ def snc_nk(
     Factors are matched with latents one to one (Hungarian) by the information of the latent's bins of equal
     frequency, as many as the factor has values; bins are matched with values in the same way. Where there are more
     factors than latents, a factor without one scores its commonest value's share, and 0 in NK. SNC of a perfect code
-    is 1 if each value is equally frequent, else slightly below. The networks (256 hidden units) see standardised
+    is 1 if each value is equally frequent, else slightly below. The networks (256 hidden units) see standardized
     latents, where the authors' see raw ones; both scores are invariant under permuting and rescaling. A constant
     latent is never worth more than chance. Without information SNC is chance and NK about 0.
 
@@ -165,7 +165,7 @@ def snc_nk(
     return SNCNK(snc=float(np.mean(single)), nk=float(np.mean(lost)), accuracy=float(full.mean()))
 
 
-def squared_correlations(data: Labelled) -> Array:
+def squared_correlations(data: LabeledCodes) -> Array:
     """Squared Pearson correlation (D, K), of text the squared correlation ratio; 0 for a latent all but constant."""
     num_latents = data.num_latents
     covariance = np.cov(data.codes.astype(np.float64), data.values, rowvar=False)
@@ -182,13 +182,13 @@ def squared_correlations(data: Labelled) -> Array:
 def _correlation_ratios(codes: Array, labels: Array) -> Array:
     """Of each latent the share of its variance (D,) that lies between the values of a factor."""
     index, counts = np.unique(labels, return_inverse=True, return_counts=True)[1:]
-    centred = (codes - codes.mean(axis=0)).astype(np.float64)
-    sums = np.stack([np.bincount(index, column) for column in centred.T], axis=1)
-    between, total = (sums**2 / counts[:, None]).sum(axis=0), (centred**2).sum(axis=0)
+    centered = (codes - codes.mean(axis=0)).astype(np.float64)
+    sums = np.stack([np.bincount(index, column) for column in centered.T], axis=1)
+    between, total = (sums**2 / counts[:, None]).sum(axis=0), (centered**2).sum(axis=0)
     return np.divide(between, total, out=np.zeros_like(total), where=total > 0)
 
 
-def _accuracies(train: Labelled, test: Labelled) -> Array:
+def _accuracies(train: LabeledCodes, test: LabeledCodes) -> Array:
     """Test accuracy (D, K) of a linear support vector machine on each latent alone."""
     from sklearn.svm import LinearSVC
 
@@ -235,7 +235,7 @@ def _area_under_curve(positive: Array, scores: Array) -> float:
     return float(above / (num_positive * (len(scores) - num_positive)))
 
 
-def _match_latents(data: Labelled) -> dict[int, int]:
+def _match_latents(data: LabeledCodes) -> dict[int, int]:
     """Factor -> latent, one to one, of the largest total information."""
     from scipy.optimize import linear_sum_assignment
 
@@ -253,7 +253,7 @@ def _frequency_bins(latent: Array, reference: Array, num_bins: int) -> Array:
     return np.searchsorted(np.sort(reference)[places][1:], latent, side="right")
 
 
-def _single_accuracy(train: Labelled, test: Labelled, factor: int, latent: int | None) -> float:
+def _single_accuracy(train: LabeledCodes, test: LabeledCodes, factor: int, latent: int | None) -> float:
     """Test accuracy of one latent's bins, each standing for the value that the assignment gives it."""
     from scipy.optimize import linear_sum_assignment
 

@@ -1,7 +1,7 @@
 """The networks that metrics train, many small ones at once, each step costing a few batched products.
 
     fit_classifiers   predict factors from latents, each network through a mask of its own: K networks with all
-                      latents and K without one of them (SNC and NK), or what all latents know of a factor (EDI)
+                      latents and K without one of them (SNC and NK), or one that bounds I(z; v_k) (EDI)
     fit_chains        predict factors while linear maps drop one dimension at a time (IWO)
 
 This is the only file of the package that imports torch; metrics import it when they train.
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganspace_topdis.metrics.estimators import entropy
-from ganspace_topdis.metrics.inputs import Array, Labelled
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes
 
 __all__ = ["Fit", "fit_chains", "fit_classifiers", "joint_information"]
 
@@ -32,7 +32,7 @@ _CHECK_EVERY = 100
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What M classifiers reach on the test rows.
+    """Test results of M classifiers.
 
     Attributes:
         accuracy: (M,), at the check of the least cross-entropy.
@@ -43,10 +43,10 @@ class Fit:
     cross_entropy: Array
 
 
-def fit_classifiers(train: Labelled, test: Labelled, masks: Array, targets: Array, *, seed: int) -> Fit:
+def fit_classifiers(train: LabeledCodes, test: LabeledCodes, masks: Array, targets: Array, *, seed: int) -> Fit:
     """Train M classifiers with Adam, the learning rate falling to 0 along a cosine, and score them.
 
-    Latents are standardised by the training rows; a constant one stays 0. A test label that training lacks counts as
+    Latents are standardized by the training rows; a constant one stays 0. A test label that training lacks counts as
     an error, with the cross-entropy of an even guess.
 
     Args:
@@ -59,7 +59,7 @@ def fit_classifiers(train: Labelled, test: Labelled, masks: Array, targets: Arra
     rng = torch.Generator().manual_seed(seed)
     kept = torch.randperm(len(train.codes), generator=rng)[:MAX_ROWS].numpy()
     train = train.rows(kept)
-    x_train, x_test = _standardised(train, test)
+    x_train, x_test = _standardized(train, test)
     classes = [np.unique(column) for column in train.labels.T]
     num_classes = np.array([len(classes[k]) for k in targets])
     y_train = torch.from_numpy(np.stack([np.searchsorted(classes[k], train.labels[:, k]) for k in targets]))
@@ -83,7 +83,7 @@ def fit_classifiers(train: Labelled, test: Labelled, masks: Array, targets: Arra
     return Fit(accuracy, best)
 
 
-def joint_information(data: Labelled, *, seed: int) -> Array:
+def joint_information(data: LabeledCodes, *, seed: int) -> Array:
     """A lower bound of I(z; v_k), (K,) nats: H(v_k) minus the held-out cross-entropy, between 0 and H(v_k).
 
     Barber & Agakov 2003 (The IM Algorithm). A third of the rows is held out.
@@ -98,11 +98,11 @@ def joint_information(data: Labelled, *, seed: int) -> Array:
     return np.clip(entropies - fit.cross_entropy, 0, entropies)
 
 
-def fit_chains(train: Labelled, test: Labelled, *, seed: int) -> tuple[Array, Array, Array]:
+def fit_chains(train: LabeledCodes, test: LabeledCodes, *, seed: int) -> tuple[Array, Array, Array]:
     """Test losses (K, D), of networks that see 1 to D dimensions, baselines (K,), and chains (K, D - 1, D, D)."""
     rng = torch.Generator().manual_seed(seed)
     train = train.rows(torch.randperm(len(train.codes), generator=rng)[:MAX_ROWS].numpy())
-    x_train, x_test = _standardised(train, test)
+    x_train, x_test = _standardized(train, test)
     targets = [_Target(train, test, k) for k in range(train.num_factors)]
     model = _Chains(train.num_factors, train.num_latents, np.array([each.num_outputs for each in targets]), rng)
     optimizer = torch.optim.Adam(model.parameters(), lr=CHAIN_LEARNING_RATE)
@@ -200,9 +200,9 @@ class _Chains(nn.Module):
 
 
 class _Target:
-    """One factor as the networks see it: classes, or a standardised number."""
+    """One factor as the networks see it: classes, or a standardized number."""
 
-    def __init__(self, train: Labelled, test: Labelled, factor: int) -> None:
+    def __init__(self, train: LabeledCodes, test: LabeledCodes, factor: int) -> None:
         self.continuous = bool(train.continuous[factor])
         if self.continuous:
             mean, deviation = train.values[:, factor].mean(), train.values[:, factor].std()
@@ -230,7 +230,7 @@ class _Target:
         return np.asarray((outputs.argmax(dim=2) != self._wanted[rows]).double().sum(dim=1))
 
 
-def _standardised(train: Labelled, test: Labelled) -> tuple[Tensor, Tensor]:
+def _standardized(train: LabeledCodes, test: LabeledCodes) -> tuple[Tensor, Tensor]:
     """The latents of both sets by the training set's mean and deviation; constant ones stay 0."""
     mean, deviation = train.codes.mean(axis=0), train.codes.std(axis=0)
     scale = np.where(deviation > 0, deviation, 1)

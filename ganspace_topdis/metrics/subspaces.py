@@ -1,4 +1,4 @@
-"""Metrics that compare directions of the latent space with factors: MCC, and IWO with IWR.
+"""Metrics that match directions of the latent space with factors: MCC, and IWO with IWR.
 
     MCC   mean_k |corr(z_p(k), v_k)| with the best one-to-one matching p; Pearson or Spearman
           (Hyvarinen & Morioka 2016; Khemakhem et al. 2020, section 5; ilkhem/icebeem metrics/mcc.py)
@@ -8,7 +8,7 @@
 
 A factor's basis comes from a chain of linear maps that drop one latent dimension at a time, each followed by a
 network that predicts the factor; the dimension that is dropped first matters least (section 3.2). Importance is the
-loss that a dimension saves, over the loss of a constant guess, and what is left to 1 is spread evenly, as in the
+loss that a dimension saves, over the loss of a constant guess, and the rest to 1 is spread evenly, as in the
 authors' code (iwo.py: get_basis, get_importance, get_iwo).
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.inputs import Array, Labelled, check_pair, check_split
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, check_pair, check_split
 from ganspace_topdis.metrics.predictors import squared_correlations
 
 __all__ = ["IWO", "iwo", "mcc"]
@@ -49,7 +49,7 @@ def mcc(codes: ArrayLike, factors: ArrayLike, *, method: Literal["pearson", "spe
     data = check_pair(codes, factors)
     if method == "spearman":
         ranks = (rankdata(data.codes, axis=0), rankdata(data.values, axis=0))
-        data = Labelled(ranks[0], data.labels, ranks[1], data.continuous, data.unordered, data.columns)
+        data = LabeledCodes(ranks[0], data.labels, ranks[1], data.continuous, data.unordered, data.columns)
     correlations = np.sqrt(np.clip(squared_correlations(data), 0, 1))
     matched = correlations[linear_sum_assignment(-correlations)]
     return float(matched.sum() / data.num_factors)
@@ -60,8 +60,8 @@ class IWO:
     """The two numbers, each in [0, 1], and what they come from.
 
     Attributes:
-        iwo: whether factors lie in orthogonal subspaces.
-        iwr: whether a factor lies in few dimensions.
+        iwo: whether factors occupy orthogonal subspaces.
+        iwr: whether a factor occupies few dimensions.
         importances: (K, D), of each factor's basis, the most important dimension first.
         bases: (K, D, D), the basis vectors in columns.
     """
@@ -86,14 +86,14 @@ def iwo(
 ) -> IWO:
     """Importance-weighted orthogonality and rank of Geyer et al. 2024.
 
-    Latents are standardised, constant ones stay 0. A rotated code scores as the original. A duplicated latent spans
+    Latents are standardized, constant ones stay 0. A rotated code scores as the original. A duplicated latent spans
     one direction with its twin, which costs nothing. A factor that cannot be predicted has even importances, and
     two such factors score 1 - sum_lm (u_l . w_m)^2 / D = 0. Where the authors train one large network per dimension
     and factor to convergence, these have one hidden layer of 64 units and 500 steps of Adam, all at once; the
     importances come from the test loss: one minus the accuracy, or one minus R^2 for continuous factors.
 
     Args:
-        codes: (N, D) mean codes, at least two latents; at most 10,000 rows, drawn at random, are learnt from.
+        codes: (N, D) mean codes, at least two latents; at most 10,000 rows, drawn at random, are learned from.
         factors: (N, K); constant ones are dropped. Needs no order of discrete values.
         codes_test: (M, D). A third of `codes` by default.
         factors_test: (M, K).

@@ -1,4 +1,4 @@
-"""Scores that need no factors: dependence between latents, and agreement between models of other seeds.
+"""Scores that need no factors: dependence between latents, and agreement between models of different seeds.
 
 Gaussian total correlation         0.5 (sum_j log S_jj - log det S), S the covariance of the mean codes
 Gaussian Wasserstein correlation   2 tr S - 2 tr (D^1/2 S D^1/2)^1/2, D = diag S; divided by tr S when normed
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.estimators import discretise, mutual_information
+from ganspace_topdis.metrics.estimators import discretize, mutual_information
 from ganspace_topdis.metrics.inputs import Array, as_codes
 
 __all__ = ["UnsupervisedScores", "udr", "unsupervised_scores"]
@@ -28,7 +28,7 @@ _DEAD_VARIANCE = 1e-12
 
 @dataclass(frozen=True)
 class UnsupervisedScores:
-    """Dependence between latents; all are 0 for independent ones, and not bounded above unless said.
+    """Dependence between latents; all are 0 for independent ones, and not bounded above unless stated.
 
     Attributes:
         gaussian_total_correlation: nats.
@@ -67,7 +67,7 @@ def unsupervised_scores(codes: ArrayLike, *, num_bins: int = 20) -> Unsupervised
         gaussian_total_correlation=_total_correlation(covariance[np.ix_(live, live)]),
         gaussian_wasserstein_correlation=wasserstein,
         gaussian_wasserstein_correlation_normed=wasserstein / float(np.trace(covariance)),
-        mutual_information=_mean_pair_information(discretise(checked, num_bins)),
+        mutual_information=_mean_pair_information(discretize(checked, num_bins)),
     )
 
 
@@ -121,7 +121,7 @@ def udr(
     checked = [as_codes(each, f"codes[{m}]").astype(np.float64) for m, each in enumerate(codes)]
     if len({len(each) for each in checked}) > 1:
         raise InvalidArgumentError(f"codes have {[len(each) for each in checked]} rows; encode the same images")
-    live = [_standardised(each, _informative(each, kl, m, min_kl)) for m, each in enumerate(checked)]
+    live = [_standardized(each, _informative(each, kl, m, min_kl)) for m, each in enumerate(checked)]
     relate = _lasso if method == "lasso" else _spearman
     count = len(live)
     pairs = np.array([[_strength(relate(a, b)) if a is not b else 0.0 for b in live] for a in live])
@@ -134,11 +134,11 @@ def _informative(codes: Array, kl: Sequence[ArrayLike] | None, model: int, min_k
         return varying
     divergence = np.asarray(kl[model], dtype=np.float64) if model < len(kl) else np.empty(0)
     if divergence.shape != (codes.shape[1],) or not np.isfinite(divergence).all():
-        raise InvalidArgumentError(f"kl[{model}] must be ({codes.shape[1]},) finite numbers, one a latent")
+        raise InvalidArgumentError(f"kl[{model}] must be ({codes.shape[1]},) finite numbers, one per latent")
     return varying & (divergence > min_kl)
 
 
-def _standardised(codes: Array, columns: Array) -> Array:
+def _standardized(codes: Array, columns: Array) -> Array:
     chosen = codes[:, columns]
     return (chosen - chosen.mean(axis=0)) / chosen.std(axis=0)
 

@@ -1,1 +1,1 @@
-"""What every command needs around its work: run folders, atomic files, progress, signals, devices."""
+"""Infrastructure of every run: files and their readers, downloads, run folders, processes, progress."""

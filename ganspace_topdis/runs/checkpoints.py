@@ -1,15 +1,13 @@
-"""Checkpoints of a run: one sealed file a step, the last two kept.
+"""Checkpoints of a run: one checksummed file per step, of which the last two are kept.
 
-`CheckpointStore.save(step, tensors, rest)` writes `step_000000120.safetensors` whole or not at all, then removes
-what is older than the one before. `load_newest()` gives back a `Checkpoint(step, tensors, rest)`; a damaged
-newest file is passed over with a warning and the previous one used. Where all are damaged it says so and
-starts nothing anew by itself.
+`CheckpointStore.save(step, tensors, rest)` writes `step_000000120.safetensors` atomically, then removes all files but
+this one and the one before it. `load_newest()` returns a `Checkpoint(step, tensors, rest)`. If the newest file is
+damaged, it warns and loads the previous one; if all are damaged, it raises an error.
 
-A tensor comes back with the memory layout that it had. This matters: the same sum over a transposed and over a
-plain tensor is vectorised differently, and a resumed run would differ in its last bits.
+Tensors keep their memory layout: a sum over a transposed tensor is vectorized differently from one over a contiguous
+tensor, so that a resumed run would differ in its last bits.
 
-Nested states (optimisers, random generators) become `tensors, rest` by `runs.trees.flatten` and are themselves
-again by `unflatten`:
+Pytrees (states of optimizers and random generators) become `tensors, rest` with `runs.checksummed.flatten`:
 
     store.save(step, *flatten({"model": model.state_dict(), "adam": adam.state_dict(), "random": random_states()}))
     state = unflatten(checkpoint.tensors, checkpoint.rest)
@@ -25,7 +23,7 @@ from typing import Any
 from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError, RunFolderError
-from ganspace_topdis.runs.sealed import load_sealed, save_sealed
+from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
 
 __all__ = ["Checkpoint", "CheckpointStore"]
 
@@ -35,7 +33,7 @@ _NUM_KEPT = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The state of a run after `step` steps: tensors, and a JSON-able rest."""
+    """The state of a run after `step` steps: tensors and a JSON-able rest."""
 
     step: int
     tensors: dict[str, Tensor]
@@ -43,35 +41,35 @@ class Checkpoint:
 
 
 class CheckpointStore:
-    """The checkpoints in one folder, which is made when the first is saved."""
+    """The checkpoints in one folder, which is created when the first one is saved."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def steps(self) -> list[int]:
-        """The steps that have a file here, damaged or not, in rising order."""
+        """Return the steps that have a file, intact or damaged, in ascending order."""
         if not self.folder.is_dir():
             return []
         return sorted(int(match[1]) for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name)))
 
     def path(self, step: int) -> Path:
-        """The file of the checkpoint after `step` steps."""
+        """Return the path of the checkpoint after `step` steps."""
         return self.folder / f"step_{step:09d}.safetensors"
 
     def save(self, step: int, tensors: Mapping[str, Tensor], rest: Any) -> Path:
         """Write the state after `step` steps; return its path.
 
-        Files of later steps are removed too: a run that writes this step passed them over as damaged.
+        Files of later steps are removed: a run that writes this step has found them damaged.
 
         Raises:
-            RunFolderError: the folder is read-only or the disk is full. Earlier checkpoints are untouched.
+            RunFolderError: the folder is read-only or the disk is full. Earlier checkpoints stay.
         """
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"cannot make {self.folder}: {error.strerror or error}") from error
         layouts = {name: order for name, tensor in tensors.items() if (order := _memory_order(tensor)) is not None}
-        path = save_sealed(self.path(step), tensors, {"step": step, "rest": rest, "layouts": layouts})
+        path = save_checksummed(self.path(step), tensors, {"step": step, "rest": rest, "layouts": layouts})
         earlier = [other for other in self.steps() if other < step]
         kept = {step, *earlier[len(earlier) - (_NUM_KEPT - 1) :]}
         for other in self.steps():
@@ -79,8 +77,8 @@ class CheckpointStore:
                 self.path(other).unlink(missing_ok=True)
         return path
 
-    def newest_is_whole(self) -> bool:
-        """Whether the newest file can be loaded, or there is none."""
+    def newest_is_intact(self) -> bool:
+        """Whether the newest file can be loaded, or there are no files."""
         steps = self.steps()
         try:
             if steps:
@@ -90,10 +88,10 @@ class CheckpointStore:
         return True
 
     def load_newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; None when none was ever saved.
+        """Return the newest intact checkpoint, or None if there are no checkpoints.
 
         Raises:
-            CheckpointError: there are checkpoints and all are damaged.
+            CheckpointError: all checkpoints are damaged.
         """
         damaged: list[str] = []
         for step in reversed(self.steps()):
@@ -113,20 +111,20 @@ class CheckpointStore:
 
 
 def _load(path: Path, step: int) -> Checkpoint:
-    tensors, description = load_sealed(path)
+    tensors, description = load_checksummed(path)
     if description.keys() != {"step", "rest", "layouts"}:
-        raise CheckpointError(f"{path} is no checkpoint of a run")
+        raise CheckpointError(f"{path} is not a checkpoint of a run")
     if description["step"] != step:
-        raise CheckpointError(f"{path} holds step {description['step']}, not the step of its name")
+        raise CheckpointError(f"{path} holds step {description['step']}, not the step in its name")
     for name, order in description["layouts"].items():
         tensors[name] = _in_memory_order(tensors[name], order)
     return Checkpoint(step=step, tensors=tensors, rest=description["rest"])
 
 
 def _memory_order(tensor: Tensor) -> list[int] | None:
-    """The dimensions from the outermost in memory to the innermost; None where that is their own order.
+    """Return the dimensions by descending stride, or None for a contiguous tensor.
 
-    None as well for tensors with gaps or repetitions in memory: those come back without.
+    Also returns None for tensors with gaps or overlaps in memory, which are stored as contiguous tensors.
     """
     order = sorted(range(tensor.dim()), key=lambda dim: -tensor.stride()[dim])
     return order if not tensor.is_contiguous() and tensor.permute(order).is_contiguous() else None

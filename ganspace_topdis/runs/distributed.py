@@ -1,18 +1,19 @@
-"""One run over several processes, each with its device: every process has the whole batch and computes its rows.
+"""Row-parallel computation: every process holds the whole batch and computes its rows on its own device.
 
-    with join_world("auto") as world:              # by torchrun's environment; one process without it
-        features = by_rows(network, codes)         # (N, ...), whole on every process
+    with join_process_group("auto") as group:      # from torchrun's environment; otherwise a single process
+        features = row_parallel(network, codes)    # (N, ...), complete on every process
 
-A loss over a cloud is not the mean of losses over its parts: the barcode of 64 points is not that of twice 32, and
-neither are a total correlation or a permuted batch. So the loss is not shared out, only the networks' work is:
+A loss over a point cloud is not the mean of losses over its parts: the barcode of 64 points is not that of two sets of
+32, and the same holds for a total correlation or a permuted batch. Therefore the networks are computed in parallel,
+and the loss on every process:
 
     forward    rows of this process -> network -> rows of all processes, gathered
-    backward   the loss is the same on every process, so the gradient of this process's rows is its slice; the
-               gradient by the input is gathered, and that by the weights is summed over the processes
+    backward   the loss is the same on every process, so the gradient of this process's rows is its slice; gradients
+               of the input are gathered, gradients of the weights are summed over the processes
 
-The result is that of one process with the same batch, up to the rounding of the sum. (DistributedDataParallel, Li et
-al. 2020, averages the gradients of separate losses, which is another thing here.) Random numbers are drawn alike on
-every process. Only the leader, rank 0, writes and prints.
+The result equals that of one process with the same batch, up to the rounding of the sum. (DistributedDataParallel, Li
+et al. 2020, instead averages the gradients of separate losses.) All processes draw the same random numbers. Only the
+main process, rank 0, writes and prints.
 """
 
 import contextlib
@@ -29,70 +30,76 @@ from torch.func import functional_call
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.runs.devices import choose_device
 
-__all__ = ["World", "by_rows", "join_world", "smallest"]
+__all__ = ["ProcessGroup", "all_reduce_min", "join_process_group", "row_parallel"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
-    """The processes of one run. Attributes: rank, of this one; size, of them all; device, of this one."""
+class ProcessGroup:
+    """The processes of one run. Every process must call the methods in the same order.
+
+    Attributes:
+        rank: of this process, in [0, size).
+        size: number of processes.
+        device: of this process.
+    """
 
     rank: int
     size: int
     device: torch.device
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes and prints."""
         return self.rank == 0
 
-    def agreed(self, flag: bool) -> bool:
-        """Whether `flag` is true on any process; asked by all of them at the same place."""
-        return not smallest(int(not flag))
+    def any_true(self, flag: bool) -> bool:
+        """Return whether `flag` is true on any process."""
+        return not all_reduce_min(int(not flag))
 
-    def from_leader(self, make: Callable[[], Any]) -> Any:
-        """What `make` gives on the leader, on every process; an error of the leader is raised on every process."""
+    def broadcast(self, compute: Callable[[], Any]) -> Any:
+        """Call `compute` on the main process; return its result, or raise its `TopdisError`, on every process."""
         if self.size == 1:
-            return make()
-        made: list[Any] = [None, None]
-        if self.leads:
+            return compute()
+        outcome: list[Any] = [None, None]
+        if self.is_main:
             try:
-                made[0] = make()
+                outcome[0] = compute()
             except TopdisError as error:
-                made[1] = error
-        dist.broadcast_object_list(made, src=0, device=self.device if self.device.type == "cuda" else None)
-        if made[1] is not None:
-            raise made[1]
-        return made[0]
+                outcome[1] = error
+        dist.broadcast_object_list(outcome, src=0, device=self.device if self.device.type == "cuda" else None)
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
 
 
 @contextlib.contextmanager
-def join_world(device: str = "auto") -> Iterator[World]:
-    """The world that torchrun's environment describes (RANK, WORLD_SIZE, LOCAL_RANK); without it, this process alone.
+def join_process_group(device: str = "auto") -> Iterator[ProcessGroup]:
+    """Join the group of torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK); otherwise a group of this process.
 
     Args:
-        device: as `choose_device` reads it; "auto" and "cuda" give every process of a machine its own card.
+        device: see `choose_device`; "auto" and "cuda" assign each process of a machine its own GPU.
 
     Raises:
-        InvalidArgumentError: more processes on a machine than it has cards.
+        InvalidArgumentError: a machine has more processes than GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World(rank=0, size=1, device=choose_device(device))
+        yield ProcessGroup(rank=0, size=1, device=choose_device(device))
         return
     own = _own_device(device)
-    _import_before_the_group()
+    _import_distributed_nn()
     if own.type == "cuda":
         torch.cuda.set_device(own)
     dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
     try:
-        yield World(rank=dist.get_rank(), size=size, device=own)
+        yield ProcessGroup(rank=dist.get_rank(), size=size, device=own)
     finally:
         dist.destroy_process_group()
 
 
-def smallest(number: int) -> int:
-    """The smallest of the numbers that the processes have; asked by all of them at the same place."""
-    if not _several():
+def all_reduce_min(number: int) -> int:
+    """Return the minimum of `number` over all processes."""
+    if not _is_parallel():
         return number
     cuda = dist.get_backend() == "nccl"
     numbers = torch.tensor([number], device="cuda" if cuda else "cpu")
@@ -100,39 +107,42 @@ def smallest(number: int) -> int:
     return int(numbers.item())
 
 
-def by_rows(function: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
-    """`function(batch)`, each process computing its part of the rows; simply that where there is one process.
+def row_parallel(function: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
+    """Return `function(batch)`, of which each process computes an equal number of rows.
 
     Args:
-        function: (n, ...) -> (n, ...), row by row. The weights of an `nn.Module` get gradients summed over the
-            processes; other functions are differentiated by their input only.
+        function: (n, ...) -> (n, ...), applied row by row. Gradients of the weights of an `nn.Module` are summed over
+            the processes; other functions are differentiated only with respect to their input.
         batch: (N, ...), the same on every process.
+
+    Returns:
+        (N, ...), the same on every process.
     """
-    if not _several():
+    if not _is_parallel():
         return function(batch)
     size, rank = dist.get_world_size(), dist.get_rank()
     share = -(-len(batch) // size)
-    first = min(rank * share, len(batch) - 1)  # a process without rows repeats the last one, and its work is dropped
+    first = min(rank * share, len(batch) - 1)  # a process without rows computes the last one, which is dropped
     local = _TakeRows.apply(batch, slice(first, first + share), share)
     weights = dict(function.named_parameters()) if isinstance(function, nn.Module) else {}
     if isinstance(function, nn.Module) and weights:
         summed = dict(zip(weights, _SumGradients.apply(*weights.values()), strict=True))
-        made = functional_call(function, summed, (local,))
+        outputs = functional_call(function, summed, (local,))
     else:
-        made = function(local)
-    whole: Tensor = _JoinRows.apply(made, len(batch), share)
-    return whole
+        outputs = function(local)
+    gathered: Tensor = _JoinRows.apply(outputs, len(batch), share)
+    return gathered
 
 
-def _several() -> bool:
+def _is_parallel() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def _import_before_the_group() -> None:
-    """Import what keeps the group of the time of its import as a default argument, and with it gloo's threads.
+def _import_distributed_nn() -> None:
+    """Import the module before the group exists: its default arguments would keep the group and gloo's threads alive.
 
-    A thread that outlives `destroy_process_group` may end the process by SIGABRT when the interpreter stops. torch's
-    optimisers import this module by way of torch._dynamo, in the middle of a run.
+    A thread that outlives `destroy_process_group` may abort the process (SIGABRT) when the interpreter exits. torch's
+    optimizers import this module through torch._dynamo in the middle of a run.
     """
     import torch.distributed.nn  # noqa: F401
 
@@ -143,14 +153,15 @@ def _own_device(device: str) -> torch.device:
         return choose_device(device)
     if local >= torch.cuda.device_count():
         raise InvalidArgumentError(
-            f"process {local} of this machine has no card of its own, there are {torch.cuda.device_count()}; "
-            "start as many processes as cards, or give --device cpu"
+            f"process {local} of this machine has no GPU: there are {torch.cuda.device_count()}; "
+            "start one process per GPU, or set `device` to cpu",
+            field="device",
         )
     return choose_device(f"cuda:{local}")
 
 
-def _gathered(rows: Tensor, num_rows: int, share: int) -> Tensor:
-    """The first `num_rows` rows of all processes' `rows` (at most `share` each), in the order of ranks."""
+def _gather(rows: Tensor, num_rows: int, share: int) -> Tensor:
+    """Concatenate the `rows` of all processes (at most `share` each) by rank; return the first `num_rows`."""
     padded = rows.new_zeros((share, *rows.shape[1:]))
     padded[: len(rows)] = rows
     parts = [torch.empty_like(padded) for _ in range(dist.get_world_size())]
@@ -159,7 +170,7 @@ def _gathered(rows: Tensor, num_rows: int, share: int) -> Tensor:
 
 
 class _TakeRows(torch.autograd.Function):
-    """Rows of this process; backward, the rows' gradients of all processes."""
+    """The rows of this process. The backward pass gathers the gradients of all processes' rows."""
 
     @staticmethod
     def forward(ctx: Any, batch: Tensor, rows: slice, share: int) -> Tensor:
@@ -168,16 +179,16 @@ class _TakeRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _gathered(gradients[0], ctx.num_rows, ctx.share), None, None
+        return _gather(gradients[0], ctx.num_rows, ctx.share), None, None
 
 
 class _JoinRows(torch.autograd.Function):
-    """The rows of all processes; backward, the slice of this one, nothing for a row that was only repeated."""
+    """The rows of all processes. The backward pass takes this process's slice, zero for a repeated row."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, num_rows: int, share: int) -> Tensor:
         ctx.first, ctx.count = dist.get_rank() * share, len(rows)
-        return _gathered(rows, num_rows, share)
+        return _gather(rows, num_rows, share)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
@@ -186,9 +197,9 @@ class _JoinRows(torch.autograd.Function):
 
 
 class _SumGradients(torch.autograd.Function):
-    """The same weights; backward, their gradients summed over the processes, in one message.
+    """The weights unchanged. The backward pass sums their gradients over the processes in one all-reduce.
 
-    A gradient gets its weight's strides: fused optimisers read both in the order of memory.
+    A gradient gets the strides of its weight: fused optimizers read both in memory order.
     """
 
     @staticmethod

@@ -1,9 +1,8 @@
-"""Files of others, downloaded once, checked always: `fetch(url, sha256=...)` gives the path in the cache.
+"""The download cache: `fetch(url, sha256=...)` returns the path of a verified local copy.
 
-A file takes its place only when it is whole and its SHA-256 is the expected one: that of a table where there is
-one, else the one recorded at the first download, so that a file that changes on its server later is refused.
-The copy in the cache is checked again at every use. TOPDIS_CACHE names the cache folder, TOPDIS_OFFLINE=1 forbids
-all downloads.
+A download appears under its name only when it is complete and its SHA-256 is the expected one: the published one if
+known, else the one recorded at the first download, so that a file that has changed on its server is refused. The copy
+in the cache is verified at every use. TOPDIS_CACHE names the cache folder; TOPDIS_OFFLINE=1 forbids all downloads.
 """
 
 import contextlib
@@ -19,8 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ganspace_topdis.errors import RunFolderError
-from ganspace_topdis.runs.files import sha256_of, write_json
-from ganspace_topdis.runs.lock import FolderLock, lock_holder
+from ganspace_topdis.runs.files import FolderLock, lock_holder, sha256_of, write_json
 from ganspace_topdis.runs.progress import Progress
 from ganspace_topdis.runs.reading import read_json
 from ganspace_topdis.runs.transfer import DownloadError, TransferLimits, require_https, shown_url, transfer
@@ -31,7 +29,7 @@ _RECORD = "record.json"
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: TOPDIS_CACHE, else the platform's place for caches."""
+    """Return the cache folder: TOPDIS_CACHE, else the platform's standard location."""
     if chosen := os.environ.get("TOPDIS_CACHE"):
         return Path(chosen).expanduser()
     if sys.platform == "win32":
@@ -54,46 +52,46 @@ def fetch(
     limits: TransferLimits | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """The file at `url`, from the cache or downloaded into it, its SHA-256 checked.
+    """Return the verified file at `url`, from the cache or downloaded into it.
 
     Args:
         url: an https address.
-        sha256: the expected sum, where it is known.
+        sha256: the published checksum, if known.
         kind: the folder within the cache ("checkpoints", "data").
-        limits: how far the server is trusted.
-        progress: called with megabytes while something is downloaded.
+        limits: bounds on what the server may send.
+        progress: called with megabytes during a download.
 
     Raises:
-        DownloadError: it cannot be had, offline mode forbids it, or its SHA-256 is not the expected one.
+        DownloadError: the download failed, offline mode forbids it, or the SHA-256 differs.
     """
     require_https(url)
-    place = _place(url, kind)
-    record = place.record()
+    entry = _cache_entry(url, kind)
+    record = entry.record()
     expected = sha256 or (record.sha256 if record else None)
-    if place.file.is_file():
-        if expected is not None and sha256_of(place.file) == expected:
-            return place.file
+    if entry.file.is_file():
+        if expected is not None and sha256_of(entry.file) == expected:
+            return entry.file
         why = "is damaged" if sha256 is None or record is None or record.sha256 == sha256 else "has another SHA-256"
-        _warn_or_refuse(place, f"{place.file} {why}")
+        _warn_or_refuse(entry, f"{entry.file} {why}")
     elif is_offline():
         raise DownloadError(
-            f"{shown_url(url)} is not in the cache {cache_folder()}, and TOPDIS_OFFLINE forbids to download it; "
-            "give a file that you have"
+            f"{shown_url(url)} is not in the cache {cache_folder()}, and TOPDIS_OFFLINE forbids downloading it; "
+            "give a local file"
         )
-    with place.held():
-        transfer(url, place.part, limits=limits, progress=progress)
-        return place.accept(expected, known=sha256 is not None)
+    with entry.locked():
+        transfer(url, entry.part, limits=limits, progress=progress)
+        return entry.accept(expected, published=sha256 is not None)
 
 
 def cached_file(url: str, *, kind: str = "checkpoints") -> Path | None:
-    """Where `fetch` put the file at `url`, unchecked; None when it was not fetched yet."""
-    file = _place(url, kind).file
+    """Return the path of the cached file of `url` without verifying it; None if it is not in the cache."""
+    file = _cache_entry(url, kind).file
     return file if file.is_file() else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Record:
-    """What is remembered of a download, also when its file is gone."""
+    """The record of a download, which outlives its file."""
 
     url: str
     sha256: str
@@ -102,8 +100,8 @@ class _Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
-    """The folder in the cache that belongs to one address."""
+class _CacheEntry:
+    """The folder in the cache for one address."""
 
     url: str
     folder: Path
@@ -124,31 +122,29 @@ class _Place:
             return None
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the folder, made when it is missing, so that no second process writes the same file."""
+    def locked(self) -> Iterator[None]:
+        """Create and lock the folder, so that no other process writes the same file."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FolderLock(self.folder)
         except OSError as error:
             raise DownloadError(
-                f"cannot make {self.folder}: {error.strerror}; set TOPDIS_CACHE to a folder that can be written"
+                f"cannot make {self.folder}: {error.strerror}; set TOPDIS_CACHE to a writable folder"
             ) from error
         except RunFolderError as error:
             holder = lock_holder(self.folder)
-            what = "set TOPDIS_CACHE to a folder that can be written" if holder is None else "wait for it"
+            hint = "set TOPDIS_CACHE to a writable folder" if holder is None else "wait for it"
             reason = error if holder is None else f"process {holder} is downloading {shown_url(self.url)}"
-            raise DownloadError(f"{reason}; {what}") from error
-        try:
+            raise DownloadError(f"{reason}; {hint}") from error
+        with lock:
             yield
-        finally:
-            lock.release()
 
-    def accept(self, expected: str | None, *, known: bool) -> Path:
-        """Move the finished download to its place if its sum is the expected one, or the first ever seen."""
+    def accept(self, expected: str | None, *, published: bool) -> Path:
+        """Rename the complete download if its checksum is the expected one, or the first; return its path."""
         sha256 = sha256_of(self.part)
         if expected is not None and sha256 != expected:
             self._discard()
-            raise DownloadError(self._mismatch(sha256, expected, known=known))
+            raise DownloadError(self._mismatch(sha256, expected, published=published))
         time = datetime.now(timezone.utc).isoformat(timespec="seconds")
         record = _Record(url=shown_url(self.url), sha256=sha256, num_bytes=self.part.stat().st_size, time=time)
         write_json(self.folder / _RECORD, asdict(record))
@@ -156,12 +152,12 @@ class _Place:
         self._discard()
         return self.file
 
-    def _mismatch(self, sha256: str, expected: str, *, known: bool) -> str:
-        said = f"{shown_url(self.url)} came with SHA-256 {sha256}, "
-        if known:
-            return f"{said}expected is {expected}; nothing of it was used, try again later or from another source"
+    def _mismatch(self, sha256: str, expected: str, *, published: bool) -> str:
+        found = f"{shown_url(self.url)} came with SHA-256 {sha256}, "
+        if published:
+            return f"{found}expected is {expected}; it was deleted, try again later or from another source"
         return (
-            f"{said}at the first download it was {expected}; nothing of it was used. If you know why it changed, "
+            f"{found}at the first download it was {expected}; it was deleted. If you know why it changed, "
             f"remove {self.folder / _RECORD} and try again"
         )
 
@@ -170,12 +166,12 @@ class _Place:
             path.unlink(missing_ok=True)
 
 
-def _place(url: str, kind: str) -> _Place:
-    return _Place(url=url, folder=cache_folder() / kind / hashlib.sha256(url.encode()).hexdigest()[:16])
+def _cache_entry(url: str, kind: str) -> _CacheEntry:
+    return _CacheEntry(url=url, folder=cache_folder() / kind / hashlib.sha256(url.encode()).hexdigest()[:16])
 
 
-def _warn_or_refuse(place: _Place, what: str) -> None:
-    """Say that a cached file is of no use: a warning where it can be downloaded again, else an error."""
+def _warn_or_refuse(entry: _CacheEntry, what: str) -> None:
+    """Report an invalid file in the cache: a warning if it can be downloaded again, else an error."""
     if is_offline():
-        raise DownloadError(f"{what}, and TOPDIS_OFFLINE forbids to download it again; unset it or give another file")
-    warnings.warn(f"{what}; downloading it again from {shown_url(place.url)}", stacklevel=3)
+        raise DownloadError(f"{what}, and TOPDIS_OFFLINE forbids downloading it again; unset it or give another file")
+    warnings.warn(f"{what}; downloading it again from {shown_url(entry.url)}", stacklevel=3)

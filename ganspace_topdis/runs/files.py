@@ -1,7 +1,11 @@
-"""Files that are either whole or absent: temporary file, fsync, rename, fsync of the folder.
+"""Atomic files, checksums, and the lock of a folder.
 
-A process killed at any moment leaves the old file or the new one, never half of either. A full disk or a
-read-only folder raises `RunFolderError` naming the path, and the old file stays.
+A file is either complete or absent: it is written under a temporary name, synced to disk and renamed. A process that
+is killed at any moment leaves the old file or the new one. A full disk or a read-only folder raises `RunFolderError`,
+which names the path; the old file stays.
+
+`FolderLock` admits one process at a time to a folder. The operating system releases the lock when its holder ends,
+however it ends. Where there are no such locks (Windows, some network file systems), nothing is locked.
 """
 
 import hashlib
@@ -12,15 +16,24 @@ import re
 import stat
 import tempfile
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ganspace_topdis.errors import RunFolderError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "FolderLock",
+    "hash_file",
     "is_leftover",
+    "lock_holder",
     "make_folder",
     "set_aside",
     "sha256_of",
@@ -30,43 +43,26 @@ __all__ = [
     "write_text",
 ]
 
-
 _TEMPORARY = re.compile(r"\..*?(?:\.(\d{1,9})\.\w+)?\.tmp")
+_LOCK = ".lock"
+_BLOCK_BYTES = 1 << 20
 
 
 def make_folder(folder: Path) -> Path:
-    """Make `folder` for results, and those above it; return it.
+    """Create `folder` and its parents; return it.
 
     Raises:
-        RunFolderError: it cannot be made.
+        RunFolderError: the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
+        raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another `out`") from error
     return folder
 
 
-def is_leftover(name: str) -> bool:
-    """Whether `name` is of a temporary file of this module whose process is gone; `write_bytes` names its process."""
-    match = _TEMPORARY.fullmatch(name)
-    return match is not None and not (match[1] and _is_alive(int(match[1])))
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name == "nt":  # where signal 0 is no question
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return pid != os.getpid()
-
-
 def set_aside(path: Path) -> Path:
-    """Give the file `path` another name beside it, `NAME.aside` or `NAME.aside-2` and so on; return the new path.
+    """Rename a file to the first free name of NAME.aside, NAME.aside-2, ...; return the new path.
 
     Raises:
         RunFolderError: the folder is read-only.
@@ -83,10 +79,10 @@ def set_aside(path: Path) -> Path:
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
     """Write `data` to `path` atomically and durably; return the path.
 
-    A symbolic link is followed, so that the file it names is replaced and not the link.
+    The target of a symbolic link is replaced; the link stays.
 
     Raises:
-        RunFolderError: the folder is missing or read-only, the disk is full, or `path` is not a plain file.
+        RunFolderError: the folder is missing or read-only, the disk is full, or `path` is not a regular file.
     """
     target = Path(path).resolve()
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
@@ -111,12 +107,12 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write `text` as UTF-8, as `write_bytes` does."""
+    """Write `text` in UTF-8; see `write_bytes`."""
     return write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> Path:
-    """Write `value` as indented JSON, as `write_bytes` does. NaN and infinity are refused by `json`."""
+    """Write `value` as indented JSON; see `write_bytes`. NaN and infinity raise ValueError."""
     return write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -129,21 +125,122 @@ def write_array(path: str | os.PathLike[str], array: "NDArray[Any]") -> Path:
     return write_bytes(path, buffer.getvalue())
 
 
+def is_leftover(name: str) -> bool:
+    """Whether `name` is that of a temporary file of `write_bytes` whose process has ended."""
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and not (match[1] and _is_running(int(match[1])))
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file's bytes, as lower-case hexadecimal digits."""
+    """Return the SHA-256 of a file as lowercase hexadecimal digits."""
+    return hash_file(path, "sha256")
+
+
+def hash_file(path: str | os.PathLike[str], algorithm: str) -> str:
+    """Return a checksum of a file as lowercase hexadecimal digits.
+
+    Args:
+        path: the file, of any size.
+        algorithm: a name that `hashlib.new` accepts, or "git_sha1" for the identifier that git gives the file.
+    """
+    digest = hashlib.new(algorithm.removeprefix("git_"), usedforsecurity=False)
     with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file: Any) -> str:
-    digest = hashlib.sha256()  # Python 3.10 has no hashlib.file_digest
-    while block := file.read(1 << 20):
-        digest.update(block)
+        if algorithm == "git_sha1":  # git hashes this header followed by the contents
+            digest.update(b"blob %d\0" % os.fstat(file.fileno()).st_size)
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
     return digest.hexdigest()
 
 
+class FolderLock:
+    """The lock of a folder, held until `release()` or the end of a `with` block.
+
+    Raises:
+        RunFolderError: another process holds the lock, or the folder is read-only.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._descriptor: int | None = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot write in {folder}: {error.strerror}; make it writable or choose another folder"
+            ) from error
+        try:
+            if not _try_lock(self._descriptor):
+                raise RunFolderError(
+                    f"{folder} is in use by process {_read_pid(folder)}; wait for it, stop it, or choose another folder"
+                )
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, str(os.getpid()).encode())
+        except OSError as error:
+            self.release()
+            raise RunFolderError(f"cannot write in {folder}: {error.strerror}") from error
+        except RunFolderError:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Release the lock; repeated calls do nothing."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> "FolderLock":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def lock_holder(folder: Path) -> str | None:
+    """Return the process ID of the holder of the folder's lock, or None. Does not modify the folder."""
+    if fcntl is None or not (folder / _LOCK).is_file():
+        return None
+    descriptor = os.open(folder / _LOCK, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read_pid(folder)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _try_lock(descriptor: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _read_pid(folder: Path) -> str:
+    return (folder / _LOCK).read_text(encoding="utf-8", errors="replace").strip() or "(unknown)"
+
+
+def _is_running(pid: int) -> bool:
+    if os.name == "nt":  # signal 0 would end the process there
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return pid != os.getpid()
+
+
 def _mode_for(target: Path) -> int:
-    """The permissions of the file that is replaced, or those that the umask gives a new one."""
+    """Return the permissions of the file to replace, or those that the umask gives a new file."""
     if target.exists():
         return stat.S_IMODE(target.stat().st_mode)
     umask = os.umask(0)

@@ -1,28 +1,23 @@
-"""A run folder: what ran, how it stands, what it measured, and where it can go on.
+"""A run folder: configuration, state, measurements and checkpoints of one run.
 
     with RunFolder.open(out, config, command="discover", device="cpu") as folder:
-        checkpoint = folder.resume()                        # None at the beginning
+        checkpoint = folder.resume()                        # None at the start
         while ...:
             folder.append_metrics({"step": step, "loss": loss})
-            folder.save(step, tensors, rest)                # a checkpoint, every now and then
-        folder.path / "overview.png"                        # pictures and results go beside the records
+            folder.save(step, tensors, rest)                # a checkpoint, every few minutes
+        folder.path / "overview.png"                        # results are written beside the records
 
-`open` makes the folder, or goes on in it when command and configuration are the same; `folder.finished` says
-that there is nothing left to do. Leaving the block marks how the run ended: finished, interrupted (Ctrl-C,
-SIGTERM) or failed, with the reason; a run that was finished before stays so. A second process is refused while
-the first works.
+`open` creates the folder, or resumes the run in it if command and configuration are the same; `folder.finished` is
+True if nothing is left to do. The end of the block records how the run ended: finished, interrupted (Ctrl-C, SIGTERM)
+or failed, with the reason; a run that was finished before stays finished. A second process is refused meanwhile.
 
-A start that fails because its options or files do not fit leaves no folder behind, and a run that was killed before
-it saved anything gives its folder up to any other. The records of a finished run are checked when it is opened:
-damage is reported, and a run whose last checkpoint is damaged goes on from the one before it.
+A start that fails because its options or files are invalid leaves no folder behind, and a run that was killed before
+it saved anything can be replaced by any other. The records of a finished run are checked when it is opened: damage is
+reported, and a run whose last checkpoint is damaged resumes from the previous one.
 
-    config.json        the command and its configuration
-    environment.json   versions, platform, device of the latest start
-    status.json        see `runs.status`
-    metrics.jsonl      see `runs.metrics_log`
-    checkpoints/       see `runs.checkpoints`
-
-`read_run(path)` gives command, configuration and status of a run to commands that only look at it.
+    config.json, status.json, metrics.jsonl    see `runs.records`
+    environment.json                           versions, platform and device of the latest start
+    checkpoints/                               see `runs.checkpoints`
 """
 
 import contextlib
@@ -30,7 +25,6 @@ import json
 import os
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,66 +38,55 @@ from ganspace_topdis.errors import (
     RunFolderError,
     TopdisError,
 )
-from ganspace_topdis.runs.checkpoints import Checkpoint, CheckpointStore
-from ganspace_topdis.runs.environment import describe_environment
-from ganspace_topdis.runs.files import is_leftover, make_folder, sha256_of, write_json
-from ganspace_topdis.runs.lock import FolderLock
-from ganspace_topdis.runs.metrics_log import MetricsLog, read_metrics
-from ganspace_topdis.runs.reading import read_json
-from ganspace_topdis.runs.sealed import load_sealed, save_sealed
-from ganspace_topdis.runs.signals import StopRequestedError
-from ganspace_topdis.runs.status import (
+from ganspace_topdis.runs.checkpoints import Checkpoint
+from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
+from ganspace_topdis.runs.environment import record_environment
+from ganspace_topdis.runs.files import FolderLock, is_leftover, make_folder, sha256_of, write_json
+from ganspace_topdis.runs.progress import StopRequestedError
+from ganspace_topdis.runs.records import (
+    CONFIG,
+    METRICS,
+    STATUS,
+    MetricsLog,
+    RunRecord,
     RunState,
     RunStatus,
-    drop_spare_mark,
-    keep_spare_mark,
+    drop_spare_status,
+    read_metrics,
+    read_run,
     read_status,
-    use_spare_mark,
+    use_spare_status,
+    write_spare_status,
     write_status,
 )
 
-__all__ = ["RunFolder", "RunRecord", "read_run"]
+__all__ = ["RunFolder"]
 
-_CONFIG, _METRICS = "config.json", "metrics.jsonl"
-_RECORDS = (_CONFIG, "environment.json", "status.json", ".lock")
-"""What a run that has not saved anything consists of."""
-_MISFITS = (InvalidArgumentError, CheckpointError, MissingDependencyError)
-"""Errors of a start that cannot succeed as it was asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """What a run folder says about itself. `status` is None where its mark is missing or damaged."""
-
-    path: Path
-    command: str
-    config: dict[str, Any]
-    status: RunStatus | None
-
-    @property
-    def checkpoints(self) -> CheckpointStore:
-        """The run's checkpoints."""
-        return CheckpointStore(self.path / "checkpoints")
+_ENVIRONMENT = "environment.json"
+_RECORDS = (CONFIG, _ENVIRONMENT, STATUS, ".lock")
+"""The contents of a run that has not saved anything."""
+_INVALID_STARTS = (InvalidArgumentError, CheckpointError, MissingDependencyError)
+"""Errors of a command that cannot succeed with the given options and files."""
 
 
 class RunFolder:
-    """A run folder held by this process; use `RunFolder.open`.
+    """A run folder locked by this process; use `RunFolder.open`.
 
     Attributes:
         path: the folder.
         command: the command that runs.
-        config: the configuration, as JSON gives it back.
-        previous: how the run stood when it was opened; None for a new one.
+        config: the configuration, as read from JSON.
+        previous: the status when the folder was opened; None for a new run.
         checkpoints: the run's `CheckpointStore`.
     """
 
-    def __init__(self, record: RunRecord, lock: FolderLock, made: Sequence[Path] = ()) -> None:
+    def __init__(self, record: RunRecord, lock: FolderLock, created: Sequence[Path] = ()) -> None:
         self.path, self.command, self.config = record.path, record.command, record.config
         self.previous = record.status
         self.checkpoints = record.checkpoints
-        self._lock, self._made = lock, made
-        self._metrics = MetricsLog(self.path / _METRICS)
-        self._finished = self.previous is not None and self.previous.state == "finished" and self._is_whole()
+        self._lock, self._created = lock, created
+        self._metrics = MetricsLog(self.path / METRICS)
+        self._finished = self.previous is not None and self.previous.state == "finished" and self._is_intact()
 
     @classmethod
     def open(
@@ -115,75 +98,75 @@ class RunFolder:
         device: str = "cpu",
         free_keys: Collection[str] = (),
     ) -> "RunFolder":
-        """Make the run folder `path`, or go on in it.
+        """Create the run folder `path`, or resume the run in it.
 
         Args:
-            path: where; the folders above it are made too.
+            path: the folder; its parents are created too.
             config: JSON-able; everything that the result depends on.
-            command: the command that runs ("discover"); part of what must be the same.
-            device: for the record.
-            free_keys: keys of `config` that may differ when a run goes on, the results staying the same. The
-                file keeps the latest values.
+            command: the command that runs ("discover"); must be the same when a run resumes.
+            device: for the record of the environment.
+            free_keys: keys of `config` that may differ when a run resumes because the results do not depend on them.
+                The file keeps their latest values.
 
         Raises:
-            RunFolderError: the folder holds a run of another configuration (the differing keys are named),
-                holds other things, is in use, is read-only, or the disk is full.
+            RunFolderError: the folder holds a run of another configuration (the differences are listed) or other
+                files, is in use, is read-only, or the disk is full.
         """
         folder, plain = Path(path), _plain_json(config)
-        _examine(folder)
-        made = [place for place in (folder, *folder.parents) if not place.exists()]
+        _read_existing(folder)
+        created = [place for place in (folder, *folder.parents) if not place.exists()]
         make_folder(folder)
         lock = FolderLock(folder)
         try:
-            existing = _examine(folder)
+            existing = _read_existing(folder)
             status = read_status(folder, held=False)
-            if existing is not None and _holds_nothing(folder, status):
+            if existing is not None and _has_saved_nothing(folder, status):
                 existing = status = None
             if existing is not None:
                 _require_same(existing, command, plain, free_keys)
             _remove_leftovers(folder)
-            run = cls(RunRecord(path=folder, command=command, config=plain, status=status), lock, made)
+            run = cls(RunRecord(path=folder, command=command, config=plain, status=status), lock, created)
         except BaseException:
             lock.release()
             raise
         if not run.finished:
-            run._begin(device, is_new=existing is None, changed=existing is None or existing.config != plain)
+            run._start(device, is_new=existing is None, changed=existing is None or existing.config != plain)
         return run
 
-    def _begin(self, device: str, *, is_new: bool, changed: bool) -> None:
+    def _start(self, device: str, *, is_new: bool, changed: bool) -> None:
         try:
             if changed:
-                write_json(self.path / _CONFIG, {"command": self.command, "config": self.config})
-            _record_environment(self.path, device)
+                write_json(self.path / CONFIG, {"command": self.command, "config": self.config})
+            record_environment(self.path / _ENVIRONMENT, device)
             write_status(self.path, "running")
-            keep_spare_mark(self.path)
+            write_spare_status(self.path)
         except BaseException:
             if is_new:
-                self._undo()
+                self._undo_start()
             self.close()
             raise
 
-    def _is_whole(self) -> bool:
-        """Whether the last checkpoint of a finished run is whole; damage to metrics.jsonl is reported."""
+    def _is_intact(self) -> bool:
+        """Whether the last checkpoint of a finished run is intact; damage to metrics.jsonl is reported."""
         assert self.previous is not None
-        expected, path = self.previous.metrics_sha256, self.path / _METRICS
+        expected, path = self.previous.metrics_sha256, self.path / METRICS
         if expected is not None and (not path.is_file() or sha256_of(path) != expected):
             what = "is damaged: its contents differ from their SHA-256" if path.exists() else "is gone"
             warnings.warn(f"{path} {what}; the results of the run do not depend on it", stacklevel=4)
         elif expected is None and path.is_file():
             read_metrics(path)
-        return self.checkpoints.newest_is_whole()
+        return self.checkpoints.newest_is_intact()
 
     @property
     def finished(self) -> bool:
-        """Whether the run was finished before it was opened, and is whole: the command has nothing left to do."""
+        """Whether the run was finished and intact when it was opened, so that nothing is left to do."""
         return self._finished
 
     def resume(self) -> Checkpoint | None:
-        """The newest usable checkpoint, with metrics.jsonl cut back to its step; None at the beginning.
+        """Return the newest intact checkpoint, with metrics.jsonl truncated to its step; None at the start.
 
         Raises:
-            CheckpointError: there are checkpoints and all are damaged.
+            CheckpointError: all checkpoints are damaged.
             RunFolderError: metrics.jsonl cannot be written.
         """
         checkpoint = self.checkpoints.load_newest()
@@ -191,7 +174,7 @@ class RunFolder:
         return checkpoint
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
-        """Add a line to metrics.jsonl; `values` holds an integer `step`.
+        """Append a line to metrics.jsonl; `values` has an integer `step`.
 
         Raises:
             RunFolderError: the disk is full; earlier lines stay.
@@ -208,27 +191,27 @@ class RunFolder:
         return self.checkpoints.save(step, tensors, rest)
 
     def load_partial(self, name: str) -> dict[str, Tensor] | None:
-        """What `save_partial` wrote; None where there is nothing, or it is damaged, with a warning."""
+        """Return the tensors of `save_partial`; None if there are none, or they are damaged, with a warning."""
         path = self._partial(name)
         if not path.exists():
             return None
         try:
-            return load_sealed(path)[0]
+            return load_checksummed(path)[0]
         except CheckpointError as error:
-            warnings.warn(f"{error}; that work is begun anew", stacklevel=2)
+            warnings.warn(f"{error}; that work starts over", stacklevel=2)
             return None
 
     def save_partial(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        """Keep `tensors`, a piece of work that is no step, under `name` until `drop_partial`.
+        """Save `tensors`, the result of work that is not a step, under `name` until `drop_partial`.
 
         Raises:
-            RunFolderError: the disk is full; what was kept before stays.
+            RunFolderError: the disk is full; what was saved before stays.
         """
         make_folder(self.checkpoints.folder)
-        save_sealed(self._partial(name), tensors, {"name": name})
+        save_checksummed(self._partial(name), tensors, {"name": name})
 
     def drop_partial(self) -> None:
-        """Remove what `save_partial` kept: the results are written."""
+        """Remove the files of `save_partial`, once the results are written."""
         for path in self.checkpoints.folder.glob("partial_*.safetensors"):
             path.unlink(missing_ok=True)
 
@@ -236,8 +219,8 @@ class RunFolder:
         return self.checkpoints.folder / f"partial_{name}.safetensors"
 
     def close(self) -> None:
-        """Let go of the folder without marking it."""
-        drop_spare_mark(self.path)
+        """Release the folder without changing its status."""
+        drop_spare_status(self.path)
         self._metrics.close()
         self._lock.release()
 
@@ -250,76 +233,57 @@ class RunFolder:
         try:
             if self.finished:
                 return
-            if isinstance(error, _MISFITS) and _holds_nothing(self.path, self.previous):
-                self._undo()
+            if isinstance(error, _INVALID_STARTS) and _has_saved_nothing(self.path, self.previous):
+                self._undo_start()
             elif error is None:
-                self._mark("finished")
+                self._end("finished")
             else:
                 with contextlib.suppress(RunFolderError):  # a full disk must not hide the error that ended the run
-                    self._mark(*_ending(error))
+                    self._end(*_final_state(error))
         finally:
             self.close()
 
-    def _mark(self, state: RunState, reason: str = "") -> None:
-        metrics = self.path / _METRICS
+    def _end(self, state: RunState, reason: str = "") -> None:
+        metrics = self.path / METRICS
         sha256 = sha256_of(metrics) if state == "finished" and metrics.is_file() else None
         try:
             write_status(self.path, state, reason, metrics_sha256=sha256)
         except RunFolderError:
-            use_spare_mark(self.path)
+            use_spare_status(self.path)
             raise
 
-    def _undo(self) -> None:
-        """Remove the records of a start that failed, and the folders that it made."""
+    def _undo_start(self) -> None:
+        """Remove the records of a failed start, and the folders that it created."""
         with contextlib.suppress(OSError):
             for name in _RECORDS:
                 (self.path / name).unlink(missing_ok=True)
             _remove_leftovers(self.path)
-            for folder in self._made:
+            for folder in self._created:
                 folder.rmdir()
 
 
-def read_run(path: str | os.PathLike[str]) -> RunRecord:
-    """Command, configuration and status of the run in `path`; changes nothing there.
-
-    Raises:
-        RunFolderError: there is no run folder at `path`, or its config.json is damaged.
-    """
-    folder = Path(path)
-    if not (folder / _CONFIG).is_file():
-        raise RunFolderError(f"{folder} is no run folder: it has no {_CONFIG}; check the path")
-    try:
-        stored = read_json(folder / _CONFIG)
-        command, config = stored["command"], dict(stored["config"])
-        if not isinstance(command, str):
-            raise ValueError("it names no command")
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(f"{folder / _CONFIG} cannot be read ({error}); choose another --out") from error
-    return RunRecord(path=folder, command=command, config=config, status=read_status(folder))
-
-
-def _examine(folder: Path) -> RunRecord | None:
-    """The run that is in `folder`, None where it is missing or empty; anything else is refused."""
+def _read_existing(folder: Path) -> RunRecord | None:
+    """Return the run in `folder`, or None if the folder is missing or empty; refuse anything else."""
     if not folder.exists():
         return None
     if not folder.is_dir():
-        raise RunFolderError(f"{folder} is a file, not a folder; choose another --out")
+        raise RunFolderError(f"{folder} is a file, not a folder; choose another `out`")
     try:
         names = {entry.name for entry in folder.iterdir()}
     except OSError as error:
-        raise RunFolderError(f"cannot read {folder}: {error.strerror}; choose another --out") from error
-    if _CONFIG in names:
+        raise RunFolderError(f"cannot read {folder}: {error.strerror}; choose another `out`") from error
+    if CONFIG in names:
         return read_run(folder)
     others = sorted(name for name in names if name != ".lock" and not is_leftover(name))
     if others:
         raise RunFolderError(
-            f"{folder} is not empty and holds no run of ours ({', '.join(others[:3])}"
-            f"{', ...' if len(others) > 3 else ''}); choose another --out"
+            f"{folder} is not empty and is not a run folder ({', '.join(others[:3])}"
+            f"{', ...' if len(others) > 3 else ''}); choose another `out`"
         )
     return None
 
 
-def _holds_nothing(folder: Path, status: RunStatus | None) -> bool:
+def _has_saved_nothing(folder: Path, status: RunStatus | None) -> bool:
     """Whether the run in `folder` ended before it saved anything."""
     if status is not None and status.state == "finished":
         return False
@@ -332,54 +296,35 @@ def _holds_nothing(folder: Path, status: RunStatus | None) -> bool:
 def _require_same(existing: RunRecord, command: str, config: Mapping[str, Any], free_keys: Collection[str]) -> None:
     if existing.command != command:
         raise RunFolderError(
-            f"{existing.path} holds a run of `{existing.command}`, not of `{command}`; choose another --out"
+            f"{existing.path} holds a run of `{existing.command}`, not of `{command}`; choose another `out`"
         )
     old, new = _flat(existing.config), _flat(config)
-    differing = [
+    differences = [
         f"{key} was {_show(old, key)}, is now {_show(new, key)}"
         for key in sorted(old.keys() | new.keys())
         if old.get(key, _show) != new.get(key, _show) and key.partition(".")[0] not in free_keys
     ]
-    if differing:
+    if differences:
         raise RunFolderError(
-            f"{existing.path} holds a run of another configuration: {'; '.join(differing)}; "
-            "give the same settings to go on with it, or choose another --out"
+            f"{existing.path} holds a run of another configuration: {'; '.join(differences)}; "
+            "give the same settings to resume it, or choose another `out`"
         )
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove temporary files that a killed process left while writing. Called while the folder is locked."""
+    """Remove the temporary files of processes that were killed while writing. Called while the folder is locked."""
     for path in [*folder.rglob(".*.tmp")]:
         if is_leftover(path.name) and path.is_file():
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
-def _ending(error: BaseException) -> tuple[RunState, str]:
-    """How a run that `error` ended is marked, and the reason given."""
+def _final_state(error: BaseException) -> tuple[RunState, str]:
+    """Return the state of a run that `error` ended, and the reason."""
     if isinstance(error, TopdisError):
         return "interrupted" if isinstance(error, StopRequestedError) else "failed", str(error)
     stopped = isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code in (130, 143))
     return "interrupted" if stopped else "failed", f"{type(error).__name__}: {error}".removesuffix(": ")
-
-
-def _record_environment(folder: Path, device: str) -> None:
-    path, now = folder / "environment.json", describe_environment(device)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        before = read_json(path)
-        if changes := _changes(before, now):
-            warnings.warn(
-                f"{folder} was last worked on with {changes}; the result may differ in its last bits", stacklevel=4
-            )
-    write_json(path, now)
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What of all that the bits of a result depend on is other than before; empty where nothing is."""
-    names = ("python", "packages", "machine", "device_name")
-    old, new = (_flat({name: environment[name] for name in names}) for environment in (before, now))
-    changed = [key for key in old if old[key] != new.get(key)]
-    return ", ".join(f"{key.removeprefix('packages.')} {old[key]} (now {new.get(key)})" for key in changed)
 
 
 def _plain_json(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -395,4 +340,4 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _show(values: Mapping[str, Any], key: str) -> str:
-    return json.dumps(values[key]) if key in values else "not there"
+    return json.dumps(values[key]) if key in values else "not set"

@@ -1,74 +1,74 @@
-"""Progress for people, on stderr: steps done, the step's values, and a time left that can be believed.
+"""Progress on stderr, and signals that stop a command after the current step.
 
-    with ProgressReporter("discover") as progress:
+    with ProgressReporter("discover") as progress, Interrupt() as interrupt:
         for step in range(num_steps):
             progress(step + 1, num_steps, loss=loss)
+            if interrupt.requested:
+                save()
+                interrupt.stop("saved after step 120; the same command resumes from there")
 
-Library code takes any `Progress`, that is, any callable of that form. On a terminal a bar is drawn with rich.
-Without a terminal, or where NO_COLOR or TERM=dumb ask for none, a plain line appears every half minute, and
-nothing at all for work shorter than that. The time left comes from the pace of the last minute, not from the
-start, so neither a slow first step nor steps of an earlier run distort it.
+Library code takes any `Progress`, that is, any callable of that signature. A terminal shows a bar, drawn by rich.
+Without a terminal, or if NO_COLOR or TERM=dumb is set, a plain line is written every half minute, and nothing for
+shorter work. The ETA is based on the pace of the last minute, so that a slow first step or the steps of an earlier run
+do not distort it.
+
+The first SIGINT (Ctrl-C) or SIGTERM sets `requested` and prints a line to stderr. `stop` raises `StopRequestedError`,
+with `exit_code` 130 for SIGINT and 143 for SIGTERM. A second signal stops the command at once. Outside the main
+thread, where Python allows no handlers, `requested` stays False.
 """
 
+import contextlib
 import math
 import os
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TextIO
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from ganspace_topdis.errors import TopdisError
 
 if TYPE_CHECKING:
     import rich.progress
 
-from ganspace_topdis.runs.ranks import is_follower
-
-__all__ = ["Progress", "ProgressReporter", "TimeLeft", "format_duration"]
+__all__ = [
+    "Interrupt",
+    "Progress",
+    "ProgressReporter",
+    "StopRequestedError",
+    "TimeLeft",
+    "format_duration",
+    "is_secondary_process",
+]
 
 _PLAIN_INTERVAL_S = 30.0
 _DRAW_INTERVAL_S = 0.1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STDERR = 2
+
+
+def is_secondary_process() -> bool:
+    """Whether torchrun started this process with a rank other than 0; only rank 0 writes and prints."""
+    return int(os.environ.get("RANK", "0")) > 0
 
 
 class Progress(Protocol):
     """Called after every step: `progress(step, num_steps, loss=...)`."""
 
     def __call__(self, step: int, num_steps: int, **values: float) -> None:
-        """`step` of `num_steps` steps are done; `values` are the last step's."""
-
-
-class TimeLeft:
-    """Estimates the time to the end from the pace within the last `window_s` seconds."""
-
-    def __init__(self, window_s: float = 60.0) -> None:
-        self._window_s = window_s
-        self._seen: deque[tuple[float, int]] = deque()
-        self._last_step = 0
-
-    def update(self, step: int, num_steps: int, now_s: float) -> float | None:
-        """Seconds left after `step` of `num_steps` at the time `now_s`; None while nothing can be said."""
-        if step < self._last_step:
-            self._seen.clear()  # other work began
-        self._last_step = step
-        if not self._seen or now_s - self._seen[-1][0] >= self._window_s / 60:  # few, however short the steps
-            self._seen.append((now_s, step))
-        while len(self._seen) > 2 and self._seen[1][0] <= now_s - self._window_s:
-            self._seen.popleft()
-        start_s, start = self._seen[0]
-        if step >= num_steps:
-            return 0.0
-        if step == start or now_s <= start_s:
-            return None
-        return (num_steps - step) * (now_s - start_s) / (step - start)
+        """Report that `step` of `num_steps` steps are done, with the `values` of the last step."""
 
 
 class ProgressReporter:
-    """A `Progress` that draws a bar, or writes a line now and then (see the module). A context manager.
+    """A `Progress` that draws a bar, or writes a line every half minute. A context manager.
 
     Args:
-        description: what is being done, in a word or two.
-        stream: where to; stderr by default.
-        clock: seconds, for tests.
+        description: the work, in one or two words.
+        stream: the output; stderr by default.
+        clock: returns seconds; for tests.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class ProgressReporter:
         self._wrote = False
 
     def __call__(self, step: int, num_steps: int, **values: float) -> None:
-        """Show that `step` of `num_steps` are done; cheap enough for every step."""
+        """Report that `step` of `num_steps` are done; cheap enough to call after every step."""
         now_s = self._clock()
         left_s = self._time_left.update(step, num_steps, now_s)
         last = step >= num_steps
         interval_s = _PLAIN_INTERVAL_S if self._bar is None else _DRAW_INTERVAL_S
         early = now_s - self._shown_s < interval_s and not (last and (self._bar is not None or self._wrote))
-        if early or is_follower():
+        if early or is_secondary_process():
             return
         self._shown_s, self._wrote = now_s, True
         details = _details(values, left_s)
@@ -112,8 +112,33 @@ class ProgressReporter:
             self._bar.close()
 
 
+class TimeLeft:
+    """Estimates the remaining time from the pace of the last `window_s` seconds."""
+
+    def __init__(self, window_s: float = 60.0) -> None:
+        self._window_s = window_s
+        self._seen: deque[tuple[float, int]] = deque()
+        self._last_step = 0
+
+    def update(self, step: int, num_steps: int, now_s: float) -> float | None:
+        """Return the seconds left after `step` of `num_steps` at time `now_s`; None while they are unknown."""
+        if step < self._last_step:
+            self._seen.clear()  # other work has begun
+        self._last_step = step
+        if not self._seen or now_s - self._seen[-1][0] >= self._window_s / 60:  # bounds the number of entries
+            self._seen.append((now_s, step))
+        while len(self._seen) > 2 and self._seen[1][0] <= now_s - self._window_s:
+            self._seen.popleft()
+        start_s, start = self._seen[0]
+        if step >= num_steps:
+            return 0.0
+        if step == start or now_s <= start_s:
+            return None
+        return (num_steps - step) * (now_s - start_s) / (step - start)
+
+
 class _Bar:
-    """A rich bar that appears with the first step and leaves its last state on the screen."""
+    """A rich progress bar that appears with the first step and keeps its last state on the screen."""
 
     def __init__(self, description: str, stream: TextIO) -> None:
         self._description, self._stream = description, stream
@@ -145,7 +170,7 @@ class _Bar:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration with two units at most.
+    """Format a duration with at most two units.
 
     Example:
         >>> [format_duration(s) for s in (4.2, 75, 3700, 90000)]
@@ -160,6 +185,64 @@ def format_duration(seconds: float) -> str:
     return f"{minutes} min {total % 60} s" if minutes else f"{total} s"
 
 
+class StopRequestedError(TopdisError):
+    """A signal stopped the command, after its work was saved."""
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
+
+
+class Interrupt:
+    """A context in which SIGINT and SIGTERM request a stop; on exit, the previous handlers are restored.
+
+    Args:
+        notify: called once with a message; writes a line to stderr by default.
+    """
+
+    def __init__(self, notify: Callable[[str], object] | None = None) -> None:
+        self._notify = _to_stderr if notify is None else notify
+        self._number: signal.Signals | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has requested a stop."""
+        return self._number is not None
+
+    def check(self, message: str = "") -> None:
+        """Raise `StopRequestedError` if a signal has requested a stop."""
+        if self.requested:
+            self.stop(message)
+
+    def stop(self, message: str = "") -> None:
+        """Raise `StopRequestedError` for the received signal (SIGINT if none); `message` describes what was saved."""
+        number = signal.SIGINT if self._number is None else self._number
+        raise StopRequestedError(f"stopped by {number.name}{': ' if message else ''}{message}", number)
+
+    def __enter__(self) -> "Interrupt":
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, previous in self._previous.items():
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)
+        self._previous.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._number is None:
+            self._number = signal.Signals(number)
+            self._notify(f"{self._number.name}: finishing the step and saving; once more stops at once")
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+        else:
+            raise SystemExit(128 + number)
+
+
 def _details(values: dict[str, float], left_s: float | None) -> str:
     shown = [f"{name} {value:.4g}" for name, value in values.items()]
     if left_s is None:
@@ -169,3 +252,10 @@ def _details(values: dict[str, float], left_s: float | None) -> str:
 
 def _draws_on(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _to_stderr(message: str) -> None:
+    # Not print: a handler that interrupts a print to the same stream must not print to it again.
+    start = "\n" if os.isatty(_STDERR) else ""
+    with contextlib.suppress(OSError):
+        os.write(_STDERR, f"{start}{message}\n".encode())

@@ -1,11 +1,11 @@
-"""A run folder of several processes: the leader reads and writes it, the others hear what it holds.
+"""A run folder of several processes: the main process reads and writes it, and broadcasts what it reads.
 
-with join_world() as world, open_shared(world, "runs/x", config, command="train-vae", device="cpu") as folder:
+with join_process_group() as group, open_shared(group, "runs/x", config, command="train-vae", device="cpu") as folder:
     checkpoint = folder.resume()               # the same on every process
-    with folder.saving(state, num_steps=100, every_s=60.0) as stepped:
+    with folder.saving(state, num_steps=100, every_s=60.0) as after_step:
         for step in range(100):
             folder.append_metrics({"step": step, "loss": take_step()})  # written once
-            stepped()
+            after_step()
 """
 
 import contextlib
@@ -18,48 +18,48 @@ from typing import Any
 from torch import Tensor
 
 from ganspace_topdis.runs.checkpoints import Checkpoint
-from ganspace_topdis.runs.distributed import World
+from ganspace_topdis.runs.distributed import ProcessGroup
 from ganspace_topdis.runs.folder import RunFolder
-from ganspace_topdis.runs.signals import Interrupt
+from ganspace_topdis.runs.progress import Interrupt
 
 __all__ = ["PartialWork", "SharedFolder", "State", "open_shared"]
 
 State = Callable[[], tuple[int, Mapping[str, Tensor], Any]]
-"""Gives the number of steps taken, and what the coming ones depend on: tensors, and a JSON-able rest."""
+"""Returns the number of steps taken and the state that later steps depend on: tensors and a JSON-able rest."""
 
 
 class SharedFolder:
-    """What a run asks of its folder, asked by every process at the same place; see `RunFolder`.
+    """The operations of `RunFolder` that a run uses. Every process must call them in the same order.
 
     Attributes:
-        path: of the folder.
+        path: the folder.
     """
 
-    def __init__(self, world: World, folder: RunFolder | None, path: Path) -> None:
-        self._world, self._folder, self.path = world, folder, path
+    def __init__(self, group: ProcessGroup, folder: RunFolder | None, path: Path) -> None:
+        self._group, self._folder, self.path = group, folder, path
 
     @property
     def finished(self) -> bool:
-        """Whether the run was finished before."""
-        return bool(self._world.from_leader(lambda: self._own.finished))
+        """Whether the run was finished and intact when it was opened."""
+        return bool(self._group.broadcast(lambda: self._own.finished))
 
     @property
     def was_finished(self) -> bool:
-        """Whether the run was finished before, though its last checkpoint may be damaged."""
+        """Whether the run was finished when it was opened; its last checkpoint may be damaged."""
 
         def was() -> bool:
             previous = self._own.previous
             return previous is not None and previous.state == "finished"
 
-        return bool(self._world.from_leader(was))
+        return bool(self._group.broadcast(was))
 
     def resume(self) -> Checkpoint | None:
-        """The newest checkpoint; None at the beginning."""
-        checkpoint: Checkpoint | None = self._world.from_leader(lambda: self._own.resume())
+        """Return the newest intact checkpoint; None at the start."""
+        checkpoint: Checkpoint | None = self._group.broadcast(lambda: self._own.resume())
         return checkpoint
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
-        """Add a line to metrics.jsonl."""
+        """Append a line to metrics.jsonl."""
         if self._folder is not None:
             self._folder.append_metrics(values)
 
@@ -70,41 +70,41 @@ class SharedFolder:
 
     @contextlib.contextmanager
     def saving(self, state: State, *, num_steps: int, every_s: float) -> Iterator[Callable[[], None]]:
-        """A function to call after every step: it saves now and then, and when the run is asked to stop, which it does.
+        """Yield a function to call after every step, which saves periodically, and before it stops the run.
 
         Args:
-            state: the number of steps taken, tensors, and a JSON-able rest. Saved once more at the end.
+            state: returns the number of steps taken, tensors, and a JSON-able rest; also saved at the end.
             num_steps: of the whole run, for the message.
             every_s: seconds between checkpoints.
 
         Raises:
-            StopRequestedError: Ctrl-C or SIGTERM came to any process; the state is saved.
+            StopRequestedError: any process received Ctrl-C or SIGTERM; the state is saved.
         """
         saved_s = time.monotonic()
 
-        def stepped() -> None:
+        def after_step() -> None:
             nonlocal saved_s
-            stopping = self._world.agreed(interrupt.requested)
+            stopping = self._group.any_true(interrupt.requested)
             if not stopping and time.monotonic() - saved_s <= every_s:
                 return
             step, tensors, rest = state()
             self.save(step, tensors, rest)
             saved_s = time.monotonic()
             if stopping:
-                interrupt.stop(f"saved after step {step} of {num_steps}; the same command goes on from there")
+                interrupt.stop(f"saved after step {step} of {num_steps}; the same command resumes from there")
 
         with Interrupt() as interrupt:
-            yield stepped
+            yield after_step
         self.save(*state())
 
     @contextlib.contextmanager
     def partial_work(self, *, every_s: float) -> Iterator["PartialWork"]:
-        """A place to keep work that is no step, now and then, and when the run is asked to stop, which it does."""
+        """Yield an object that saves work other than steps periodically, and before it stops the run."""
         with Interrupt() as interrupt:
-            yield PartialWork(self._world, self._folder, interrupt, every_s)
+            yield PartialWork(self._group, self._folder, interrupt, every_s)
 
     def drop_partial(self) -> None:
-        """Remove what `partial_work` kept."""
+        """Remove what `partial_work` saved."""
         if self._folder is not None:
             self._folder.drop_partial()
 
@@ -115,45 +115,45 @@ class SharedFolder:
 
 
 class PartialWork:
-    """Keeps pieces of work under names; see `SharedFolder.partial_work`. Asked by every process at the same place."""
+    """Saves partial results by name; see `SharedFolder.partial_work`. Every process must call it in the same order."""
 
-    def __init__(self, world: World, folder: RunFolder | None, interrupt: Interrupt, every_s: float) -> None:
-        self._world, self._folder, self._interrupt, self._every_s = world, folder, interrupt, every_s
+    def __init__(self, group: ProcessGroup, folder: RunFolder | None, interrupt: Interrupt, every_s: float) -> None:
+        self._group, self._folder, self._interrupt, self._every_s = group, folder, interrupt, every_s
         self._saved_s = time.monotonic()
 
     def load(self, name: str) -> dict[str, Tensor] | None:
-        """What was kept under `name`; None where there is nothing."""
+        """Return what was saved under `name`, or None."""
 
         def read() -> dict[str, Tensor] | None:
             assert self._folder is not None
             return self._folder.load_partial(name)
 
-        kept: dict[str, Tensor] | None = self._world.from_leader(read)
-        return kept
+        tensors: dict[str, Tensor] | None = self._group.broadcast(read)
+        return tensors
 
     def save(self, name: str, tensors: Mapping[str, Tensor], *, complete: bool) -> None:
-        """Keep `tensors` under `name`, if it is time to.
+        """Save `tensors` under `name` if they are complete, `every_s` has passed, or the run is about to stop.
 
         Raises:
             RunFolderError: the disk is full.
-            StopRequestedError: Ctrl-C or SIGTERM came to any process; the work is saved.
+            StopRequestedError: any process received Ctrl-C or SIGTERM; the work is saved.
         """
-        stopping = self._world.agreed(self._interrupt.requested)
+        stopping = self._group.any_true(self._interrupt.requested)
         if not (stopping or complete or time.monotonic() - self._saved_s > self._every_s):
             return
         if self._folder is not None:
             self._folder.save_partial(name, tensors)
         self._saved_s = time.monotonic()
         if stopping:
-            self._interrupt.stop("saved; the same command goes on from there")
+            self._interrupt.stop("saved; the same command resumes from there")
 
 
 @contextlib.contextmanager
 def open_shared(
-    world: World, path: str | os.PathLike[str], config: Mapping[str, Any], **options: Any
+    group: ProcessGroup, path: str | os.PathLike[str], config: Mapping[str, Any], **options: Any
 ) -> Iterator[SharedFolder]:
-    """Open the run folder `path` on the leader; arguments and errors are those of `RunFolder.open`."""
+    """Open the run folder `path` on the main process; arguments and errors are those of `RunFolder.open`."""
     with contextlib.ExitStack() as stack:
-        held: list[RunFolder] = []
-        world.from_leader(lambda: held.append(stack.enter_context(RunFolder.open(path, config, **options))))
-        yield SharedFolder(world, held[0] if held else None, Path(path))
+        opened: list[RunFolder] = []
+        group.broadcast(lambda: opened.append(stack.enter_context(RunFolder.open(path, config, **options))))
+        yield SharedFolder(group, opened[0] if opened else None, Path(path))

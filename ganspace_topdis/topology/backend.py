@@ -1,11 +1,11 @@
-"""Computes bars with the compiled kernels, or with ripser where numba cannot run; on one core or several.
+"""Computes barcodes with the compiled kernels, or with ripser if numba cannot run; on one core or several.
 
-The kernels are compiled at their first call and cached on disk. They release the GIL, so a pool of threads runs one
-pair of matrices each. Results come back in the order of the pairs, whatever the number of threads.
+The kernels are compiled at their first call and cached on disk. They release the GIL, so threads of a pool compute one
+pair of matrices each. Results are in the order of the pairs for any number of threads.
 
 ripser (Bauer 2021) on the 2N-point matrix [[0, U^T], [U, V]] (Barannikov et al. 2022) is the fallback and the
-independent check. It computes in float32 and names no death edges, so edges are found again by their values; among
-equal values any one of them is taken.
+independent check. It computes in float32 and returns no death edges, so edges are looked up by their values; among
+equal values any edge is taken.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-with contextlib.suppress(ImportError):  # loaded with the package, so that the first barcode need not wait for them
+with contextlib.suppress(ImportError):  # imported with the package, so that the first barcode does not wait for them
     import numba  # noqa: F401
     import scipy.linalg  # noqa: F401  which numba loads at its first function
 
@@ -46,7 +46,7 @@ def bars_of_pairs(pairs: Sequence[Pair]) -> list[Bars]:
     """Bars of each (outer, inner), valid contiguous matrices of one dtype: edges and values, in order of death.
 
     Edges are (K, 5) int64: birth i, birth j, death i, death j, 1 if the death is read from outer. Values are (2, K):
-    births, deaths. As many pairs run at a time as torch may use threads (`torch.set_num_threads`, OMP_NUM_THREADS).
+    births, deaths. Pairs run in parallel on as many threads as torch uses (`torch.set_num_threads`, OMP_NUM_THREADS).
     """
     num_threads = min(torch.get_num_threads(), len(pairs))
     if num_threads < 2:
@@ -61,7 +61,7 @@ def bars_of_pairs(pairs: Sequence[Pair]) -> list[Bars]:
 
 
 def bars_if_valid(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> Bars | None:
-    """The bars of two matrices of one shape and dtype if they surely are a valid pair, as one call for speed."""
+    """The bars of two matrices of one shape and dtype if they are known to be a valid pair, else None."""
     kernels = _kernels()
     if kernels is None:
         return None
@@ -71,11 +71,11 @@ def bars_if_valid(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> B
 
 def _as_bits(matrix: NDArray[np.floating]) -> NDArray[np.unsignedinteger]:
     """The same memory as unsigned integers, which order numbers >= 0 alike."""
-    return matrix.view(np.uint32 if matrix.dtype == np.float32 else np.uint64)
+    return matrix.view(np.uint32 if matrix.itemsize == 4 else np.uint64)
 
 
 def is_valid_pair(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> bool:
-    """Whether two matrices of one shape and dtype surely are a valid pair. False may still mean: not known."""
+    """Whether two matrices of one shape and dtype are known to be a valid pair; False without the kernels."""
     kernels = _kernels()
     return kernels is not None and bool(kernels.is_valid_pair(_as_bits(outer), _as_bits(inner)))
 
@@ -107,7 +107,7 @@ def _kernels() -> ModuleType | None:
 
 @cache
 def _pool(num_threads: int) -> ThreadPoolExecutor:
-    """Threads that live as long as the process; a forked child makes its own."""
+    """Threads for the lifetime of the process; a forked child creates its own."""
     return ThreadPoolExecutor(num_threads, thread_name_prefix="topdis-barcode")
 
 

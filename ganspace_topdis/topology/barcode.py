@@ -17,13 +17,21 @@ from ganspace_topdis.topology.backend import MAX_POINTS, Pair, bars_if_valid, ba
 
 __all__ = ["CrossBarcode", "checked_pair", "cross_barcode"]
 
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 @dataclass(frozen=True, kw_only=True)
 class CrossBarcode:
-    """The bars of one pair of distance matrices, in order of death, each with the two edges it is read from.
+    """The K bars of a pair of distance matrices, in order of death, each with its two edges.
 
-    births, deaths: (K,) values, births < deaths.  birth_edges, death_edges: (K, 2) point numbers, i < j.
-    A birth is inner[birth_edge]; a death is outer[death_edge] where death_in_outer, else inner[death_edge].
+    A birth is inner[birth_edge]; a death is outer[death_edge] if death_in_outer, else inner[death_edge].
+
+    Attributes:
+        births: (K,).
+        deaths: (K,), births < deaths.
+        birth_edges: (K, 2), indices i < j of two points.
+        death_edges: (K, 2), likewise.
+        death_in_outer: (K,).
     """
 
     births: NDArray[np.floating]
@@ -44,9 +52,13 @@ class CrossBarcode:
 def cross_barcode(outer: ArrayLike | Tensor, inner: ArrayLike | Tensor) -> CrossBarcode:
     """The R-Cross-Barcode of two (N, N) distance matrices with inner <= outer and zero diagonals.
 
-    Takes arrays, or tensors of any device. float32 and float64 are compared as they are, never rounded. Among equal
-    distances the edges follow the order of the points, so the result is deterministic; the bars' values do not depend
-    on it. Fewer than two points have no bars.
+    float32 and float64 values are compared exactly, without rounding. Among equal distances the edges follow the order
+    of the points, so the result is deterministic; the values of the bars do not depend on this order. Fewer than two
+    points have no bars.
+
+    Args:
+        outer: U (N, N), an array, or a tensor on any device.
+        inner: V (N, N), V <= U.
 
     Raises:
         InvalidArgumentError: a matrix is not a distance matrix of float32 or float64, or inner exceeds outer.
@@ -70,15 +82,19 @@ def cross_barcode(outer: ArrayLike | Tensor, inner: ArrayLike | Tensor) -> Cross
 
 
 def checked_pair(outer: ArrayLike | Tensor, inner: ArrayLike | Tensor) -> Pair:
-    """Both matrices contiguous and in one dtype, or an error that says what is wrong with which and where."""
+    """Both matrices, contiguous and of one dtype.
+
+    Raises:
+        InvalidArgumentError: they are no valid pair; the message names the matrix, the entry and the fault.
+    """
     U, V = _squares(outer, inner)
     return (U, V) if is_valid_pair(U, V) else _explained(U, V)
 
 
 def _square(name: str, value: ArrayLike | Tensor) -> NDArray[np.floating]:
     """A contiguous square matrix of float32 or float64."""
-    if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.dtype == torch.bfloat16:  # of which NumPy knows nothing
+    if type(value) is not np.ndarray and isinstance(value, Tensor):
+        if value.layout != torch.strided or value.dtype == torch.bfloat16:  # NumPy supports neither
             raise InvalidArgumentError(
                 f"{name} is a tensor of {value.dtype} and {value.layout}, but distances must be float32 or float64 and "
                 "dense: convert it with .to_dense() and .float()"
@@ -87,8 +103,8 @@ def _square(name: str, value: ArrayLike | Tensor) -> NDArray[np.floating]:
     try:
         matrix = np.ascontiguousarray(value)
     except ValueError as error:
-        raise InvalidArgumentError(f"{name} is no matrix ({error}): pass a square array of distances") from error
-    if matrix.dtype not in (np.float32, np.float64):
+        raise InvalidArgumentError(f"{name} is not a matrix ({error}): pass a square array of distances") from error
+    if matrix.dtype not in _DTYPES:
         raise InvalidArgumentError(
             f"{name} has dtype {matrix.dtype}, but distances must be float32 or float64: convert it with .astype"
         )
@@ -100,7 +116,7 @@ def _square(name: str, value: ArrayLike | Tensor) -> NDArray[np.floating]:
 
 
 def _squares(outer: ArrayLike | Tensor, inner: ArrayLike | Tensor) -> Pair:
-    """Both as contiguous square matrices of one shape and dtype."""
+    """Both matrices, contiguous, square, and of one shape and dtype."""
     U, V = _square("outer", outer), _square("inner", inner)
     if U.shape != V.shape:
         raise InvalidArgumentError(
@@ -113,7 +129,7 @@ def _squares(outer: ArrayLike | Tensor, inner: ArrayLike | Tensor) -> Pair:
 
 
 def _explained(U: NDArray[np.floating], V: NDArray[np.floating]) -> Pair:
-    """Raise the error of two matrices that are no valid pair, or return them, without the sign of a zero."""
+    """Raise the error of an invalid pair, or return the matrices, with -0 replaced by 0."""
     _explain_matrix("outer", U)
     _explain_matrix("inner", V)
     _explain_order(U, V)
@@ -121,7 +137,7 @@ def _explained(U: NDArray[np.floating], V: NDArray[np.floating]) -> Pair:
 
 
 def _explain_matrix(name: str, M: NDArray[np.floating]) -> None:
-    """Raise the error of a matrix that holds no distances."""
+    """Raise the error of a matrix that is not a distance matrix."""
     wrong = ~(np.isfinite(M) & (M >= 0))
     if wrong.any():
         i, j = np.argwhere(wrong)[0].tolist()

@@ -1,12 +1,11 @@
-"""Two corresponding clouds as points, and their Euclidean distances in units of their own 0.9 quantile.
+"""The Euclidean distances of corresponding clouds, in units of their 0.9 quantile.
 
-A cloud of very small or very large coordinates is first multiplied by a power of two, which is exact.
-On a CPU, squared distances come from the Gram matrix of the centred cloud in double precision,
-|a|^2 + |b|^2 - 2 a.b: one matrix product however long the rows are. Pairs so close that this would lose digits
-are measured again from their difference, so coincident points are exactly at distance zero. Where many are, and on
-other devices, every pair is measured from its difference, which needs no synchronisation.
-The gradient of a distance is the unit vector between its points, and zero where they coincide. Products with one
-matrix give it, but for close points, whose difference they would lose.
+A cloud of very small or very large coordinates is first multiplied by a power of two, which is exact. On a CPU, squared
+distances are computed from the Gram matrix of the centered cloud in double precision, |a|^2 + |b|^2 - 2 a.b: one matrix
+product for rows of any length. Pairs so close that this loses digits are recomputed from their difference, so
+coincident points have a distance of exactly zero. If there are many such pairs, and on other devices, every pair is
+computed from its difference, which needs no synchronization. The gradient of a distance is the unit vector between its
+points, and zero if they coincide. It is computed by products with one matrix, except for close points.
 """
 
 from typing import Any
@@ -21,7 +20,7 @@ __all__ = ["as_point_pairs", "normalized_distances", "pairwise_distances"]
 
 _CLOSE = 1e-6
 _NEAR = 1e-3
-_MANY = 4  # close pairs a point; with more, as in a cloud that has collapsed, measuring all pairs is faster
+_MANY = 4  # close pairs per point; above it, as in a collapsed cloud, computing all pairs from differences is faster
 _CHUNK = 1 << 24
 _IN_CACHE = 1 << 18
 _EXACTLY = "donot_use_mm_for_euclid_dist"
@@ -30,11 +29,11 @@ _EXACTLY = "donot_use_mm_for_euclid_dist"
 def as_point_pairs(x: Tensor, y: Tensor, *, batched: bool = False) -> tuple[Tensor, Tensor]:
     """Clouds (N, ...) as points (N, D) in one floating dtype, or with `batched` (B, N, ...) as (B, N, D).
 
-    float64 stays; every other dtype becomes float32.
+    float64 is kept; every other dtype becomes float32.
 
     Raises:
-        InvalidArgumentError: no dense tensors, unequal numbers of points or of clouds, fewer than two points, no
-            coordinates, different devices.
+        InvalidArgumentError: x or y is no dense real tensor, or has no coordinates; or they differ in the number of
+            points or clouds or in the device; or there are fewer than two points.
     """
     for name, cloud in (("x", x), ("y", y)):
         if not isinstance(cloud, Tensor):
@@ -72,8 +71,8 @@ def as_point_pairs(x: Tensor, y: Tensor, *, batched: bool = False) -> tuple[Tens
 def normalized_distances(cloud: Tensor, *, quantile: float = 0.9) -> Tensor:
     """(..., N, N) distances of points (..., N, D), divided by their quantile over all N * N entries.
 
-    No gradient flows through the quantile; a quantile of zero counts as 1e-5. Distances are NaN where the cloud has
-    a gradient that its dtype could not hold (below 1e-30 in float32, 1e-270 in float64).
+    No gradient flows through the quantile; a quantile of zero is replaced by 1e-5. Distances are NaN if the gradient
+    of the cloud would overflow its dtype (clouds below 1e-30 in float32, 1e-270 in float64).
 
     >>> normalized_distances(torch.tensor([[0.0], [2.0]]))
     tensor([[0., 1.],
@@ -87,9 +86,9 @@ def normalized_distances(cloud: Tensor, *, quantile: float = 0.9) -> Tensor:
 
 
 def _factor_to_safe_range(cloud: Tensor) -> Tensor | None:
-    """(..., 1, 1) powers of two that bring the largest coordinate near 1 where squares would leave the dtype.
+    """(..., 1, 1) powers of two that bring the largest coordinate near 1 if squares would overflow the dtype.
 
-    One where none is needed; None, on a CPU, where no cloud needs any. NaN where the gradient would overflow.
+    1 for a cloud that needs none; None, on a CPU, if no cloud needs one. NaN if the gradient would overflow.
     """
     exponent = torch.frexp(cloud.detach().abs().amax(dim=(-2, -1), keepdim=True)).exponent
     limit, most = (60, 100) if cloud.dtype == torch.float32 else (400, 900)
@@ -162,7 +161,7 @@ def _distances_by_gram(cloud: Tensor) -> Tensor:
 
 
 def _gram(cloud: Tensor) -> Tensor:
-    """Products of the centred points in double precision, summed over pieces of their rows that stay in cache."""
+    """Products of the centered points in double precision, summed over pieces of their rows that stay in cache."""
     num_points = max(1, cloud[..., 0].numel())
     gram = cloud.new_zeros((*cloud.shape[:-1], cloud.shape[-2]), dtype=torch.double)
     for piece in cloud.split(max(1, _IN_CACHE // num_points), dim=-1):

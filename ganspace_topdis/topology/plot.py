@@ -1,4 +1,4 @@
-"""The picture of a cross-barcode: one horizontal line a bar, in order of birth, both directions of a pair."""
+"""The plot of a cross-barcode: one horizontal line per bar, in order of birth, for both directions of a pair."""
 
 import io
 from pathlib import Path
@@ -18,7 +18,7 @@ def cloud_barcodes(x: Tensor, y: Tensor) -> tuple[CrossBarcode, CrossBarcode]:
     """The min-variant cross-barcodes (A, min(A, B)) and (B, min(A, B)) of two clouds (N, ...).
 
     Raises:
-        InvalidArgumentError: clouds that do not fit each other or hold values that are not finite.
+        InvalidArgumentError: the clouds do not fit each other or are not finite.
     """
     A, B = (normalized_distances(points).cpu() for points in as_point_pairs(x.detach(), y.detach()))
     inner = torch.minimum(A, B).numpy()
@@ -26,7 +26,7 @@ def cloud_barcodes(x: Tensor, y: Tensor) -> tuple[CrossBarcode, CrossBarcode]:
 
 
 def plot_bars(x: Tensor, y: Tensor, path: Path | str, *, names: tuple[str, str] = ("X", "Y")) -> Path:
-    """Draws the two cross-barcodes of clouds x, y (N, ...) to a PNG and returns its path.
+    """Plot the two cross-barcodes of clouds x, y (N, ...) to a PNG at `path`, and return it.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.

@@ -37,27 +37,28 @@ def rtd(
     immovable: bool = False,
     batched: bool = False,
 ) -> Tensor:
-    """RTD of clouds x, y (N, ...): point i of x corresponds to point i of y. A scalar, differentiable once.
+    """RTD of clouds x, y (N, ...), where point i of x corresponds to point i of y. A scalar, differentiable once.
 
-    Points are flattened. Coincident points and constant clouds are allowed, at any scale. Computed in float32 or
-    float64, outside autocast; float16 and bfloat16 clouds are converted.
+    Points are flattened. Coincident points and constant clouds are allowed, at any scale. The computation is in float32
+    or float64, outside autocast; float16 and bfloat16 clouds are converted. The unit of RTD is the 0.9 quantile of the
+    distances of each cloud, to the power p.
 
     Args:
-        x: (N, ...) cloud, N >= 2.
-        y: (N, ...) cloud; its points may have another dimension than x's.
-        variant: which sums, see above.
-        symmetric: the mean over (A, B) and (B, A) instead of (A, B) alone.
-        p: power of the bars' lengths, at least 1.
-        max_bars: keep the longest bars of every barcode only; None keeps all, the published code keeps 50.
-        immovable: leave the value alone, but charge the whole gradient of every value read from min(A, B) or
-            max(A, B) to y, as if x were fixed there (after the flag of that name in RTD-AE's release, which also
-            reads the value from the second cloud and so overestimates it).
-        batched: x and y are B clouds each, (B, N, ...), and the result has shape (B,).
+        x: (N, ...), N >= 2.
+        y: (N, ...); the dimension of its points may differ from that of x.
+        variant: the barcodes that are summed, "min", "max" or "minmax"; see the module.
+        symmetric: average over (A, B) and (B, A), instead of (A, B) alone.
+        p: power of the bar lengths, at least 1.
+        max_bars: sum only this many of the longest bars of each barcode; None sums all, the published code 50.
+        immovable: treat x as fixed where a value is read from min(A, B) or max(A, B): its whole gradient goes to y, and
+            the value does not change. (The flag of that name in the release of RTD-AE, Trofimov et al. 2023, also reads
+            the value from the second cloud and so overestimates it.)
+        batched: x and y hold B clouds each, (B, N, ...), and the result is (B,).
 
     Raises:
-        InvalidArgumentError: an option is not allowed, clouds do not fit each other, a coordinate is not finite, or a
-            cloud that needs a gradient is so small (below 1e-30 in float32, 1e-270 in float64) that the gradient, one
-            over its size, is too large for its dtype.
+        InvalidArgumentError: an option is not allowed, the clouds do not fit each other, a coordinate is not finite, or
+            a cloud that needs a gradient is so small (below 1e-30 in float32, 1e-270 in float64) that the gradient,
+            one over its size, overflows its dtype.
 
     >>> square = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
     >>> round(float(rtd(square, 3 * square + 1)), 6)
@@ -74,7 +75,34 @@ def rtd(
 
 
 class RTDLoss(nn.Module):
-    """The TopDis loss: half the sum of S_p over the min and max variants of (A, B) and (B, A); see `rtd`."""
+    """The TopDis loss (Balabin et al. 2024, section 4.2): RTD of two clouds as a module.
+
+    By default it is half the sum of S_1 over the min and max variants of (A, B) and (B, A):
+
+        ( S_p(A, min(A, B)) + S_p(max(A, B), B) + S_p(B, min(A, B)) + S_p(max(A, B), A) ) / 2
+
+    with the distances A, B of the clouds and the sums S_p of the module. It is 0 for clouds of equal distances up to
+    scale, and has neither parameters nor buffers. `rtd` is the same function with other defaults.
+
+    Args:
+        p: power of the bar lengths, at least 1 and finite.
+        variant: the barcodes that are summed: "min" (Barannikov et al. 2022), "max" (Trofimov et al. 2023), or
+            "minmax", both, as in TopDis.
+        symmetric: average over (A, B) and (B, A), instead of (A, B) alone.
+        max_bars: sum only this many of the longest bars of each barcode; None sums all, the published code 50.
+        immovable: treat the first cloud as fixed where a value is read from min(A, B) or max(A, B): its whole gradient
+            goes to the second cloud, and the value does not change.
+
+    Raises:
+        InvalidArgumentError: an option is not allowed.
+
+    >>> square = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    >>> line = torch.tensor([[0.0], [1.0], [2.0], [3.0]], requires_grad=True)
+    >>> loss = RTDLoss()(square, line)
+    >>> loss.backward()
+    >>> loss.shape, line.grad.shape
+    (torch.Size([]), torch.Size([4, 1]))
+    """
 
     def __init__(
         self,
@@ -93,7 +121,11 @@ class RTDLoss(nn.Module):
         self.immovable = immovable
 
     def forward(self, x: Tensor, y: Tensor, *, batched: bool = False) -> Tensor:
-        """The loss of clouds x, y (N, ...), a scalar; with `batched` of (B, N, ...), shape (B,)."""
+        """The loss of clouds x, y (N, ...), a scalar; with `batched`, of clouds (B, N, ...), shape (B,).
+
+        Raises:
+            InvalidArgumentError: the clouds do not fit each other or are not finite; see `rtd`.
+        """
         return rtd(
             x,
             y,
@@ -106,7 +138,7 @@ class RTDLoss(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """The options, for printing the module."""
+        """The options, for the representation of the module."""
         return (
             f"p={self.p}, variant={self.variant!r}, symmetric={self.symmetric}, "
             f"max_bars={self.max_bars}, immovable={self.immovable}"
@@ -115,9 +147,13 @@ class RTDLoss(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class RTDScore:
-    """RTD over subsets: mean, std (unbiased; 0 for one trial), and the values (trials,) themselves.
+    """RTD over random subsets.
 
-    num_points is the size of each subset: `batch`, or the whole set where that is smaller.
+    Attributes:
+        mean: of the values.
+        std: unbiased standard deviation of the values; 0 for one trial.
+        values: RTD of each subset.
+        num_points: size of each subset: `batch`, or that of the whole set if it is smaller.
     """
 
     mean: float
@@ -127,14 +163,19 @@ class RTDScore:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean: std / sqrt(trials)."""
+        """Standard error of the mean, std / sqrt(trials)."""
         return self.std / len(self.values) ** 0.5
 
 
 def rtd_score(x: Tensor, y: Tensor, trials: int = 10, batch: int = 500, *, seed: int = 0) -> RTDScore:
-    """Symmetric RTD of clouds x, y (N, ...) over `trials` random subsets of `batch` points, drawn without return.
+    """Symmetric RTD (min variant) of clouds x, y (N, ...) over random subsets of their points.
 
-    A set of at most `batch` points is one trial: every subset would be the set itself.
+    Args:
+        x: (N, ...), N >= 2.
+        y: (N, ...).
+        trials: number of subsets. A set of at most `batch` points is one trial, because every subset is the set itself.
+        batch: points per subset, drawn without replacement.
+        seed: of the subsets.
 
     Raises:
         InvalidArgumentError: trials < 1, batch < 2, or clouds that `rtd` refuses.
@@ -144,9 +185,9 @@ def rtd_score(x: Tensor, y: Tensor, trials: int = 10, batch: int = 500, *, seed:
     0.0
     """
     if not isinstance(trials, Integral) or trials < 1:
-        raise InvalidArgumentError(f"trials is {trials!r}: it must be a whole number, at least 1")
+        raise InvalidArgumentError(f"`trials` is {trials!r}: it must be an integer, at least 1", field="trials")
     if not isinstance(batch, Integral) or batch < 2:
-        raise InvalidArgumentError(f"batch is {batch!r}: a subset needs a whole number of points, at least 2")
+        raise InvalidArgumentError(f"`batch` is {batch!r}: it must be an integer, at least 2", field="batch")
     x, y = (cloud.detach() for cloud in as_point_pairs(x, y))
     num_points = min(batch, len(x))
     if num_points == len(x):
@@ -166,12 +207,12 @@ def rtd_score(x: Tensor, y: Tensor, trials: int = 10, batch: int = 500, *, seed:
 
 def _options(variant: Variant, symmetric: bool, p: float, max_bars: int | None, immovable: bool) -> PersistenceOptions:
     if variant not in get_args(Variant):
-        raise InvalidArgumentError(f"variant is {variant!r}: choose 'min', 'max' or 'minmax'")
+        raise InvalidArgumentError(f"`variant` is {variant!r}: choose 'min', 'max' or 'minmax'", field="variant")
     if not isinstance(p, Real) or not 1 <= p < float("inf"):
-        raise InvalidArgumentError(f"p is {p!r}: it must be a finite number, at least 1")
+        raise InvalidArgumentError(f"`p` is {p!r}: it must be a finite number, at least 1", field="p")
     if max_bars is not None and (not isinstance(max_bars, Integral) or max_bars < 1):
         raise InvalidArgumentError(
-            f"max_bars is {max_bars!r}: it must be a whole number, at least 1, or None to keep all bars"
+            f"`max_bars` is {max_bars!r}: it must be an integer, at least 1, or None for all bars", field="max_bars"
         )
     kinds = ("min", "max") if variant == "minmax" else (variant,)
     return PersistenceOptions(kinds=kinds, symmetric=symmetric, p=p, max_bars=max_bars, immovable=immovable)

@@ -1,12 +1,12 @@
-"""RTD-Lite: the part of RTD that minimum spanning trees see (Tulchinskii et al., AISTATS 2025).
+"""RTD-Lite: the part of RTD given by minimum spanning trees (Tulchinskii et al., AISTATS 2025).
 
 With MST the total weight of a minimum spanning tree of the complete graph,
 
     min variant  (MST(A) + MST(B)) / 2 - MST(min(A, B))     max variant  MST(max(A, B)) - (MST(A) + MST(B)) / 2
 
-and minmax their sum. It costs O(N^2), is the H0 part only, and its min variant lies below RTD.
-Kruskal's algorithm gives it a barcode: an edge of the inner tree joins two clusters at its own weight, and the
-outer tree joins the same two at a later weight, so the lengths of these bars add up to the difference of trees.
+and minmax their sum. It costs O(N^2), contains H0 only, and its min variant is a lower bound of RTD.
+Kruskal's algorithm gives its barcode: an edge of the inner tree merges two clusters at its weight, and the outer tree
+merges the same two at a later weight, so the lengths of these bars add up to the difference of the trees' weights.
 """
 
 from dataclasses import dataclass
@@ -38,19 +38,25 @@ class LiteBarcode:
 
 
 def rtd_lite(x: Tensor, y: Tensor, *, variant: Variant = "min") -> Tensor:
-    """RTD-Lite of clouds x, y (N, ...), point i of x corresponding to point i of y. A differentiable scalar.
+    """RTD-Lite of clouds x, y (N, ...), where point i of x corresponds to point i of y. A differentiable scalar.
 
-    Distances are divided by their own 0.9 quantile, as in `rtd`. Each tree's gradient is one on its edges.
+    The distances of each cloud are divided by their 0.9 quantile, as in `rtd`. The gradient of a tree's weight is one
+    on its edges.
+
+    Args:
+        x: (N, ...), N >= 2.
+        y: (N, ...); the dimension of its points may differ from that of x.
+        variant: "min", "max" or "minmax"; see the module.
 
     Raises:
-        InvalidArgumentError: an unknown variant, clouds that do not fit each other, a coordinate not finite.
+        InvalidArgumentError: the variant is unknown, the clouds do not fit each other, or a coordinate is not finite.
 
     >>> cloud = torch.tensor([[0.0], [1.0], [3.0]])
     >>> float(rtd_lite(cloud, 2 * cloud))
     0.0
     """
     if variant not in get_args(Variant):
-        raise InvalidArgumentError(f"variant is {variant!r}: choose 'min', 'max' or 'minmax'")
+        raise InvalidArgumentError(f"`variant` is {variant!r}: choose 'min', 'max' or 'minmax'", field="variant")
     with torch.autocast(x.device.type if isinstance(x, Tensor) else "cpu", enabled=False):
         A, B = (normalized_distances(points) for points in as_point_pairs(x, y))
         combined = {"min": [torch.minimum], "max": [torch.maximum], "minmax": [torch.minimum, torch.maximum]}
@@ -63,7 +69,7 @@ def rtd_lite(x: Tensor, y: Tensor, *, variant: Variant = "min") -> Tensor:
 
 
 def _tree_weights(matrices: Tensor) -> Tensor:
-    """(M,) total weights of minimum spanning trees of matrices (M, N, N), which leave the device once."""
+    """(M,) total weights of minimum spanning trees of matrices (M, N, N), which are copied to the CPU once."""
     weights = matrices.detach().cpu().numpy()
     if not np.isfinite(weights).all():
         raise InvalidArgumentError(
@@ -103,7 +109,7 @@ def lite_barcode(outer: ArrayLike, inner: ArrayLike) -> LiteBarcode:
 
 
 class _Tree:
-    """A spanning tree whose edges are exchanged one by one for edges of length zero."""
+    """A spanning tree whose edges are replaced one by one by edges of length zero."""
 
     def __init__(self, num_points: int, edges: NDArray[np.int64], lengths: NDArray[np.floating]) -> None:
         self.parent = [-1] * num_points
@@ -112,7 +118,7 @@ class _Tree:
             self._hang(j, i, float(lengths[i, j]))
 
     def exchange(self, a: int, b: int) -> float:
-        """Put in the edge (a, b) for the longest edge on the path from a to b, whose length is returned."""
+        """Replace the longest edge on the path from a to b by the edge (a, b), and return its length."""
         self._make_root(a)
         longest, v = b, b
         while v != a:

@@ -2,9 +2,9 @@
 
 A bar read from the birth edge e and the death edge f contributes (M(f) - V(e))^p, where V = min(A, B) or B is the
 inner matrix and M is the inner or the outer one. Its derivative is p (M(f) - V(e))^(p - 1) times +1 at M(f) and
--1 at V(e). Through a minimum or maximum it goes to the matrix the value came from, half to each where they are
-equal (as autograd does). So the gradient is a short list of (matrix, edge, number): it is all that goes back to
-the device of the clouds.
+-1 at V(e). Through a minimum or maximum it goes to the matrix of the value, half to each if they are equal (as in
+autograd). So the gradient is a short list of (matrix, edge, number), which is all that is copied back to the device of
+the clouds.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ __all__ = ["PersistenceOptions", "total_persistence"]
 
 @dataclass(frozen=True, kw_only=True)
 class PersistenceOptions:
-    """Which barcodes are summed ("min", "max" or both; also with A and B exchanged) and how; see `rtd`."""
+    """The barcodes that are summed ("min", "max" or both; also with A and B exchanged) and how; see `rtd`."""
 
     kinds: tuple[str, ...]
     symmetric: bool
@@ -44,7 +44,7 @@ class _Barcode:
 def total_persistence(distances: Tensor, options: PersistenceOptions) -> Tensor:
     """(B,) sums over the bars of A = distances[0] and B = distances[1], from distances (2, B, N, N).
 
-    The matrices leave the device once; sums and gradient go back.
+    The matrices are copied to the CPU once; sums and gradient are copied back.
 
     Raises:
         InvalidArgumentError: a distance is NaN or infinite.
@@ -91,7 +91,7 @@ class _TotalPersistence(torch.autograd.Function):
 
 
 def _pairs(matrices: NDArray[np.floating], barcodes: list[_Barcode]) -> list[Pair]:
-    """The (outer, inner) matrices of each barcode; minima and maxima are made once an item."""
+    """The (outer, inner) matrices of each barcode; minima and maxima are computed once per item."""
     made: dict[tuple[int, str], NDArray[np.floating]] = {}
     pairs: list[Pair] = []
     for barcode in barcodes:
@@ -149,7 +149,7 @@ def _sum_and_gradient(
 def _share_of_first(
     own: NDArray[np.floating], other: NDArray[np.floating], is_min: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """How much of the derivative of min (or max) of the two goes to the first: 1, 0, or half where equal."""
+    """The part of the derivative of min (or max) that goes to the first: 1, 0, or half if they are equal."""
     return np.where(own == other, 0.5, np.where((own < other) == is_min, 1.0, 0.0))
 
 

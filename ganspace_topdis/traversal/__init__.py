@@ -1,1 +1,1 @@
-"""Pictures of directions: walks of codes, grids, animations, and a page to explore them."""
+"""Pictures of directions: walks of codes, grids, animations, and the explorer page."""

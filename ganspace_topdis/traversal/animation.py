@@ -1,7 +1,7 @@
-"""Animations: several seeds side by side, walking along one direction there and back.
+"""Animations: several seeds side by side, walking along one direction and back.
 
-The loop starts and ends at the unshifted image, so that a viewer who sees only the first frame sees that one:
-middle, +extent, middle, -extent, and again. A dot under the images shows the shift.
+The loop starts and ends at the unshifted image, which viewers that show only the first frame display: middle, +extent,
+middle, -extent, and again. A dot under the images shows the shift.
 """
 
 import io
@@ -14,23 +14,23 @@ from typing import Any
 from PIL import Image, ImageColor, ImageDraw
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.report.values import format_shift
 from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.traversal.frames import Frames
 from ganspace_topdis.traversal.grid import cell_size, resize_frame
-from ganspace_topdis.traversal.labels import format_shift
-from ganspace_topdis.traversal.lettering import draw_text, shorten
+from ganspace_topdis.traversal.text import GREY, INK, PAPER, draw_text, shorten
 
 __all__ = ["encode_animation", "natural_fps", "there_and_back", "write_animation"]
 
-_PAPER, _INK, _GREY, _TRACK, _DOT = "#fcfcfa", "#1b1f24", "#667079", "#d5dae0", "#2f6db3"
+_TRACK, _DOT = "#d5dae0", "#2f6db3"
 _MARGIN_PX, _GAP_PX, _TEXT_PX, _FOOT_PX = 16, 6, 17, 34
 _NUM_PALETTE_FRAMES = 12
 _LOOP_S = 3.2
-_OWN_COLOURS = (_PAPER, _INK, _GREY, _TRACK, _DOT, "#8b8f94", "#b1b7bc")
+_OWN_COLORS = (PAPER, INK, GREY, _TRACK, _DOT, "#8b8f94", "#b1b7bc")
 
 
 def there_and_back(num_steps: int) -> list[int]:
-    """The steps of one loop: from the middle to the end, to the beginning, and back before the middle.
+    """Return the steps of one loop: from the middle to the end, to the start, and back to the middle.
 
     >>> there_and_back(5)
     [2, 3, 4, 3, 2, 1, 0, 1]
@@ -40,7 +40,7 @@ def there_and_back(num_steps: int) -> list[int]:
 
 
 def natural_fps(num_steps: int) -> float:
-    """Frames a second at which a loop takes 3.2 seconds, as long as that is not too many."""
+    """Return the frames per second at which a loop takes 3.2 seconds, at most 25."""
     return min(25.0, 2 * (num_steps - 1) / _LOOP_S)
 
 
@@ -56,7 +56,7 @@ def write_animation(
     """Write a walk as an animated .webp or .gif, atomically; see `encode_animation`.
 
     Raises:
-        InvalidArgumentError: the suffix is neither, or an argument is out of range.
+        InvalidArgumentError: the suffix is another one, or an argument is out of range.
         RunFolderError: the file cannot be written.
     """
     suffix = Path(path).suffix.lower().lstrip(".")
@@ -72,26 +72,26 @@ def encode_animation(
     fps: float = 10.0,
     cell_px: int | None = None,
 ) -> bytes:
-    """An endless animation of walks along one direction.
+    """Return an endless animation of walks along one direction.
 
     Args:
         frames: (num_seeds, num_steps, H, W, C) bytes, the unshifted images in the middle.
         values: num_steps shifts, in standard deviations.
         file_format: "webp" or "gif".
         title: a line above the images.
-        fps: frames a second, 1 to 50.
+        fps: frames per second, 1 to 50.
         cell_px: the longer side of an image; chosen by `grid.cell_size` by default.
 
     Returns:
         The file's bytes.
 
     Raises:
-        InvalidArgumentError: the format is another, `fps` is out of range, or the shapes do not fit.
+        InvalidArgumentError: the format is another one, `fps` is out of range, or the shapes do not match.
     """
     if file_format not in ("webp", "gif"):
         raise InvalidArgumentError(f"an animation cannot be written as {file_format!r}, allowed are webp and gif")
     if not 1 <= fps <= 50:
-        raise InvalidArgumentError(f"fps is {fps}, but must be from 1 to 50")
+        raise InvalidArgumentError(f"`fps` is {fps}, but must be from 1 to 50", field="fps")
     if frames.ndim != 5 or len(frames) == 0 or frames.shape[1] != len(values):
         raise InvalidArgumentError(f"frames have shape {frames.shape}, but must be (num_seeds, {len(values)}, H, W, C)")
     stills = [_draw_still(frames[:, step], values, step, title, cell_px) for step in range(len(values))]
@@ -119,18 +119,18 @@ def _encode(pictures: Sequence[Image.Image], file_format: str, duration_ms: int)
 
 
 def _draw_still(row: Frames, values: Sequence[float], step: int, title: str, cell_px: int | None) -> Image.Image:
-    """One frame of the animation: the images of all seeds at one step, (num_seeds, H, W, C)."""
+    """Draw one frame of the animation: the images of all seeds at one step, (num_seeds, H, W, C)."""
     cell = cell_size(row.shape[1], row.shape[2], cell_px, target_px=256 if len(row) <= 2 else 128)
     num_columns = math.ceil(math.sqrt(len(row) * cell[1] / cell[0] * 2)) if len(row) > 4 else len(row)
     num_rows = math.ceil(len(row) / num_columns)
     head = 2 * _TEXT_PX if title else 0
     width = 2 * _MARGIN_PX + num_columns * (cell[0] + _GAP_PX) - _GAP_PX
     bottom = _MARGIN_PX + head + num_rows * (cell[1] + _GAP_PX) - _GAP_PX
-    still = Image.new("RGB", (width, bottom + _FOOT_PX + _MARGIN_PX // 2), _PAPER)
+    still = Image.new("RGB", (width, bottom + _FOOT_PX + _MARGIN_PX // 2), PAPER)
     draw = ImageDraw.Draw(still)
     if title:
         name = shorten(title, _TEXT_PX, width - 2 * _MARGIN_PX)
-        draw_text(draw, _MARGIN_PX, _MARGIN_PX + _TEXT_PX, name, _TEXT_PX, _INK)
+        draw_text(draw, _MARGIN_PX, _MARGIN_PX + _TEXT_PX, name, _TEXT_PX, INK)
     for place, frame in enumerate(row):
         left = _MARGIN_PX + place % num_columns * (cell[0] + _GAP_PX)
         top = _MARGIN_PX + head + place // num_columns * (cell[1] + _GAP_PX)
@@ -140,11 +140,11 @@ def _draw_still(row: Frames, values: Sequence[float], step: int, title: str, cel
 
 
 def _draw_track(draw: ImageDraw.ImageDraw, values: Sequence[float], step: int, width: int, middle: int) -> None:
-    """The dot on its track, between the words for both ends."""
+    """Draw the dot on its track, between the labels of both ends."""
     size, room = round(_TEXT_PX * 0.8), 48
     baseline = middle + round(size * 0.36)
-    draw_text(draw, _MARGIN_PX, baseline, format_shift(values[0]), size, _GREY)
-    draw_text(draw, width - _MARGIN_PX, baseline, format_shift(values[-1]), size, _GREY, "r")
+    draw_text(draw, _MARGIN_PX, baseline, format_shift(values[0]), size, GREY)
+    draw_text(draw, width - _MARGIN_PX, baseline, format_shift(values[-1]), size, GREY, "r")
     left, right = _MARGIN_PX + room, width - _MARGIN_PX - room
     draw.rounded_rectangle((left, middle - 2, right, middle + 1), radius=2, fill=_TRACK)
     draw.rectangle(((left + right) // 2 - 1, middle - 5, (left + right) // 2, middle + 4), fill=_TRACK)
@@ -153,25 +153,25 @@ def _draw_track(draw: ImageDraw.ImageDraw, values: Sequence[float], step: int, w
 
 
 def _smooth_disc(size_px: int) -> Image.Image:
-    """A mask (L) of a disc with soft edges, which Pillow's own ellipses lack."""
+    """Return a mask (L) of an antialiased disc, because Pillow's ellipses are not antialiased."""
     large = Image.new("L", (8 * size_px, 8 * size_px))
     ImageDraw.Draw(large).ellipse((0, 0, 8 * size_px - 1, 8 * size_px - 1), fill=255)
     return large.resize((size_px, size_px), Image.Resampling.BOX)
 
 
 def _share_palette(stills: Sequence[Image.Image]) -> list[Image.Image]:
-    """The stills in one palette of 256 colours, chosen for all of them, so that colours do not flicker.
+    """Return the stills in one palette of 256 colors, chosen for all of them, so that colors do not flicker.
 
-    The colours of text and track are in it as they are. Undithered: error diffusion puts dark specks on smooth
-    grounds and doubles the file.
+    It contains the exact colors of text and track. There is no dithering: error diffusion adds dark specks to smooth
+    areas and doubles the file size.
     """
-    own = [channel for colour in _OWN_COLOURS for channel in ImageColor.getrgb(colour)]
+    own = [channel for color in _OWN_COLORS for channel in ImageColor.getrgb(color)]
     sample = [still.reduce(2) for still in stills[:: max(1, len(stills) // _NUM_PALETTE_FRAMES)]]
     mosaic = Image.new("RGB", (sample[0].width, sum(still.height for still in sample)))
     for place, still in enumerate(sample):
         mosaic.paste(still, (0, place * still.height))
-    num_colours = 256 - len(_OWN_COLOURS)
-    chosen = mosaic.quantize(num_colours, method=Image.Quantize.MEDIANCUT, kmeans=1).getpalette() or []
+    num_colors = 256 - len(_OWN_COLORS)
+    chosen = mosaic.quantize(num_colors, method=Image.Quantize.MEDIANCUT, kmeans=1).getpalette() or []
     palette = Image.new("P", (1, 1))
     palette.putpalette((own + chosen)[: 3 * 256])
     return [still.quantize(palette=palette, dither=Image.Dither.NONE) for still in stills]

@@ -69,7 +69,7 @@
     state.playing = 0;
   }
 
-  // Names and stars are kept in the run's folder by a live page, else in this browser; and in a file that is saved.
+  // A live page saves names and stars in the run folder, other pages in this browser; the button saves them as a file.
 
   function remember(direction) {
     if (frames.rename) {
@@ -210,7 +210,7 @@
     if (!state.playing) byId("caption").replaceChildren(...caption());
     byId("hint").textContent = frames.hint(state.current, state.shifts);
     byId("play").setAttribute("aria-pressed", String(Boolean(state.playing)));
-    byId("play").setAttribute("aria-label", state.playing ? "Stop" : "Play there and back");
+    byId("play").setAttribute("aria-label", state.playing ? "Stop" : "Play the traversal");
     seeds.forEach(({ radio, canvas }, seed) => {
       radio.checked = seed === state.seed;
       frames.show(canvas, { seed, direction: 0, shifts: unshifted });
@@ -295,7 +295,7 @@
     action();
   });
 
-  // A live page: any seed, truncation, layers.
+  // Controls of the live page: any seed, truncation, layers.
 
   function setUpLive() {
     const live = data.live;

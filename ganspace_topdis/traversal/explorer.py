@@ -1,30 +1,52 @@
-"""The explorer: one self-contained page with a slider a direction, over frames drawn beforehand.
+"""The explorer page as HTML: a slider per direction, over frames inside the page or frames requested from a server.
 
-It needs no network and no server, and stays below a size that can be mailed: sizes and qualities of its frames
-are chosen for that. Several sliders move at once where frames of their mixes were drawn (see `mixing`).
+`build_explorer` makes the self-contained page. It needs no network and no server, and stays small enough to be mailed:
+the sizes and qualities of its frames are chosen for that. Several sliders can move at once if the frames of their mixes
+were drawn (see `mixing`). The live page (see `live.server`) differs in one script only: where frames come from.
+
+Style and scripts are inside the page. Its content security policy allows their hashes, images from data: URIs and, on
+the live page, requests to its own server, and nothing else. Names and scores come from files, so all text is either
+JSON data of the script or escaped.
 """
 
+import base64
 import hashlib
+import html
+import json
 import os
+import re
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.report.page import style_sheet
+from ganspace_topdis.report.values import SCORE_NOTES, score_note
 from ganspace_topdis.runs.files import write_text
 from ganspace_topdis.traversal.frames import Frames
-from ganspace_topdis.traversal.labels import DirectionLabel
 from ganspace_topdis.traversal.mixing import MixedFrames, mix_steps
-from ganspace_topdis.traversal.page import fill_page, page_data, page_overhead
-from ganspace_topdis.traversal.strips import Strips, encode_strips
+from ganspace_topdis.traversal.names import NAMES_FORMAT, DirectionLabel, score_texts
+from ganspace_topdis.traversal.sprites import Sprites, encode_sprites
 
-__all__ = ["MAX_PAGE_BYTES", "build_explorer", "write_explorer"]
+__all__ = [
+    "MAX_PAGE_BYTES",
+    "FrameSource",
+    "build_explorer",
+    "content_policy",
+    "fill_page",
+    "page_data",
+    "page_overhead",
+    "write_explorer",
+]
 
 MAX_PAGE_BYTES = 9_500_000
+FrameSource = Literal["held", "live"]
+"""Whether frames are inside the page or come from its server."""
 
 
 def write_explorer(path: str | os.PathLike[str], page: str) -> Path:
-    """Write the page that `build_explorer` made, atomically.
+    """Write the page that `build_explorer` returned, atomically.
 
     Raises:
         RunFolderError: the file cannot be written.
@@ -44,7 +66,7 @@ def build_explorer(
     mixed: MixedFrames | None = None,
     max_bytes: int = MAX_PAGE_BYTES,
 ) -> str:
-    """The page's HTML.
+    """Return the HTML of the self-contained page.
 
     Args:
         frames: (K, num_seeds, num_steps, H, W, C) bytes, the unshifted images in the middle.
@@ -53,12 +75,12 @@ def build_explorer(
         seeds: num_seeds names.
         title: the page's heading.
         subtitle: a line under it.
-        source: what the directions are, such as a hash of them; it goes into the saved names.
-        mixed: frames of several directions at once; without them the page moves one at a time.
-        max_bytes: the page is at most this large; sizes and qualities of its images follow.
+        source: identifies the directions, such as a hash of them; it is written into saved names.
+        mixed: frames of several directions at once; without them only one slider moves at a time.
+        max_bytes: the maximum size of the page; it determines the size and quality of the images.
 
     Raises:
-        InvalidArgumentError: the shapes do not fit each other, or the frames not into the page.
+        InvalidArgumentError: the shapes do not match, or the frames do not fit into the page.
     """
     expected = (len(labels), len(seeds), len(values))
     if frames.ndim != 6 or frames.shape[:3] != expected or 0 in expected:
@@ -66,12 +88,12 @@ def build_explorer(
             f"frames have shape {frames.shape}, but must be (directions, seeds, steps, H, W, C) "
             f"with {expected[0]}, {expected[1]} and {expected[2]}, at least one of each"
         )
-    strips, held = _held(frames, values, mixed, max_bytes)
+    sprites, held = _held(frames, values, mixed, max_bytes)
     data = page_data(labels, seeds, source=source) | {
-        "width": strips.width,
-        "height": strips.height,
+        "width": sprites.width,
+        "height": sprites.height,
         "transparent": frames.shape[-1] == 4,
-        "storageKey": _storage_key(source, labels, strips),
+        "storageKey": _storage_key(source, labels, sprites),
         "held": held,
     }
     return fill_page("held", title=title, subtitle=subtitle, data=data)
@@ -79,17 +101,17 @@ def build_explorer(
 
 def _held(
     frames: Frames, values: Sequence[float], mixed: MixedFrames | None, max_bytes: int
-) -> tuple[Strips, dict[str, Any]]:
-    """All frames as strips: a walk of one seed each, then a mix of one seed each; and the page's table of them."""
+) -> tuple[Sprites, dict[str, Any]]:
+    """Return all frames as sprites (first the walks, then the mixes, one per seed), and the page's index of them."""
     num_directions, num_seeds, num_steps = frames.shape[:3]
     films = list(frames.reshape(-1, *frames.shape[2:]))
     groups = {} if mixed is None else mixed.frames
     for lattice in groups.values():
         films += list(lattice)
-    strips = encode_strips(films, budget_bytes=max_bytes - page_overhead() - 4096 * num_directions)
-    by_seed = [strips.uris[start : start + num_seeds] for start in range(0, len(strips.uris), num_seeds)]
+    sprites = encode_sprites(films, budget_bytes=max_bytes - page_overhead() - 4096 * num_directions)
+    by_seed = [sprites.uris[start : start + num_seeds] for start in range(0, len(sprites.uris), num_seeds)]
     keys = [",".join(map(str, group)) for group in groups]
-    return strips, {
+    return sprites, {
         "values": list(values),
         "strips": by_seed[:num_directions],
         "numMixed": 0 if mixed is None else mixed.num_mixed,
@@ -98,7 +120,78 @@ def _held(
     }
 
 
-def _storage_key(source: str, labels: Sequence[DirectionLabel], strips: Strips) -> str:
-    """Under which the browser keeps names: that of other directions, names or frames must not be this page's."""
+def _storage_key(source: str, labels: Sequence[DirectionLabel], sprites: Sprites) -> str:
+    """Return the key of the names in the browser's storage: different directions, names or frames have another one."""
     names = [(label.index, label.name, label.starred) for label in labels]
-    return f"{source} {hashlib.sha256(repr((names, strips.uris)).encode()).hexdigest()[:16]}"
+    return f"{source} {hashlib.sha256(repr((names, sprites.uris)).encode()).hexdigest()[:16]}"
+
+
+def page_data(labels: Sequence[DirectionLabel], seeds: Sequence[str], *, source: str) -> dict[str, Any]:
+    """Return the data of both pages' scripts: directions with names, stars and scores; seeds; notes on the scores."""
+    known = {key: SCORE_NOTES[key] for label in labels for key in label.scores if key in SCORE_NOTES}
+    return {
+        "source": source,
+        "namesFormat": NAMES_FORMAT,
+        "seeds": list(seeds),
+        "notes": list(known.values()),
+        "directions": [
+            {
+                "index": label.index,
+                "name": label.name,
+                "starred": label.starred,
+                "scores": [
+                    (*texts, score_note(key)) for key, texts in zip(label.scores, score_texts(label), strict=True)
+                ],
+            }
+            for label in labels
+        ],
+    }
+
+
+def fill_page(frames_from: FrameSource, *, title: str, subtitle: str, data: dict[str, Any]) -> str:
+    """Return the template with its parts filled in, in one pass, so that the parts are not searched for others."""
+    parts = {
+        "policy": content_policy(frames_from),
+        "title": html.escape(title),
+        "subtitle": html.escape(subtitle),
+        "style": _style(),
+        "script": _script(frames_from),
+        "data": _script_json(data),
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("explorer.html"))
+
+
+def content_policy(frames_from: FrameSource) -> str:
+    """Return the content security policy: own style and scripts, inline images and, on the live page, its server."""
+    connect = "connect-src 'self'; " if frames_from == "live" else ""
+    return (
+        f"default-src 'none'; img-src data:; {connect}style-src {_hash(_style())}; "
+        f"script-src {_hash(_script(frames_from))}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def page_overhead() -> int:
+    """Return the size in bytes of a self-contained page without its data."""
+    return sum(len(text.encode()) for text in (_asset("explorer.html"), _style(), _script("held")))
+
+
+def _style() -> str:
+    return style_sheet() + _asset("explorer.css")
+
+
+def _script(frames_from: FrameSource) -> str:
+    return _asset(f"frames_{frames_from}.js") + _asset("explorer.js")
+
+
+def _script_json(value: Any) -> str:
+    """Return JSON that cannot end the script element that contains it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _hash(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

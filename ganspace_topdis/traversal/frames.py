@@ -1,11 +1,11 @@
-"""Frames: what a generator draws while its codes walk along a direction.
+"""Frames: the images that a generator draws while its codes walk along a direction.
 
 Frame s of a walk over `extent` standard deviations in S steps (S odd) is the image of
 
     c + a_s v_i,    a_s = extent (2 s / (S - 1) - 1),
 
-so the middle frame is the image of the code itself. Images leave here as bytes, by StyleGAN's rule
-floor(127.5 x + 128) (Karras et al. 2020), under which every byte survives the way to [-1, 1] and back.
+so the middle frame is the image of the code itself. Images are converted to bytes by StyleGAN's formula
+floor(127.5 x + 128) (Karras et al. 2020, official code), which inverts x = byte / 127.5 - 1 exactly.
 """
 
 import math
@@ -23,7 +23,7 @@ from ganspace_topdis.generators import Generate
 
 __all__ = [
     "Frames",
-    "MovesCodes",
+    "LatentDirections",
     "draw_frames",
     "step_values",
     "to_uint8",
@@ -35,41 +35,44 @@ __all__ = [
 Frames = NDArray[np.uint8]
 
 
-class MovesCodes(Protocol):
-    """What a walk needs of `latent.directions.Directions`."""
+class LatentDirections(Protocol):
+    """The part of `latent.directions.Directions` that a walk needs."""
 
     @property
     def num_directions(self) -> int:
         """The number K of directions."""
 
     def move(self, codes: Tensor, index: int, amount: float | Tensor, *, layers: Sequence[int] | None = None) -> Tensor:
-        """The codes moved along direction `index` by `amount` standard deviations."""
+        """Return the codes shifted along direction `index` by `amount` standard deviations."""
 
 
 def step_values(extent: float, num_steps: int) -> list[float]:
-    """The shifts of a walk in standard deviations: `num_steps` of them, even, exactly 0 in the middle.
+    """Return the shifts of a walk in standard deviations: `num_steps`, evenly spaced, exactly 0 in the middle.
 
     Raises:
-        InvalidArgumentError: `extent` is not a positive number, or `num_steps` not an odd number from 3 on.
+        InvalidArgumentError: `extent` is not a positive number, or `num_steps` is not an odd number of at least 3.
 
     >>> step_values(3.0, 5)
     [-3.0, -1.5, 0.0, 1.5, 3.0]
     """
     if not (math.isfinite(extent) and extent > 0):
-        raise InvalidArgumentError(f"extent is {extent}, but must be a positive number of standard deviations; try 3")
+        raise InvalidArgumentError(
+            f"`extent` is {extent}, but must be a positive number of standard deviations; try 3", field="extent"
+        )
     if num_steps < 3 or num_steps % 2 == 0:
         raise InvalidArgumentError(
-            f"steps is {num_steps}, but must be odd and at least 3, so that the unshifted image is in the middle"
+            f"`num_steps` is {num_steps}, but must be odd and at least 3, so that the unshifted image is in the middle",
+            field="num_steps",
         )
     half = num_steps // 2
     return [extent * step / half for step in range(-half, half + 1)]
 
 
 def to_uint8(images: Tensor) -> Frames:
-    """Images (N, C, H, W) in [-1, 1] as bytes (N, H, W, C); values outside are clamped.
+    """Convert images (N, C, H, W) in [-1, 1] to bytes (N, H, W, C); values outside are clamped.
 
     Raises:
-        TopdisError: an image holds a NaN.
+        TopdisError: an image contains NaN.
 
     >>> to_uint8(torch.tensor([-1.0, 0.0, 1.0]).reshape(3, 1, 1, 1)).ravel().tolist()
     [0, 128, 255]
@@ -83,7 +86,7 @@ def to_uint8(images: Tensor) -> Frames:
 def traverse(
     generate: Generate,
     codes: Tensor,
-    directions: MovesCodes,
+    directions: LatentDirections,
     *,
     index: int,
     extent: float = 3.0,
@@ -95,22 +98,22 @@ def traverse(
     """Walk every code along direction `index`, from -`extent` to +`extent` standard deviations.
 
     Args:
-        generate: draws images of codes; give it constant noise, or frames differ by their noise too.
+        generate: draws images of codes, with constant noise; otherwise frames also differ by their noise.
         codes: (num_seeds, D), or (num_seeds, num_ws, D).
-        directions: the directions, K of them.
-        index: which of them, from 0.
+        directions: K directions.
+        index: of the direction, from 0.
         extent: the largest shift, in standard deviations.
-        num_steps: frames of a walk, odd: the middle one is the unshifted image.
-        layers: which of num_ws move; all by default.
-        batch_size: images drawn at once, which bounds the memory.
-        max_size_px: larger images are reduced (antialiased) until their longer side has this size.
+        num_steps: frames per walk, odd: the middle one is the unshifted image.
+        layers: which of num_ws are shifted; all by default.
+        batch_size: images drawn at once; it bounds the memory.
+        max_size_px: larger images are reduced (antialiased) to this longer side.
 
     Returns:
         (num_seeds, num_steps, H, W, C) bytes.
 
     Raises:
         InvalidArgumentError: an argument is out of range, or `generate` returned no images.
-        TopdisError: an image holds a NaN.
+        TopdisError: an image contains NaN.
     """
     return traverse_all(
         generate,
@@ -128,7 +131,7 @@ def traverse(
 def traverse_all(
     generate: Generate,
     codes: Tensor,
-    directions: MovesCodes,
+    directions: LatentDirections,
     *,
     indices: Sequence[int] | None = None,
     extent: float = 3.0,
@@ -139,7 +142,7 @@ def traverse_all(
 ) -> Frames:
     """Walk every code along each of `indices` (all directions by default); see `traverse`.
 
-    The unshifted images are drawn once and shared, so the middle frames of all directions are the same bytes.
+    The unshifted images are drawn once, so the middle frames of all directions are the same bytes.
 
     Returns:
         (K, num_seeds, num_steps, H, W, C) bytes.
@@ -161,7 +164,7 @@ def traverse_all(
 def traverse_lattice(
     generate: Generate,
     codes: Tensor,
-    directions: MovesCodes,
+    directions: LatentDirections,
     *,
     indices: Sequence[int],
     amounts: Sequence[float],
@@ -169,10 +172,10 @@ def traverse_lattice(
     batch_size: int = 16,
     max_size_px: int | None = None,
 ) -> Frames:
-    """Move every code along all of `indices` at once, by every combination of `amounts`; see `traverse`.
+    """Shift every code along all of `indices` at once, by every combination of `amounts`; see `traverse`.
 
     Returns:
-        (num_seeds, A ** m, H, W, C) bytes for A amounts and m directions, the last one's amount changing fastest.
+        (num_seeds, A ** m, H, W, C) bytes for A amounts and m directions; the last one's amount changes fastest.
     """
     moved = [codes]
     for index in _checked_indices(directions, indices):
@@ -182,25 +185,25 @@ def traverse_lattice(
 
 
 def draw_frames(generate: Generate, codes: Tensor, *, batch_size: int = 16, max_size_px: int | None = None) -> Frames:
-    """The images of `codes` as bytes (N, H, W, C); arguments and errors are those of `traverse`."""
+    """Return the images of `codes` as bytes (N, H, W, C); for arguments and errors see `traverse`."""
     return _Drawer(generate, batch_size, max_size_px)(codes)
 
 
 class _Drawer:
-    """Codes to bytes in micro-batches, so that memory does not grow with the number of frames."""
+    """Draws codes in micro-batches, so that memory does not grow with the number of frames."""
 
     def __init__(self, generate: Generate, batch_size: int, max_size_px: int | None) -> None:
         if batch_size < 1:
-            raise InvalidArgumentError(f"batch size is {batch_size}, but must be at least 1")
+            raise InvalidArgumentError(f"`batch_size` is {batch_size}, but must be at least 1", field="batch_size")
         if max_size_px is not None and max_size_px < 1:
-            raise InvalidArgumentError(f"the largest image size is {max_size_px} px, but must be at least 1")
+            raise InvalidArgumentError(f"`max_size_px` is {max_size_px}, but must be at least 1", field="max_size_px")
         self._generate, self._batch_size, self._max_size_px = generate, batch_size, max_size_px
 
     @torch.no_grad()
     def __call__(self, codes: Tensor) -> Frames:
         if codes.ndim not in (2, 3) or len(codes) == 0:
             raise InvalidArgumentError(
-                f"codes have shape {tuple(codes.shape)}, but must be (N, D) or (N, num_ws, D) with N from 1 on"
+                f"codes have shape {tuple(codes.shape)}, but must be (N, D) or (N, num_ws, D) with N of at least 1"
             )
         return np.concatenate([to_uint8(self._images(batch)) for batch in codes.split(self._batch_size)])
 
@@ -218,7 +221,7 @@ class _Drawer:
         return interpolate(images.float(), size=size, mode="bilinear", antialias=True)
 
 
-def _checked_indices(directions: MovesCodes, indices: Sequence[int]) -> list[int]:
+def _checked_indices(directions: LatentDirections, indices: Sequence[int]) -> list[int]:
     allowed = range(directions.num_directions)
     wrong = [index for index in indices if index not in allowed]
     if wrong or len(indices) == 0:

@@ -1,5 +1,5 @@
 "use strict";
-// Frames that the page holds: walks of one direction, and mixes of several with fewer steps each.
+// Frames inside the page: walks along one direction, and mixes of several directions with fewer steps each.
 function makeFrames(data) {
   const { values, strips, numMixed, mixedValues, mixed } = data.held;
   const decoded = new Map();
@@ -9,7 +9,7 @@ function makeFrames(data) {
   const stopsOf = (numMoved) => (numMoved < 2 ? values : mixedValues[Math.min(numMoved, 3) - 1]);
   const mixes = (direction) => direction < numMixed;
 
-  // The directions that stay shifted while `direction` moves.
+  // The directions that stay shifted while `direction` is moved.
   const companions = (direction, shifts) => shifts.flatMap((shift, other) =>
     (shift && other !== direction && mixes(direction) && mixes(other) ? [other] : []));
 
@@ -56,7 +56,7 @@ function makeFrames(data) {
     film: values,
     ends: () => [values[0], values[values.length - 1]],
 
-    // All shifts once `direction` is moved to `value`: others go to steps that exist together with it, or back.
+    // All shifts after `direction` is moved to `value`: the others move to the nearest steps of that mix, or to 0.
     settle(direction, value, shifts) {
       const others = companions(direction, shifts);
       const own = nearest(stopsOf(others.length + 1), value);
@@ -67,9 +67,9 @@ function makeFrames(data) {
 
     hint(direction, shifts) {
       const numMoved = shifts.filter((shift) => shift !== 0).length;
-      if (numMoved < 2) return !numMixed || mixes(direction) ? "" : "This direction moves alone on this page.";
+      if (numMoved < 2) return !numMixed || mixes(direction) ? "" : "This page has no mixes with this direction.";
       const steps = stopsOf(numMoved).filter((value) => value > 0).map((value) => `±${value}`);
-      return `Together, this page holds 0 and ${steps.join(", ")} σ of each.`;
+      return `Mixes on this page have the steps 0 and ${steps.join(", ")} σ.`;
     },
 
     show(canvas, want) {

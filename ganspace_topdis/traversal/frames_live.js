@@ -1,7 +1,7 @@
 "use strict";
-// Frames asked of the server that the page came from. Canvases belong to channels: the large image, the film, the
-// ends of the sliders, the seeds. A channel asks for all that its canvases want in one request. The large image
-// waits for its answer before it asks for the newest state; the others drop what is under way.
+// Frames requested from the server that the page came from. Canvases belong to channels: the large image, the film, the
+// ends of the sliders, the seeds. A channel requests all frames of its canvases at once. The large image waits for an
+// answer before it requests the newest state; the other channels abort the request that is in progress.
 function makeFrames(data, tell) {
   const { extent, viewSize, thumbSize, maxStates } = data.live;
   const page = Math.random().toString(36).slice(2);
@@ -55,8 +55,8 @@ function makeFrames(data, tell) {
     ask(channel);
   }
 
-  // Small images wait until the slider has rested for longer than the large one takes: a slow generator has no time
-  // for them while it is dragged.
+  // Small images wait until the slider has rested for longer than the large image takes, because a slow generator has
+  // no time for them while the slider is dragged.
   function calmFilm(viewMs) {
     delays.film = Math.max(120, Math.min(3000, 2 * viewMs));
     delays.ends = Math.max(250, delays.film);
@@ -97,6 +97,6 @@ function makeFrames(data, tell) {
     show,
     rename: (direction) => post("names", { index: direction.index, name: direction.name, starred: direction.starred })
       .then(() => tell(""))
-      .catch((error) => tell(error instanceof TypeError ? "The server does not answer: this name is not kept." : error.message)),
+      .catch((error) => tell(error instanceof TypeError ? "The server does not answer: this name is not saved." : error.message)),
   };
 }

@@ -1,10 +1,10 @@
-"""The pictures of a run: everything that `discover` draws, and what `traverse` adds later.
+"""The pictures of a run: the explorer page, the overview, and a grid and an animation per direction.
 
 A run folder gets
 
     explorer.html                      the page
-    traversals/overview.png            one row a direction, from the first seed
-    traversals/direction_00.png ...    one row a seed
+    traversals/overview.png            one row per direction, from the first seed
+    traversals/direction_00.png ...    one row per seed
     traversals/direction_00.webp ...   the same walks, animated
 """
 
@@ -20,10 +20,10 @@ from ganspace_topdis.generators import Generate
 from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.traversal.animation import natural_fps, write_animation
 from ganspace_topdis.traversal.explorer import build_explorer, write_explorer
-from ganspace_topdis.traversal.frames import Frames, MovesCodes, step_values, traverse, traverse_all
+from ganspace_topdis.traversal.frames import Frames, LatentDirections, step_values, traverse, traverse_all
 from ganspace_topdis.traversal.grid import draw_direction, draw_overview, encode_png
-from ganspace_topdis.traversal.labels import DirectionLabel
 from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed, num_mixed_frames
+from ganspace_topdis.traversal.names import DirectionLabel
 
 __all__ = ["TRAVERSAL_FORMATS", "PageText", "WalkSettings", "write_gallery", "write_page", "write_traversal"]
 
@@ -38,9 +38,9 @@ class WalkSettings:
 
     Attributes:
         extent: the largest shift, in standard deviations.
-        num_steps: frames of a walk, odd: the middle one is the unshifted image.
-        layers: which layers of a code (num_ws, D) move; all by default.
-        batch_size: images drawn at once, which bounds the memory.
+        num_steps: frames per walk, odd: the middle one is the unshifted image.
+        layers: which layers of a code (num_ws, D) are shifted; all by default.
+        batch_size: images drawn at once; it bounds the memory.
 
     Raises:
         InvalidArgumentError: an attribute is out of range.
@@ -54,7 +54,7 @@ class WalkSettings:
     def __post_init__(self) -> None:
         step_values(self.extent, self.num_steps)
         if self.batch_size < 1:
-            raise InvalidArgumentError(f"batch size is {self.batch_size}, but must be at least 1")
+            raise InvalidArgumentError(f"`batch_size` is {self.batch_size}, but must be at least 1", field="batch_size")
 
     @property
     def values(self) -> list[float]:
@@ -64,12 +64,12 @@ class WalkSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PageText:
-    """What stands above the overview and on the page.
+    """Text above the overview and on the page.
 
     Attributes:
         title: the heading.
         subtitle: a line under it.
-        source: what the directions are, such as a hash of them; it goes into names saved from the page.
+        source: identifies the directions, such as a hash of them; it is written into saved names.
     """
 
     title: str = "Directions"
@@ -81,7 +81,7 @@ def write_gallery(
     folder: str | os.PathLike[str],
     generate: Generate,
     codes: Tensor,
-    directions: MovesCodes,
+    directions: LatentDirections,
     labels: Sequence[DirectionLabel],
     seeds: Sequence[str],
     *,
@@ -90,25 +90,25 @@ def write_gallery(
     num_mixed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Draw all pictures of a run into its folder; files there with these names are replaced.
+    """Draw all pictures of a run into its folder, replacing earlier ones.
 
     Args:
         folder: the run folder, which exists.
         generate: draws images of codes, with constant noise.
         codes: (num_seeds, D) or (num_seeds, num_ws, D).
-        directions: the directions; those that `labels` name are drawn, in that order.
+        directions: the directions; those in `labels` are drawn, in that order.
         labels: names and scores.
         seeds: num_seeds names, such as "seed 1".
         walk: extent, steps, layers and batch size; `WalkSettings()` by default.
         text: headings of the overview and the page.
-        num_mixed: of the first so many, also draw the mixes that `mixing` names, for the page.
-        progress: called with the number of frames drawn and to draw.
+        num_mixed: number of directions, from the first on, whose mixes are drawn for the page (see `mixing`).
+        progress: called with the number of frames drawn so far and in total.
 
     Returns:
         The paths written, the page and the overview first.
 
     Raises:
-        InvalidArgumentError: an argument is out of range, or the shapes do not fit each other.
+        InvalidArgumentError: an argument is out of range, or the shapes do not match.
         RunFolderError: a file cannot be written.
     """
     walk, text = walk or WalkSettings(), text or PageText()
@@ -122,7 +122,7 @@ def write_page(
     path: str | os.PathLike[str],
     generate: Generate,
     codes: Tensor,
-    directions: MovesCodes,
+    directions: LatentDirections,
     labels: Sequence[DirectionLabel],
     seeds: Sequence[str],
     *,
@@ -131,7 +131,7 @@ def write_page(
     num_mixed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Draw the explorer page alone into the file `path`; arguments and errors are those of `write_gallery`."""
+    """Draw only the explorer page, into the file `path`; for arguments and errors see `write_gallery`."""
     walk, text = walk or WalkSettings(), text or PageText()
     frames, mixed = _draw(generate, codes, directions, labels, seeds, walk, num_mixed, progress)
     page = build_explorer(frames, labels, walk.values, seeds, mixed=mixed, **dataclasses.asdict(text))
@@ -142,7 +142,7 @@ def write_traversal(
     path: str | os.PathLike[str],
     generate: Generate,
     codes: Tensor,
-    directions: MovesCodes,
+    directions: LatentDirections,
     label: DirectionLabel,
     seeds: Sequence[str],
     *,
@@ -151,28 +151,28 @@ def write_traversal(
     fps: float | None = None,
     cell_px: int | None = None,
 ) -> Path:
-    """Draw the walks along direction `label.index` into one file: .png a grid, .webp or .gif an animation.
+    """Draw the walks along direction `label.index` into one file: a grid (.png) or an animation (.webp, .gif).
 
     Args:
-        path: the file; its suffix says which.
+        path: the file; its suffix determines the format.
         generate: draws images of codes, with constant noise.
         codes: (num_seeds, D) or (num_seeds, num_ws, D).
         directions: the directions.
-        label: which of them, with its name and scores.
+        label: number, name and scores of the direction.
         seeds: num_seeds names of the rows of a grid.
         walk: extent, steps, layers and batch size; `WalkSettings()` by default.
         subtitle: a line under the name, in a grid.
-        fps: frames a second of an animation; by default, there and back takes 3.2 seconds.
-        cell_px: the longer side of an image; chosen by the images' size by default.
+        fps: frames per second of an animation; by default, a loop takes 3.2 seconds.
+        cell_px: the longer side of an image; by default it depends on the size of the images.
 
     Raises:
-        InvalidArgumentError: the suffix is another, or an argument is out of range.
+        InvalidArgumentError: the suffix is another one, or an argument is out of range.
         RunFolderError: the file cannot be written.
     """
     walk = walk or WalkSettings()
     suffix = Path(path).suffix.lower().lstrip(".")
     if suffix not in TRAVERSAL_FORMATS:
-        raise InvalidArgumentError(f"format {suffix!r} is not known, allowed are {', '.join(TRAVERSAL_FORMATS)}")
+        raise InvalidArgumentError(f"the format {suffix!r} is unknown, allowed are {', '.join(TRAVERSAL_FORMATS)}")
     frames = traverse(
         generate,
         codes,
@@ -194,18 +194,18 @@ def write_traversal(
 def _draw(
     generate: Generate,
     codes: Tensor,
-    directions: MovesCodes,
+    directions: LatentDirections,
     labels: Sequence[DirectionLabel],
     seeds: Sequence[str],
     walk: WalkSettings,
     num_mixed: int,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Frames, MixedFrames | None]:
-    """The walks of all labelled directions, and the mixes of the first `num_mixed`."""
+    """Return the walks of all labeled directions, and the mixes of the first `num_mixed`."""
     if len(seeds) != len(codes) or not labels:
         raise InvalidArgumentError(
             f"{len(codes)} codes were given with {len(seeds)} names and {len(labels)} directions; "
-            "each code needs a name, and there must be a direction"
+            "each code needs a name, and at least one direction is needed"
         )
     num_mixed = min(num_mixed, len(labels))
     per_seed = 1 + len(labels) * (walk.num_steps - 1) + num_mixed_frames(num_mixed, walk.num_steps)
@@ -225,12 +225,12 @@ def _write_traversals(
     seeds: Sequence[str],
     text: PageText,
 ) -> list[Path]:
-    """The grids and animations, from frames (K, num_seeds, num_steps, H, W, C)."""
+    """Write the grids and animations of frames (K, num_seeds, num_steps, H, W, C)."""
     target = folder / "traversals"
     try:
         target.mkdir(exist_ok=True)
     except OSError as error:
-        raise RunFolderError(f"cannot make the folder {target}: {error.strerror}; nothing was changed") from error
+        raise RunFolderError(f"cannot create the folder {target}: {error.strerror}; nothing was changed") from error
     line = "  ·  ".join(part for part in (text.subtitle, seeds[0]) if part)
     overview = draw_overview(frames[:, 0], labels, values, title=text.title, subtitle=line)
     written = [write_bytes(target / "overview.png", encode_png(overview))]
@@ -245,7 +245,7 @@ def _write_traversals(
 
 
 def _counting(generate: Generate, num_frames: int, progress: Callable[[int, int], None] | None) -> Generate:
-    """`generate`, telling `progress` after each batch how many of `num_frames` are drawn."""
+    """Wrap `generate` so that `progress` is called after each batch with the number of frames drawn."""
     if progress is None:
         return generate
     num_drawn = 0

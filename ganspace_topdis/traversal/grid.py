@@ -1,8 +1,7 @@
-"""Grids: the walks of all directions, or one direction's walks from several seeds, as one picture.
+"""Grids: the walks of all directions, or the walks of several seeds along one direction, as one picture.
 
-Columns are shifts, named above and below; the unshifted image stands in the middle column, on a band of its
-own. Small images are enlarged by a whole factor without smoothing, so that their pixels stay what they are;
-large ones are reduced with Lanczos' filter.
+Columns are shifts, labeled above and below; the unshifted image is in the middle column, on a band. Small images are
+enlarged by a whole factor without smoothing, which preserves their pixels; large ones are reduced with Lanczos' filter.
 """
 
 import dataclasses
@@ -14,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.report.values import format_shift
 from ganspace_topdis.traversal.frames import Frames
-from ganspace_topdis.traversal.labels import DirectionLabel, format_shift, score_texts
-from ganspace_topdis.traversal.lettering import draw_text, shorten, text_width
+from ganspace_topdis.traversal.names import DirectionLabel, score_texts
+from ganspace_topdis.traversal.text import GREY, INK, PAPER, draw_text, shorten, text_width
 
 __all__ = ["cell_size", "draw_direction", "draw_overview", "encode_png", "resize_frame", "to_picture"]
 
-_PAPER, _INK, _GREY = "#fcfcfa", "#1b1f24", "#667079"
 _BAND, _BAND_EDGE = "#eaf0f6", "#c3d2e2"
 _CHECKS = (204, 235)
 
@@ -30,7 +29,7 @@ _Row = tuple[str, _Scores]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """Sizes in pixels of a sheet whose cells are `cell` (width, height); text grows with the cells."""
+    """Sizes in pixels of a sheet whose cells are `cell` (width, height); text scales with the cells."""
 
     cell: tuple[int, int]
     label_width: int
@@ -79,7 +78,7 @@ def draw_overview(
     subtitle: str = "",
     cell_px: int | None = None,
 ) -> Image.Image:
-    """One row a direction: its walk from one seed, its name and scores at the left.
+    """Draw one row per direction: its walk from one seed, with its name and scores at the left.
 
     Args:
         frames: (K, num_steps, H, W, C) bytes.
@@ -93,7 +92,7 @@ def draw_overview(
         An RGB picture.
 
     Raises:
-        InvalidArgumentError: the shapes do not fit each other.
+        InvalidArgumentError: the shapes do not match.
     """
     rows = [(label.name, score_texts(label)) for label in labels]
     return _draw_sheet(frames, rows, values, title, subtitle, cell_px)
@@ -108,7 +107,7 @@ def draw_direction(
     subtitle: str = "",
     cell_px: int | None = None,
 ) -> Image.Image:
-    """One row a seed: its walk along one direction; the direction's name and scores are the heading.
+    """Draw one row per seed: its walk along one direction; the direction's name and scores are the heading.
 
     Args:
         frames: (num_seeds, num_steps, H, W, C) bytes.
@@ -122,7 +121,7 @@ def draw_direction(
         An RGB picture.
 
     Raises:
-        InvalidArgumentError: the shapes do not fit each other.
+        InvalidArgumentError: the shapes do not match.
     """
     scores = [f"{key} {number}" for key, number in score_texts(label)]
     line = "  ·  ".join(part for part in (subtitle, *scores) if part)
@@ -131,9 +130,9 @@ def draw_direction(
 
 
 def cell_size(height: int, width: int, longer_px: int | None = None, *, target_px: int = 128) -> tuple[int, int]:
-    """The (width, height) that an image is shown at, its longer side being `longer_px`.
+    """Return the (width, height) at which an image is shown; `longer_px` is the longer side.
 
-    Without it, the longer side comes near `target_px`: small images are enlarged by a whole factor, large ones
+    By default, the longer side is close to `target_px`: small images are enlarged by a whole factor, large ones are
     reduced to 5/4 of it.
 
     >>> cell_size(32, 32), cell_size(64, 64), cell_size(1024, 512)
@@ -147,14 +146,14 @@ def cell_size(height: int, width: int, longer_px: int | None = None, *, target_p
 
 
 def encode_png(picture: Image.Image) -> bytes:
-    """The picture as the bytes of a PNG file."""
+    """Return the picture as the bytes of a PNG file."""
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
 def to_picture(frame: NDArray[np.uint8]) -> Image.Image:
-    """A frame (H, W, C) as an RGB picture; transparent parts show a chequered ground."""
+    """Return a frame (H, W, C) as an RGB picture; transparent parts show a checkered background."""
     if frame.shape[2] == 1:
         return Image.fromarray(frame[..., 0]).convert("RGB")
     if frame.shape[2] == 3:
@@ -166,7 +165,7 @@ def to_picture(frame: NDArray[np.uint8]) -> Image.Image:
 
 
 def resize_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
-    """A frame (H, W, C) as an RGB picture of `size` (width, height), unsmoothed where it grows."""
+    """Return a frame (H, W, C) as an RGB picture of `size` (width, height), not smoothed if it is enlarged."""
     picture = to_picture(frame)
     if picture.size == size:
         return picture
@@ -189,7 +188,7 @@ def _draw_sheet(
         )
     middle = list(values).index(0) if 0 in values else len(values)
     layout = _layout_for(frames, rows, middle, title, subtitle, cell_px)
-    sheet = Image.new("RGB", layout.size(len(rows)), _PAPER)
+    sheet = Image.new("RGB", layout.size(len(rows)), PAPER)
     draw = ImageDraw.Draw(sheet)
     if middle < len(values):
         _draw_band(draw, layout, len(rows))
@@ -223,7 +222,7 @@ def _layout_for(
 
 
 def _draw_band(draw: ImageDraw.ImageDraw, layout: _Layout, num_rows: int) -> None:
-    """The ground of the unshifted column, from the upper axis to the lower."""
+    """Draw the background of the unshifted column, from the upper axis to the lower one."""
     left, top = layout.left(layout.middle) - layout.gap, layout.top(0) - layout.axis_height
     right = layout.left(layout.middle) + layout.cell[0] + layout.gap - 1
     bottom = layout.top(num_rows) - layout.gap + layout.axis_height
@@ -235,32 +234,32 @@ def _draw_heading(draw: ImageDraw.ImageDraw, layout: _Layout, title: str, subtit
     baseline = layout.margin + round(layout.text * 1.1)
     if title:
         size = round(layout.text * 1.5)
-        draw_text(draw, layout.margin, baseline, shorten(title, size, room), size, _INK)
+        draw_text(draw, layout.margin, baseline, shorten(title, size, room), size, INK)
         baseline += round(layout.small * 1.9)
     if subtitle:
-        draw_text(draw, layout.margin, baseline, shorten(subtitle, layout.small, room), layout.small, _GREY)
+        draw_text(draw, layout.margin, baseline, shorten(subtitle, layout.small, room), layout.small, GREY)
 
 
 def _draw_axes(draw: ImageDraw.ImageDraw, layout: _Layout, values: Sequence[float], num_rows: int) -> None:
     above = layout.top(0) - round(layout.small * 0.75)
     below = layout.top(num_rows) - layout.gap + round(layout.small * 1.45)
     for column, value in enumerate(values):
-        centre = layout.left(column) + layout.cell[0] / 2
+        center = layout.left(column) + layout.cell[0] / 2
         for baseline in (above, below):
-            ink = _INK if value == 0 else _GREY
-            draw_text(draw, centre, baseline, format_shift(value), layout.small, ink, "m")
+            ink = INK if value == 0 else GREY
+            draw_text(draw, center, baseline, format_shift(value), layout.small, ink, "m")
 
 
 def _draw_row_label(draw: ImageDraw.ImageDraw, layout: _Layout, row: int, name: str, scores: _Scores) -> None:
-    """The name and as many scores as the row is high, centred on the row, numbers aligned at the right."""
+    """Draw the name and as many scores as fit the row's height, vertically centered, with numbers right-aligned."""
     left, right = layout.margin, layout.label_width
     pitch = round(layout.small * 1.3)
     fitting = scores[: max(0, (layout.cell[1] - round(1.3 * layout.text)) // pitch)]
     height = layout.text + len(fitting) * pitch
     baseline = layout.top(row) + (layout.cell[1] - height) / 2 + layout.text * 0.85
-    draw_text(draw, left, baseline, shorten(name, layout.text, right - left), layout.text, _INK)
+    draw_text(draw, left, baseline, shorten(name, layout.text, right - left), layout.text, INK)
     for key, number in fitting:
         baseline += pitch
         room = right - left - text_width(number, layout.small) - layout.small
-        draw_text(draw, left, baseline, shorten(key, layout.small, room), layout.small, _GREY)
-        draw_text(draw, right, baseline, number, layout.small, _INK, "r")
+        draw_text(draw, left, baseline, shorten(key, layout.small, room), layout.small, GREY)
+        draw_text(draw, right, baseline, number, layout.small, INK, "r")

@@ -1,13 +1,13 @@
-"""Frames for several directions moved at once, as many as a page can hold.
+"""Frames of several directions at once, as many as fit into a page.
 
-All combinations of M directions in S steps are S^M frames a seed. So the more directions move, the fewer steps
-each has, and every coarse step is one of the finer ones:
+All combinations of M directions in S steps are S^M frames per seed. The more directions are shifted, the fewer steps
+each one has; every coarse step is one of the finer ones:
 
     one direction      every step of its walk
     two                five steps: both ends, both halves, the middle
     three or more      three steps: both halves, the middle
 
-With A_m steps that shift, that is sum_{m >= 2} C(M, m) A_m^m frames a seed: 16, 56, 144, 352 for M = 2, ..., 5.
+With A_m nonzero steps, that is sum_{m >= 2} C(M, m) A_m^m frames per seed: 16, 56, 144, 352 for M = 2, ..., 5.
 """
 
 import dataclasses
@@ -19,22 +19,22 @@ from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.generators import Generate
-from ganspace_topdis.traversal.frames import Frames, MovesCodes, step_values, traverse_lattice
+from ganspace_topdis.traversal.frames import Frames, LatentDirections, step_values, traverse_lattice
 
 __all__ = ["MixedFrames", "draw_mixed", "largest_mix", "mix_groups", "mix_steps", "num_mixed_frames"]
 
 MOST_MIXED = 8
-"""With more directions the combinations alone are thousands."""
+"""More directions have thousands of combinations."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MixedFrames:
-    """Frames for two and more of the first `num_mixed` directions.
+    """Frames of two and more of the first `num_mixed` directions.
 
     Attributes:
         num_mixed: M.
-        frames: places of the directions on the page, in rising order -> (num_seeds, A ** m, H, W, C) bytes for the
-            A steps that shift, the last direction's step changing fastest; see `mix_steps`.
+        frames: places of the directions on the page, in ascending order -> (num_seeds, A ** m, H, W, C) bytes for the
+            A nonzero steps; the last direction's step changes fastest; see `mix_steps`.
     """
 
     num_mixed: int
@@ -42,7 +42,7 @@ class MixedFrames:
 
 
 def mix_steps(num_steps: int, num_moved: int) -> list[int]:
-    """The steps of a walk that each of `num_moved` directions has when they move together.
+    """Return the steps of a walk that each of `num_moved` directions has when they are shifted together.
 
     >>> mix_steps(9, 1), mix_steps(9, 2), mix_steps(9, 3), mix_steps(3, 2)
     ([0, 1, 2, 3, 4, 5, 6, 7, 8], [0, 2, 4, 6, 8], [2, 4, 6], [0, 1, 2])
@@ -55,7 +55,7 @@ def mix_steps(num_steps: int, num_moved: int) -> list[int]:
 
 
 def mix_groups(num_mixed: int) -> list[tuple[int, ...]]:
-    """Every choice of two or more of `num_mixed` directions.
+    """Return every subset of two or more of `num_mixed` directions.
 
     >>> mix_groups(3)
     [(0, 1), (0, 2), (1, 2), (0, 1, 2)]
@@ -64,7 +64,7 @@ def mix_groups(num_mixed: int) -> list[tuple[int, ...]]:
 
 
 def num_mixed_frames(num_mixed: int, num_steps: int) -> int:
-    """How many frames of one seed mixing `num_mixed` directions takes.
+    """Return how many frames per seed mixing `num_mixed` directions takes.
 
     >>> [num_mixed_frames(num_mixed, 9) for num_mixed in range(7)]
     [0, 0, 16, 56, 144, 352, 896]
@@ -74,7 +74,7 @@ def num_mixed_frames(num_mixed: int, num_steps: int) -> int:
 
 
 def largest_mix(num_directions: int, num_seeds: int, num_steps: int, *, max_frames: int) -> int:
-    """How many of `num_directions` can be mixed with at most `max_frames` frames of all seeds; 0 for none.
+    """Return how many of `num_directions` can be mixed with at most `max_frames` frames of all seeds; 0 for none.
 
     >>> largest_mix(10, 6, 9, max_frames=2500), largest_mix(10, 6, 9, max_frames=90), largest_mix(1, 1, 9, max_frames=9)
     (5, 0, 0)
@@ -87,7 +87,7 @@ def largest_mix(num_directions: int, num_seeds: int, num_steps: int, *, max_fram
 def draw_mixed(
     generate: Generate,
     codes: Tensor,
-    directions: MovesCodes,
+    directions: LatentDirections,
     *,
     indices: Sequence[int],
     extent: float,
@@ -96,7 +96,7 @@ def draw_mixed(
     batch_size: int = 16,
     max_size_px: int | None = None,
 ) -> MixedFrames:
-    """Draw every mix of the directions `indices`; the other arguments are those of `frames.traverse`.
+    """Draw every mix of the directions `indices`; for the other arguments see `frames.traverse`.
 
     Raises:
         InvalidArgumentError: fewer than two or more than `MOST_MIXED` directions were given.

@@ -1,60 +1,107 @@
-"""Names and stars that a user gave to directions, as the explorer page saves them and `--names` reads them.
+"""Names of directions: labels on pictures, the names file, and its changes by several pages at once.
 
-A run folder keeps them in `names.json`, from which all later pictures and pages take them. The file is JSON, with
-a hash of the directions as "source":
+A user names and stars directions on the explorer page. The page saves them as a names file, `--names` reads it, and a
+run folder keeps it as `names.json`, which all later pictures and pages use. The file is JSON, with a hash of the
+directions as "source":
 
     {"format": "topdis-gan names", "source": "...", "directions": {"3": {"name": "Smile", "starred": true}}}
 """
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
+from ganspace_topdis.report.values import format_number, score_name
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.reading import ReadingError, read_json
-from ganspace_topdis.traversal.labels import DirectionLabel
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
     "NAMES_FILE",
     "NAMES_FORMAT",
+    "DirectionLabel",
     "DirectionName",
+    "NamesStore",
     "apply_names",
+    "clean_name",
+    "default_labels",
     "is_text",
     "read_names",
-    "tidy_name",
+    "score_texts",
     "write_names",
 ]
 
 NAMES_FORMAT = "topdis-gan names"
 NAMES_FILE = "names.json"
-"""Where a run folder keeps them."""
+"""The names file of a run folder."""
 _MAX_LENGTH = 200
 _MAX_BYTES = 4_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DirectionLabel:
+    """The text beside a direction.
+
+    Attributes:
+        index: the direction's number in its file, from 0.
+        name: its name.
+        scores: score key -> number; known keys are those of `SCORE_NOTES`, others are shown as they are.
+        starred: whether the user starred it.
+    """
+
+    index: int
+    name: str
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    starred: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DirectionName:
-    """What a user called a direction, and whether it was starred."""
+    """The name that a user gave to a direction, and whether it is starred."""
 
     name: str
     starred: bool = False
 
 
+def default_labels(num_directions: int, scores: Sequence[Mapping[str, float]] | None = None) -> list[DirectionLabel]:
+    """Return the labels "Direction 0", "Direction 1", ... with their scores, if given."""
+    return [
+        DirectionLabel(index=index, name=f"Direction {index}", scores=scores[index] if scores else {})
+        for index in range(num_directions)
+    ]
+
+
+def score_texts(label: DirectionLabel) -> list[tuple[str, str]]:
+    """Return the short name and the number of each score of a direction, as shown beside it.
+
+    >>> score_texts(DirectionLabel(index=0, name="Smile", scores={"rtd_after": 0.8}))
+    [('RTD after', '0.800')]
+    """
+    return [(score_name(key), format_number(value, num_digits=3)) for key, value in label.scores.items()]
+
+
 def read_names(
     path: str | os.PathLike[str], *, num_directions: int | None = None, source: str = ""
 ) -> dict[int, DirectionName]:
-    """The names in a file that the explorer page saved, by direction number.
+    """Return the names in a names file, by direction number.
 
     Args:
         path: the file.
-        num_directions: if given, numbers from there on are refused: the file belongs to other directions.
-        source: if given, names of another source are refused; a file without a source passes.
+        num_directions: if given, larger numbers are refused, because the file belongs to other directions.
+        source: if given, names with another source are refused; a file without a source is accepted.
 
     Raises:
-        InvalidArgumentError: the file is missing, is not such a file, or names a direction that does not exist.
+        InvalidArgumentError: the file is missing, is not a names file, or names a direction that does not exist.
     """
     if Path(path).exists() and not Path(path).is_file():  # opening a named pipe would wait for its writer
         raise InvalidArgumentError(f"names file {path} cannot be read (it is not a plain file)")
@@ -67,11 +114,11 @@ def read_names(
     directions = content.get("directions") if isinstance(content, dict) else None
     if not isinstance(directions, dict) or content.get("format") != NAMES_FORMAT:
         raise InvalidArgumentError(
-            f"names file {path} is not one that the explorer page saved (format {NAMES_FORMAT!r})"
+            f"names file {path} was not saved by the explorer page (it lacks the format {NAMES_FORMAT!r})"
         )
     saved_for = content.get("source") or ""
     if not isinstance(saved_for, str):
-        raise InvalidArgumentError(f"names file {path} has a wrong source; it must be text")
+        raise InvalidArgumentError(f"names file {path} has an invalid source; it must be text")
     if source and saved_for not in ("", source):
         raise InvalidArgumentError(
             f"names file {path} was saved for other directions (source {saved_for[:64]!r}, these are {source!r}); "
@@ -87,18 +134,20 @@ def read_names(
     return names
 
 
-def apply_names(labels: Sequence[DirectionLabel], names: Mapping[int, DirectionName]) -> list[DirectionLabel]:
-    """The labels with the names and stars that the user gave; the others stay as they are."""
-    return [
-        dataclasses.replace(label, name=names[label.index].name, starred=names[label.index].starred)
-        if label.index in names
-        else label
-        for label in labels
-    ]
+def _read_entry(path: str | os.PathLike[str], key: str, entry: Any) -> tuple[int, DirectionName]:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    starred = entry.get("starred", False) if isinstance(entry, dict) else None
+    is_number = key.isascii() and key.isdigit() and len(key) < 10
+    if not is_number or not isinstance(name, str) or not isinstance(starred, bool) or not is_text(name):
+        raise InvalidArgumentError(
+            f"names file {path} has an invalid entry {key[:40]!r}; "
+            'it must look like "3": {"name": "Smile", "starred": true}'
+        )
+    return int(key), DirectionName(name=clean_name(name, int(key)), starred=starred)
 
 
 def write_names(path: str | os.PathLike[str], names: Mapping[int, DirectionName], *, source: str = "") -> Path:
-    """Write a file that `read_names` reads, atomically.
+    """Write a names file atomically.
 
     Raises:
         RunFolderError: the file cannot be written.
@@ -107,27 +156,91 @@ def write_names(path: str | os.PathLike[str], names: Mapping[int, DirectionName]
     return write_json(path, {"format": NAMES_FORMAT, "source": source, "directions": directions})
 
 
+def apply_names(labels: Sequence[DirectionLabel], names: Mapping[int, DirectionName]) -> list[DirectionLabel]:
+    """Return the labels with the user's names and stars; labels without an entry are unchanged."""
+    return [
+        dataclasses.replace(label, name=names[label.index].name, starred=names[label.index].starred)
+        if label.index in names
+        else label
+        for label in labels
+    ]
+
+
 def is_text(name: str) -> bool:
-    """Whether `name` is whole: JSON can name half of a surrogate pair, which is no character and is read as U+FFFD."""
+    """Return whether `name` has no lone surrogate (JSON can encode one) and no replacement character U+FFFD."""
     return not any("\ud800" <= character <= "\udfff" or character == "\ufffd" for character in name)
 
 
-def _read_entry(path: str | os.PathLike[str], key: str, entry: Any) -> tuple[int, DirectionName]:
-    name = entry.get("name") if isinstance(entry, dict) else None
-    starred = entry.get("starred", False) if isinstance(entry, dict) else None
-    is_number = key.isascii() and key.isdigit() and len(key) < 10
-    if not is_number or not isinstance(name, str) or not isinstance(starred, bool) or not is_text(name):
-        raise InvalidArgumentError(
-            f"names file {path} has a wrong entry {key[:40]!r}; "
-            'it must be like "3": {"name": "Smile", "starred": true}'
-        )
-    return int(key), DirectionName(name=tidy_name(name, int(key)), starred=starred)
+def clean_name(name: str, index: int) -> str:
+    """Return the name on one line, at most 200 characters, and never empty.
 
-
-def tidy_name(name: str, index: int) -> str:
-    """The name on one line, not too long, and never empty.
-
-    >>> tidy_name("  Hair \\n colour ", 3), tidy_name(" ", 3)
-    ('Hair colour', 'Direction 3')
+    >>> clean_name("  Hair \\n color ", 3), clean_name(" ", 3)
+    ('Hair color', 'Direction 3')
     """
     return " ".join(name.split())[:_MAX_LENGTH] or f"Direction {index}"
+
+
+class NamesStore:
+    """The names file of a run folder, changed by any number of pages and servers at the same time.
+
+    A change concerns one direction. It is merged into the file's current content under a file lock, which the system
+    releases if its holder dies, so that no other change is lost. A file that cannot be used (damaged, too large, of
+    other directions) is never modified: `read` returns no names and `change` fails until it has been moved away.
+
+    Args:
+        folder: the run folder.
+        num_directions: the number of directions.
+        source: a hash of the directions.
+    """
+
+    def __init__(self, folder: Path, *, num_directions: int, source: str) -> None:
+        self._folder, self._num_directions, self._source = folder, num_directions, source
+        self._lock = threading.Lock()
+        self._warned = False
+
+    def read(self) -> dict[int, DirectionName]:
+        """Return the current names; none if the file cannot be used, with a warning the first time."""
+        try:
+            return self._read()
+        except InvalidArgumentError as error:
+            if not self._warned:
+                self._warned = True
+                warnings.warn(f"{error}; until it is moved away, pages ignore it and it is not changed", stacklevel=2)
+            return {}
+
+    def change(self, index: int, name: DirectionName) -> None:
+        """Save the name of one direction.
+
+        Raises:
+            RunFolderError: the file cannot be used, the folder is read-only, or the disk is full.
+        """
+        with self._lock, self._file_lock():
+            try:
+                before = self._read()
+            except InvalidArgumentError as error:
+                raise RunFolderError(
+                    f"not saved: {error}; move that file away, or save the names with the page's button"
+                ) from error
+            write_names(self._folder / NAMES_FILE, {**before, index: name}, source=self._source)
+
+    def _read(self) -> dict[int, DirectionName]:
+        path = self._folder / NAMES_FILE
+        if not os.path.lexists(path):
+            return {}
+        return read_names(path, num_directions=self._num_directions, source=self._source)
+
+    @contextmanager
+    def _file_lock(self) -> Iterator[None]:
+        try:
+            descriptor = os.open(self._folder / f".{NAMES_FILE}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise RunFolderError(
+                f"names cannot be saved in {self._folder}: {error.strerror}; save them with the page's button"
+            ) from error
+        try:
+            if fcntl is not None:
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)

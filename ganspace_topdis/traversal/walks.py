@@ -1,7 +1,7 @@
-"""Walks along directions as one object: a picture in a notebook, a file by its suffix, bytes for anything else.
+"""Walks along directions as one object: displayed in a notebook, saved in the format of a suffix, or used as an array.
 
-walks = walk(generate, codes, directions)      # in a notebook: one row a direction
-walks.of(3)                                    # one row a seed
+walks = walk(generate, codes, directions)      # in a notebook: one row per direction
+walks.of(3)                                    # one row per seed
 walks.of(3).save("smile.webp")
 """
 
@@ -16,9 +16,9 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.traversal.animation import natural_fps, write_animation
-from ganspace_topdis.traversal.frames import Frames, MovesCodes, step_values, traverse_all
+from ganspace_topdis.traversal.frames import Frames, LatentDirections, step_values, traverse_all
 from ganspace_topdis.traversal.grid import draw_direction, draw_overview, encode_png
-from ganspace_topdis.traversal.labels import DirectionLabel, default_labels
+from ganspace_topdis.traversal.names import DirectionLabel, default_labels
 
 __all__ = ["Walks", "walk"]
 
@@ -40,22 +40,22 @@ class Walks:
     seeds: tuple[str, ...]
 
     def of(self, index: int) -> "Walks":
-        """The walks along direction `index` alone.
+        """Return the walks along direction `index`.
 
         Raises:
-            InvalidArgumentError: that direction was not drawn.
+            InvalidArgumentError: the direction was not drawn.
         """
         for place, label in enumerate(self.labels):
             if label.index == index:
                 return dataclasses.replace(self, frames=self.frames[place : place + 1], labels=(label,))
         drawn = ", ".join(str(label.index) for label in self.labels)
-        raise InvalidArgumentError(f"direction {index} was not drawn; there are {drawn}")
+        raise InvalidArgumentError(f"direction {index} was not drawn; drawn are {drawn}")
 
     def save(self, path: str | os.PathLike[str], *, fps: float | None = None) -> Path:
         """Write a grid (.png), or an animation of one direction (.webp, .gif).
 
         Raises:
-            InvalidArgumentError: the suffix is another, or several directions are to be one animation.
+            InvalidArgumentError: the suffix is another one, or an animation would show several directions.
             RunFolderError: the file cannot be written.
         """
         suffix = Path(path).suffix.lower()
@@ -64,7 +64,7 @@ class Walks:
         if suffix not in (".webp", ".gif"):
             raise InvalidArgumentError(f"walks cannot be written as {suffix!r}, allowed are .png, .webp and .gif")
         if len(self.labels) != 1:
-            raise InvalidArgumentError("an animation shows one direction; choose it with of(index), or write a .png")
+            raise InvalidArgumentError("an animation shows one direction; choose one with of(index), or write a .png")
         fps = fps or natural_fps(len(self.values))
         return write_animation(path, self.frames[0], self.values, title=self.labels[0].name, fps=fps)
 
@@ -74,7 +74,7 @@ class Walks:
         return f"Walks({sizes}, {width} x {height} px, to ±{self.values[-1]:g} standard deviations)"
 
     def _repr_png_(self) -> bytes:
-        """One row a direction from the first seed; of a single direction, one row a seed."""
+        """Draw one row per direction from the first seed; for a single direction, one row per seed."""
         if len(self.labels) == 1:
             return encode_png(draw_direction(self.frames[0], self.labels[0], self.values, self.seeds))
         return encode_png(draw_overview(self.frames[:, 0], self.labels, self.values, subtitle=self.seeds[0]))
@@ -83,7 +83,7 @@ class Walks:
 def walk(
     generate: Generate,
     codes: Tensor,
-    directions: MovesCodes,
+    directions: LatentDirections,
     *,
     labels: Sequence[DirectionLabel] | None = None,
     seeds: Sequence[str] | None = None,
@@ -93,17 +93,17 @@ def walk(
     batch_size: int = 16,
     max_size_px: int | None = 256,
 ) -> Walks:
-    """Walk every code along every direction that `labels` name.
+    """Walk every code along every direction in `labels`.
 
     Args:
-        generate: draws images of codes; give it constant noise, or frames differ by their noise too.
+        generate: draws images of codes, with constant noise; otherwise frames also differ by their noise.
         codes: (num_seeds, D), or (num_seeds, num_ws, D).
         directions: the directions.
-        labels: which, with names and scores; all by their numbers by default.
+        labels: numbers, names and scores of the directions to draw; by default all, named by their numbers.
         seeds: names of the codes.
         extent: the largest shift, in standard deviations.
-        num_steps: frames of a walk, odd.
-        layers: which of num_ws move; all by default.
+        num_steps: frames per walk, odd.
+        layers: which of num_ws are shifted; all by default.
         batch_size: images drawn at once.
         max_size_px: larger images are reduced to this.
 
@@ -113,7 +113,7 @@ def walk(
     chosen = default_labels(directions.num_directions) if labels is None else labels
     names = [f"code {row}" for row in range(len(codes))] if seeds is None else seeds
     if len(names) != len(codes):
-        raise InvalidArgumentError(f"{len(codes)} codes were given with {len(names)} names; each needs one")
+        raise InvalidArgumentError(f"{len(codes)} codes were given with {len(names)} names; each code needs one")
     frames = traverse_all(
         generate,
         codes,

@@ -1,1 +1,1 @@
-"""Files of weights: one reader a format, none of which executes anything that a file holds."""
+"""Readers of weight files, one per format. None executes anything in a file."""

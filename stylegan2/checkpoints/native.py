@@ -1,7 +1,7 @@
 """Our own files: safetensors with NVIDIA's PyTorch names, the configuration, and a SHA-256 over everything.
 
-The description says {"kind": "stylegan2 generator", "version": 1, "config": the fields of `GeneratorConfig`,
-"source": free}. Tensors may be stored in half precision; they are computed in single.
+The metadata is {"kind": "stylegan2 generator", "version": 1, "config": the fields of `GeneratorConfig`,
+"source": any JSON}. Tensors may be stored in half precision; they are computed in single precision.
 """
 
 import math
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from ganspace_topdis.errors import CheckpointError
-from ganspace_topdis.runs.sealed import load_sealed, save_sealed
-from stylegan2.checkpoints.checkpoint import Checkpoint
+from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
+from stylegan2.checkpoints.key_mapping import GeneratorWeights
 from stylegan2.config import GeneratorConfig
 from stylegan2.generator import Generator
 
@@ -35,37 +35,39 @@ def save(
     """Write a generator to `path`, atomically; `stylegan2.load` reads it back bit for bit.
 
     Args:
-        generator: what to write.
-        path: the file, by custom `.safetensors`.
-        half: store in half precision: half the size, about three digits.
-        source: where the weights came from, JSON values, kept in the file.
+        generator: the generator to write.
+        path: the file to write, usually `*.safetensors`.
+        half: store in half precision: half the size, about three significant digits.
+        source: the origin of the weights, JSON values, stored in the file.
 
     Raises:
         RunFolderError: the file cannot be written.
     """
-    kept = torch.float16 if half else torch.float32
-    tensors = {name: tensor.detach().to("cpu", kept) for name, tensor in generator.state_dict().items()}
+    dtype = torch.float16 if half else torch.float32
+    tensors = {name: tensor.detach().to("cpu", dtype) for name, tensor in generator.state_dict().items()}
     description = {"kind": KIND, "version": VERSION, "config": generator.config.to_dict(), "source": dict(source or {})}
-    return save_sealed(path, tensors, description)
+    return save_checksummed(path, tensors, description)
 
 
-def read_native(path: str | os.PathLike[str]) -> Checkpoint:
-    """The generator that `save` wrote.
+def read_native(path: str | os.PathLike[str]) -> GeneratorWeights:
+    """Return the generator that `save` wrote.
 
     Raises:
-        CheckpointError: the file is damaged, of a later version, or holds something else.
+        CheckpointError: the file is damaged, of a later version, or does not hold a generator.
     """
-    tensors, description = load_sealed(path)
+    tensors, description = load_checksummed(path)
     if description.get("kind") != KIND:
-        raise CheckpointError("this is a sealed safetensors file, but it holds no StyleGAN2 generator")
+        raise CheckpointError("this safetensors file holds no StyleGAN2 generator")
     if description.get("version") != VERSION:
-        raise CheckpointError(f"it is of version {description.get('version')}; this release reads {VERSION}: update it")
+        raise CheckpointError(
+            f"its version is {description.get('version')}; this release reads version {VERSION}: update topdis-gan"
+        )
     config = description.get("config")
     known = set(GeneratorConfig.__dataclass_fields__)
     if not isinstance(config, dict) or not set(config) <= known:
-        raise CheckpointError("its configuration has unknown fields; a later release wrote it: update")
+        raise CheckpointError("its configuration has unknown fields; a later release wrote it: update topdis-gan")
     state = {name: tensor.to(torch.float32) for name, tensor in tensors.items()}
     for name, tensor in state.items():
         if tensor.numel() and not all(map(math.isfinite, tensor.aminmax())):
-            raise CheckpointError(f"the weights {name} hold NaN or infinite values; the training had failed")
-    return Checkpoint(FORMAT, state, config)
+            raise CheckpointError(f"the weights {name} hold NaN or infinite values; the training diverged")
+    return GeneratorWeights(FORMAT, state, config)

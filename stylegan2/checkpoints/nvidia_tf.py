@@ -1,10 +1,10 @@
-"""NVIDIA's TensorFlow 1 pickles (stylegan2 and stylegan2-ada), configurations b to f, without TensorFlow.
+"""Reader for NVIDIA's TensorFlow 1 pickles (stylegan2 and stylegan2-ada), configurations b to f, without TensorFlow.
 
-The file is a pickle of three networks (G, D, Gs); Gs is the averaged generator. A network is an inert record of
-its variables as NumPy arrays, its settings, and source text, which the original reader executes and this one
-ignores. Dense weights are transposed, kernels are HWIO, those of doubling convolutions are flipped, and the
-style's bias lacks the 1. Configurations b to d have an image layer a resolution, as progressive growing needs,
-of which the last is used. The first release joins classes to z before normalising both together.
+The file is a pickle of three networks (G, D, Gs); Gs is the averaged generator. A network is an inert record of its
+variables (NumPy arrays), its settings, and source text, which the original reader executes and this one ignores.
+Dense weights are transposed, kernels are HWIO, kernels of upsampling convolutions are rotated by 180 degrees, and the
+style's bias lacks the 1. Configurations b to d have one image layer per resolution, for progressive growing; the last
+one is used. The first release joins the class embedding to z and normalizes both together.
 """
 
 import re
@@ -12,27 +12,26 @@ from collections.abc import Iterator
 from typing import Any
 
 from ganspace_topdis.errors import CheckpointError
-from stylegan2.checkpoints.budget import Budget
-from stylegan2.checkpoints.checkpoint import Checkpoint
-from stylegan2.checkpoints.inert import array_of
-from stylegan2.checkpoints.naming import (
+from ganspace_topdis.safe_pickle.records import Budget, Record, damaged, printable
+from ganspace_topdis.safe_pickle.safe_globals import array_of
+from stylegan2.checkpoints.key_mapping import (
     DROPPED,
+    GeneratorWeights,
     Target,
+    as_scalar,
+    as_vector,
+    conv_layer,
     convert,
-    fill_gaps,
+    fill_missing,
     from_hwio,
     from_hwio_flipped,
     label_weight,
-    layer,
-    map_only,
+    noise_map,
     plus_one,
-    same,
-    scalar,
     transposed,
-    vector,
+    unchanged,
     without_first_axis,
 )
-from stylegan2.checkpoints.pickle_machine import Record, damaged, printable
 from stylegan2.mapping import MAPPING_LR_MULTIPLIER
 
 __all__ = ["is_network", "read_nvidia_tf"]
@@ -40,7 +39,7 @@ __all__ = ["is_network", "read_nvidia_tf"]
 FORMAT = "NVIDIA TensorFlow 1 pickle"
 NETWORK = "dnnlib.tflib.network.Network"
 FIRST_VERSION = 4
-ORDINARY_TAPS = (1, 3, 3, 1)
+DEFAULT_TAPS = (1, 3, 3, 1)
 
 _BLOCK = re.compile(r"synthesis/(\d{1,4})x\1/(Const|Conv|Conv0_up|Conv1|ToRGB|Skip)/(\w+)")
 _NOISE = re.compile(r"synthesis/noise(\d{1,2})")
@@ -49,23 +48,23 @@ _LAST_IMAGE = re.compile(r"synthesis/ToRGB_lod(\d{1,2})/(\w+)")
 _PLACES = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb", "Skip": "skip"}
 _PARTS: dict[str, Target] = {
     "weight": ("weight", from_hwio),
-    "bias": ("bias", vector),
+    "bias": ("bias", as_vector),
     "mod_weight": ("affine.weight", transposed),
     "mod_bias": ("affine.bias", plus_one),
-    "noise_strength": ("noise_strength", scalar),
+    "noise_strength": ("noise_strength", as_scalar),
 }
 
 
 def is_network(value: Any) -> bool:
-    """Whether `value` is an inert network of such a file."""
+    """Whether `value` stands for a network in such a file."""
     return isinstance(value, Record) and value.name.endswith(NETWORK) and isinstance(value.state, Record)
 
 
-def read_nvidia_tf(network: Record, budget: Budget) -> Checkpoint:
-    """The generator that `network`, the third in the file, describes.
+def read_nvidia_tf(network: Record, budget: Budget) -> GeneratorWeights:
+    """Return the generator that `network`, the third in the file, describes.
 
     Raises:
-        CheckpointError: it is a StyleGAN1, uses something that cannot be reproduced, or is damaged.
+        CheckpointError: the network is a StyleGAN1, is damaged, or has unsupported settings.
     """
     settings = _settings(network)
     variables = list(_variables(network, budget))
@@ -79,11 +78,11 @@ def read_nvidia_tf(network: Record, budget: Budget) -> Checkpoint:
     for name in state:
         if name.startswith("mapping.fc"):
             state[name] *= float(rate) / MAPPING_LR_MULTIPLIER
-    return Checkpoint(FORMAT, state, _overrides(settings, joint=joint), fill_gaps(state))
+    return GeneratorWeights(FORMAT, state, _overrides(settings, joint=joint), fill_missing(state))
 
 
 def _settings(network: Record) -> dict[str, Any]:
-    """The keyword arguments that the networks were built with, the parent's first."""
+    """Return the keyword arguments that the networks were built with. The parent's take precedence."""
     merged: dict[str, Any] = {}
     for part in (*_components(network).values(), network):
         merged.update(part.state.get("static_kwargs", Record()))
@@ -102,7 +101,7 @@ def _variables(network: Record, budget: Budget) -> Iterator[tuple[str, Any]]:
     parts = {"": network, **{f"{name}/": part for name, part in _components(network).items()}}
     for prefix, part in parts.items():
         entries = part.state.get("variables", ())
-        budget.count(len(entries))
+        budget.spend_elements(len(entries))
         for name, value in entries:
             yield f"{prefix}{name if isinstance(name, str) else ''}", array_of(value, budget)
 
@@ -112,27 +111,27 @@ def _refuse_other_networks(state: Record, variables: list[tuple[str, Any]], sett
     version = state.get("version")
     if (type(version) is int and version < FIRST_VERSION) or any("/StyleMod/" in name for name in names):
         raise CheckpointError(
-            "this is a StyleGAN1 network, which normalises its activations; only StyleGAN2 generators can be used"
+            "this is a StyleGAN1 network, which normalizes its activations; only StyleGAN2 generators are supported"
         )
     for setting in ("nonlinearity", "mapping_nonlinearity"):
         if settings.get(setting, "lrelu") != "lrelu":
-            raise CheckpointError(f"its {setting} is {printable(settings[setting])}; only leaky ReLU can be used")
+            raise CheckpointError(f"its {setting} is {printable(settings[setting])}; only leaky ReLU is supported")
     if settings.get("normalize_latents", True) is not True:
-        raise CheckpointError("it does not normalise z, which cannot be reproduced here")
+        raise CheckpointError("it does not normalize z, which is not supported")
 
 
 def _rename(name: str, top: int) -> Target | None:
-    """The target of a variable in a network whose highest resolution is `top`."""
+    """Return the target of a variable in a network whose highest resolution is `top`."""
     if name == "dlatent_avg":
-        return "mapping.w_avg", same
+        return "mapping.w_avg", unchanged
     if name in ("lod", "synthesis/lod"):
         return DROPPED
     if match := _DENSE.fullmatch(name):
-        return f"mapping.fc{match[1]}.{match[2]}", transposed if match[2] == "weight" else vector
+        return f"mapping.fc{match[1]}.{match[2]}", transposed if match[2] == "weight" else as_vector
     if name.startswith("mapping/Label"):
         return _LABELS.get(name)
     if match := _NOISE.fullmatch(name):
-        return f"{layer(int(match[1]))}.noise_const", map_only
+        return f"{conv_layer(int(match[1]))}.noise_const", noise_map
     if match := _LAST_IMAGE.fullmatch(name):
         part = _PARTS.get(match[2])
         return None if part is None else (f"synthesis.b{top}.torgb.{part[0]}", part[1]) if match[1] == "0" else DROPPED
@@ -144,7 +143,7 @@ def _rename(name: str, top: int) -> Target | None:
 _LABELS: dict[str, Target] = {
     "mapping/LabelConcat/weight": ("mapping.embed.weight", label_weight),
     "mapping/LabelEmbed/weight": ("mapping.embed.weight", transposed),
-    "mapping/LabelEmbed/bias": ("mapping.embed.bias", vector),
+    "mapping/LabelEmbed/bias": ("mapping.embed.bias", as_vector),
 }
 
 
@@ -160,15 +159,17 @@ def _rename_part(side: int, place: str, part: str) -> Target | None:
 
 
 def _overrides(settings: dict[str, Any], *, joint: bool) -> dict[str, Any]:
-    """What no shape tells: the clamp, half precision, the filter, and how classes are joined."""
+    """Return what tensor shapes do not determine: clamp, half precision, filter, and how classes are normalized."""
     overrides: dict[str, Any] = {"joint_normalization": joint}
     clamp = settings.get("conv_clamp")
     overrides["conv_clamp"] = float(clamp) if isinstance(clamp, int | float) else None
     half = settings.get("num_fp16_res", 0)
     overrides["num_fp16_res"] = half if type(half) is int and half > 0 else 0
-    taps = settings.get("resample_kernel", ORDINARY_TAPS)
-    plain = isinstance(taps, list | tuple) and len(taps) == len(ORDINARY_TAPS)
+    taps = settings.get("resample_kernel", DEFAULT_TAPS)
+    plain = isinstance(taps, list | tuple) and len(taps) == len(DEFAULT_TAPS)
     if not plain or not all(isinstance(tap, int | float) for tap in taps) or not sum(taps):
-        raise CheckpointError("its images are not resampled with a filter of four taps; this cannot be reproduced here")
+        raise CheckpointError(
+            "its images are resampled with a filter that does not have four taps, which is not supported"
+        )
     overrides["resample_taps"] = tuple(tap / sum(taps) for tap in taps)
     return overrides

@@ -1,1 +1,6 @@
-"""What the command line runs on a StyleGAN2 generator: one function a command."""
+"""The commands on a StyleGAN2 generator, one file each.
+
+A file has `Options`, `run(options)`, `to_text(record, options)` and their declaration, `COMMAND`.
+
+No torch is imported until a command runs, so that `--help` answers at once.
+"""

@@ -1,170 +1,196 @@
 """`topdis-gan discover`: from a checkpoint to a run folder with directions, scores, pictures and a page.
 
-load -> search -> judge on held-out codes -> save -> draw
+    load -> search -> evaluate on held-out codes -> save -> draw
 
-Search and judgement go on where they were stopped or killed; pictures are drawn again. In the folder of a finished run
-whatever is damaged of the results is reported, and made again where it can be.
+Search and evaluation resume where they were stopped or killed; pictures are drawn again. In the folder of a finished
+run, damaged results are reported and made again where that is possible.
 """
 
 import dataclasses
-import json
-import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ganspace_topdis import __version__
-from ganspace_topdis.discovery.api import conclude, judged
-from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
-from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
-from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.allocator import reuse_freed_memory
-from ganspace_topdis.runs.distributed import World, join_world
-from ganspace_topdis.runs.files import set_aside, sha256_of, write_json
-from ganspace_topdis.runs.progress import ProgressReporter
-from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
-from ganspace_topdis.traversal.names import read_names
-from stylegan2.commands.closed_forms import CLOSED_FORMS, ClosedForm, closed_form
-from stylegan2.commands.pictures import PictureOptions, draw_run
-from stylegan2.commands.ranges import parse_layers
-from stylegan2.commands.traverse import require_same_checkpoint
-from stylegan2.generator import Generator
-from stylegan2.loading import load, locate
-from stylegan2.ops.kept import weights_stay
-from stylegan2.space import LatentSpace, NoiseMode, SpaceName
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.options import Command, Settings, nested, option
+from stylegan2.picture_settings import PictureSettings, parse_features, parse_layers
+from stylegan2.run_settings import checkpoint_names
 
-__all__ = ["DiscoverOptions", "discover"]
+if TYPE_CHECKING:
+    from stylegan2.generator import Generator
+    from stylegan2.space import LatentSpace
 
-_SAVE_INTERVAL_S = 20.0
-_LARGEST_WHOLE_PX = 32
+__all__ = ["COMMAND", "Options", "directions_text", "run", "space_of", "to_text"]
+
+Method = Literal[
+    "topdis",
+    "hessian",
+    "contrastive",
+    "reconstructor",
+    "random",
+    "span-axes",
+    "ganspace",
+    "ganspace-features",
+    "sefa",
+    "axes",
+]
+
+_SMALL_PX = 32
 _FEATURES_PX = 16
-"""Generators up to the first have their last block compared, which found more; larger ones a block that is cheap."""
+"""Generators up to the first size have their last block compared, which found more; larger ones a cheaper block."""
+
+_COLUMNS = ("factor", "share", "spearman", "recognised", "agreement", "score", "rtd_before", "rtd_after", "effect")
+_MAIN, _SPACE = "Main", "Space"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DiscoverOptions:
+@dataclass(frozen=True, kw_only=True)
+class Options(Settings):
     """What one discovery depends on.
 
-    Attributes:
-        ckpt: a file, an https address, or a name.
-        closed_form: one of `discovery.baselines` instead of the search that `search.method` names.
-        refine: what the search starts from: a run folder, or one of `CLOSED_FORMS`; None for the span's axes.
-        space: "z", "w" or "s".
-        features: side of the block whose activations are compared, px; 0 takes images pooled to 64 px; None
-            the last block of a generator up to 32 px, and that of 16 px of a larger one.
-        layers: layers that get the code, as they are typed ("0-3,6"); None for all.
-        label: the class of a conditional generator.
-        noise_mode: "const" or "none"; fresh noise would change features where nothing moves.
-        search_psi: truncation of the codes that are searched with; 1 for none.
-        search: settings of the search.
-        names: names of the directions, saved from their page.
-        pictures: what is drawn.
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+    Raises:
+        InvalidArgumentError: a value is not allowed, or two contradict each other.
     """
 
-    ckpt: str = "scenes"
-    closed_form: ClosedForm | None = None
-    refine: str | None = None
-    space: SpaceName = "w"
-    features: int | None = None
-    layers: str | None = None
-    label: int | None = None
-    noise_mode: NoiseMode = "const"
-    search_psi: float = 1.0
-    search: DiscoverySettings = dataclasses.field(default_factory=DiscoverySettings)
-    names: Path | None = None
-    pictures: PictureOptions = dataclasses.field(default_factory=PictureOptions)
-    device: str = "auto"
+    ckpt: str = option("scenes", help="StyleGAN2 file, https address, or name.", group=_MAIN, complete=checkpoint_names)
+    method: Method = option("topdis", help="Search, or closed form.", group=_MAIN)
+    out: Path | None = option(None, help="Run folder.", group=_MAIN, default_text="runs/CKPT-METHOD")
+    search: DiscoverySettings = nested(DiscoverySettings, hide=("method", "whitening"))
+    refine: str | None = option(
+        None,
+        help="Start from the directions of a run, or of a closed form.",
+        group="Search",
+        metavar="RUN|METHOD",
+        default_text="the axes of the span",
+        only_for={"method": SEARCH_METHODS},
+    )
+    space: Literal["z", "w", "s"] = option(
+        "w", help="Codes z, styles w (w+ by `layers`), or style channels s.", group=_SPACE
+    )
+    layers: str | None = option(
+        None, help='Layers that get the code: "0-3,6", coarse, middle, fine.', group=_SPACE, default_text="all"
+    )
+    features: int | None = option(
+        None,
+        help="Block whose activations are compared, or image.",
+        group=_SPACE,
+        metavar="PX|image",
+        parse=parse_features,
+        default_text="the last one up to 32 px, else 16",
+    )
+    label: int | None = option(None, help="Class, for conditional generators.", group=_SPACE)
+    noise_mode: Literal["const", "none"] = option(
+        "const", help="Noise of the features and pictures.", group=_SPACE, flag="--noise"
+    )
+    search_psi: float = option(1.0, help="Truncation of the codes that are searched; 1 for none.", group=_SPACE)
+    pictures: PictureSettings = nested(PictureSettings)
+    names: Path | None = option(
+        None, help="Names of the directions, saved from their page.", group="Pictures", metavar="FILE"
+    )
+    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group="Machine")
 
     def __post_init__(self) -> None:
-        if self.noise_mode == "random":
-            raise InvalidArgumentError("--noise is 'random', which changes features by itself; allowed are const, none")
-        if self.search.compile and self.space == "s":
-            raise InvalidArgumentError("--compile is not for --space s, whose channels are put in layer by layer")
-        if "sefa" in (self.closed_form, self.refine) and self.space != "w":
-            raise InvalidArgumentError(f"sefa reads the weights that take w, --space is {self.space}; give --space w")
-        if self.closed_form is not None and self.refine is not None:
+        super().__post_init__()
+        if self.search.compile != "none" and self.space == "s":
             raise InvalidArgumentError(
-                f"--refine improves a search's start, but {self.closed_form} makes no steps; "
-                f"give --method {', '.join(SEARCH_METHODS[:-1])} or {SEARCH_METHODS[-1]}"
+                "`compile` is not available in space s, where channels are replaced layer by layer", field="compile"
             )
+        if "sefa" in (self.method, self.refine) and self.space != "w":
+            raise InvalidArgumentError(
+                f"sefa reads the weights that take w, `space` is {self.space}; give space w", field="space"
+            )
+        if self.method not in SEARCH_METHODS and self.refine is not None:
+            raise InvalidArgumentError(
+                f"`refine` improves the start of a search, but {self.method} takes no steps; "
+                f"give `method` {', '.join(SEARCH_METHODS[:-1])} or {SEARCH_METHODS[-1]}",
+                field="refine",
+            )
+        whitening = "channels" if self.space == "s" else self.search.whitening
+        method = self.method if self.method in SEARCH_METHODS else "topdis"
+        object.__setattr__(self, "search", dataclasses.replace(self.search, method=method, whitening=whitening))
 
     @property
-    def method(self) -> str:
-        """The method by its name."""
-        return self.closed_form or self.search.method
+    def closed_form(self) -> Any:
+        """The method, where it takes no steps; else None."""
+        return None if self.method in SEARCH_METHODS else self.method
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.out or Path("runs") / f"{Path(self.ckpt).stem}-{self.method}"
 
 
-def discover(options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path]]:
-    """Run the discovery in the run folder `out`, or go on with it; return the directions and the files written.
+def run(options: Options) -> dict[str, Any]:
+    """Discover, or resume; return the table of scores and the files written.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
-        InvalidArgumentError: an option does not fit the generator.
+        InvalidArgumentError: an option does not fit the generator or the machine.
         RunFolderError: the folder cannot be used.
         StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
     """
-    reuse_freed_memory()
-    with join_world(options.device) as world, weights_stay():
-        return _discover_in(world, options, out)
+    from ganspace_topdis.runs.devices import tune_malloc
+    from ganspace_topdis.runs.distributed import join_process_group
+    from ganspace_topdis.runs.files import sha256_of
+    from ganspace_topdis.runs.shared_folder import open_shared
+    from ganspace_topdis.traversal.names import read_names
+    from stylegan2.direction_search import SearchRun, find_start, locate_everywhere, write_scores
+    from stylegan2.loading import load
+    from stylegan2.ops.weight_cache import frozen_weights
+    from stylegan2.run_pictures import draw_run
+
+    tune_malloc()
+    with join_process_group(options.device) as world, frozen_weights():
+        # Everything that can be wrong is checked before the folder is made.
+        if options.search.precision == "bf16" and world.device.type != "cuda":
+            raise InvalidArgumentError(
+                f"`precision` is 'bf16', which is faster on a GPU only; {world.device} takes float32", field="precision"
+            )
+        if options.names is not None:
+            read_names(options.names, num_directions=options.search.num_directions)
+        path = locate_everywhere(options.ckpt, world)
+        space = space_of(load(path, world.device), options)
+        space.truncated(options.pictures.truncation_psi, options.pictures.truncation_cutoff)
+
+        # The facts that the directions carry, and the start of the search.
+        facts: dict[str, Any] = {"checkpoint_sha256": sha256_of(path), "method": options.method, **space.facts()}
+        start = find_start(options.refine, path, space)
+        if start is not None:
+            facts["refined"] = (
+                {"method": start}
+                if isinstance(start, str)
+                else {"method": start.metadata.get("method"), "sha256": start.fingerprint}
+            )
+
+        # Search, scores and pictures, in the run folder.
+        record = {"command": "discover", "device": str(world.device), "free_keys": ("ckpt", "device", "pictures")}
+        with open_shared(world, options.folder, _config(options, facts), **record) as folder:
+            directions = SearchRun(
+                folder=folder,
+                world=world,
+                space=space,
+                settings=options.search,
+                closed_form=options.closed_form,
+                start=start,
+                names=options.names,
+            ).directions(facts)
+            written = [folder.path / "directions.safetensors", folder.path / "scores.json"]
+            if world.is_main:
+                write_scores(folder.path / "scores.json", directions)
+                written += draw_run(folder.path, space, directions, options.pictures, names=options.names)
+            folder.drop_partial()
+    return {**directions.score_table(), "files": [str(path) for path in written]}
 
 
-def _discover_in(world: World, options: DiscoverOptions, out: Path) -> tuple[Directions, list[Path]]:
-    if options.search.precision == "mixed" and world.device.type != "cuda":
-        raise InvalidArgumentError(
-            f"--precision is 'mixed', which only a GPU is faster in; {world.device} takes float32"
-        )
-    if options.names is not None:
-        read_names(options.names, num_directions=options.search.num_directions)
-    path = _located(options.ckpt, world)
-    generator = load(path, world.device)
-    space = space_of(generator, options)
-    space.truncated(options.pictures.truncation_psi, options.pictures.truncation_cutoff)  # which checks them
-    if space.name == "s":
-        options = dataclasses.replace(options, search=dataclasses.replace(options.search, whitening="channels"))
-    facts: dict[str, Any] = {
-        "checkpoint_sha256": sha256_of(path),
-        "method": options.method,
-        **space.facts(),
-    }
-    start = _start_of(options.refine, path, space)
-    if isinstance(start, Directions):
-        facts["refined"] = {"method": start.metadata.get("method"), "sha256": start.fingerprint}
-    elif start is not None:
-        facts["refined"] = {"method": start}
-    record = {"command": "discover", "device": str(world.device), "free_keys": ("ckpt", "device", "pictures")}
-    with open_shared(world, out, _config(options, facts), **record) as folder:
-        directions = _earlier_directions(folder, world)
-        if directions is None:
-            directions = _searched(folder, world, space, options, start, facts)
-        elif not folder.finished:
-            _mend_checkpoint(folder, world, space, options, start)
-        if world.leads:
-            _write_scores(folder.path / "scores.json", directions)
-        written = [folder.path / "directions.safetensors", folder.path / "scores.json"]
-        if world.leads:
-            written += draw_run(folder.path, space, directions, options.pictures, names=options.names)
-        folder.drop_partial()
-        return directions, written
-
-
-def _located(ckpt: str, world: World) -> Path:
-    """The checkpoint's file; the leader looks first, and only on a machine that lacks it another does."""
-
-    def look() -> Path:
-        with ProgressReporter("download, MB") as progress:
-            return locate(ckpt, progress)
-
-    path: Path = world.from_leader(look)
-    return path if path.exists() else look()
-
-
-def space_of(generator: Generator, options: DiscoverOptions) -> LatentSpace:
+def space_of(generator: "Generator", options: Options) -> "LatentSpace":
     """The space that `options` describe."""
+    from stylegan2.space import LatentSpace
+
     features = options.features
     if features is None:
         side = generator.img_resolution
-        features = side if side <= _LARGEST_WHOLE_PX else _FEATURES_PX
+        features = side if side <= _SMALL_PX else _FEATURES_PX
     return LatentSpace(
         generator=generator,
         name=options.space,
@@ -176,7 +202,7 @@ def space_of(generator: Generator, options: DiscoverOptions) -> LatentSpace:
     )
 
 
-def _config(options: DiscoverOptions, facts: dict[str, Any]) -> dict[str, Any]:
+def _config(options: Options, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "ckpt": options.ckpt,
         "search": dataclasses.asdict(options.search),
@@ -187,147 +213,40 @@ def _config(options: DiscoverOptions, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _earlier_directions(folder: SharedFolder, world: World) -> Directions | None:
-    """The directions of a run that was finished before; None, with a warning, where they are damaged."""
-    if not folder.was_finished:
-        return None
-
-    def read() -> Directions | None:
-        path = folder.path / "directions.safetensors"
-        if not path.exists():
-            return None
-        try:
-            return Directions.load(path)
-        except CheckpointError as error:
-            warnings.warn(
-                f"{error}; made again as the search left them, and kept as {set_aside(path).name}", stacklevel=2
-            )
-            return None
-
-    found: Directions | None = world.from_leader(read)
-    return found
+def to_text(record: Mapping[str, Any], options: Options) -> str:
+    """The table of scores, then the files."""
+    return "\n".join([directions_text(record), *record["files"]])
 
 
-def _mend_checkpoint(
-    folder: SharedFolder,
-    world: World,
-    space: LatentSpace,
-    options: DiscoverOptions,
-    start: Directions | ClosedForm | None,
-) -> None:
-    """Take the last steps of a finished run again, whose last checkpoint is damaged; its directions stand."""
-    try:
-        search = _search_of(folder, world, space, options, start)
-        if options.closed_form is None:
-            _take_steps(folder, search)
-    except CheckpointError as error:
-        if world.leads:
-            warnings.warn(f"{error}; the directions do not depend on it", stacklevel=2)
+def directions_text(record: Mapping[str, Any]) -> str:
+    """The scores of every direction as a table."""
+    shown = [name for name in _COLUMNS if any(name in row for row in record["directions"])]
+    lines = ["direction  " + "  ".join(f"{name.replace('_', ' '):>10}" for name in shown)]
+    lines += [
+        f"{row['index']:>9}  " + "  ".join(f"{_cell(row.get(name)):>10}" for name in shown)
+        for row in record["directions"]
+    ]
+    return "\n".join(lines)
 
 
-def _write_scores(path: Path, directions: Directions) -> None:
-    """Write scores.json, unless it says what the directions say; one that says something else is reported and kept."""
-    table = directions.score_table()
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        found = None
-    except (OSError, ValueError, RecursionError):
-        found = "damaged"
-    if found == json.loads(json.dumps(table)):
-        return
-    if found is not None:
-        kept = set_aside(path)
-        warnings.warn(
-            f"{path} is not what directions.safetensors says; made again, and kept as {kept.name}", stacklevel=2
-        )
-    write_json(path, table)
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value if value is not None else "")
 
 
-def _start_of(refine: str | None, ckpt: Path, space: LatentSpace) -> Directions | ClosedForm | None:
-    """What --refine names: a method, or the directions of a run on the same checkpoint, in the same space."""
-    if refine is None:
-        return None
-    for name in CLOSED_FORMS:
-        if refine == name:
-            return name
-    if not Path(refine).exists():
-        raise InvalidArgumentError(
-            f"--refine is {refine!r}, allowed are a run folder, its directions file, {', '.join(CLOSED_FORMS)}"
-        )
-    directions = Directions.load(refine)
-    require_same_checkpoint(directions, ckpt)
-    found_in = directions.metadata.get("space", space.name)
-    if found_in != space.name:
-        raise InvalidArgumentError(
-            f"--refine {refine} holds directions of space {found_in}, --space is {space.name}; give the same space"
-        )
-    return directions
+COMMAND = Command(
+    options=Options,
+    run=run,
+    to_text=to_text,
+    help="""Find directions in a StyleGAN2 checkpoint; write directions, scores, pictures and a page.
 
-
-def _searched(
-    folder: SharedFolder,
-    world: World,
-    space: LatentSpace,
-    options: DiscoverOptions,
-    start: Directions | ClosedForm | None,
-    facts: dict[str, Any],
-) -> Directions:
-    """Search, judge, and save directions and scores."""
-    search = _search_of(folder, world, space, options, start)
-    if options.closed_form is None:
-        _take_steps(folder, search)
-        found = None
-    else:
-        found = closed_form(options.closed_form, search, space)
-        folder.save(0, *search.state())
-    with folder.partial_work(every_s=_SAVE_INTERVAL_S) as kept, ProgressReporter("judge, clouds") as progress:
-        if found is None:
-            directions = conclude(search, progress, kept)
-        else:
-            directions = judged(found, search.judge(found, progress, kept))
-    settings = {"version": __version__, "seed": options.search.seed, "settings": dataclasses.asdict(options.search)}
-    directions = dataclasses.replace(directions, metadata={**directions.metadata, **facts, **settings})
-    if world.leads:
-        directions.save(folder.path / "directions.safetensors")
-    return directions
-
-
-def _search_of(
-    folder: SharedFolder,
-    world: World,
-    space: LatentSpace,
-    options: DiscoverOptions,
-    start: Directions | ClosedForm | None,
-) -> Discovery:
-    """The search where it was left, or at its start."""
-    checkpoint = folder.resume()
-    if checkpoint is not None:
-        state = checkpoint.tensors, checkpoint.rest
-        return Discovery.resume(space.features, space.sample_codes, options.search, state, device=world.device)
-    with ProgressReporter("span, codes") as progress:
-        search = Discovery(
-            space.features,
-            space.sample_codes,
-            options.search,
-            device=world.device,
-            progress=progress,
-        )
-    if start is not None:
-        search.start_near(start if isinstance(start, Directions) else closed_form(start, search, space))
-    if options.names is not None:
-        read_names(options.names, num_directions=search.span.size)
-    if options.closed_form is None:
-        folder.save(0, *search.state())
-    return search
-
-
-def _take_steps(folder: SharedFolder, search: Discovery) -> None:
-    num_steps = search.settings.steps
-    saving = folder.saving(lambda: (search.step_index, *search.state()), num_steps=num_steps, every_s=_SAVE_INTERVAL_S)
-    with saving as stepped, ProgressReporter("discover") as progress:
-        while not search.finished:
-            values = search.step()
-            folder.append_metrics({"step": search.step_index, **values})
-            progress(search.step_index, num_steps, **values)
-            stepped()
+    Without options: the packaged generator of scenes. The same command resumes a stopped run.""",
+    examples=(
+        "topdis-gan discover --ckpt ffhq.pkl --out runs/ffhq",
+        "topdis-gan discover --method sefa --layers 0-7 --num-directions 10",
+    ),
+    groups=("Main", "Search", "Space", "Pictures", "Shift", "Loss", "Span", "Machine"),
+    presets={
+        "quick": {"steps": 40, "num_span_codes": 2000},
+        "thorough": {"steps": 1000, "batch_size": 128},
+    },
+)

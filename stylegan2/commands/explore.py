@@ -1,71 +1,67 @@
-"""`topdis-gan explore`: the page of a run, live: any seed, any mix of directions, truncation, layers.
+"""`topdis-gan explore`: the live page of a run: any seed, any mix of directions, truncation, layers.
 
-The run is only looked at; what it keeps of an exploration is names and stars, in names.json. So it may be explored
-while another process works in the same folder, or explores it too.
+The run is only read; names and stars go into names.json. So it may be explored while another process works in the same
+folder, or explores it too.
 """
 
-import threading
-import time
-import webbrowser
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from ganspace_topdis.options import Command, Settings, nested, option
+from stylegan2.picture_settings import NAMED_LAYERS, PictureSettings
+from stylegan2.run_settings import RunSettings
 
-from ganspace_topdis.runs.allocator import reuse_freed_memory
-from ganspace_topdis.runs.signals import Interrupt
-from ganspace_topdis.traversal.live.names_store import NamesStore
-from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
-from ganspace_topdis.traversal.live.studio import LiveModel, Studio
-from stylegan2.commands.found import Found, open_found
-from stylegan2.commands.pictures import PictureOptions, labels_of, page_text, source_of
-from stylegan2.commands.ranges import NAMED_LAYERS
-from stylegan2.ops.kept import weights_stay
+if TYPE_CHECKING:
+    from torch import Tensor
 
-__all__ = ["explore", "open_server"]
+    from ganspace_topdis.traversal.live.renderer import LiveModel
+    from ganspace_topdis.traversal.live.server import LiveServer
+    from stylegan2.loaded_run import LoadedRun
 
-_MOST_CODES = 4096
+__all__ = ["COMMAND", "Options", "open_server", "run", "to_text"]
+
+_MAX_CODES = 4096
 
 
-def explore(
-    run: Path,
-    *,
-    pictures: PictureOptions,
-    port: int = 0,
-    browser: bool = True,
-    ckpt: str | None = None,
-    layers: str | None = None,
-    label: int | None = None,
-    device: str = "auto",
-    tell: Callable[[str], object] = print,
-) -> None:
-    """Serve the live page of `run`, a run folder or a directions file, until Ctrl-C or SIGTERM.
+@dataclass(frozen=True, kw_only=True)
+class Options(Settings):
+    """What the page starts with, and where it is served."""
 
-    Args:
-        run: where the directions are.
-        pictures: seeds, extent and truncation to start with.
-        port: on 127.0.0.1; 0 for any free one.
-        browser: whether the page is opened in the user's browser.
-        ckpt: the checkpoint; by default the one that the run names.
-        layers: layers that move at first, as typed; by default those that the directions were found in.
-        label: the class of a conditional generator; by default the run's.
-        device: where to draw.
-        tell: is given the page's address once the server answers.
+    run: Path = option(help="Run folder, or its directions file.", argument=True)
+    port: int = option(0, help="Port on 127.0.0.1; 0 for any free one.", group="Server", minimum=0, maximum=65535)
+    browser: bool = option(True, help="Open the page.", group="Server")
+    pictures: PictureSettings = nested(
+        PictureSettings, hide=("num_frames", "truncation_cutoff", "num_mixed", "batch_size")
+    )
+    loading: RunSettings = nested(RunSettings)
+
+
+def run(options: Options) -> Iterator[dict[str, Any]]:
+    """Serve the live page until Ctrl-C or SIGTERM; yield {"url": its address} once the server answers.
 
     Raises:
         CheckpointError: directions or checkpoint cannot be used, or do not belong together.
         InvalidArgumentError: the port, a layer or a class cannot be used.
         StopRequestedError: Ctrl-C or SIGTERM.
     """
-    reuse_freed_memory()
-    found = open_found(run, ckpt=ckpt, layers=layers, label=label, device=device)
-    serving = open_server(found, pictures, port=port)
-    with weights_stay(), serving as server, Interrupt(notify=lambda _: None) as interrupt:
+    import threading
+    import time
+    import webbrowser
+
+    from ganspace_topdis.runs.devices import tune_malloc
+    from ganspace_topdis.runs.progress import Interrupt
+    from stylegan2.loaded_run import load_run
+    from stylegan2.ops.weight_cache import frozen_weights
+
+    tune_malloc()
+    loaded = load_run(options.run, options.loading)
+    serving = open_server(loaded, options.pictures, port=options.port)
+    with frozen_weights(), serving as server, Interrupt(notify=lambda _: None) as interrupt:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
-        tell(server.url)
-        if browser:
+        yield {"url": server.url}
+        if options.browser:
             webbrowser.open(server.url)
         while not interrupt.requested:
             time.sleep(0.1)
@@ -73,15 +69,25 @@ def explore(
         interrupt.stop("the page no longer answers")
 
 
-def open_server(found: Found, pictures: PictureOptions, *, port: int = 0) -> LiveServer:
-    """The server of the live page of `found`, which answers once `serve_forever` runs.
+def to_text(record: Mapping[str, Any], options: Options) -> str:
+    """The address."""
+    return str(record["url"])
+
+
+def open_server(loaded: "LoadedRun", pictures: PictureSettings, *, port: int = 0) -> "LiveServer":
+    """The server of the live page of `loaded`, which answers once `serve_forever` runs.
 
     Raises:
         InvalidArgumentError: the port cannot be used.
     """
-    directions = found.directions
+    from ganspace_topdis.traversal.live.renderer import Renderer
+    from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
+    from ganspace_topdis.traversal.names import NamesStore
+    from stylegan2.run_pictures import labels_of, page_text, source_of
+
+    directions = loaded.directions
     text = page_text(directions, pictures)
-    names = NamesStore(found.folder, num_directions=directions.num_directions, source=source_of(directions))
+    names = NamesStore(loaded.folder, num_directions=directions.num_directions, source=source_of(directions))
     names.read()  # a file that cannot be used is reported before the page opens
     settings = PageSettings(
         labels=labels_of(directions),
@@ -92,30 +98,47 @@ def open_server(found: Found, pictures: PictureOptions, *, port: int = 0) -> Liv
         extent=pictures.extent,
         truncation_psi=pictures.truncation_psi,
     )
-    return LiveServer(Studio(_model_of(found)), names, settings, port=port)
+    return LiveServer(Renderer(_model_of(loaded)), names, settings, port=port)
 
 
-def _model_of(found: Found) -> LiveModel:
-    space = found.space
+def _model_of(loaded: "LoadedRun") -> "LiveModel":
+    from functools import lru_cache
+
+    import torch
+
+    from ganspace_topdis.traversal.live.renderer import LiveModel
+
+    space = loaded.space
     generator, has_layers = space.generator, space.name == "w"
     all_layers = range(generator.num_ws)
     ranges = [(name, tuple(all_layers[slice(*ends)])) for name, ends in NAMED_LAYERS.items()]
 
-    @lru_cache(maxsize=_MOST_CODES)
-    def code_of_seed(seed: int, psi: float) -> Tensor:
+    @lru_cache(maxsize=_MAX_CODES)
+    def code_of_seed(seed: int, psi: float) -> "Tensor":
         return space.truncated(psi, space.truncation_cutoff).codes_of_seeds([seed])
 
-    def generate(codes: Tensor, psi: float) -> Tensor:
+    def generate(codes: "Tensor", psi: float) -> "Tensor":
         with torch.no_grad():
             return space.truncated(psi, space.truncation_cutoff).images(codes)
 
     return LiveModel(
         generate=generate,
-        directions=found.directions,
+        directions=loaded.directions,
         code_of_seed=code_of_seed,
-        image_px=(generator.img_resolution, generator.img_resolution),
+        image_px=generator.config.image_size,
         num_channels=generator.img_channels,
         num_layers=generator.num_ws if has_layers else None,
         layers=space.moving_layers,
         layer_ranges=[("all", tuple(all_layers)), *((name, layers) for name, layers in ranges if layers)],
     )
+
+
+COMMAND = Command(
+    options=Options,
+    run=run,
+    to_text=to_text,
+    help="""Explore the directions of a run on a live page: any seed, any mix of shifts, truncation, layers.
+
+    Serves this machine only, until Ctrl-C. Names and stars go into names.json in the run folder.""",
+    examples=("topdis-gan explore runs/ffhq", "topdis-gan explore runs/ffhq --seeds 3,7 --port 8000 --no-browser"),
+)

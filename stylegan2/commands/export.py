@@ -1,8 +1,8 @@
-"""`topdis-gan export`: directions in the forms that other programs read.
+"""`topdis-gan export`: directions in the formats of other programs.
 
     npy         direction_03.npy (w_dim,) and direction_03_layers.npy (num_ws, w_dim), zero in layers that do not
                 move; one standard deviation each, for editors that add a multiple of an array to a code
-    rosinality  one file like that of its closed-form factorisation: "eigvec" (w_dim, K), a column a direction
+    rosinality  one file like that of its closed-form factorization: "eigvec" (w_dim, K), one column per direction
     json        everything: vectors, mean, layers, scores and settings
 
 A vector is the displacement by one standard deviation, so that a degree or a strength of 2 means two of them.
@@ -10,60 +10,67 @@ A vector is the displacement by one standard deviation, so that a degree or a st
 
 import io
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.files import make_folder, write_array, write_bytes, write_text
-from stylegan2.commands.found import Found, checkpoint_of_run, open_found, require_same_checkpoint
+from ganspace_topdis.options import Command, Settings, nested, option
+from stylegan2.commands.traverse import files_text
+from stylegan2.run_settings import RunSettings
 
-__all__ = ["ExportFormat", "export"]
+if TYPE_CHECKING:
+    from ganspace_topdis.latent.directions import Directions
+    from stylegan2.loaded_run import LoadedRun
 
-ExportFormat = Literal["npy", "rosinality", "json"]
+__all__ = ["COMMAND", "Options", "run"]
 
 
-def export(run: Path, to: ExportFormat, out: Path | None = None, *, ckpt: str | None = None) -> list[Path]:
-    """Write the directions of `run` for other programs; return the paths.
+@dataclass(frozen=True, kw_only=True)
+class Options(Settings):
+    """What is written, and where."""
 
-    Args:
-        run: a run folder, or a directions file.
-        to: "npy", "rosinality" or "json".
-        out: a folder for npy, a file for the others; by default `exported` in the run folder.
-        ckpt: the checkpoint, whose layers npy needs; by default the one that the run names.
+    run: Path = option(help="Run folder, or its directions file.", argument=True)
+    to: Literal["npy", "rosinality", "json"] = option(help="Format.", group="Main")
+    out: Path | None = option(
+        None, help="Folder (npy) or file.", group="Main", default_text="exported in the run folder"
+    )
+    loading: RunSettings = nested(RunSettings, hide=("layers", "label", "device"))
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Write the directions for other programs; return {"files": paths}.
 
     Raises:
         CheckpointError: directions or checkpoint cannot be used, or do not belong together.
-        InvalidArgumentError: the form cannot hold these directions.
+        InvalidArgumentError: the format cannot hold these directions.
         RunFolderError: a file cannot be written.
     """
-    directions = Directions.load(run)
-    folder = run if run.is_dir() else run.parent
-    if to == "npy":
-        return _write_arrays(open_found(run, ckpt=ckpt, device="cpu"), out or folder / "exported")
-    if to == "json":
-        return [
-            write_text(out or make_folder(folder / "exported") / "directions.json", json.dumps(_as_json(directions)))
-        ]
-    if directions.metadata.get("space") != "w":
-        raise InvalidArgumentError(
-            f"--to rosinality holds directions of w, these are of {directions.metadata.get('space')}; give npy or json"
-        )
-    named = ckpt or checkpoint_of_run(run)
-    if Path(named).is_file():
-        require_same_checkpoint(directions, Path(named))
-    content = {"ckpt": named, "eigvec": directions.vectors.T.contiguous().clone()}
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return [write_bytes(out or make_folder(folder / "exported") / "factor.pt", buffer.getvalue())]
+    from ganspace_topdis.latent.directions import Directions
+    from ganspace_topdis.runs.files import make_folder, write_text
+    from stylegan2.loaded_run import load_run
+
+    directions = Directions.load(options.run)
+    folder = (options.run if options.run.is_dir() else options.run.parent) / "exported"
+    if options.to == "npy":
+        loaded = load_run(options.run, replace(options.loading, device="cpu"))
+        written = _write_arrays(loaded, options.out or folder)
+    elif options.to == "json":
+        text = json.dumps(_as_json(directions))
+        written = [write_text(options.out or make_folder(folder) / "directions.json", text)]
+    else:
+        written = [_write_factor_file(directions, options, folder)]
+    return {"files": [str(path) for path in written]}
 
 
-def _write_arrays(found: Found, out: Path) -> list[Path]:
-    folder, space = make_folder(out), found.space
+def _write_arrays(loaded: "LoadedRun", out: Path) -> list[Path]:
+    import torch
+
+    from ganspace_topdis.runs.files import make_folder, write_array
+
+    folder, space = make_folder(out), loaded.space
     written = []
-    for index, vector in enumerate(found.directions.vectors):
+    for index, vector in enumerate(loaded.directions.vectors):
         written.append(write_array(folder / f"direction_{index:02d}.npy", vector.numpy()))
         if space.name == "w":
             rows = torch.zeros(space.generator.num_ws, len(vector))
@@ -72,6 +79,38 @@ def _write_arrays(found: Found, out: Path) -> list[Path]:
     return written
 
 
-def _as_json(directions: Directions) -> dict[str, Any]:
-    tensors = {name: getattr(directions, name).tolist() for name in ("vectors", "readouts", "mean")}
+def _write_factor_file(directions: "Directions", options: Options, folder: Path) -> Path:
+    import torch
+
+    from ganspace_topdis.runs.files import make_folder, write_bytes
+    from stylegan2.loaded_run import checkpoint_of_run, require_same_checkpoint
+
+    space = directions.metadata.get("space")
+    if space != "w":
+        raise InvalidArgumentError(
+            f"`to` rosinality holds directions of w, these are of {space}; give npy or json", field="to"
+        )
+    named = options.loading.ckpt or checkpoint_of_run(options.run)
+    if Path(named).is_file():
+        require_same_checkpoint(directions, Path(named))
+    buffer = io.BytesIO()
+    torch.save({"ckpt": named, "eigvec": directions.vectors.T.contiguous().clone()}, buffer)
+    return write_bytes(options.out or make_folder(folder) / "factor.pt", buffer.getvalue())
+
+
+def _as_json(directions: "Directions") -> dict[str, Any]:
+    fields = {"vectors": "vectors", "readouts": "dual_vectors", "mean": "mean"}
+    tensors = {name: getattr(directions, field).tolist() for name, field in fields.items()}
     return {**directions.score_table(), **tensors}
+
+
+COMMAND = Command(
+    options=Options,
+    run=run,
+    to_text=files_text,
+    help="Write directions for other programs: arrays, rosinality's factor file, or JSON.",
+    examples=(
+        "topdis-gan export runs/ffhq --to npy",
+        "topdis-gan export runs/ffhq --to rosinality --out factor.pt",
+    ),
+)

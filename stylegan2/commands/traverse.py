@@ -1,89 +1,117 @@
-"""`topdis-gan traverse`: more pictures of directions that were found before."""
+"""`topdis-gan traverse`: more pictures of the directions of a run: grids, animations, or the page."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.runs.files import make_folder
-from ganspace_topdis.runs.progress import ProgressReporter
-from ganspace_topdis.traversal.gallery import write_page, write_traversal
-from ganspace_topdis.traversal.labels import DirectionLabel
-from stylegan2.commands.found import Found, checkpoint_of_run, open_found, require_same_checkpoint
-from stylegan2.commands.pictures import PictureOptions, labels_of, names_of, page_text
+from ganspace_topdis.options import Command, Settings, nested, option
+from stylegan2.picture_settings import PictureSettings, parse_numbers
+from stylegan2.run_settings import RunSettings
 
-__all__ = ["checkpoint_of_run", "require_same_checkpoint", "traverse"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganspace_topdis.traversal.names import DirectionLabel
+    from stylegan2.loaded_run import LoadedRun
+
+__all__ = ["COMMAND", "Options", "files_text", "run"]
+
+_MAIN = "Main"
 
 
-def traverse(
-    run: Path,
-    *,
-    chosen: Sequence[int] | None,
-    layers: str | None,
-    picture_format: str,
-    pictures: PictureOptions,
-    ckpt: str | None = None,
-    label: int | None = None,
-    names: Path | None = None,
-    out: Path | None = None,
-    device: str = "auto",
-) -> list[Path]:
-    """Draw walks along the `chosen` directions (all by default) of `run`, a run folder or a directions file.
+@dataclass(frozen=True, kw_only=True)
+class Options(Settings):
+    """What is drawn."""
 
-    Args:
-        run: where the directions are.
-        chosen: their numbers.
-        layers: layers that move, as typed; by default those that the directions were found in.
-        picture_format: "png", "webp", "gif", or "html" for one page of all.
-        pictures: seeds, extent, steps, truncation, mixes.
-        ckpt: the checkpoint; by default the one that the run names.
-        label: the class of a conditional generator; by default the run's.
-        names: names that were saved from a page; by default those in the run folder.
-        out: folder for the pictures; by default `traversals` beside the directions.
-        device: where to draw.
+    directions: Path = option(help="Run folder, or its directions file.", group=_MAIN, metavar="RUN")
+    direction: tuple[int, ...] | None = option(
+        None,
+        help="Numbers of the directions: 3, or 0-2,5.",
+        group=_MAIN,
+        metavar="LIST",
+        parse=parse_numbers,
+        default_text="all",
+    )
+    format: Literal["png", "webp", "gif", "html"] = option(
+        "png", help="A grid, an animation, or the page.", group=_MAIN
+    )
+    out: Path | None = option(
+        None, help="Folder for the pictures.", group=_MAIN, default_text="traversals in the run folder"
+    )
+    pictures: PictureSettings = nested(PictureSettings)
+    loading: RunSettings = nested(RunSettings)
+    names: Path | None = option(
+        None, help="Names saved from the page.", group="Pictures", metavar="FILE", default_text="in the run folder"
+    )
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Draw walks along directions; return {"files": paths}.
 
     Raises:
         CheckpointError: directions or checkpoint cannot be used, or do not belong together.
         InvalidArgumentError: a direction or layer does not exist, or the names belong to other directions.
         RunFolderError: a picture cannot be written.
     """
-    found = open_found(run, ckpt=ckpt, layers=layers, label=label, device=device)
-    labels = labels_of(found.directions, names_of(found.folder, found.directions, names))
-    labels = labels if chosen is None else [labels[index] for index in _existing(chosen, len(labels), run)]
-    folder = make_folder(found.folder / "traversals" if out is None else out)
-    space = found.space.truncated(pictures.truncation_psi, pictures.truncation_cutoff)
-    found = dataclasses.replace(found, space=space)
+    import torch
+
+    from ganspace_topdis.runs.files import make_folder
+    from stylegan2.loaded_run import load_run
+    from stylegan2.run_pictures import labels_of, names_of
+
+    pictures, chosen = options.pictures, options.direction
+    loaded, layers = load_run(options.directions, options.loading), options.loading.layers
+    labels = labels_of(loaded.directions, names_of(loaded.folder, loaded.directions, options.names))
+    if chosen is not None:
+        labels = [labels[index] for index in _existing(chosen, len(labels), options.directions)]
+    folder = make_folder(loaded.folder / "traversals" if options.out is None else options.out)
+    space = loaded.space.truncated(pictures.truncation_psi, pictures.truncation_cutoff)
+    loaded = dataclasses.replace(loaded, space=space)
     codes = space.codes_of_seeds(pictures.seeds)
     suffix = "" if layers is None else f"_layers_{layers.replace(',', '_')}"
-    ending = f"seeds_{pictures.seeds[0]}-{pictures.seeds[-1]}{suffix}.{picture_format}"
+    ending = f"seeds_{pictures.seeds[0]}-{pictures.seeds[-1]}{suffix}.{options.format}"
     with torch.no_grad():
-        if picture_format == "html":
-            return [_page(folder / f"explorer_{ending}", found, codes, labels, pictures)]
-        return [
-            _walk(folder / f"direction_{label.index:02d}_{ending}", found, codes, label, pictures) for label in labels
-        ]
+        if options.format == "html":
+            written = [_write_page(folder / f"explorer_{ending}", loaded, codes, labels, pictures)]
+        else:
+            written = [
+                _write_walk(folder / f"direction_{label.index:02d}_{ending}", loaded, codes, label, pictures)
+                for label in labels
+            ]
+    return {"files": [str(path) for path in written]}
 
 
-def _walk(path: Path, found: Found, codes: Tensor, label: DirectionLabel, pictures: PictureOptions) -> Path:
-    seeds, walk = [f"seed {seed}" for seed in pictures.seeds], pictures.walk(found.space.moving_layers)
-    return write_traversal(path, found.space.images, codes, found.directions, label, seeds, walk=walk)
+def _write_walk(
+    path: Path, loaded: "LoadedRun", codes: "Tensor", label: "DirectionLabel", pictures: PictureSettings
+) -> Path:
+    from ganspace_topdis.traversal.gallery import write_traversal
+    from stylegan2.run_pictures import walk_settings
+
+    seeds, walk = [f"seed {seed}" for seed in pictures.seeds], walk_settings(pictures, loaded.space.moving_layers)
+    return write_traversal(path, loaded.space.images, codes, loaded.directions, label, seeds, walk=walk)
 
 
-def _page(path: Path, found: Found, codes: Tensor, labels: Sequence[DirectionLabel], pictures: PictureOptions) -> Path:
+def _write_page(
+    path: Path, loaded: "LoadedRun", codes: "Tensor", labels: Sequence["DirectionLabel"], pictures: PictureSettings
+) -> Path:
+    from ganspace_topdis.runs.progress import ProgressReporter
+    from ganspace_topdis.traversal.gallery import write_page
+    from stylegan2.run_pictures import num_mixed, page_text, walk_settings
+
     with ProgressReporter("pictures") as progress:
         return write_page(
             path,
-            found.space.images,
+            loaded.space.images,
             codes,
-            found.directions,
+            loaded.directions,
             labels,
             [f"seed {seed}" for seed in pictures.seeds],
-            walk=pictures.walk(found.space.moving_layers),
-            text=page_text(found.directions, pictures),
-            num_mixed=pictures.mix(len(labels), found.space.generator.img_resolution),
+            walk=walk_settings(pictures, loaded.space.moving_layers),
+            text=page_text(loaded.directions, pictures),
+            num_mixed=num_mixed(pictures, len(labels), loaded.space.generator.img_resolution),
             progress=progress,
         )
 
@@ -91,5 +119,24 @@ def _page(path: Path, found: Found, codes: Tensor, labels: Sequence[DirectionLab
 def _existing(chosen: Sequence[int], num_directions: int, run: Path) -> Sequence[int]:
     missing = [index for index in chosen if not 0 <= index < num_directions]
     if missing:
-        raise InvalidArgumentError(f"--direction {missing[0]} does not exist: {run} holds 0 to {num_directions - 1}")
+        raise InvalidArgumentError(
+            f"`direction` {missing[0]} does not exist: {run} holds 0 to {num_directions - 1}", field="direction"
+        )
     return chosen
+
+
+def files_text(record: Mapping[str, Any], options: Settings) -> str:
+    """The files, one per line."""
+    return "\n".join(record["files"])
+
+
+COMMAND = Command(
+    options=Options,
+    run=run,
+    to_text=files_text,
+    help="Draw more pictures of the directions of a run: grids, animations, or the page.",
+    examples=(
+        "topdis-gan traverse --directions runs/ffhq --direction 3 --frames 9",
+        "topdis-gan traverse --directions runs/ffhq --layers 0-7 --format webp",
+    ),
+)

@@ -1,1 +1,1 @@
-"""The operations of the generator: in plain torch, and two of them compiled for GPUs."""
+"""Operations of the generator in plain torch, two of them also compiled for GPUs."""

@@ -1,8 +1,8 @@
 """Bias, leaky ReLU, gain and clamp in one pass: y = clamp(gain leaky(x + b)).
 
-leaky(u) is u for u >= 0 and slope u below, so a slope of 1 is no activation and 0 is ReLU. The derivative is
-gain times 1 or slope, and 0 where y is clamped, which y alone tells; it is constant almost everywhere, so the
-gradient's gradient is the same operation again, to any order.
+leaky(u) is u for u >= 0 and slope u below: a slope of 1 is the identity, 0 is ReLU. The derivative is gain times 1 or
+slope, and 0 where y is clamped, so it depends on y alone. It is constant almost everywhere, so the gradient of the
+gradient is the same operation, to any order.
 """
 
 from typing import Any
@@ -20,14 +20,14 @@ __all__ = ["bias_act", "bias_act_by_kernels", "plain_bias_act", "scaled_bias_act
 def bias_act(
     x: Tensor, bias: Tensor | None = None, *, slope: float = 1.0, gain: float = 1.0, clamp: float | None = None
 ) -> Tensor:
-    """clamp(gain leaky(x + bias)), by the compiled operation on a GPU and by plain torch elsewhere.
+    """Compute clamp(gain leaky(x + bias)), with the compiled operation on a GPU and plain torch elsewhere.
 
     Args:
         x: (B, C, ...).
         bias: (C,), of any floating type.
         slope: of the leaky ReLU below zero.
         gain: at least 0.
-        clamp: the largest absolute value of the result; None: no bound.
+        clamp: the largest absolute value of the result; None: no clamp.
     """
     kernels = kernels_for(x)
     if kernels is None:
@@ -36,7 +36,7 @@ def bias_act(
 
 
 def plain_bias_act(x: Tensor, bias: Tensor | None, *, slope: float, gain: float, clamp: float | None) -> Tensor:
-    """`bias_act` in plain torch."""
+    """Compute `bias_act` in plain torch."""
     if bias is not None:
         x = x + bias.to(x.dtype).reshape(1, -1, *[1] * (x.ndim - 2))
     x = F.leaky_relu(x, slope) * gain
@@ -53,13 +53,22 @@ def scaled_bias_act(
     gain: float,
     clamp: float | None,
 ) -> Tensor:
-    """clamp(gain leaky(scale x + noise + bias)) of x (B, C, H, W), scale (B, C), bias (C,) and noise ((B, 1,) H, W).
+    """Compute clamp(gain leaky(scale x + noise + bias)).
 
-    Where no gradient is kept x itself is overwritten: fresh memory costs a CPU more than the arithmetic.
+    Without gradients, x is overwritten: on a CPU, fresh memory costs more than the arithmetic.
+
+    Args:
+        x: (B, C, H, W).
+        scale: (B, C).
+        bias: (C,).
+        noise: (H, W) or (B, 1, H, W); None: no noise.
+        slope: of the leaky ReLU below zero.
+        gain: at least 0.
+        clamp: the largest absolute value of the result; None: no clamp.
     """
     kernels = kernels_for(x)
     out = None if torch.is_grad_enabled() or torch.compiler.is_compiling() else x
-    factor = 1.0 if kernels else gain  # leaky ReLU is homogeneous: plain torch saves a pass by scaling before it
+    factor = 1.0 if kernels else gain  # leaky ReLU is homogeneous: scaling first saves a pass
     scale = (scale * factor).to(x.dtype)[:, :, None, None]
     if kernels is None:
         x = torch.addcmul((bias * gain).to(x.dtype)[:, None, None], x, scale, out=out)
@@ -74,13 +83,13 @@ def scaled_bias_act(
 
 
 def bias_act_by_kernels(kernels: Kernels, x: Tensor, bias: Tensor | None, **options: Any) -> Tensor:
-    """`bias_act` by compiled operations, differentiable to any order."""
+    """Compute `bias_act` with the compiled operations, differentiable to any order."""
     result: Tensor = _BiasAct.apply(x, bias, kernels, options)
     return result
 
 
 class _BiasAct(torch.autograd.Function):
-    """y(x, b); keeps y, which the next layer keeps anyway, and not x."""
+    """y(x, b). Saves y, which the next layer saves anyway, instead of x."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bias: Tensor | None, kernels: Kernels, options: dict[str, Any]) -> Tensor:
@@ -101,7 +110,7 @@ class _BiasAct(torch.autograd.Function):
 
 
 class _BiasActGradient(torch.autograd.Function):
-    """dx = dy gain leaky'; linear in dy with a diagonal matrix, so it is its own adjoint."""
+    """dx = dy gain leaky'. Linear in dy with a diagonal matrix, so it is its own adjoint."""
 
     @staticmethod
     def forward(ctx: Any, dy: Tensor, y: Tensor, kernels: Kernels, options: dict[str, Any]) -> Tensor:

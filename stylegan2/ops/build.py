@@ -1,8 +1,8 @@
-"""Whether the compiled operations can be used, and their build at first use.
+"""Builds the compiled operations at first use, and decides whether to use them.
 
-They are built once by ninja through torch's extension loader, into torch's extension folder (TORCH_EXTENSIONS_DIR),
-when the first tensor on a CUDA device comes. Whatever goes wrong there is one warning, and plain torch does the
-work. TOPDIS_CUDA_OPS says more: "auto" (the default) does this, "off" uses plain torch, "require" makes it an error.
+The first tensor on a CUDA device builds them, with ninja and torch's extension loader, in torch's extension folder
+(TORCH_EXTENSIONS_DIR). A failure gives one warning, and plain torch is used. The environment variable TOPDIS_CUDA_OPS
+is "auto" (the default: as above), "off" (plain torch) or "require" (a failure is an error).
 """
 
 import ctypes
@@ -31,11 +31,11 @@ _AROUND = ("Error building extension", "FAILED:", "ninja:", "[")
 
 
 def kernels_for(x: Tensor) -> Kernels | None:
-    """The compiled operations, if they are to be used for `x`; None: use plain torch.
+    """Return the compiled operations if `x` should use them, None for plain torch.
 
     Raises:
-        InvalidArgumentError: TOPDIS_CUDA_OPS is none of its values.
-        MissingDependencyError: TOPDIS_CUDA_OPS is "require", and they cannot be used.
+        InvalidArgumentError: TOPDIS_CUDA_OPS has an unknown value.
+        MissingDependencyError: TOPDIS_CUDA_OPS is "require", and they cannot be built.
     """
     if torch.compiler.is_compiling() or x.dtype not in TYPES:
         return None
@@ -44,24 +44,24 @@ def kernels_for(x: Tensor) -> Kernels | None:
 
 
 def kernels() -> Kernels | None:
-    """The compiled operations, built at the first call; None, and one warning, where that fails.
+    """Return the compiled operations, built at the first call; None, and one warning, if that fails.
 
     Raises:
-        MissingDependencyError: TOPDIS_CUDA_OPS is "require", and they cannot be used.
+        MissingDependencyError: TOPDIS_CUDA_OPS is "require", and they cannot be built.
     """
     found, reason = _try_to_build()
     if found is None and _mode() == "require":
         raise MissingDependencyError(
-            f"{VARIABLE}=require, but the CUDA operations cannot be used: {reason}; mend that, or set {VARIABLE}=auto"
+            f"{VARIABLE}=require, but the CUDA operations cannot be built: {reason}; fix that, or set {VARIABLE}=auto"
         )
     return found
 
 
 def build() -> Kernels:
-    """Compile the operations for the GPUs that torch sees, or load what an earlier call compiled.
+    """Compile the operations for the GPUs that torch sees, or load the library of an earlier call.
 
     Raises:
-        RuntimeError: there is no GPU, compiler or ninja, or the build fails; the text is the compiler's.
+        RuntimeError: there is no GPU, compiler or ninja, or the build fails, with the compiler's message.
     """
     if not torch.cuda.is_available():
         raise RuntimeError("torch sees no CUDA device")
@@ -84,14 +84,15 @@ def build() -> Kernels:
 
 @functools.cache
 def _try_to_build() -> tuple[Kernels | None, str]:
-    """The operations, or None and why not; one attempt and one warning a process."""
+    """Return the operations, or None and the reason. One attempt and one warning per process."""
     try:
         return build(), ""
-    except Exception as error:  # a toolchain fails in a hundred ways, and none may stop the work
-        reason = _first_words(str(error) or type(error).__name__)
+    except Exception as error:  # a toolchain can fail in any way, and plain torch still works
+        reason = _first_complaint(str(error) or type(error).__name__)
         if _mode() != "require":
             warnings.warn(
-                f"the CUDA operations cannot be used ({reason}); plain torch is used, which is slower", stacklevel=3
+                f"the CUDA operations cannot be built ({reason}); plain torch is used instead, which is slower",
+                stacklevel=3,
             )
         return None, reason
 
@@ -104,7 +105,7 @@ def _mode() -> str:
 
 
 def _folder(root: str) -> Path:
-    """Where the library of these sources, this torch and these GPUs lies: no other build can be mistaken for it."""
+    """Return the folder of the library. Its name identifies the sources, the torch release and the GPUs."""
     facts = hashlib.sha256(f"{torch.__version__} {torch.version.cuda}".encode())
     for index in range(torch.cuda.device_count()):
         facts.update(repr(torch.cuda.get_device_capability(index)).encode())
@@ -116,7 +117,7 @@ def _folder(root: str) -> Path:
 
 
 def _refuse_stale_lock(folder: Path) -> None:
-    """torch waits for another build's lock for ever; one that is old is left of a build that died."""
+    """Raise if the lock of another build is old. torch would wait forever for a build that died."""
     lock = folder / "lock"
     while lock.exists():
         age_s = time.time() - lock.stat().st_mtime
@@ -125,8 +126,8 @@ def _refuse_stale_lock(folder: Path) -> None:
         time.sleep(0.5)
 
 
-def _first_words(text: str) -> str:
-    """The line of a compiler's output that says what was wrong, without the commands around it."""
+def _first_complaint(text: str) -> str:
+    """Return the line of a compiler's output that names the error, without the commands around it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if _COMPLAINT.search(line) and not line.startswith(_AROUND)]
     return (telling or lines)[0][:300]

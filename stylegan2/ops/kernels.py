@@ -1,7 +1,7 @@
-"""The compiled operations, called on tensors: the C functions of cuda/interface.h through ctypes.
+"""Calls the compiled operations on tensors: the C functions of cuda/interface.h through ctypes.
 
-The library knows nothing of torch: it takes pointers, sizes and strides, so it compiles in seconds and does not
-depend on a torch release.
+The library does not depend on torch: it takes pointers, sizes and strides, compiles in seconds, and works with any
+torch release.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from torch import Tensor
 __all__ = ["TYPES", "Kernels"]
 
 TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.float64: 3}
-"""The types of tensors that can be given, and their numbers in cuda/interface.h."""
+"""The supported types of tensors, and their numbers in cuda/interface.h."""
 
 
 class _Activation(ctypes.Structure):
@@ -43,7 +43,7 @@ class Kernels:
         self._library = library
 
     def bias_act(self, x: Tensor, bias: Tensor | None, *, slope: float, gain: float, clamp: float | None) -> Tensor:
-        """clamp(gain leaky(x + bias)) of x (B, C, ...) and bias (C,)."""
+        """Compute clamp(gain leaky(x + bias)) of x (B, C, ...) and bias (C,)."""
         x = _dense(x)
         y = torch.empty_like(x)
         bias = None if bias is None else bias.to(x).contiguous()
@@ -56,8 +56,8 @@ class Kernels:
         return y
 
     def bias_act_gradient(self, dy: Tensor, y: Tensor, *, slope: float, gain: float, clamp: float | None) -> Tensor:
-        """`dy` times the derivative of `bias_act` where that gave `y`."""
-        dy = _laid_out_as(dy, y)
+        """Multiply `dy` by the derivative of `bias_act`, whose result was `y`."""
+        dy = _with_layout_of(dy, y)
         dx = torch.empty_like(y)
         self._call(
             "topdis_bias_act_gradient", y, _pointer(dy), _pointer(y), _pointer(dx), ctypes.c_int(TYPES[y.dtype]),
@@ -105,7 +105,7 @@ def _images(x: Tensor) -> _Images:
 
 
 def _is_channels_last(x: Tensor) -> bool:
-    """Whether neighbours in memory are channels; a tensor that is both counts as contiguous."""
+    """Whether channels are adjacent in memory. A tensor with both layouts counts as contiguous."""
     return not x.is_contiguous() and x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -113,7 +113,7 @@ def _dense(x: Tensor) -> Tensor:
     return x if _is_channels_last(x) else x.contiguous()
 
 
-def _laid_out_as(x: Tensor, like: Tensor) -> Tensor:
+def _with_layout_of(x: Tensor, like: Tensor) -> Tensor:
     if _is_channels_last(like):
         return x.contiguous(memory_format=torch.channels_last)
     return x.contiguous()

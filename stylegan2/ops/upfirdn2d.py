@@ -1,9 +1,14 @@
-"""Zero-stuff, pad, filter and thin out images: y[n] = sum_k f[k] z[n down + k - p], z[m up] = x[m], on both axes.
+"""Upsamples, filters and downsamples images: y[n] = sum_k f[k] z[n down + k - p], z[m up] = x[m], on both axes.
 
-Its adjoint is the same operation with `up` and `down` exchanged and the filter turned round. With K taps, N samples
-in and M out, substituting j = K - 1 - k in dx[m] = sum_n dy[n] f[m up + p - n down] gives the padding before,
-K - 1 - p, and that N samples come out gives the padding after, (N - 1) up - M down + p + 1. So gradients of any
-order are calls of the operation itself.
+The adjoint is the same operation with `up` and `down` exchanged and the filter reversed. With K taps, N samples in and
+M out, substituting j = K - 1 - k in dx[m] = sum_n dy[n] f[m up + p - n down] gives the padding before, K - 1 - p. The
+padding after, (N - 1) up - M down + p + 1, follows from the N samples of dx. Gradients of any order are therefore
+calls of the operation itself.
+
+The generator uses filters of 4 x 4 taps, the outer product of four taps. Outside the image are zeros, so the outermost
+pixels differ from `interpolate`'s bilinear image. In plain torch these are depthwise convolutions, which are fast on a
+CPU for activations in channels-last layout (docs/speed.md).
+Sources: Zhang 2019, arXiv:1904.11486; Karras et al. 2020, arXiv:1912.04958, appendix B.
 """
 
 from collections.abc import Sequence
@@ -17,17 +22,25 @@ from torch.nn import functional as F
 from stylegan2.ops.build import kernels_for
 from stylegan2.ops.kernels import Kernels
 
-__all__ = ["Resampling", "plain_upfirdn2d", "upfirdn2d", "upfirdn2d_by_kernels"]
+__all__ = [
+    "Resampling",
+    "filter_image",
+    "outer_filter",
+    "plain_upfirdn2d",
+    "upfirdn2d",
+    "upfirdn2d_by_kernels",
+    "upsample_image",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resampling:
-    """How images are resampled.
+    """Factors and padding of a resampling.
 
     Attributes:
-        up: every sample is followed by `up` - 1 zeros.
-        down: every `down`-th sample is kept.
-        padding: zeros put left, right, above and below; fewer than none crops.
+        up: upsampling factor; `up` - 1 zeros follow each sample.
+        down: downsampling factor; every `down`-th sample is kept.
+        padding: zeros added left, right, above and below; negative values crop.
     """
 
     up: int = 1
@@ -35,7 +48,7 @@ class Resampling:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def adjoint(self, inputs: Sequence[int], outputs: Sequence[int], taps: Sequence[int]) -> "Resampling":
-        """The adjoint's resampling; `inputs`, `outputs` and `taps` are (height, width)."""
+        """Return the adjoint's resampling. `inputs`, `outputs` and `taps` are (height, width)."""
         before = {1: self.padding[0], 0: self.padding[2]}
         pads = []
         for axis in (1, 0):
@@ -45,13 +58,13 @@ class Resampling:
 
 
 def upfirdn2d(x: Tensor, f: Tensor, form: Resampling, *, flip: bool = False, gain: float = 1.0) -> Tensor:
-    """Resample x (B, C, H, W) with the filter f (h, w), by the compiled operation on a GPU and plain torch elsewhere.
+    """Resample x (B, C, H, W) with the filter f (h, w), compiled on a GPU and in plain torch elsewhere.
 
     Args:
         x: images.
-        f: the filter; a true convolution is done.
-        form: how to resample.
-        flip: do a correlation instead.
+        f: the filter, applied as a convolution.
+        form: factors and padding.
+        flip: apply the filter as a correlation instead.
         gain: a factor of the filter.
     """
     f = gain * (f if flip else f.flip(0, 1))
@@ -73,7 +86,7 @@ def plain_upfirdn2d(x: Tensor, f: Tensor, form: Resampling) -> Tensor:
 
 
 def upfirdn2d_by_kernels(kernels: Kernels, x: Tensor, f: Tensor, form: Resampling) -> Tensor:
-    """Resample with the correlation filter f by compiled operations, differentiable in x to any order."""
+    """Resample with the correlation filter f and the compiled operations, differentiable in x to any order."""
     result: Tensor = _Upfirdn2d.apply(x, f, kernels, form)
     return result
 
@@ -89,3 +102,18 @@ class _Upfirdn2d(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         return _Upfirdn2d.apply(dy, ctx.f.flip(0, 1), ctx.kernels, ctx.back), None, None, None
+
+
+def outer_filter(taps: Sequence[float]) -> Tensor:
+    """Return the (4, 4) outer product of four `taps`."""
+    return torch.tensor([[row * column for column in taps] for row in taps], dtype=torch.float32)
+
+
+def filter_image(x: Tensor, fir: Tensor, gain: float = 1.0) -> Tensor:
+    """Filter (B, C, H, W) with `fir` (4, 4) times `gain`, padded with one zero: (B, C, H - 1, W - 1)."""
+    return upfirdn2d(x, fir, Resampling(padding=(1, 1, 1, 1)), gain=gain)
+
+
+def upsample_image(x: Tensor, fir: Tensor) -> Tensor:
+    """Double both sides of (B, C, H, W): insert zeros, then filter with `fir` (4, 4) and gain 4."""
+    return upfirdn2d(x, fir, Resampling(up=2, padding=(2, 1, 2, 1)), gain=4.0)

@@ -1,14 +1,14 @@
-"""A 3x3 convolution with a quarter of the multiplications, on a CPU.
+"""A 3x3 convolution with a quarter of the multiplications, for CPUs (Winograd's minimal filtering).
 
-Four outputs in a row depend on six inputs d and three weights w, and six products suffice for them:
+Four adjacent outputs depend on six inputs d and three weights w, and need only six products:
 
     y = A^T [(G w) * (B^T d)],   in two dimensions  Y = A^T [(G w G^T) * (B^T d B)] A.
 
-Summed over the input channels before A^T is applied, the products of all tiles are 36 matrix products of
-(tiles, I) by (I, O). A, B and G come from interpolation at five points and infinity; 0, 1, -1, 1/2, -2 lose fewer
-digits than the usual 0, 1, -1, 2, -2. B^T d B and A^T m A are matrix products as well, by Kronecker squares. All is
-done in pieces that stay in the processor's cache. The gradient by the image is the convolution of the output's
-gradient with the kernels turned round, so it is the same operation, to any order; the kernels get none.
+Summed over the input channels before A^T is applied, the products of all tiles are 36 matrix products of (tiles, I) by
+(I, O). A, B and G come from interpolation at five points and infinity; 0, 1, -1, 1/2, -2 lose fewer digits than the
+usual 0, 1, -1, 2, -2. B^T d B and A^T m A are matrix products as well, by Kronecker squares. The work is cut into
+pieces that fit in the processor's cache. The gradient with respect to the image is the convolution of the output's
+gradient with the rotated kernels, so it is the same operation, to any order. The kernels get no gradient.
 Sources: Winograd 1980, "Arithmetic Complexity of Computations"; Lavin and Gray 2015, arXiv:1509.09308; Barabasz et
 al. 2018, arXiv:1803.10986, for the points.
 """
@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stylegan2.ops.kept import kept
+from stylegan2.ops.weight_cache import cached
 
 __all__ = ["TILE", "winograd_convolve"]
 
 TILE = 4
-"""Outputs of a tile along one axis."""
+"""Outputs per tile along one axis."""
 
 PATCH = TILE + 2
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
@@ -34,34 +34,34 @@ TILES_AT_ONCE = 256
 
 
 def winograd_convolve(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
-    """Scale the channels of x (B, I, H, W) by styles (B, I) and convolve with (O, I, 3, 3), same size out.
+    """Scale the channels of x (B, I, H, W) by styles (B, I) and convolve with (O, I, 3, 3): (B, O, H, W).
 
-    H and W are multiples of four. Differentiable in x and styles to any order, and not in the weight. The result
-    lies channels-last in memory, as x should.
+    H and W are multiples of four. Differentiable in x and styles to any order, but not in the weight. The result has
+    channels-last layout, and x should have it too.
     """
     if not torch.is_grad_enabled():
-        return _convolved(x, weight, styles)
+        return _convolve(x, weight, styles)
     result: Tensor = _Convolution.apply(x * styles[:, :, None, None], weight, False)
     return result
 
 
 class _Convolution(torch.autograd.Function):
-    """y = x * w; dx = dy * w turned round, with inputs and outputs exchanged."""
+    """y = x * w; dx = dy * (w rotated, with inputs and outputs exchanged)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, turned: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, rotated: bool) -> Tensor:
         assert not weight.requires_grad
-        ctx.weight, ctx.turned = weight, turned
-        return _convolved(x, weight, turned=turned)
+        ctx.weight, ctx.rotated = weight, rotated
+        return _convolve(x, weight, rotated=rotated)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None, None]:
-        return _Convolution.apply(dy, ctx.weight, not ctx.turned), None, None
+        return _Convolution.apply(dy, ctx.weight, not ctx.rotated), None, None
 
 
-def _convolved(x: Tensor, weight: Tensor, styles: Tensor | None = None, *, turned: bool = False) -> Tensor:
+def _convolve(x: Tensor, weight: Tensor, styles: Tensor | None = None, *, rotated: bool = False) -> Tensor:
     batch, channels, height, width = x.shape
-    image, kernels = x.permute(0, 2, 3, 1), _kernels(weight, turned)
+    image, kernels = x.permute(0, 2, 3, 1), _kernels(weight, rotated)
     down, across, outputs = height // TILE, width // TILE, kernels.shape[2]
     out = x.new_empty(batch, down, TILE, across, TILE, outputs)
     rows = min(down, max(1, TILES_AT_ONCE // across))
@@ -76,7 +76,7 @@ def _convolved(x: Tensor, weight: Tensor, styles: Tensor | None = None, *, turne
 
 
 def _tiles(padded: Tensor, kernels: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Outputs (4, 4, B, down, across, O) of padded (B, 4 down + 2, 4 across + 2, I); `first`, `second` are scratch."""
+    """Return outputs (4, 4, B, down, across, O) of padded (B, 4 down + 2, 4 across + 2, I); the rest is scratch."""
     patches = padded.unfold(1, PATCH, TILE).unfold(2, PATCH, TILE).permute(4, 5, 0, 1, 2, 3)
     places, channels, outputs = patches.shape[2:5], padded.shape[3], kernels.shape[2]
     count = math.prod(places)
@@ -91,7 +91,7 @@ def _tiles(padded: Tensor, kernels: Tensor, first: Tensor, second: Tensor) -> Te
 
 
 def _padded(image: Tensor, styles: Tensor | None, samples: slice, rows: slice) -> Tensor:
-    """Rows of tiles of an image (B, H, W, I), scaled by styles where there are any, with a border of one pixel."""
+    """Return rows of tiles of an image (B, H, W, I), scaled by styles if given, with a border of one pixel."""
     height = image.shape[1]
     top, bottom = TILE * rows.start - 1, min(height, TILE * rows.stop) + 1
     inside = image[samples, max(top, 0) : bottom]
@@ -100,15 +100,17 @@ def _padded(image: Tensor, styles: Tensor | None, samples: slice, rows: slice) -
     return F.pad(inside, (0, 0, 1, 1, max(-top, 0), max(bottom - height, 0)))
 
 
-def _kernels(weight: Tensor, turned: bool) -> Tensor:
-    """Transformed kernels (36, I, O) of a weight (O, I, 3, 3), or (36, O, I) of the weight turned round."""
-    if turned:
-        return kept(weight, "turned, for tiles", lambda weight: _transformed(weight.flip(2, 3).transpose(0, 1)))
-    return kept(weight, "for tiles", _transformed)
+def _kernels(weight: Tensor, rotated: bool) -> Tensor:
+    """Return transformed kernels (36, I, O) of a weight (O, I, 3, 3), or (36, O, I) of the rotated weight."""
+    if rotated:
+        return cached(
+            weight, "rotated, for tiles", lambda weight: _transform_kernels(weight.flip(2, 3).transpose(0, 1))
+        )
+    return cached(weight, "for tiles", _transform_kernels)
 
 
-def _transformed(weight: Tensor) -> Tensor:
-    """Kernels (O, I, 3, 3) as (36, I, O)."""
+def _transform_kernels(weight: Tensor) -> Tensor:
+    """Transform kernels (O, I, 3, 3) to (36, I, O)."""
     outputs, channels = weight.shape[:2]
     taps = weight.permute(2, 3, 1, 0).reshape(9, -1)
     return (_square(_KERNEL, weight) @ taps).view(PATCH**2, channels, outputs)
@@ -119,10 +121,10 @@ def _square(matrix: Tensor, like: Tensor) -> Tensor:
 
 
 def _matrices() -> tuple[Tensor, Tensor, Tensor]:
-    """A^T (4, 6), G (6, 3) and B^T (6, 6) of interpolation at POINTS and infinity, in double precision.
+    """Return A^T (4, 6), G (6, 3) and B^T (6, 6) of interpolation at POINTS and infinity, in double precision.
 
     Row k of B^T holds the coefficients of the product of (t - p) over the other points p, and the row of infinity
-    those over all points; A and G hold powers of the points, G divided by that product at the point itself.
+    those over all points. A and G hold powers of the points; G is divided by that product at the point itself.
     """
     output, kernel, inputs = (np.zeros((PATCH, size)) for size in (TILE, 3, PATCH))
     for index, point in enumerate(POINTS):

@@ -56,5 +56,5 @@ def test_a_step_is_one_standard_deviation_of_the_codes(make):
 
 @pytest.mark.parametrize("make", [ganspace, coordinate_axes, lambda codes, count: sefa(torch.eye(4), codes, count)])
 def test_more_directions_than_there_are_is_refused(make):
-    with pytest.raises(InvalidArgumentError, match="5 directions were asked for"):
+    with pytest.raises(InvalidArgumentError, match="`num_directions` is 5"):
         make(CODES, 5)

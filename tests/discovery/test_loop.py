@@ -1,14 +1,17 @@
 import dataclasses
+import inspect
 
 import pytest
 import torch
 
 from ganspace_topdis.discovery import loop
+from ganspace_topdis.discovery.api import discover_directions, finalize
+from ganspace_topdis.discovery.held_out import evaluate_held_out
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
-from ganspace_topdis.evaluation.hand_built import HandBuiltGenerator
-from ganspace_topdis.evaluation.recovery import recovery
+from ganspace_topdis.evaluation.matching import recovery
+from ganspace_topdis.generators import HandBuiltGenerator
 
 SETTINGS = DiscoverySettings(span="identity", steps=8, batch_size=24, num_span_codes=256, shift=0.25)
 
@@ -27,14 +30,14 @@ def finish(search: Discovery) -> Discovery:
 def test_the_rotation_stays_orthonormal():
     search = finish(start())
     assert torch.allclose(search.rotation() @ search.rotation().T, torch.eye(6), atol=1e-5)
-    assert not torch.allclose(search.rotation(), search.start, atol=1e-3)
+    assert not torch.allclose(search.rotation(), search.initial_rotation, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["axes", "random"])
-def test_a_search_starts_at_the_axes_of_its_span_or_at_a_random_rotation_as_it_is_told(kind):
-    search = start(dataclasses.replace(SETTINGS, start=kind))
-    assert torch.allclose(search.rotation(), torch.eye(6) if kind == "axes" else search.random_start, atol=1e-6)
-    assert not torch.allclose(search.random_start, torch.eye(6), atol=0.5)
+def test_a_search_starts_at_the_axes_of_the_span_or_at_a_random_rotation(kind):
+    search = start(dataclasses.replace(SETTINGS, initialization=kind))
+    assert torch.allclose(search.rotation(), torch.eye(6) if kind == "axes" else search.random_rotation, atol=1e-6)
+    assert not torch.allclose(search.random_rotation, torch.eye(6), atol=0.5)
 
 
 def test_two_searches_with_one_seed_are_identical():
@@ -53,7 +56,7 @@ VARIANTS += [{"method": method} for method in SEARCH_METHODS[1:]]
 
 @pytest.mark.parametrize("stop_at", [0, 1, 5])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_resumed_search_takes_the_very_same_steps(stop_at, variant):
+def test_a_resumed_search_takes_the_same_steps(stop_at, variant):
     settings = dataclasses.replace(SETTINGS, **variant)
     uninterrupted = finish(start(settings))
     stopped = start(settings)
@@ -61,20 +64,20 @@ def test_a_resumed_search_takes_the_very_same_steps(stop_at, variant):
         stopped.step()
     generator = HandBuiltGenerator(seed=3, resolution=16)
     resumed = Discovery.resume(generator, generator.sample_codes, settings, stopped.state())
-    assert torch.equal(resumed.start, uninterrupted.start)
+    assert torch.equal(resumed.initial_rotation, uninterrupted.initial_rotation)
     assert torch.equal(finish(resumed).rotation(), uninterrupted.rotation())
 
 
-def test_a_search_starts_near_to_the_directions_it_refines():
+def test_a_search_starts_near_the_directions_that_it_refines():
     generator = HandBuiltGenerator(seed=3, resolution=16)
     search = start()
     near = search.directions(torch.linalg.qr(torch.randn(6, 6))[0])
-    search.start_near(near)
+    search.initialize_near(near)
     assert recovery(search.directions().vectors, near.vectors).worst > 0.999
     step = search.step()
     resumed = Discovery.resume(generator, generator.sample_codes, SETTINGS, search.state())
     assert step["loss"] > 0
-    assert torch.equal(resumed.start, search.start)
+    assert torch.equal(resumed.initial_rotation, search.initial_rotation)
 
 
 def test_the_size_of_a_micro_batch_changes_results_by_rounding_alone():
@@ -82,7 +85,7 @@ def test_the_size_of_a_micro_batch_changes_results_by_rounding_alone():
     assert torch.allclose(one.rotation(), two.rotation(), atol=1e-4)
 
 
-def test_a_resumed_search_keeps_its_micro_batch_whatever_is_free_now(monkeypatch):
+def test_a_resumed_search_keeps_its_micro_batch_for_any_free_memory(monkeypatch):
     generator = HandBuiltGenerator(seed=3, resolution=16)
     search = start()
     monkeypatch.setattr(loop, "choose_micro_batch", lambda *_, **__: 1)
@@ -96,13 +99,13 @@ def test_features_that_are_not_finite_stop_the_search_before_a_step():
     search = Discovery(lambda c: generator(c) * float("nan"), generator.sample_codes, SETTINGS)
     with pytest.raises(TopdisError):
         search.step()
-    assert torch.equal(search.rotation(), search.start)
+    assert torch.equal(search.rotation(), search.initial_rotation)
 
 
 @pytest.mark.parametrize("divergence", ["rtd", "rtd-lite"])
-@pytest.mark.parametrize("shift_law", ["gaussian", "sigma"])
-def test_every_variant_reports_a_positive_loss(divergence, shift_law):
-    search = start(dataclasses.replace(SETTINGS, divergence=divergence, shift_law=shift_law, steps=1))
+@pytest.mark.parametrize("shift_kind", ["gaussian", "sigma"])
+def test_every_variant_reports_a_positive_loss(divergence, shift_kind):
+    search = start(dataclasses.replace(SETTINGS, divergence=divergence, shift_kind=shift_kind, steps=1))
     assert search.step()["loss"] > 0
 
 
@@ -123,5 +126,104 @@ def test_every_variant_reports_a_positive_loss(divergence, shift_law):
     ],
 )
 def test_a_setting_out_of_range_is_named(name, value):
-    with pytest.raises(InvalidArgumentError, match=f"{name} is"):
-        dataclasses.replace(SETTINGS, shift_law="gaussian", **{name: value})
+    with pytest.raises(InvalidArgumentError, match=f"`{name}` is"):
+        dataclasses.replace(SETTINGS, shift_kind="gaussian", **{name: value})
+
+
+def test_the_true_axes_of_a_hand_built_generator_are_found():
+    generator = HandBuiltGenerator(seed=0)
+    directions = discover_directions(
+        generator, generator.sample_codes, span="identity", steps=80, shift=1.0, shift_kind="sigma", learning_rate=0.1
+    )
+    assert recovery(directions.vectors, generator.true_directions).mean > 0.95
+
+
+def test_directions_come_best_first_with_their_scores():
+    generator = HandBuiltGenerator(seed=1, resolution=16)
+    directions = discover_directions(generator, generator.sample_codes, span="identity", steps=3, batch_size=32)
+    facts = directions.metadata
+    assert facts["score"] == sorted(facts["score"], reverse=True)
+    for name in ("rtd_before", "rtd_after", "effect"):
+        assert len(facts[name]) == 6
+        assert min(facts[name]) > 0
+
+
+def test_the_defaults_of_the_function_are_those_of_the_settings():
+    fields = {field.name: field.default for field in dataclasses.fields(DiscoverySettings)}
+    parameters = inspect.signature(discover_directions).parameters.values()
+    shared = {each.name: each.default for each in parameters if each.name in fields and each.name != "start"}
+    assert len(shared) == 6
+    assert shared == {name: fields[name] for name in shared}
+
+
+def test_the_function_starts_at_the_axes_of_the_span_by_default():
+    generator = HandBuiltGenerator(seed=1, resolution=16)
+    settings = DiscoverySettings(steps=0, batch_size=16, span="identity", num_span_codes=256)
+    search = Discovery(generator, generator.sample_codes, settings)
+    found = discover_directions(generator, generator.sample_codes, **dataclasses.asdict(settings) | {"start": None})
+    axes = search.directions(torch.eye(6)).vectors
+    assert all((axes - vector).norm(dim=1).min() < 1e-6 for vector in found.vectors)
+
+
+def test_progress_is_called_after_every_step():
+    generator = HandBuiltGenerator(seed=1, resolution=16)
+    calls = []
+    discover_directions(
+        generator,
+        generator.sample_codes,
+        span="identity",
+        steps=3,
+        batch_size=16,
+        progress=lambda step, num_steps, **values: calls.append((step, num_steps, set(values))),
+    )
+    assert calls == [(1, 3, {"loss"}), (2, 3, {"loss"}), (3, 3, {"loss"})]
+
+
+def test_more_directions_than_the_span_has_are_refused():
+    generator = HandBuiltGenerator(seed=1, resolution=16)
+    with pytest.raises(InvalidArgumentError, match="`num_directions` is 7, allowed are 1 to 6 in this span"):
+        discover_directions(generator, generator.sample_codes, num_directions=7, steps=1)
+
+
+def test_the_evaluation_counts_its_clouds_for_the_initial_and_the_final_directions():
+    generator = HandBuiltGenerator(seed=1, resolution=16)
+    settings = DiscoverySettings(span="identity", steps=0, batch_size=8, num_span_codes=64)
+    calls = []
+    finalize(
+        Discovery(generator, generator.sample_codes, settings), lambda step, num_steps: calls.append((step, num_steps))
+    )
+    assert calls == [(step, 96) for step in range(1, 97)]
+
+
+class MemoryStore:
+    """Saves work in memory; raises an error at save `stop_at`."""
+
+    def __init__(self) -> None:
+        self.saved: dict = {}
+        self.num_saves = 0
+        self.stop_at: int | None = None
+
+    def load(self, name):
+        return self.saved.get(name)
+
+    def save(self, name, tensors, *, complete):
+        self.saved[name] = {key: tensor.clone() for key, tensor in tensors.items()}
+        self.num_saves += 1
+        if self.num_saves == self.stop_at:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 12, 13, 24])
+def test_a_resumed_evaluation_gives_the_same_scores(stop_at):
+    generator = HandBuiltGenerator(seed=0)
+    directions = discover_directions(generator, generator.sample_codes, span="identity", steps=1)
+    how = {"shift": 1.0, "shift_kind": "sigma", "batch_size": 8, "num_batches": 2}
+    whole = evaluate_held_out(generator, generator.sample_codes, directions, **how)
+    store = MemoryStore()
+    store.stop_at = stop_at
+    with pytest.raises(InterruptedError):
+        evaluate_held_out(generator, generator.sample_codes, directions, **how, store=store)
+    assert evaluate_held_out(generator, generator.sample_codes, directions, **how, store=store) == whole
+    assert store.num_saves == 24
+    evaluate_held_out(generator, generator.sample_codes, directions, **{**how, "shift": 0.5}, store=store)
+    assert store.num_saves == 48  # an evaluation with other settings does not take these sums

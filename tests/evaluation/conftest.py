@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganspace_topdis.evaluation.factor_network import Readings
 from ganspace_topdis.evaluation.factors import Factor
-from ganspace_topdis.evaluation.readings import Readings
 from ganspace_topdis.latent.directions import Directions
 
 FACTORS = (Factor("scale", 8), Factor("hue", 10, "circular"), Factor("shape", 2, "categorical"))
@@ -18,7 +18,7 @@ def directions_from(vectors: Tensor) -> Directions:
     """Unit directions of an isotropic space."""
     dim = vectors.shape[1]
     return Directions(
-        vectors=vectors, readouts=vectors, mean=torch.zeros(dim), span=torch.eye(dim), scales=torch.ones(dim)
+        vectors=vectors, dual_vectors=vectors, mean=torch.zeros(dim), span=torch.eye(dim), scales=torch.ones(dim)
     )
 
 

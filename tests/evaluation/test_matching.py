@@ -3,7 +3,17 @@ import torch
 
 from ganspace_topdis.discovery.baselines import unit_directions
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.matching import image_changes, match_changes, match_displacements
+from ganspace_topdis.evaluation.matching import (
+    agreement,
+    agreement_of_each,
+    coordinate_recovery,
+    effect_sizes,
+    image_changes,
+    match_changes,
+    match_displacements,
+    recovery,
+)
+from ganspace_topdis.latent.directions import Directions
 
 CODES = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
 ORDER, SIGNS = [3, 0, 4, 1, 2], torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0])
@@ -54,3 +64,61 @@ def test_without_enough_partners_the_rest_has_none():
 def test_changes_of_other_images_are_refused():
     with pytest.raises(InvalidArgumentError, match="not of the same images"):
         match_changes(torch.zeros(2, 3, 4), torch.zeros(2, 3, 5))
+
+
+def test_order_sign_and_length_do_not_count() -> None:
+    true = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))[0]
+    found = recovery(-3 * true[[2, 0, 3, 1]], true)
+    assert found.worst == pytest.approx(1)
+    assert found.matched == (1, 3, 0, 2)
+
+
+def test_a_missing_direction_counts_as_zero() -> None:
+    found = recovery(torch.tensor([[1.0, 0.0]]), torch.eye(2))
+    assert found.cosines == (1.0, 0.0)
+    assert found.as_dict()["matched"] == (0, -1)
+
+
+@pytest.mark.parametrize("found", [torch.zeros(2, 2), torch.full((1, 2), torch.nan), torch.ones(2, 3)])
+def test_directions_without_direction_are_refused(found: torch.Tensor) -> None:
+    with pytest.raises(InvalidArgumentError):
+        recovery(found, torch.eye(2))
+
+
+def test_coordinates_match_up_to_sign_scale_and_offset() -> None:
+    true = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    found = coordinate_recovery(2 - 3 * true[:, [1, 2, 0]], true)
+    assert found.worst == pytest.approx(1)
+    assert found.matched == (2, 0, 1)
+
+
+def test_coordinates_of_other_codes_or_without_variation_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"\(n, K\)"):
+        coordinate_recovery(torch.zeros(4, 2), torch.zeros(5, 2))
+    with pytest.raises(InvalidArgumentError, match="zero"):
+        coordinate_recovery(torch.ones(4, 2), torch.ones(4, 2))
+
+
+def test_a_set_agrees_with_its_own_permutation(true_directions: Directions) -> None:
+    assert agreement([true_directions, true_directions.select([2, 0, 1])]) == pytest.approx(1, abs=1e-6)
+
+
+def test_one_seed_has_nobody_to_agree_with(true_directions: Directions) -> None:
+    with pytest.raises(InvalidArgumentError, match="two seeds"):
+        agreement([true_directions])
+
+
+def test_each_direction_agrees_with_its_own_match(true_directions: Directions) -> None:
+    two_of_them = true_directions.select([2, 0])
+    each = agreement_of_each(true_directions, [true_directions.select([1, 2, 0]), two_of_them])
+    assert each == pytest.approx((1, 0.5, 1), abs=1e-6)
+    with pytest.raises(InvalidArgumentError, match="one other seed"):
+        agreement_of_each(true_directions, [])
+
+
+def test_the_effect_of_a_linear_map_is_its_gain(true_directions: Directions, codes: torch.Tensor) -> None:
+    def features(batch: torch.Tensor) -> torch.Tensor:
+        return (batch @ true_directions.vectors.T)[:, :1] * 5
+
+    sizes = effect_sizes(features, true_directions, codes, amount_sigma=-2.0)
+    assert sizes == pytest.approx((5, 0, 0), abs=1e-4)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.recovery import recovery
+from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
 from ganspace_topdis.latent.directions import Directions
 
@@ -14,7 +14,7 @@ MIXING = torch.nn.functional.normalize(torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0
 
 def with_vectors(directions: Directions, vectors: torch.Tensor) -> Directions:
     return Directions(
-        vectors=vectors, readouts=vectors, mean=directions.mean, span=directions.span, scales=directions.scales
+        vectors=vectors, dual_vectors=vectors, mean=directions.mean, span=directions.span, scales=directions.scales
     )
 
 

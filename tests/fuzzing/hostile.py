@@ -1,4 +1,4 @@
-"""Hostile files made by hand, for every reader: a table of kind of file -> what is wrong with it -> its bytes."""
+"""Hand-made hostile files for every reader: tables from kind of file and fault to bytes."""
 
 import hashlib
 import io
@@ -182,8 +182,8 @@ def safetensors(header, data=b"", *, length=None):
     return struct.pack("<Q", len(raw) if length is None else length) + raw + data
 
 
-def sealed(description):
-    """A file of ours whose seal is right, with one tensor and whatever description."""
+def checksummed(description):
+    """A file with a correct checksum, one tensor and an arbitrary description."""
     values = np.zeros(2, "<f4").tobytes()
     digest = hashlib.sha256(description.encode())
     digest.update(b"\0mean\0torch.float32\0(2,)\0" + values)
@@ -227,18 +227,18 @@ SAFETENSORS = {
     "twenty thousand tensors of nothing": safetensors(
         {f"{k}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for k in range(20_000)}
     ),
-    "a description that is deep": sealed("[" * DEEP + "]" * DEEP),
-    "a description that is a list": sealed("[1, 2]"),
-    "a description that is no JSON": sealed("{"),
-    "a description of nothing": sealed("{}"),
-    "a description of half letters": sealed('{"format": "\\ud800"}'),
-    "a description of a number": sealed("1" * 5000),
-    "directions without metadata": sealed('{"format": "topdis-gan directions"}'),
-    "a generator without a configuration": sealed('{"kind": "stylegan2 generator", "version": 1}'),
-    "a generator of a strange configuration": sealed(
+    "a description that is deep": checksummed("[" * DEEP + "]" * DEEP),
+    "a description that is a list": checksummed("[1, 2]"),
+    "a description that is no JSON": checksummed("{"),
+    "a description of nothing": checksummed("{}"),
+    "a description of half letters": checksummed('{"format": "\\ud800"}'),
+    "a description of a number": checksummed("1" * 5000),
+    "directions without metadata": checksummed('{"format": "topdis-gan directions"}'),
+    "a generator without a configuration": checksummed('{"kind": "stylegan2 generator", "version": 1}'),
+    "a generator of a strange configuration": checksummed(
         '{"kind": "stylegan2 generator", "version": 1, "config": {"img_resolution": 1e300, "channels": "a"}}'
     ),
-    "a generator of a version that is a table": sealed('{"kind": "stylegan2 generator", "version": {"a": []}}'),
+    "a generator of a version that is a table": checksummed('{"kind": "stylegan2 generator", "version": {"a": []}}'),
 }
 
 JSON = {
@@ -321,12 +321,12 @@ def hostile_files():
     }
     arrays = archives("w.npy", npy()) | {"a quarter of a gigabyte of nothing": npz_bomb(1 << 28)}
     torch_archives = archives("a/data.pkl", plain(b"}"))
-    sealed_archives = {f"{what} (header)": data for what, data in SAFETENSORS.items()}
+    safetensors_files = {f"{what} (header)": data for what, data in SAFETENSORS.items()}
     text = {what: data for what, data in JSON.items() if "line" not in what}
     return {
         "checkpoint": wrapped
         | {f"{what} (archive)": data for what, data in torch_archives.items()}
-        | sealed_archives
+        | safetensors_files
         | {f"{what} (array)": NPY[what] for what in ("an empty file", "pickled objects")},
         "latents": {what: data for what, data in wrapped.items() if what.endswith("(zip)")} | NPY | arrays,
         "cloud": NPY | {"an archive": arrays["no members"]},

@@ -1,4 +1,4 @@
-"""Good files made bad at random: flipped bits, lost ends, pieces of others, huge numbers, opcodes and brackets."""
+"""Random mutations of good files: flipped bits, truncation, pieces of other files, huge numbers, opcodes, brackets."""
 
 import random
 import struct

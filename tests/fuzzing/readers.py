@@ -1,4 +1,4 @@
-"""Every reader of files: good files of its kind, and how it is asked to read one."""
+"""Every reader of files, with good files of its kind."""
 
 import io
 import json
@@ -15,11 +15,9 @@ import stylegan2
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.folder import read_run
-from ganspace_topdis.runs.metrics_log import read_metrics
-from ganspace_topdis.runs.settings import settings_layers
-from ganspace_topdis.runs.status import read_status
-from ganspace_topdis.topology.command import load_cloud
+from ganspace_topdis.metrics.representations import load_cloud
+from ganspace_topdis.option_layers import add_layers
+from ganspace_topdis.runs.records import read_metrics, read_run, read_status
 from ganspace_topdis.traversal.names import read_names
 from stylegan2 import Generator
 from stylegan2.latents import read_latents
@@ -36,7 +34,7 @@ from vae.suite.results import read_status as read_cell
 
 @dataclass(frozen=True)
 class Reader:
-    """Good files of one kind, what they must be called, and the function that reads one."""
+    """Good files of one kind, their file name, and the function that reads one."""
 
     samples: list[bytes]
     file_name: str
@@ -44,7 +42,7 @@ class Reader:
 
 
 def readers() -> dict[str, Reader]:
-    """All kinds of files by name."""
+    """Return all kinds of files by name."""
     named = {
         "checkpoint": Reader(_checkpoints(), "network.pkl", stylegan2.load),
         "latents": Reader(_latents(), "codes.npz", read_latents),
@@ -128,7 +126,7 @@ def _npy(array: np.ndarray) -> bytes:
 def _directions() -> bytes:
     made = Directions(
         vectors=torch.eye(2, 3),
-        readouts=torch.eye(2, 3),
+        dual_vectors=torch.eye(2, 3),
         mean=torch.zeros(3),
         span=torch.eye(2, 3),
         scales=torch.ones(2),
@@ -171,14 +169,14 @@ def _suite() -> bytes:
         return (Path(folder) / "a" / "suite.json").read_bytes()
 
 
-@settings_layers()
+@add_layers()
 @click.command()
 @click.option("--steps", type=int, default=1)
 @click.option("--shift", type=float, default=1.0)
 @click.option("--batch-size", type=int, default=64)
 @click.option("--layers", type=int, multiple=True)
 def _command(dry_run: bool, **_: object) -> None:
-    """Stands for every command with a --config."""
+    """A command with --config, in place of all."""
 
 
 def _config(path: Path) -> object:

@@ -1,7 +1,7 @@
-"""One file given to its reader, and what came of it: read or refused in one line, how long, how much memory.
+"""Reads one file and records the outcome: read or refused in one line, time and memory.
 
-An audit hook sees what Python does meanwhile: nothing may be imported, compiled, executed or started, and no file
-but those in the case's own folder may be opened, and those only for reading.
+An audit hook watches the process meanwhile: nothing may be imported, compiled, executed or started, and only files in
+the case's own folder may be opened, for reading.
 """
 
 import ctypes
@@ -17,8 +17,8 @@ import click
 from ganspace_topdis.errors import TopdisError
 from tests.fuzzing.readers import Reader
 
-MOST_SECONDS = 20
-MOST_GROWTH = 1 << 30
+MAX_SECONDS = 20
+MAX_GROWTH = 1 << 30
 FORBIDDEN = ("exec", "import", "compile", "os.", "subprocess.", "socket.", "shutil.", "ctypes.", "pty.", "webbrowser.")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -26,7 +26,7 @@ _watched: str | None = None
 _seen: list[str] = []
 
 
-def _judge(event: str, args: tuple) -> None:
+def _audit(event: str, args: tuple) -> None:
     if _watched is None:
         return
     if event == "open":
@@ -38,12 +38,12 @@ def _judge(event: str, args: tuple) -> None:
         _seen.append(event)
 
 
-sys.addaudithook(_judge)
+sys.addaudithook(_audit)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a file: `fault` is empty where all is as promised."""
+    """The outcome for one file: `fault` is empty if all promises hold."""
 
     result: str
     message: str
@@ -52,8 +52,8 @@ class Outcome:
     growth: int
 
 
-def tried(reader: Reader, data: bytes, folder: Path) -> Outcome:
-    """Write `data` into `folder` and have it read."""
+def run_case(reader: Reader, data: bytes, folder: Path) -> Outcome:
+    """Write `data` into `folder` and read it."""
     global _watched
     path = folder / reader.file_name
     path.write_bytes(data)
@@ -67,7 +67,7 @@ def tried(reader: Reader, data: bytes, folder: Path) -> Outcome:
     except (TopdisError, click.ClickException) as error:
         result, message = "refused", error.format_message() if isinstance(error, click.ClickException) else str(error)
         if len(message.splitlines()) != 1 or not message.isprintable():
-            fault = f"a message of another shape: {message!r}"
+            fault = f"a message that is not one printable line: {message!r}"
     except BaseException as error:
         result, fault = "failed", f"{type(error).__name__}: {error}"[:300]
     finally:
@@ -76,15 +76,15 @@ def tried(reader: Reader, data: bytes, folder: Path) -> Outcome:
     growth = max(0, _status("VmHWM") - before)
     if _seen:
         fault = f"it did {', '.join(_seen[:5])}"
-    elif seconds > MOST_SECONDS:
-        fault = f"it took {seconds:.0f} s"
-    elif growth > MOST_GROWTH + 4 * len(data):
-        fault = f"it took {growth >> 20} MB"
+    elif seconds > MAX_SECONDS:
+        fault = f"it used {seconds:.0f} s"
+    elif growth > MAX_GROWTH + 4 * len(data):
+        fault = f"it used {growth >> 20} MB"
     return Outcome(result, message, fault, seconds, growth)
 
 
 def _settled() -> int:
-    """The memory in use, after what former cases left was given back and the peak was reset."""
+    """Return the memory in use, after freeing what earlier cases left and resetting the peak."""
     if _status("VmRSS") > 1.2 * _status.first:  # type: ignore[attr-defined]
         settle()
     ctypes.CDLL(None).malloc_trim(0)
@@ -93,7 +93,7 @@ def _settled() -> int:
 
 
 def _status(name: str) -> int:
-    """Bytes of this process by /proc."""
+    """Return a number of bytes from /proc/self/status."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(name):
             return int(line.split()[1]) << 10
@@ -101,6 +101,6 @@ def _status(name: str) -> int:
 
 
 def settle() -> None:
-    """Take this process as it is now for the memory that a reader needs nothing of."""
+    """Take the current memory of this process as the baseline."""
     gc.collect()
     _status.first = _status("VmRSS")  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ import torch
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.checksummed import load_checksummed
 
 
 def make_directions(num_directions: int = 3, code_dim: int = 5) -> Directions:
@@ -14,7 +15,7 @@ def make_directions(num_directions: int = 3, code_dim: int = 5) -> Directions:
     vectors = span.T * scales[:, None]
     return Directions(
         vectors=vectors,
-        readouts=span.T / scales[:, None],
+        dual_vectors=span.T / scales[:, None],
         mean=torch.randn(code_dim, generator=rng),
         span=span.T,
         scales=scales,
@@ -37,7 +38,7 @@ def test_amounts_may_differ_by_code():
     directions = make_directions()
     amounts = torch.linspace(-3, 3, 7)
     moved = directions.move(codes(), 0, amounts)
-    assert torch.allclose((moved - codes()) @ directions.readouts[0], amounts, atol=1e-5)
+    assert torch.allclose((moved - codes()) @ directions.dual_vectors[0], amounts, atol=1e-5)
 
 
 def test_only_the_named_layers_move():
@@ -65,12 +66,17 @@ def test_layered_codes_shift_in_all_their_layers():
     assert torch.allclose(layered, flat[:, None].expand(-1, 4, -1))
 
 
-def test_saved_directions_come_back_bit_for_bit(tmp_path):
+def test_saved_directions_load_bit_for_bit(tmp_path):
     directions = make_directions()
     loaded = Directions.load(directions.save(tmp_path / "directions.safetensors"))
-    for name in ("vectors", "readouts", "mean", "span", "scales"):
+    for name in ("vectors", "dual_vectors", "mean", "span", "scales"):
         assert torch.equal(getattr(loaded, name), getattr(directions, name))
     assert loaded.metadata == directions.metadata
+
+
+def test_the_names_of_the_tensors_in_a_file_stay(tmp_path):
+    tensors, _ = load_checksummed(make_directions().save(tmp_path / "directions.safetensors"))
+    assert set(tensors) == {"vectors", "readouts", "mean", "span", "scales"}
 
 
 def test_a_run_folder_is_a_path_to_its_directions(tmp_path):
@@ -78,7 +84,7 @@ def test_a_run_folder_is_a_path_to_its_directions(tmp_path):
     assert Directions.load(tmp_path).num_directions == 3
 
 
-def test_every_flipped_byte_is_noticed(tmp_path):
+def test_every_flipped_byte_is_detected(tmp_path):
     path = make_directions().save(tmp_path / "d.safetensors")
     data = path.read_bytes()
     for position in range(0, len(data), 7):
@@ -95,8 +101,8 @@ def test_other_files_are_refused(tmp_path, content):
         Directions.load(path)
 
 
-def test_a_folder_without_directions_says_what_to_run(tmp_path):
-    with pytest.raises(CheckpointError, match="topdis-gan discover --out"):
+def test_the_error_of_a_folder_without_directions_names_the_command(tmp_path):
+    with pytest.raises(CheckpointError, match="topdis-gan discover"):
         Directions.load(tmp_path)
 
 
@@ -118,9 +124,9 @@ def test_wrong_arguments_are_named():
         directions.move(codes(), 3, 1.0)
     with pytest.raises(InvalidArgumentError, match="codes must be"):
         directions.move(torch.zeros(4, 6), 0, 1.0)
-    with pytest.raises(InvalidArgumentError, match="layers \\[4\\] are out of range"):
+    with pytest.raises(InvalidArgumentError, match="`layers` \\[4\\] are out of range"):
         directions.move(torch.zeros(2, 4, 5), 0, 1.0, layers=[4])
-    with pytest.raises(InvalidArgumentError, match="layers need codes"):
+    with pytest.raises(InvalidArgumentError, match="`layers` need codes"):
         directions.move(codes(), 0, 1.0, layers=[0])
-    with pytest.raises(InvalidArgumentError, match="must be alike"):
-        dataclasses.replace(directions, readouts=directions.readouts[:1])
+    with pytest.raises(InvalidArgumentError, match="must have the same shape"):
+        dataclasses.replace(directions, dual_vectors=directions.dual_vectors[:1])

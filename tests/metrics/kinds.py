@@ -13,7 +13,7 @@ KINDS = (
     "dead",
     "nonlinear",
     "noisy",
-    "quantised",
+    "quantized",
     "random",
 )
 SIZES = (4, 5, 6, 8)
@@ -30,17 +30,17 @@ def draw_kind(kind: str, num_points: int, seed: int = 0) -> tuple[Array, Array]:
     dead        four more latents of standard deviation 0.001
     nonlinear   each latent through an increasing cube
     noisy       normal noise of three tenths of the factors' range
-    quantised   three levels per latent
+    quantized   three levels per latent
     random      normal noise alone
     """
     rng = np.random.default_rng(seed)
     factors = np.stack([rng.integers(0, size, num_points) for size in SIZES], axis=1)
-    centred = (factors - (np.array(SIZES) - 1) / 2) / np.array(SIZES) * 3.4
+    centered = (factors - (np.array(SIZES) - 1) / 2) / np.array(SIZES) * 3.4
 
     def spread() -> Array:
-        return rng.uniform(-0.02, 0.02, size=centred.shape) * 3.4 / np.array(SIZES)
+        return rng.uniform(-0.02, 0.02, size=centered.shape) * 3.4 / np.array(SIZES)
 
-    perfect = centred + spread()
+    perfect = centered + spread()
     turned = np.eye(4)
     turned[:2, :2] = np.array([[1, -1], [1, 1]]) / np.sqrt(2)
     codes = {
@@ -48,11 +48,11 @@ def draw_kind(kind: str, num_points: int, seed: int = 0) -> tuple[Array, Array]:
         "permuted": perfect[:, [2, 0, 3, 1]] * [3.0, -1.0, 0.5, -2.0],
         "rotated": perfect @ np.linalg.qr(rng.normal(size=(4, 4)))[0],
         "entangled": perfect @ turned,
-        "duplicated": np.hstack([perfect, centred + spread()]),
+        "duplicated": np.hstack([perfect, centered + spread()]),
         "dead": np.hstack([perfect, 0.001 * rng.normal(size=perfect.shape)]),
         "nonlinear": (perfect + 0.7) ** 3,
         "noisy": perfect + rng.normal(size=perfect.shape),
-        "quantised": np.clip(np.rint(perfect), -1, 1),
+        "quantized": np.clip(np.rint(perfect), -1, 1),
         "random": rng.normal(size=perfect.shape),
     }[kind]
     return codes, factors

@@ -1,3 +1,6 @@
+import importlib
+import inspect
+import pkgutil
 import subprocess
 import sys
 
@@ -5,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+import ganspace_topdis.metrics as metrics_package
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics import DisentanglementMetrics, evaluate, measure, mig
-from ganspace_topdis.metrics.evaluation import compare
+from ganspace_topdis.metrics import METRICS, DisentanglementMetrics, evaluate, measure, mig
+from ganspace_topdis.metrics.comparison import compare
 from tests.metrics.kinds import draw_kind
 
 CODES, FACTORS = draw_kind("noisy", 400)
@@ -24,7 +28,7 @@ def test_metrics_come_in_the_order_of_the_tables_with_what_they_cost() -> None:
     assert all(each.seconds > 0 and each.problem is None for each in found)
 
 
-def test_a_metric_that_was_asked_for_and_is_undefined_raises() -> None:
+def test_a_metric_requested_by_name_raises_where_it_is_undefined() -> None:
     with pytest.raises(InvalidArgumentError, match=r"dci: .*latents"):
         evaluate(CODES[:, :1], FACTORS, metrics=["dci"])
 
@@ -34,7 +38,7 @@ def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
         evaluate(CODES, FACTORS, metrics=["infomac"])
 
 
-def test_a_test_set_is_what_learnt_metrics_are_scored_on() -> None:
+def test_a_test_set_is_what_learned_metrics_are_scored_on() -> None:
     shuffled = np.random.default_rng(0).permutation(FACTORS)
     held = evaluate(CODES, FACTORS, CODES, FACTORS, metrics=["explicitness"])["explicitness"]
     assert evaluate(CODES, FACTORS, CODES, shuffled, metrics=["explicitness"])["explicitness"] < held - 0.2
@@ -66,11 +70,11 @@ def test_reset_forgets_and_columns_may_not_change() -> None:
         metrics.compute()
 
 
-def test_a_better_code_is_told_from_a_worse_one_and_not_from_itself() -> None:
+def test_a_better_code_differs_clearly_from_a_worse_one_and_not_from_itself() -> None:
     better = draw_kind("perfect", 400)[0]
-    told = {row.key: row for row in compare(CODES, better, FACTORS, metrics=CHEAP, num_resamples=20)}
-    assert told["mig"].clear
-    assert told["mig"].low > 0.2
+    rows = {row.key: row for row in compare(CODES, better, FACTORS, metrics=CHEAP, num_resamples=20)}
+    assert rows["mig"].clear
+    assert rows["mig"].low > 0.2
     same = compare(CODES, -3 * CODES, FACTORS, metrics=CHEAP, num_resamples=10)
     assert not any(row.clear for row in same)
 
@@ -94,3 +98,20 @@ def test_importing_the_metrics_loads_neither_torch_nor_scikit_learn() -> None:
     code = "import sys, ganspace_topdis.metrics; print({'torch', 'sklearn'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_table_of_groups_lists_the_scores_that_each_computes() -> None:
+    codes, factors = draw_kind("noisy", 200)
+    for group in METRICS:
+        assert tuple(evaluate(codes, factors, metrics=[group.name])) == group.keys
+
+
+def test_every_metric_is_a_function_of_the_package_whatever_modules_are_loaded() -> None:
+    for module in pkgutil.iter_modules(metrics_package.__path__):
+        importlib.import_module(f"{metrics_package.__name__}.{module.name}")
+    names = (
+        "mig modularity irs sap dci explicitness beta_vae_score factor_vae_score mig_sampled udr infomec dci_es snc_nk "
+        "mcc edi iwo evaluate srtd nts interventional_accuracy unsupervised_scores compare measure"
+    )
+    assert all(inspect.isfunction(getattr(metrics_package, name)) for name in names.split())
+    assert set(names.split()) < set(metrics_package.__all__)

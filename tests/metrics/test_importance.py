@@ -1,13 +1,15 @@
+import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics import dci, dci_es
 from ganspace_topdis.metrics.boosting import boost
-from ganspace_topdis.metrics.importance import DEPTHS, _explicitness
+from ganspace_topdis.metrics.importance import DEPTHS, _class_shares, _explicitness, _grow_trees, _seed_of
 
 CODES = np.random.default_rng(0).normal(size=(400, 3))
 FACTORS = np.stack([np.digitize(CODES[:, k], [-0.5, 0.5]) for k in (0, 1)], axis=1)
@@ -85,6 +87,17 @@ def test_one_factor_or_one_latent_is_refused(metric: Any) -> None:
         metric(CODES[:, :1], FACTORS, CODES[:, :1], FACTORS)
 
 
+def test_trees_are_those_of_scikit_learns_forest() -> None:
+    state = _seed_of([7, 0])
+    forest = RandomForestClassifier(10, max_depth=DEPTHS[-1], random_state=state).fit(CODES, FACTORS[:, 0])
+    trees = list(itertools.islice(_grow_trees(CODES, FACTORS[:, 0], False, 7), 10))
+    for ours, theirs in zip(trees, forest.estimators_, strict=True):
+        np.testing.assert_array_equal(ours.threshold, theirs.tree_.threshold)
+    forest = RandomForestRegressor(10, max_depth=DEPTHS[-1], random_state=state).fit(CODES, CODES[:, 0] ** 3)
+    ours = next(_grow_trees(CODES, CODES[:, 0] ** 3, True, 7))
+    np.testing.assert_array_equal(ours.value, forest.estimators_[0].tree_.value)
+
+
 @pytest.mark.parametrize("place", [0, 3, 6])
 def test_a_forest_cut_back_loses_what_one_grown_to_that_depth_loses(place: int) -> None:
     rng = np.random.default_rng(2)
@@ -101,6 +114,13 @@ def test_a_forest_cut_back_loses_what_one_grown_to_that_depth_loses(place: int) 
             for seed in range(3)
         ]
         assert losses[k] == pytest.approx(np.mean(grown), abs=3 * np.std(grown) + 0.02)
+
+
+def test_the_votes_of_a_leaf_do_not_depend_on_how_scikit_learn_stores_them() -> None:
+    tree = RandomForestClassifier(1, max_depth=3, random_state=0).fit(CODES, FACTORS[:, 0]).estimators_[0].tree_
+    rows = SimpleNamespace(value=tree.value * tree.n_node_samples[:, None, None])  # before 1.4
+    np.testing.assert_allclose(_class_shares(rows), _class_shares(tree), atol=1e-12)
+    np.testing.assert_allclose(_class_shares(tree).sum(axis=1), 1)
 
 
 def test_explicitness_of_a_curve_is_its_area() -> None:

@@ -6,33 +6,33 @@ from sklearn.feature_selection import mutual_info_classif, mutual_info_regressio
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics import edi, infomec, mig, mig_sampled, modularity
-from ganspace_topdis.metrics.estimators import discretise, entropy, knn_information, mutual_information
-from ganspace_topdis.metrics.information import live_latents
+from ganspace_topdis.metrics.estimators import discretize, entropy, knn_information, mutual_information
+from ganspace_topdis.metrics.normalized_information import live_latents
 
 GRID = np.array([[i, j] for i in range(4) for j in range(4)], dtype=float)
 
 
-def test_a_variable_knows_itself_and_nothing_independent() -> None:
+def test_a_variable_informs_on_itself_and_on_nothing_independent() -> None:
     a, b = np.repeat(np.arange(4), 5), np.tile(np.arange(5), 4)
     assert mutual_information(a, a) == pytest.approx(entropy(a)) == pytest.approx(np.log(4))
     assert mutual_information(a, b) == pytest.approx(0, abs=1e-12)
 
 
 def test_bins_run_from_the_smallest_to_the_largest_value() -> None:
-    assert discretise(np.linspace(0, 1, 21)[:, None], 4)[[0, 5, 20], 0].tolist() == [1, 2, 4]
+    assert discretize(np.linspace(0, 1, 21)[:, None], 4)[[0, 5, 20], 0].tolist() == [1, 2, 4]
 
 
 def test_a_constant_latent_falls_into_one_bin() -> None:
-    assert len(np.unique(discretise(np.ones((5, 1))))) == 1
+    assert len(np.unique(discretize(np.ones((5, 1))))) == 1
 
 
 def test_one_bin_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="num_bins"):
-        discretise(np.eye(2), 1)
+        discretize(np.eye(2), 1)
 
 
 @pytest.mark.parametrize(("num_values", "num_points"), [(2, 300), (7, 2000)])
-def test_neighbour_information_of_labels_is_scikit_learns(num_values: int, num_points: int) -> None:
+def test_neighbor_information_of_labels_is_scikit_learns(num_values: int, num_points: int) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, num_values, num_points)
     latent = rng.normal(size=num_points) + 0.5 * labels
@@ -41,7 +41,7 @@ def test_neighbour_information_of_labels_is_scikit_learns(num_values: int, num_p
     assert ours == pytest.approx(expected[0], abs=1e-9)
 
 
-def test_neighbour_information_of_few_points_per_label_is_that_of_a_plain_loop() -> None:
+def test_neighbor_information_of_few_points_per_label_is_that_of_a_plain_loop() -> None:
     from scipy.special import digamma
 
     rng = np.random.default_rng(1)
@@ -57,7 +57,7 @@ def test_neighbour_information_of_few_points_per_label_is_that_of_a_plain_loop()
     assert knn_information(latent, labels, 5, discrete=True) == pytest.approx(expected, abs=1e-12)
 
 
-def test_neighbour_information_of_numbers_is_scikit_learns() -> None:
+def test_neighbor_information_of_numbers_is_scikit_learns() -> None:
     rng = np.random.default_rng(0)
     x, noise = rng.normal(size=(2, 1500))
     y = x + noise
@@ -65,14 +65,14 @@ def test_neighbour_information_of_numbers_is_scikit_learns() -> None:
     assert knn_information(x / x.std(), y / y.std(), 3, discrete=False) == pytest.approx(expected, abs=1e-9)
 
 
-def test_neighbour_information_of_two_gaussians_is_near_its_closed_form() -> None:
+def test_neighbor_information_of_two_gaussians_is_near_its_closed_form() -> None:
     x, noise = np.random.default_rng(0).normal(size=(2, 20_000))
     y = 0.8 * x + 0.6 * noise
     assert knn_information(x, y, 10, discrete=False) == pytest.approx(-0.5 * np.log(1 - 0.64), abs=0.02)
 
 
-def test_more_neighbours_than_points_are_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="neighbours"):
+def test_more_neighbors_than_points_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="neighbors"):
         knn_information(np.arange(5.0), np.arange(5) % 2, 5, discrete=True)
 
 
@@ -110,7 +110,7 @@ def test_sampled_mig_of_rows_in_any_order_is_that_of_the_grid() -> None:
     assert shuffled == pytest.approx(mig_sampled(2 * GRID, variances, (4, 4), num_samples=20_000), abs=0.02)
 
 
-def test_a_blurred_code_knows_what_numerical_integration_says() -> None:
+def test_the_information_of_a_blurred_code_is_that_of_numerical_integration() -> None:
     means = np.arange(4.0)
     z = np.linspace(-8, 11, 20001)
     density = np.exp(-0.5 * (z[:, None] - means) ** 2).mean(axis=1) / np.sqrt(2 * np.pi)
@@ -148,7 +148,7 @@ def test_one_live_latent_has_neither_modularity_nor_compactness() -> None:
     assert 0 < scores.explicitness < 0.6
 
 
-def test_quantised_codes_take_the_plug_in_estimate() -> None:
+def test_quantized_codes_take_the_plug_in_estimate() -> None:
     factors = np.random.default_rng(0).integers(0, 4, size=(2000, 2))
     scores = infomec(factors / 4, factors, discrete_latents=True)
     assert min(scores.modularity, scores.compactness, scores.explicitness) > 0.98

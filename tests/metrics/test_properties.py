@@ -19,7 +19,7 @@ class Promise:
     """What a score reaches on a perfect code, and at most on an independent one; None where nothing is promised.
 
     `exact` scores do not change when latents are permuted, `scaled` ones neither when each is rescaled; the others
-    are learnt, and change by less than 0.1.
+    are learned, and change by less than 0.1.
     """
 
     perfect: float | None = None
@@ -143,7 +143,7 @@ UNDEFINED = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_metric_is_finite_or_says_why_not(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_metric_is_finite_or_raises_with_the_reason(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for steps in ("NUM_STEPS", "CHAIN_STEPS"):
         monkeypatch.setattr(probes, steps, 20)  # the scores' values do not matter here
     codes, factors = broken(case)

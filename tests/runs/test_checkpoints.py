@@ -3,8 +3,7 @@ import torch
 
 from ganspace_topdis.errors import CheckpointError, RunFolderError
 from ganspace_topdis.runs.checkpoints import CheckpointStore
-from ganspace_topdis.runs.sealed import save_sealed
-from ganspace_topdis.runs.trees import flatten, unflatten
+from ganspace_topdis.runs.checksummed import flatten, save_checksummed, unflatten
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def test_no_checkpoint_is_none(store):
     assert not store.folder.exists()
 
 
-def test_the_newest_comes_back(store):
+def test_the_newest_checkpoint_is_loaded(store):
     save(store, 1, 20, 3)
     store.save(100, {"x": torch.arange(3)}, ["anything", {"in": "json"}])
     checkpoint = store.load_newest()
@@ -46,21 +45,21 @@ def test_the_newest_comes_back(store):
         torch.tensor(1.0),
     ],
 )
-def test_a_tensor_comes_back_with_its_memory_layout(store, tensor):
+def test_a_tensor_keeps_its_memory_layout(store, tensor):
     store.save(1, {"x": tensor}, None)
     again = store.load_newest().tensors["x"]
     assert torch.equal(again, tensor)
     assert again.stride() == tensor.stride()
 
 
-def test_views_with_gaps_or_repetitions_come_back_equal(store):
+def test_views_with_gaps_or_overlaps_keep_their_values(store):
     views = {"gap": torch.arange(6.0)[::2], "repeat": torch.ones(2, 1).expand(2, 3), "empty": torch.zeros(0, 3).T}
     store.save(1, views, None)
     again = store.load_newest().tensors
     assert all(torch.equal(again[name], view) for name, view in views.items())
 
 
-def test_an_optimiser_of_a_transposed_weight_goes_on_bit_for_bit(store):
+def test_an_optimizer_of_a_transposed_weight_resumes_bit_for_bit(store):
     def build():
         weight = torch.nn.Parameter(torch.linalg.qr(torch.arange(36.0).reshape(6, 6).cos())[0].T.contiguous().T)
         return weight, torch.optim.Adam([weight], lr=0.03, betas=(0.9, 0.99))
@@ -84,27 +83,27 @@ def test_an_optimiser_of_a_transposed_weight_goes_on_bit_for_bit(store):
     assert torch.equal(weight, other)
 
 
-def test_the_last_two_are_kept(store):
+def test_the_last_two_checkpoints_are_kept(store):
     save(store, 1, 2, 3, 4)
     assert store.steps() == [3, 4]
 
 
 @pytest.mark.parametrize("damage", [flip_a_bit, lambda path: path.write_bytes(path.read_bytes()[:-1])])
-def test_a_damaged_newest_falls_back_to_the_one_before_with_a_warning(store, damage):
+def test_a_damaged_newest_checkpoint_falls_back_to_the_previous_one_with_a_warning(store, damage):
     save(store, 1, 2)
     damage(store.path(2))
     with pytest.warns(UserWarning, match="step_000000002.*going on from step 1"):
         assert store.load_newest().step == 1
 
 
-def test_a_damaged_file_of_a_later_step_does_not_outlive_the_next_save(store):
+def test_the_next_save_removes_damaged_files_of_later_steps(store):
     save(store, 1, 20)
     flip_a_bit(store.path(20))
     save(store, 10)
     assert store.steps() == [1, 10]
 
 
-def test_when_all_are_damaged_nothing_starts_anew_by_itself(store):
+def test_an_error_is_raised_when_all_checkpoints_are_damaged(store):
     save(store, 1, 2)
     flip_a_bit(store.path(1))
     flip_a_bit(store.path(2))
@@ -112,21 +111,21 @@ def test_when_all_are_damaged_nothing_starts_anew_by_itself(store):
         store.load_newest()
 
 
-def test_a_renamed_checkpoint_is_not_taken_for_a_later_one(store):
+def test_a_renamed_checkpoint_is_refused(store):
     save(store, 1, 2)
     store.path(1).rename(store.path(9))
-    with pytest.warns(UserWarning, match="not the step of its name"):
+    with pytest.warns(UserWarning, match="not the step in its name"):
         assert store.load_newest().step == 2
 
 
-def test_a_sealed_file_of_another_kind_is_not_taken_for_a_checkpoint(store):
+def test_a_checksummed_file_of_another_kind_is_not_a_checkpoint(store):
     save(store, 1)
-    save_sealed(store.path(2), {"x": torch.zeros(1)}, {"step": 2})
-    with pytest.warns(UserWarning, match="no checkpoint of a run"):
+    save_checksummed(store.path(2), {"x": torch.zeros(1)}, {"step": 2})
+    with pytest.warns(UserWarning, match="not a checkpoint of a run"):
         assert store.load_newest().step == 1
 
 
-def test_other_files_in_the_folder_are_left_alone(store):
+def test_other_files_in_the_folder_stay(store):
     save(store, 1)
     (store.folder / "notes.txt").write_text("mine")
     save(store, 2, 3)
@@ -142,6 +141,6 @@ def test_a_full_disk_keeps_both_earlier_checkpoints(store, full_disk):
     assert store.load_newest().step == 2
 
 
-def test_a_read_only_run_folder_is_one_clear_error(read_only):
+def test_a_read_only_run_folder_raises_a_typed_error(read_only):
     with read_only() as folder, pytest.raises(RunFolderError, match="checkpoints"):
         save(CheckpointStore(folder / "checkpoints"), 1)

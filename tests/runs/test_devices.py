@@ -23,12 +23,12 @@ def cards(monkeypatch):
     return pretend
 
 
-def test_auto_takes_the_card_with_the_most_free_memory(cards):
+def test_auto_selects_the_gpu_with_the_most_free_memory(cards):
     cards(5, 8)
     assert choose_device("auto") == torch.device("cuda:1")
 
 
-def test_auto_without_any_card_takes_what_there_is(cards, monkeypatch):
+def test_auto_without_a_gpu_selects_mps_or_the_cpu(cards, monkeypatch):
     cards()
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device() == torch.device("cpu")
@@ -36,13 +36,13 @@ def test_auto_without_any_card_takes_what_there_is(cards, monkeypatch):
     assert choose_device() == torch.device("mps")
 
 
-def test_a_card_that_is_there_is_taken(cards):
+def test_an_available_gpu_is_selected(cards):
     cards(5, 8)
     assert choose_device("cuda:0") == torch.device("cuda:0")
     assert choose_device("cuda") == torch.device("cuda")
 
 
-def test_a_card_that_is_not_there_is_refused_saying_what_there_is(cards):
+def test_a_missing_gpu_is_refused_listing_the_available_ones(cards):
     cards(5, 8)
     with pytest.raises(InvalidArgumentError, match=r"'cuda:2', but there is cuda:0 to cuda:1"):
         choose_device("cuda:2")
@@ -52,18 +52,18 @@ def test_a_card_that_is_not_there_is_refused_saying_what_there_is(cards):
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "", "cuda:-1", "CPU"])
-def test_a_name_that_means_nothing_is_refused_saying_what_is_allowed(name):
+def test_an_unknown_device_is_refused_listing_the_allowed_ones(name):
     with pytest.raises(InvalidArgumentError, match="allowed are auto, cpu, cuda, cuda:N and mps"):
         choose_device(name)
 
 
-def test_apple_s_device_elsewhere_is_refused(monkeypatch):
+def test_mps_is_refused_on_other_machines(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InvalidArgumentError, match="no Apple GPU"):
         choose_device("mps")
 
 
-def test_free_memory_is_a_sensible_number():
+def test_free_memory_is_a_plausible_number():
     free = free_memory_bytes("cpu")
     assert free is None or MB < free < 1 << 50
 
@@ -78,7 +78,30 @@ print(before, peak_memory_bytes())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not say")
-def test_the_peak_remembers_what_the_process_no_longer_holds():
+def test_peak_memory_includes_freed_memory():
     output = subprocess.run([sys.executable, "-c", HOLDING], capture_output=True, check=True, text=True).stdout
     before, after = map(int, output.split())
     assert 300 * MB < after - before < 500 * MB
+
+
+PAGE_FAULTS = """
+import resource, torch
+from ganspace_topdis.runs.devices import tune_malloc
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.zeros(1 << 22).add_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+plain = faults()
+assert tune_malloc()
+faults()
+print(faults() < plain / 4)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator is Linux's")
+def test_tuned_malloc_reuses_the_pages_of_freed_tensors():
+    done = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.runs.distributed import by_rows, join_world
-from ganspace_topdis.runs.ranks import is_follower
+from ganspace_topdis.runs.distributed import join_process_group, row_parallel
+from ganspace_topdis.runs.progress import is_secondary_process
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +20,7 @@ import json, os, sys
 import torch
 from torch import nn
 from ganspace_topdis.errors import RunFolderError
-from ganspace_topdis.runs.distributed import by_rows, join_world, smallest
+from ganspace_topdis.runs.distributed import all_reduce_min, join_process_group, row_parallel
 
 torch.set_num_threads(1)
 
@@ -28,29 +28,29 @@ def numbers(rows):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
     batch = torch.randn(rows, 3, dtype=torch.float64, requires_grad=True)
-    made = by_rows(network, batch)
-    again = by_rows(lambda codes: codes.sin(), batch)
-    loss = torch.cdist(made, made).pow(2).sum().sqrt() + (again.prod(dim=0)).sum()  # no sum over rows
+    outputs = row_parallel(network, batch)
+    again = row_parallel(lambda codes: codes.sin(), batch)
+    loss = torch.cdist(outputs, outputs).pow(2).sum().sqrt() + (again.prod(dim=0)).sum()  # no sum over rows
     gradients = torch.autograd.grad(loss, [batch, *network.parameters()])
-    return [made.tolist(), again.tolist(), *(gradient.tolist() for gradient in gradients)]
+    return [outputs.tolist(), again.tolist(), *(gradient.tolist() for gradient in gradients)]
 
 def fail():
-    raise RunFolderError("the leader's folder is in use")
+    raise RunFolderError("the folder is in use")
 
-with join_world("cpu") as world:
-    facts = {"rank": world.rank, "size": world.size, "leads": world.leads}
+with join_process_group("cpu") as group:
+    facts = {"rank": group.rank, "size": group.size, "is_main": group.is_main}
     facts["numbers"] = {rows: numbers(rows) for rows in (1, 2, 5, 8)}
-    facts["agreed"] = [world.agreed(world.rank == world.size - 1), world.agreed(False)]
-    facts["smallest"] = smallest(5 - world.rank)
-    facts["from_leader"] = world.from_leader(lambda: ["of rank", world.rank])
+    facts["any_true"] = [group.any_true(group.rank == group.size - 1), group.any_true(False)]
+    facts["minimum"] = all_reduce_min(5 - group.rank)
+    facts["broadcast"] = group.broadcast(lambda: ["of rank", group.rank])
     try:
-        world.from_leader(fail)
+        group.broadcast(fail)
     except RunFolderError as error:
         facts["error"] = str(error)
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # imports much of torch
 tasks = os.listdir("/proc/self/task") if sys.platform == "linux" else []
 facts["threads"] = [open(f"/proc/self/task/{task}/comm").read().strip() for task in tasks]
-with open(f"{sys.argv[1]}/{world.rank}.json", "w") as file:
+with open(f"{sys.argv[1]}/{group.rank}.json", "w") as file:
     json.dump(facts, file)
 """
 
@@ -87,14 +87,14 @@ def test_every_process_gets_the_same_bits(together):
 
 
 def test_only_rank_zero_leads(together):
-    assert [(process["rank"], process["leads"], process["size"]) for process in together] == [
+    assert [(process["rank"], process["is_main"], process["size"]) for process in together] == [
         (0, True, 2),
         (1, False, 2),
     ]
 
 
-def test_one_process_that_is_asked_to_stop_stops_all(together):
-    assert all(process["agreed"] == [True, False] for process in together)
+def test_a_stop_requested_of_one_process_stops_all(together):
+    assert all(process["any_true"] == [True, False] for process in together)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
@@ -103,36 +103,39 @@ def test_no_thread_of_gloo_outlives_the_group(together):
     assert not [name for process in together for name in process["threads"] if "gloo" in name]
 
 
-def test_the_smallest_number_is_that_of_any_process(alone, together):
-    assert alone["smallest"] == 5
-    assert all(process["smallest"] == 4 for process in together)
+def test_the_minimum_is_taken_over_all_processes(alone, together):
+    assert alone["minimum"] == 5
+    assert all(process["minimum"] == 4 for process in together)
 
 
-def test_the_leaders_value_and_its_error_reach_every_process(together):
-    assert all(process["from_leader"] == ["of rank", 0] for process in together)
-    assert all(process["error"] == "the leader's folder is in use" for process in together)
+def test_the_main_process_broadcasts_its_result_and_its_error(together):
+    assert all(process["broadcast"] == ["of rank", 0] for process in together)
+    assert all(process["error"] == "the folder is in use" for process in together)
 
 
-def test_without_torchrun_this_process_is_the_world():
-    with join_world("cpu") as world:
-        assert (world.rank, world.size, world.leads) == (0, 1, True)
-        assert world.agreed(True)
-        assert not world.agreed(False)
-        assert world.from_leader(lambda: 7) == 7
+def test_without_torchrun_this_process_is_the_group():
+    with join_process_group("cpu") as group:
+        assert (group.rank, group.size, group.is_main) == (0, 1, True)
+        assert group.any_true(True)
+        assert not group.any_true(False)
+        assert group.broadcast(lambda: 7) == 7
         batch = torch.ones(2, 2)
-        assert by_rows(lambda codes: codes, batch) is batch
+        assert row_parallel(lambda codes: codes, batch) is batch
 
 
-def test_a_follower_is_known_before_any_group_is_joined(monkeypatch):
-    assert not is_follower()
+def test_a_secondary_process_is_known_before_it_joins_a_group(monkeypatch):
+    assert not is_secondary_process()
     monkeypatch.setenv("RANK", "1")
-    assert is_follower()
+    assert is_secondary_process()
 
 
-def test_more_processes_than_cards_are_refused(monkeypatch):
+def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(InvalidArgumentError, match=r"process 1 of this machine has no card"), join_world("auto"):
+    with (
+        pytest.raises(InvalidArgumentError, match=r"process 1 of this machine has no GPU"),
+        join_process_group("auto"),
+    ):
         pass

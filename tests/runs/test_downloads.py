@@ -37,7 +37,7 @@ def record_of(path):
     return json.loads((path.parent / "record.json").read_text())
 
 
-def test_the_first_download_is_kept_under_its_name_and_its_sum_recorded(serve, cache):
+def test_the_first_download_is_stored_and_its_checksum_recorded(serve, cache):
     path = fetch(serve(BODY) + "?token=secret")
     assert path.read_bytes() == BODY
     assert path.name == "net.pkl"
@@ -48,27 +48,27 @@ def test_the_first_download_is_kept_under_its_name_and_its_sum_recorded(serve, c
     assert sorted(file.name for file in path.parent.iterdir()) == [".lock", "net.pkl", "record.json"]
 
 
-def test_a_second_use_asks_no_server(serve, server):
+def test_a_second_use_sends_no_request(serve, server):
     assert fetch(serve(BODY)) == fetch(server.url)
     assert len(server.requests) == 1
 
 
-def test_a_file_is_known_to_be_in_the_cache_only_after_its_download(serve, server):
+def test_a_file_is_in_the_cache_only_after_its_download(serve, server):
     assert cached_file(server.url) is None
     assert fetch(serve(BODY)) == cached_file(server.url)
     assert cached_file(server.url, kind="data") is None
 
 
-def test_a_file_of_the_expected_sum_is_taken_and_of_another_refused(serve, cache):
+def test_a_file_with_another_checksum_is_refused(serve, cache):
     assert fetch(serve(BODY), sha256=SHA256).read_bytes() == BODY
     with pytest.raises(DownloadError, match=f"came with SHA-256 .*, expected is {'0' * 64}") as caught:
         fetch(serve(BODY) + "2", sha256="0" * 64)
-    assert "nothing of it was used" in str(caught.value)
+    assert "it was deleted" in str(caught.value)
     assert not list(cache.rglob("net.pkl2"))
     assert not list(cache.rglob("unfinished*"))
 
 
-def test_a_file_that_changed_on_its_server_is_refused_also_after_the_copy_is_gone(serve):
+def test_a_file_that_changed_on_its_server_is_refused_even_without_a_copy(serve):
     path = fetch(serve(BODY))
     path.unlink()
     with pytest.raises(DownloadError, match=f"at the first download it was {SHA256}"):
@@ -76,7 +76,7 @@ def test_a_file_that_changed_on_its_server_is_refused_also_after_the_copy_is_gon
     assert fetch(serve(BODY)).read_bytes() == BODY
 
 
-def test_a_damaged_copy_is_found_and_downloaded_again(serve, server):
+def test_a_damaged_copy_is_detected_and_downloaded_again(serve, server):
     path = fetch(serve(BODY))
     damaged = bytearray(BODY)
     damaged[1000] ^= 1
@@ -85,7 +85,7 @@ def test_a_damaged_copy_is_found_and_downloaded_again(serve, server):
         assert fetch(server.url).read_bytes() == BODY
 
 
-def test_a_copy_with_a_lost_record_is_downloaded_again(serve):
+def test_a_copy_without_a_record_is_downloaded_again(serve):
     path = fetch(serve(BODY))
     (path.parent / "record.json").write_text("{")
     with pytest.warns(UserWarning, match="downloading it again"):
@@ -97,7 +97,7 @@ def test_offline_uses_the_cache_and_downloads_nothing(serve, server, monkeypatch
     path = fetch(serve(BODY))
     monkeypatch.setenv("TOPDIS_OFFLINE", "1")
     assert fetch(server.url) == path
-    with pytest.raises(DownloadError, match="TOPDIS_OFFLINE forbids to download it; give a file"):
+    with pytest.raises(DownloadError, match="TOPDIS_OFFLINE forbids downloading it; give a local file"):
         fetch(server.url + "2")
     path.write_bytes(b"damaged")
     with pytest.raises(DownloadError, match="is damaged, and TOPDIS_OFFLINE forbids"):
@@ -106,12 +106,12 @@ def test_offline_uses_the_cache_and_downloads_nothing(serve, server, monkeypatch
 
 
 @pytest.mark.parametrize(("value", "offline"), [("1", True), ("yes", True), ("0", False), ("", False), ("No", False)])
-def test_offline_is_what_people_write_for_it(monkeypatch, value, offline):
+def test_offline_accepts_the_usual_spellings(monkeypatch, value, offline):
     monkeypatch.setenv("TOPDIS_OFFLINE", value)
     assert is_offline() is offline
 
 
-def test_a_download_that_failed_half_way_is_gone_on_with(server, serve):
+def test_an_interrupted_download_is_resumed(server, serve):
     server.answer = lambda handler: handler.reply(200, BODY[:20_000], ETag='"1"', Content_Length=len(BODY))
     with pytest.raises(DownloadError, match="20000 bytes are kept"):
         fetch(server.url, limits=LIMITS)
@@ -137,7 +137,7 @@ def test_no_address_can_name_a_file_outside_its_folder(serve, server, cache, pat
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ganspace_topdis.runs.lock import FolderLock
+from ganspace_topdis.runs.files import FolderLock
 lock = FolderLock(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(60)
@@ -157,14 +157,14 @@ def test_two_processes_do_not_download_one_file(serve, server):
     assert fetch(server.url).read_bytes() == BODY
 
 
-def test_a_cache_that_cannot_be_written_is_one_clear_error(server, read_only, monkeypatch):
+def test_a_read_only_cache_raises_a_typed_error(server, read_only, monkeypatch):
     with read_only() as folder:
         monkeypatch.setenv("TOPDIS_CACHE", str(folder))
         with pytest.raises(DownloadError, match="set TOPDIS_CACHE"):
             fetch(server.url)
 
 
-def test_an_address_without_https_is_refused_even_when_a_copy_is_there(serve, server, monkeypatch):
+def test_an_address_without_https_is_refused_even_with_a_copy(serve, server, monkeypatch):
     fetch(serve(BODY))
     monkeypatch.setattr("ganspace_topdis.runs.transfer._PLAIN_HTTP_HOSTS", set())
     with pytest.raises(DownloadError, match="is not https"):
@@ -181,7 +181,7 @@ def test_an_address_without_https_is_refused_even_when_a_copy_is_there(serve, se
         ("linux", {"TOPDIS_CACHE": "/c", "XDG_CACHE_HOME": "/x"}, "/c"),
     ],
 )
-def test_the_cache_is_where_the_platform_has_it(monkeypatch, platform, variables, expected):
+def test_the_cache_folder_follows_the_platform(monkeypatch, platform, variables, expected):
     for name in ("TOPDIS_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():

@@ -1,18 +1,22 @@
+"""The run folder of `train-vae`: starts that fail, and damage after the end."""
+
 import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
+import cli
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError, TopdisError
-from ganspace_topdis.runs.folder import RunFolder, read_run
-from ganspace_topdis.runs.signals import StopRequestedError
-from ganspace_topdis.runs.status import write_status
+from ganspace_topdis.runs.folder import RunFolder
+from ganspace_topdis.runs.progress import StopRequestedError
+from ganspace_topdis.runs.records import read_run, write_status
 
 FOLDER = Path(__file__).parent
 CONFIG = {"steps": 8, "model": {"width": 3, "rates": [0.1, 0.2]}}
@@ -74,14 +78,14 @@ def fail(path, error):
         (ZeroDivisionError("by zero"), "failed", "ZeroDivisionError: by zero"),
     ],
 )
-def test_leaving_marks_how_and_why(tmp_path, error, state, reason):
+def test_the_status_records_how_and_why_a_run_ended(tmp_path, error, state, reason):
     with pytest.raises(type(error)):
         fail(tmp_path / "run", error)
     status = read_run(tmp_path / "run").status
     assert (status.state, status.reason) == (state, reason)
 
 
-def test_the_same_command_again_finds_the_run_finished_and_changes_nothing(tmp_path):
+def test_the_same_command_finds_the_run_finished_and_changes_nothing(tmp_path):
     finish(tmp_path / "run")
     before = {path: path.read_bytes() for path in (tmp_path / "run").glob("*.json*")}
     with open_run(tmp_path / "run") as folder:
@@ -90,7 +94,7 @@ def test_the_same_command_again_finds_the_run_finished_and_changes_nothing(tmp_p
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 5])
-def test_a_run_that_is_stopped_and_gone_on_with_equals_one_that_never_stopped(tmp_path, stop_after):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop_after):
     finish(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt), open_run(tmp_path / "stopped") as folder:  # noqa: PT012
         for step in work(folder):
@@ -114,7 +118,7 @@ with open_run(Path(sys.argv[1])) as folder:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_killed_run_is_recognised_and_goes_on_to_the_same_end(tmp_path):
+def test_a_killed_run_is_recognized_and_resumes_to_the_same_result(tmp_path):
     arguments = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), os.path.dirname(__file__)]  # noqa: PTH120
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
@@ -130,17 +134,17 @@ def test_a_killed_run_is_recognised_and_goes_on_to_the_same_end(tmp_path):
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
-def test_a_run_of_another_configuration_is_refused_naming_old_and_new(tmp_path):
+def test_a_run_of_another_configuration_is_refused_listing_the_differences(tmp_path):
     finish(tmp_path / "run")
     other = {"steps": 9, "model": {"width": 3, "rates": [0.1]}, "extra": None}
     with pytest.raises(RunFolderError) as caught:
         open_run(tmp_path / "run", other)
     message = str(caught.value)
-    assert "extra was not there, is now null" in message
+    assert "extra was not set, is now null" in message
     assert "model.rates was [0.1, 0.2], is now [0.1]" in message
     assert "steps was 8, is now 9" in message
     assert "width" not in message
-    assert "--out" in message
+    assert "`out`" in message
 
 
 def test_a_run_of_another_command_is_refused(tmp_path):
@@ -149,45 +153,45 @@ def test_a_run_of_another_command_is_refused(tmp_path):
         open_run(tmp_path / "run", command="train-vae")
 
 
-def test_free_keys_may_change_and_the_latest_value_is_kept(tmp_path):
+def test_free_keys_may_change_and_the_latest_value_is_stored(tmp_path):
     open_run(tmp_path / "run", {"steps": 8, "workers": 1}).close()
     with open_run(tmp_path / "run", {"steps": 8, "workers": 4}, free_keys=["workers"]):
         assert read_run(tmp_path / "run").config["workers"] == 4
 
 
-def test_a_configuration_that_json_writes_otherwise_is_still_the_same(tmp_path):
+def test_configurations_are_compared_as_json(tmp_path):
     finish(tmp_path / "run")
     open_run(tmp_path / "run", {"steps": 8, "model": {"width": 3, "rates": (0.1, 0.2)}}).close()
 
 
-def test_a_folder_of_other_things_is_refused_and_untouched(tmp_path):
+def test_a_folder_with_other_files_is_refused_and_unchanged(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(RunFolderError, match=r"not empty and holds no run of ours \(thesis.tex\)"):
+    with pytest.raises(RunFolderError, match=r"not empty and is not a run folder \(thesis.tex\)"):
         open_run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_an_empty_folder_is_taken(tmp_path):
+def test_an_empty_folder_can_be_used(tmp_path):
     open_run(tmp_path).close()
     assert read_run(tmp_path).command == "search"
 
 
-def test_a_file_in_the_folder_s_place_is_refused(tmp_path):
+def test_a_file_is_refused_as_a_run_folder(tmp_path):
     (tmp_path / "run").write_text("x")
     with pytest.raises(RunFolderError, match="is a file, not a folder"):
         open_run(tmp_path / "run")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 3}'])
-def test_a_damaged_configuration_is_one_clear_error(tmp_path, text):
+def test_a_damaged_configuration_raises_a_typed_error(tmp_path, text):
     finish(tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text(text)
     with pytest.raises(RunFolderError, match=r"config.json cannot be read"):
         open_run(tmp_path / "run")
 
 
-def test_reading_a_folder_without_a_run_is_one_clear_error(tmp_path):
-    with pytest.raises(RunFolderError, match="is no run folder"):
+def test_reading_a_folder_without_a_run_raises_a_typed_error(tmp_path):
+    with pytest.raises(RunFolderError, match="there is no run folder at"):
         read_run(tmp_path)
 
 
@@ -208,7 +212,7 @@ def test_temporary_files_of_a_killed_process_are_removed(tmp_path):
     assert not any(path.exists() for path in leftovers)
 
 
-def test_a_read_only_place_is_one_clear_error(read_only):
+def test_a_read_only_folder_raises_a_typed_error(read_only):
     with read_only() as folder:
         with pytest.raises(RunFolderError, match=r"cannot make .*Permission denied"):
             open_run(folder / "run")
@@ -224,14 +228,14 @@ def fill_the_disk(path, full_disk):
                     folder.append_metrics({"step": 6, "note": "x" * 1000})
 
 
-def test_a_finished_run_stays_finished_whatever_happens_when_it_is_opened_again(tmp_path):
+def test_a_finished_run_stays_finished_when_reopening_it_fails(tmp_path):
     finish(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
         fail(tmp_path / "run", KeyboardInterrupt())
     assert read_run(tmp_path / "run").status.state == "finished"
 
 
-def test_a_disk_that_fills_up_stops_the_run_and_it_goes_on_to_the_same_end(tmp_path, full_disk):
+def test_a_run_stopped_by_a_full_disk_resumes_to_the_same_result(tmp_path, full_disk):
     with pytest.raises(RunFolderError, match="free some space"):
         fill_the_disk(tmp_path / "run", full_disk)
     assert read_run(tmp_path / "run").status.state == "failed"
@@ -249,7 +253,7 @@ def test_a_full_disk_does_not_hide_the_error_that_ended_the_run(tmp_path, full_d
         run()
 
 
-def test_damaged_checkpoints_fall_back_and_metrics_follow(tmp_path):
+def test_after_a_damaged_checkpoint_metrics_are_cut_to_the_previous_one(tmp_path):
     finish(tmp_path / "whole")
     finish(tmp_path / "run")
     write_status(tmp_path / "run", "running")
@@ -259,7 +263,7 @@ def test_damaged_checkpoints_fall_back_and_metrics_follow(tmp_path):
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
-def test_when_all_checkpoints_are_damaged_the_metrics_stay(tmp_path):
+def test_metrics_stay_when_all_checkpoints_are_damaged(tmp_path):
     finish(tmp_path / "run")
     write_status(tmp_path / "run", "running")
     for path in (tmp_path / "run" / "checkpoints").iterdir():
@@ -271,7 +275,7 @@ def test_when_all_checkpoints_are_damaged_the_metrics_stay(tmp_path):
     folder.close()
 
 
-def test_other_versions_than_at_the_beginning_are_warned_of(tmp_path):
+def test_changed_versions_give_a_warning(tmp_path):
     open_run(tmp_path / "run").close()
     environment = read(tmp_path / "run" / "environment.json")
     environment["packages"]["torch"] = "1.0"
@@ -284,40 +288,40 @@ def files_of(path):
     return sorted(str(entry.relative_to(path)) for entry in path.rglob("*"))
 
 
-MISFITS = [InvalidArgumentError("--directions is 99"), CheckpointError("nowhere.pkl is damaged")]
+INVALID_STARTS = [InvalidArgumentError("`num_directions` is 99"), CheckpointError("nowhere.pkl is damaged")]
 
 
-@pytest.mark.parametrize("error", MISFITS)
-def test_a_start_that_cannot_succeed_leaves_no_folder_and_the_corrected_command_runs(tmp_path, error):
+@pytest.mark.parametrize("error", INVALID_STARTS)
+def test_an_invalid_start_leaves_no_folder_and_the_corrected_command_runs(tmp_path, error):
     with pytest.raises(type(error)):
         fail(tmp_path / "deep" / "run", error)
     assert files_of(tmp_path) == []
     open_run(tmp_path / "deep" / "run", {"steps": 3}, "train-vae").close()
 
 
-def test_a_start_that_cannot_succeed_leaves_an_empty_folder_empty(tmp_path):
+def test_an_invalid_start_leaves_an_empty_folder_empty(tmp_path):
     with pytest.raises(InvalidArgumentError):
-        fail(tmp_path, MISFITS[0])
+        fail(tmp_path, INVALID_STARTS[0])
     assert files_of(tmp_path) == []
 
 
-def test_an_error_after_something_was_saved_keeps_it(tmp_path):
+def test_an_error_after_the_first_save_keeps_the_folder(tmp_path):
     with pytest.raises(InvalidArgumentError), open_run(tmp_path / "run") as folder:  # noqa: PT012
         folder.save(1, {"total": torch.zeros(1)})
-        raise MISFITS[0]
+        raise INVALID_STARTS[0]
     assert read_run(tmp_path / "run").status.state == "failed"
     with pytest.raises(RunFolderError, match="another configuration"):
         open_run(tmp_path / "run", {"steps": 3})
 
 
-def test_a_run_that_was_killed_before_it_saved_anything_gives_its_folder_up(tmp_path):
+def test_a_run_killed_before_its_first_save_can_be_replaced(tmp_path):
     open_run(tmp_path / "run").close()
     with open_run(tmp_path / "run", {"steps": 3}, "train-vae") as folder:
         assert folder.previous is None
     assert read_run(tmp_path / "run").config == {"steps": 3}
 
 
-def test_a_finished_run_keeps_its_folder_though_it_saved_nothing(tmp_path):
+def test_a_finished_run_that_saved_nothing_cannot_be_replaced(tmp_path):
     with open_run(tmp_path / "run"):
         pass
     with pytest.raises(RunFolderError, match="another configuration"):
@@ -328,7 +332,7 @@ FULL = [RuntimeError("unexpected pos 64 vs 0"), RunFolderError("cannot write x: 
 
 
 @pytest.mark.parametrize("error", FULL)
-def test_after_a_full_disk_the_mark_says_failed_and_not_running(tmp_path, full_disk, error):
+def test_after_a_full_disk_the_status_is_failed(tmp_path, full_disk, error):
     # What torch.save raises on a full disk is a RuntimeError. The context is left while the disk is still full.
     folder = open_run(tmp_path / "run")
     folder.append_metrics({"step": 1})
@@ -355,7 +359,7 @@ with open_run(run) as folder:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a tmpfs that a process can mount for itself")
-def test_on_a_disk_that_is_really_full_the_mark_says_failed(tmp_path):
+def test_on_a_full_file_system_the_status_is_failed(tmp_path):
     mount = f'mount -t tmpfs -o size=300k none {tmp_path} && {sys.executable} -c "$CODE" {tmp_path} {FOLDER}; '
     mount += f"cat {tmp_path}/run/status.json"
     done = subprocess.run(
@@ -387,7 +391,7 @@ def test_damaged_metrics_of_a_finished_run_are_reported(tmp_path):
         assert folder.finished
 
 
-def test_a_finished_run_of_an_earlier_version_has_its_metrics_read_line_by_line(tmp_path):
+def test_metrics_without_a_checksum_are_checked_line_by_line(tmp_path):
     finish(tmp_path / "run")
     write_status(tmp_path / "run", "finished")
     open_run(tmp_path / "run").close()
@@ -396,7 +400,7 @@ def test_a_finished_run_of_an_earlier_version_has_its_metrics_read_line_by_line(
         open_run(tmp_path / "run").close()
 
 
-def test_a_damaged_last_checkpoint_of_a_finished_run_is_made_again_from_the_one_before(tmp_path):
+def test_a_damaged_last_checkpoint_is_recomputed_from_the_previous_one(tmp_path):
     finish(tmp_path / "run")
     before = contents(tmp_path / "run")
     damage(tmp_path / "run" / "checkpoints" / "step_000000008.safetensors")
@@ -407,7 +411,7 @@ def test_a_damaged_last_checkpoint_of_a_finished_run_is_made_again_from_the_one_
         assert folder.finished
 
 
-def test_damaged_lines_of_an_unfinished_run_are_reported_when_it_goes_on(tmp_path):
+def test_damaged_lines_of_metrics_are_reported_when_a_run_resumes(tmp_path):
     finish(tmp_path / "run")
     write_status(tmp_path / "run", "running")
     lines = (tmp_path / "run" / "metrics.jsonl").read_bytes().splitlines(keepends=True)
@@ -420,20 +424,67 @@ def test_damaged_lines_of_an_unfinished_run_are_reported_when_it_goes_on(tmp_pat
 
 
 @pytest.mark.parametrize("status", ['{"state": "done", "reason": "", "time": "", "pid": 1}', "[" * 100_000])
-def test_a_mark_that_is_none_is_no_mark(tmp_path, status):
+def test_an_invalid_status_reads_as_none(tmp_path, status):
     finish(tmp_path / "run")
     (tmp_path / "run" / "status.json").write_text(status)
     assert read_run(tmp_path / "run").status is None
 
 
-def test_partial_work_is_kept_until_it_is_dropped_and_damage_is_reported(tmp_path):
+def test_partial_work_stays_until_it_is_dropped_and_damage_is_reported(tmp_path):
     with open_run(tmp_path / "run") as folder:
         assert folder.load_partial("a") is None
         folder.save_partial("a", {"sums": torch.arange(3)})
         assert torch.equal(folder.load_partial("a")["sums"], torch.arange(3))
         assert folder.checkpoints.steps() == []
         damage(tmp_path / "run" / "checkpoints" / "partial_a.safetensors")
-        with pytest.warns(UserWarning, match="begun anew"):
+        with pytest.warns(UserWarning, match="starts over"):
             assert folder.load_partial("a") is None
         folder.drop_partial()
         assert files_of(tmp_path / "run" / "checkpoints") == []
+
+
+TRAIN = "--data scenes-32 --network fc --width 0.05 --steps 3 --batch-size 4 --log-every 1 --device cpu"
+ROOT = Path(__file__).parents[2]
+
+
+def train(out, *options):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train-vae", *TRAIN.split(), *options, "--out", str(out)])
+    return left.value.code
+
+
+@pytest.mark.parametrize("wrong", [["--topdis", "1", "--topdis-points", "1"], ["--compile", "cuda-graphs"]])
+def test_invalid_options_leave_no_folder_and_the_corrected_command_runs(tmp_path, wrong):
+    assert train(tmp_path / "deep" / "run", *wrong) == 2
+    assert not (tmp_path / "deep").exists()
+    assert train(tmp_path / "deep" / "run") == 0
+
+
+def test_a_damaged_last_checkpoint_of_a_training_is_reported_and_recomputed(tmp_path, capsys):
+    assert train(tmp_path / "run", "--checkpoint-every-s", "0") == 0
+    last = tmp_path / "run" / "checkpoints" / "step_000000003.safetensors"
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    before = last.read_bytes(), metrics.read_bytes()
+    last.write_bytes(before[0][:-1] + bytes([before[0][-1] ^ 1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert train(tmp_path / "run", "--checkpoint-every-s", "0") == 0
+    assert "is damaged: its contents differ from their SHA-256" in capsys.readouterr().err
+    assert (last.read_bytes(), metrics.read_bytes()) == before
+
+
+def test_a_training_without_an_intact_checkpoint_raises_a_typed_error(tmp_path, capsys):
+    assert train(tmp_path / "run") == 0
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    assert train(tmp_path / "run") == 1
+    assert "no usable checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("command", ["discover", "train-vae", "suite-cell"])
+def test_repeatedly_killed_runs_end_with_the_same_bytes(command):
+    script = ROOT / "benchmarks" / "kill_and_resume.py"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, script, command, "--kills", "50"], env=environment, check=True)

@@ -1,8 +1,15 @@
 import io
+import os
+import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 
-from ganspace_topdis.runs.progress import ProgressReporter, TimeLeft
+from ganspace_topdis.runs.progress import Interrupt, ProgressReporter, StopRequestedError, TimeLeft
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals")
 
 
 class Terminal(io.StringIO):
@@ -32,13 +39,13 @@ def plain_environment(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
 
 
-def test_an_even_pace_gives_the_exact_time_left():
+def test_a_constant_pace_gives_the_exact_eta():
     left = TimeLeft()
     assert left.update(1, 100, 2.0) is None
     assert [left.update(step, 100, 2.0 * step) for step in (2, 50, 100)] == [196.0, 100.0, 0.0]
 
 
-def test_a_slow_start_is_forgotten():
+def test_a_slow_start_does_not_distort_the_eta():
     left = TimeLeft(window_s=10)
     left.update(1, 1000, 100.0)
     for step in range(2, 40):
@@ -46,7 +53,7 @@ def test_a_slow_start_is_forgotten():
     assert estimate == pytest.approx(1000 - 39, rel=0.01)
 
 
-def test_short_steps_take_no_memory():
+def test_short_steps_use_bounded_memory():
     left = TimeLeft()
     for step in range(100_000):
         estimate = left.update(step, 200_000, 0.001 * step)
@@ -54,31 +61,31 @@ def test_short_steps_take_no_memory():
     assert len(left._seen) < 100
 
 
-def test_steps_of_an_earlier_run_do_not_make_it_optimistic():
+def test_steps_of_an_earlier_run_do_not_distort_the_eta():
     left = TimeLeft()
     left.update(500, 1000, 0.0)
     assert left.update(501, 1000, 2.0) == 998.0
 
 
-def test_other_work_under_the_same_reporter_starts_a_new_estimate():
+def test_other_work_under_the_same_reporter_restarts_the_eta():
     left = TimeLeft()
     left.update(1, 10, 0.0)
     left.update(10, 10, 9.0)
     assert left.update(1, 5, 10.0) is None
 
 
-def test_without_a_terminal_a_plain_line_now_and_then_and_the_last_one():
+def test_without_a_terminal_plain_lines_are_written():
     lines = run(io.StringIO(), num_steps=100, step_s=1.0).splitlines()
     assert [line.split()[1] for line in lines] == ["30/100", "60/100", "90/100", "100/100"]
     assert lines[1] == "search 60/100  loss 0.01667  40 s left"
     assert lines[-1].endswith("done")
 
 
-def test_short_work_without_a_terminal_says_nothing():
+def test_short_work_without_a_terminal_writes_nothing():
     assert run(io.StringIO(), num_steps=20, step_s=1.0) == ""
 
 
-def test_a_terminal_gets_a_bar_with_steps_and_values():
+def test_a_terminal_shows_a_bar_with_steps_and_values():
     text = run(Terminal(), num_steps=5, step_s=1.0)
     assert "\x1b" in text
     assert "5/5" in text
@@ -86,30 +93,30 @@ def test_a_terminal_gets_a_bar_with_steps_and_values():
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_a_terminal_that_wants_no_colour_gets_plain_lines(monkeypatch, name, value):
+def test_a_terminal_without_color_gets_plain_lines(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     text = run(Terminal(), num_steps=31, step_s=1.0)
     assert "\x1b" not in text
     assert text.startswith("search 30/31")
 
 
-def test_an_empty_no_color_asks_for_nothing(monkeypatch):
+def test_an_empty_no_color_is_ignored(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "")
     assert "\x1b" in run(Terminal(), num_steps=5, step_s=1.0)
 
 
-def test_results_printed_meanwhile_go_to_stdout(capsys):
+def test_results_printed_during_progress_go_to_stdout(capsys):
     with ProgressReporter("search", stream=Terminal()) as progress:
         progress(1, 3)
         print("a result")
     assert capsys.readouterr().out == "a result\n"
 
 
-def test_a_terminal_is_drawn_on_at_most_ten_times_a_second():
+def test_a_bar_is_drawn_at_most_ten_times_a_second():
     assert run(Terminal(), num_steps=1000, step_s=0.001).count("search") < 15
 
 
-def test_the_cursor_comes_back_after_an_error():
+def test_the_cursor_is_restored_after_an_error():
     stream = Terminal()
 
     def fail():
@@ -120,3 +127,105 @@ def test_the_cursor_comes_back_after_an_error():
     with pytest.raises(ValueError):
         fail()
     assert stream.getvalue().rfind("\x1b[?25h") > stream.getvalue().rfind("\x1b[?25l") >= 0
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+
+
+@POSIX
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_requests_a_stop(number, code):
+    messages = []
+    with Interrupt(messages.append) as interrupt:
+        assert not interrupt.requested
+        interrupt.check()
+        send(number)
+        assert interrupt.requested
+        with pytest.raises(StopRequestedError, match="saved after step 3") as caught:
+            interrupt.check("saved after step 3")
+    assert caught.value.exit_code == code
+    assert len(messages) == 1
+    assert "once more stops at once" in messages[0]
+
+
+def send_twice(second):
+    with Interrupt(lambda message: None):
+        send(signal.SIGINT)
+        send(second)
+
+
+@POSIX
+def test_a_second_ctrl_c_stops_at_once():
+    with pytest.raises(KeyboardInterrupt):
+        send_twice(signal.SIGINT)
+
+
+@POSIX
+def test_a_second_sigterm_stops_at_once_with_its_exit_code():
+    with pytest.raises(SystemExit) as caught:
+        send_twice(signal.SIGTERM)
+    assert caught.value.code == 143
+
+
+@POSIX
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_the_previous_handlers_are_restored_on_exit_and_error(error):
+    former = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        with Interrupt():
+            assert signal.getsignal(signal.SIGINT) != former[0]
+            if error:
+                raise error
+    except ValueError:
+        pass
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == former
+
+
+@POSIX
+def test_outside_the_main_thread_no_handler_is_installed():
+    seen = []
+
+    def work():
+        with Interrupt() as interrupt:
+            seen.append(interrupt.requested)
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+PRINTING = """
+import os, signal, sys
+from ganspace_topdis.runs.progress import Interrupt
+with Interrupt() as interrupt:
+    print("ready", flush=True)
+    while not interrupt.requested:
+        print("x" * 1000, file=sys.stderr)
+"""
+
+
+@POSIX
+def test_a_signal_during_a_print_is_reported_on_stderr_without_an_error():
+    arguments = [sys.executable, "-c", PRINTING]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert b"SIGTERM: finishing the step and saving" in stderr
+    assert b"Traceback" not in stderr
+
+
+WITHOUT_TORCH = """
+import sys
+from ganspace_topdis.runs import archives, downloads, files, progress, reading, transfer
+assert not {"torch", "numpy", "requests", "rich"} & sys.modules.keys()
+"""
+
+
+def test_modules_that_the_command_line_imports_at_its_start_import_no_heavy_packages():
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH], check=True)

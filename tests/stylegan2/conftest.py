@@ -1,5 +1,5 @@
-"""A 32 px generator of random weights with what NVIDIA's reference implementation makes of it on a CPU, and the
-compiled operations with their elements built for the CPU, so that all but the threads is tested anywhere.
+"""Fixtures: a 32 px generator of random weights with the images of NVIDIA's reference implementation on a CPU, and the
+compiled operations built for the CPU, so that everything except the GPU's threads is tested on any machine.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ from stylegan2.ops.kernels import Kernels
 
 @pytest.fixture(scope="session")
 def reference() -> dict[str, torch.Tensor]:
-    """z, and w and images for several truncations, of the reference implementation."""
+    """z, w and images of the reference implementation, for several truncations."""
     with np.load(Path(__file__).parent / "reference" / "skip32.npz") as arrays:
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files if name != "config"}
 
@@ -37,7 +37,7 @@ def reference_generator(reference_state: dict[str, torch.Tensor]) -> Generator:
 
 @pytest.fixture(scope="session")
 def host_kernels(tmp_path_factory):
-    """`Kernels` of a library whose functions loop over the same elements on the CPU."""
+    """`Kernels` of a library that loops over the same elements on the CPU."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++ to build the elements with")

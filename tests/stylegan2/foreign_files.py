@@ -1,4 +1,4 @@
-"""Writes a generator the way other projects store one: their names, their orientation of kernels, their container."""
+"""Writes a generator as other projects store one, with their names, kernel orientation and container."""
 
 import contextlib
 import io
@@ -37,13 +37,13 @@ NAMES = {
 
 
 def layers(generator: Generator) -> list[tuple[int, str]]:
-    """Every convolution by number, with NVIDIA's name."""
+    """All convolutions as (number, NVIDIA's name)."""
     names = [f"synthesis.b{side}.conv{index}" for side in generator.config.resolutions for index in (0, 1)][1:]
     return list(enumerate(names))
 
 
 def flat_tensors(generator: Generator, kind: str) -> dict[str, Tensor]:
-    """The tensors of rosinality's layout and its relatives."""
+    """The tensors in the layout of rosinality, BasicSR or MMGeneration."""
     state, names, parts = generator.state_dict(), NAMES[kind], LAYER_PARTS[kind]
     linear = "linear.weight_orig" if kind == "mmgeneration" else "weight"
     found = {names["const"]: state["synthesis.b4.const"][None]}
@@ -109,7 +109,7 @@ class Network:
 
 @contextlib.contextmanager
 def tensorflow_modules() -> Iterator[None]:
-    """The module that the pickler looks `Network` up in, for as long as it runs."""
+    """Within the block, the pickler finds the module of `Network`."""
     names = ("dnnlib", "dnnlib.tflib", "dnnlib.tflib.network")
     for name in names:
         sys.modules[name] = types.ModuleType(name)
@@ -192,7 +192,7 @@ def tensorflow_bytes(
 
 
 def module_tree(tensors: Mapping[str, Tensor], name: str, **children: str) -> nn.Module:
-    """A network whose state dict is `tensors`, of modules of the class `name`, or as `children` say by their names."""
+    """A network whose state dict is `tensors`, of modules of class `name`, or of the classes in `children`."""
     root = _module(name)
     for key, value in tensors.items():
         *path, last = key.split(".")
@@ -206,14 +206,14 @@ def module_tree(tensors: Mapping[str, Tensor], name: str, **children: str) -> nn
 
 
 def _module(name: str) -> nn.Module:
-    """A module of a class that only exists under its name, "package.module.Class"."""
+    """A module of a made-up class, "package.module.Class"."""
     place, _, class_name = name.rpartition(".")
     return type(class_name, (nn.Module,), {"__module__": place})().eval()
 
 
 @contextlib.contextmanager
 def importable(root: nn.Module) -> Iterator[None]:
-    """Have the pickler find the classes of all modules below `root`."""
+    """Within the block, the pickler finds the classes of all modules below `root`."""
     made = {}
     for module in root.modules():
         place = type(module).__module__
@@ -230,7 +230,7 @@ def importable(root: nn.Module) -> Iterator[None]:
 
 
 def torch_bytes(content: Any, *, legacy: bool = False) -> bytes:
-    """What `torch.save` writes, in its present container or that before 1.6."""
+    """The bytes that `torch.save` writes, in its current container or the one before 1.6."""
     buffer = io.BytesIO()
     torch.save(content, buffer, _use_new_zipfile_serialization=not legacy)
     return buffer.getvalue()

@@ -1,7 +1,7 @@
-"""Writes files like NVIDIA's PyTorch snapshots, with dummy text for the source they carry.
+"""Writes files like NVIDIA's PyTorch snapshots, with dummy source text.
 
-The real pickler, tensors and parameters are used, so that the bytes are those of a real file: only the two
-modules that such a file names are made up for as long as it is written.
+The real pickler, tensors and parameters are used, so that the bytes match a real file. Only the two modules that such
+a file names are fake, while it is written.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ class Persistent(nn.Module):
 
 @contextlib.contextmanager
 def nvidia_modules() -> Iterator[None]:
-    """The modules that the pickler looks names up in, for as long as it runs."""
+    """Within the block, the pickler finds NVIDIA's modules."""
     parts = {"torch_utils": {}, "torch_utils.persistence": {"_reconstruct_persistent_obj": _reconstruct_persistent_obj}}
     parts |= {"dnnlib": {}, "dnnlib.util": {"EasyDict": EasyDict}}
     for name, contents in parts.items():

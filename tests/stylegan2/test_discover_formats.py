@@ -1,7 +1,13 @@
-"""`topdis-gan discover` from a file of every kind that docs/checkpoints.md lists."""
+"""`topdis-gan discover` for every kind of file in docs/checkpoints.md, and in several processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import cli
 import stylegan2
@@ -10,7 +16,7 @@ from stylegan2 import Generator
 from tests.stylegan2.foreign_files import flat_tensors, genforce_tensors, tensorflow_bytes, torch_bytes
 from tests.stylegan2.nvidia_files import snapshot_bytes
 
-FAST = ["--steps", "2", "--directions", "2", "--num-span-codes", "64", "--batch-size", "8", "--picture-seeds", "0"]
+FAST = ["--steps", "2", "--num-directions", "2", "--num-span-codes", "64", "--batch-size", "8", "--seeds", "0"]
 
 
 def small():
@@ -42,7 +48,7 @@ WRITERS = {
 
 
 def discover(path, out):
-    """The directions that the command finds."""
+    """Run the command and return its directions."""
     with pytest.raises(SystemExit) as left:
         cli.main(["discover", "--ckpt", str(path), "--out", str(out), "--frames", "3", *FAST])
     assert left.value.code in (None, 0)
@@ -51,7 +57,7 @@ def discover(path, out):
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    """The directions in our own file of the same weights."""
+    """The directions for our own file of the same weights."""
     folder = tmp_path_factory.mktemp("ours")
     return discover(stylegan2.save(small(), folder / "g.safetensors"), folder / "run")
 
@@ -63,3 +69,42 @@ def test_discover_finds_the_same_directions_in_every_kind_of_file(tmp_path, expe
     vectors = discover(path, tmp_path / "run")
     assert vectors.shape == (2, 8)
     torch.testing.assert_close(vectors, expected, atol=1e-3, rtol=1e-3)
+
+
+ROOT = Path(__file__).parents[2]
+COMMAND = "discover --steps 3 --num-span-codes 300 --batch-size 17 --micro-batch 8 --device cpu --frames 3 --mix 1"
+
+
+@pytest.mark.parametrize("write", [snapshot_bytes, lambda generator: torch_bytes({"G_ema": generator.state_dict()})])
+def test_a_rectangular_generator_goes_through_discover(tmp_path, write):
+    torch.manual_seed(0)
+    sizes = {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "num_mapping_layers": 2, "channel_base": 64}
+    generator = Generator(**sizes, base_size=(4, 2)).eval().requires_grad_(False)
+    (tmp_path / "network").write_bytes(write(generator))
+    assert discover(tmp_path / "network", tmp_path / "run").shape == (2, 8)
+    for name in ("direction_00.png", "direction_01.webp", "overview.png"):
+        assert (tmp_path / "run" / "traversals" / name).exists()
+    with Image.open(tmp_path / "run" / "traversals" / "direction_00.webp") as image:
+        assert image.height > image.width
+
+
+def discover_in_processes(folder, num_processes):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
+    command = [sys.executable, *(launcher if num_processes > 1 else []), str(ROOT / "cli.py")]
+    command += [*COMMAND.split(), "--seeds", "0-1", "--out", str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_two_processes_find_the_directions_that_one_finds(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    discover_in_processes(one, 1)
+    finished = discover_in_processes(two, 2)
+    alone, together = (Directions.load(folder / "directions.safetensors") for folder in (one, two))
+    torch.testing.assert_close(together.vectors, alone.vectors, rtol=0, atol=1e-5 * float(alone.vectors.abs().max()))
+    torch.testing.assert_close(together.metadata["rtd_after"], alone.metadata["rtd_after"], rtol=1e-4, atol=0)
+    assert finished.stdout.count("explorer.html") == 1
+    again = discover_in_processes(two, 2)
+    assert again.stdout == finished.stdout

@@ -3,14 +3,15 @@ import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs import transfer
 from ganspace_topdis.runs.transfer import DownloadError, TransferLimits
-from stylegan2 import downloads, zoo
-from stylegan2.downloads import resolve
+from stylegan2 import zoo
+from stylegan2.zoo import ZOO, resolve
 
 BODY = b"weights" * 1000
 
@@ -48,7 +49,7 @@ def host(monkeypatch, tmp_path):
 def fetched(monkeypatch):
     """What would have been downloaded, instead of downloading it."""
     seen = []
-    monkeypatch.setattr(downloads, "fetch", lambda url, **options: seen.append((url, options)) or Path("cached"))
+    monkeypatch.setattr(zoo, "fetch", lambda url, **options: seen.append((url, options)) or Path("cached"))
     return seen
 
 
@@ -132,3 +133,23 @@ def test_a_name_whose_file_is_another_is_refused_before_anybody_reads_it(host, m
 def test_a_missing_file_on_the_server_is_one_clear_error(host):
     with pytest.raises(DownloadError, match="answered 404"):
         resolve(f"http://{host}/other.pkl")
+
+
+@pytest.mark.parametrize("entry", ZOO.values(), ids=lambda entry: entry.name)
+def test_every_entry_is_a_snapshot_on_nvidia_s_own_server_over_https(entry):
+    parts = urlsplit(entry.url)
+    assert (parts.scheme, parts.netloc) == ("https", "nvlabs-fi-cdn.nvidia.com")
+    assert parts.path.endswith(".pkl")
+    assert parts.query == ""
+
+
+@pytest.mark.parametrize("entry", ZOO.values(), ids=lambda entry: entry.name)
+def test_every_entry_has_its_name_and_a_description(entry):
+    assert ZOO[entry.name] is entry
+    assert entry.shows
+    assert entry.resolution_px in (32, 256, 512, 1024)
+    assert entry.sha256 is None or len(entry.sha256) == 64
+
+
+def test_no_two_names_mean_one_file():
+    assert len({entry.url for entry in ZOO.values()}) == len(ZOO)

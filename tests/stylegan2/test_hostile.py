@@ -4,17 +4,19 @@ import struct
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganspace_topdis.errors import CheckpointError
+from ganspace_topdis.safe_pickle.records import Budget
+from ganspace_topdis.safe_pickle.safe_unpickler import SafeUnpickler
+from ganspace_topdis.safe_pickle.tensors import Storage, TensorRef, to_array
+from ganspace_topdis.safe_pickle.torch_container import read_legacy, read_zip
 from stylegan2 import Generator
-from stylegan2.checkpoints.budget import Budget
-from stylegan2.checkpoints.pickle_machine import PickleMachine
-from stylegan2.checkpoints.recognition import _read
-from stylegan2.checkpoints.tensors import Storage, TensorRef
+from stylegan2.checkpoints.recognition import parse_checkpoint
 from tests.stylegan2.foreign_files import flat_tensors, tensorflow_bytes, torch_bytes
 from tests.stylegan2.nvidia_files import snapshot_bytes
 
@@ -23,22 +25,22 @@ watching = False
 seen = []
 
 
-def _judge(event, _):
+def _audit(event, _):
     if watching and event.startswith(FORBIDDEN):
         seen.append(event)
 
 
-sys.addaudithook(_judge)
+sys.addaudithook(_audit)
 
 
 def outcome(data):
-    """What reading ends with: read or refused. Fails if anything is run, imported or opened, or another error comes."""
+    """Return "read" or "refused". Fails on any other error, and if anything is run, imported or opened."""
     global watching
     seen.clear()
     watching = True
     try:
-        checkpoint = _read(memoryview(data), Budget(len(data)))
-        Generator.adopt(checkpoint.state_dict, **checkpoint.overrides)
+        checkpoint = parse_checkpoint(memoryview(data))
+        Generator.from_checkpoint(checkpoint.state_dict, **checkpoint.overrides)
         result = "read"
     except CheckpointError as error:
         result = "refused" if "\n" not in str(error) else "refused at length"
@@ -49,7 +51,7 @@ def outcome(data):
 
 
 def fixtures():
-    """One small file of each container."""
+    """One small file per container."""
     torch.manual_seed(0)
     small = {"z_dim": 2, "w_dim": 2, "img_resolution": 8, "num_mapping_layers": 1, "channel_base": 16}
     generator = Generator(**small).eval().requires_grad_(False)
@@ -119,7 +121,7 @@ def test_twenty_thousand_mutated_files(data, edits):
     outcome(mutated(data, edits))
 
 
-def test_the_judge_would_see_a_file_and_a_folder_opened():
+def test_the_audit_hook_sees_opened_files_and_folders():
     global watching
     seen.clear()
     watching = True
@@ -134,11 +136,11 @@ def test_the_judge_would_see_a_file_and_a_folder_opened():
     "name", ["os\nsystem", "posix\nsystem", "builtins\neval", "torch.storage\n_load_from_byte", "subprocess\nPopen"]
 )
 @pytest.mark.parametrize("call", ["", "(NtR", "(Nt\x81", "(NtR(NtR", "(NtR}b"])
-def test_a_name_off_the_allowlist_is_never_run_and_is_named_where_a_generator_was_wanted(name, call):
+def test_a_global_outside_the_allowlist_is_never_run_and_is_named_in_place_of_the_generator(name, call):
     data = b"\x80\x02c" + name.encode() + b"\n" + call.encode("latin-1") + b"."
     assert outcome(data) == "refused"
     with pytest.raises(CheckpointError, match=name.replace("\n", r"\.")):
-        _read(memoryview(data), Budget(len(data)))
+        parse_checkpoint(memoryview(data))
 
 
 ATTACKS = {
@@ -171,7 +173,7 @@ def test_attacks_are_refused(name):
 def test_elements_are_limited():
     data = b"\x80\x02" + b"N0" * 2_000_000 + b"N."
     with pytest.raises(CheckpointError, match="elements"):
-        PickleMachine(memoryview(data), {}, Budget(len(data))).run()
+        SafeUnpickler(memoryview(data), {}, Budget(len(data))).load()
 
 
 @pytest.mark.parametrize(
@@ -188,10 +190,10 @@ def test_a_tensor_shared_a_million_times_is_stopped_by_the_budget():
     content = {"g_ema": {f"style.{n}.weight": shared for n in range(1, 99)} | {"input.input": shared}}
     data = torch_bytes(content)
     with pytest.raises(CheckpointError, match="many times the bytes"):
-        _read(memoryview(data), Budget(len(data)))
+        parse_checkpoint(memoryview(data))
 
 
-def test_a_pickle_inside_a_torch_container_is_held_to_the_allowlist(tmp_path):
+def test_a_pickle_inside_a_torch_container_cannot_run_anything(tmp_path):
     class Attack:
         def __reduce__(self):
             return os.system, (f"touch {tmp_path / 'ran'}",)
@@ -200,3 +202,14 @@ def test_a_pickle_inside_a_torch_container_is_held_to_the_allowlist(tmp_path):
         assert outcome(torch_bytes({"g_ema": Attack()}, legacy=legacy)) == "refused"
     assert outcome(pickle.dumps((1, 2, Attack()))) == "refused"
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.int64])
+def test_arrays_keep_the_type_of_the_file(legacy, dtype):
+    tensor = torch.arange(12, dtype=dtype).reshape(3, 4)
+    data = memoryview(torch_bytes(tensor, legacy=legacy))
+    budget = Budget(len(data))
+    array = to_array((read_legacy if legacy else read_zip)(data, budget), "images", budget)
+    np.testing.assert_array_equal(array, tensor.numpy())
+    assert array.dtype == tensor.numpy().dtype

@@ -52,7 +52,7 @@ def save_rosinality(path):
     "save",
     [save_npy, save_npz, save_npz_of_one_array, save_pt, save_pt_on_old_torch, save_pt_under_a_key, save_rosinality],
 )
-def test_codes_of_every_program_are_read_as_they_are_whatever_the_file_is_called(tmp_path, save):
+def test_codes_of_every_program_are_read_unchanged_under_any_file_name(tmp_path, save):
     with (tmp_path / "codes").open("wb") as file:
         save(file)
     assert torch.equal(read_latents(tmp_path / "codes"), CODES)
@@ -88,7 +88,7 @@ class Hostile:
         lambda path: None,
     ],
 )
-def test_what_holds_no_codes_is_refused_by_its_name_and_nothing_in_it_runs(tmp_path, monkeypatch, write):
+def test_a_file_without_codes_is_refused_by_name_and_nothing_in_it_runs(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "bad.pt"
     write(path)
@@ -97,7 +97,7 @@ def test_what_holds_no_codes_is_refused_by_its_name_and_nothing_in_it_runs(tmp_p
     assert not (tmp_path / "hostile").exists()
 
 
-def test_an_array_that_would_unpack_to_too_much_is_refused_before_it_does(tmp_path, monkeypatch):
+def test_an_array_that_is_too_large_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(latents, "_MOST_BYTES", 5000)
     np.savez_compressed(tmp_path / "bomb.npz", w=np.zeros(10_000))
     with pytest.raises(CheckpointError, match="unpacked"):
@@ -107,14 +107,14 @@ def test_an_array_that_would_unpack_to_too_much_is_refused_before_it_does(tmp_pa
 @pytest.mark.parametrize(
     ("shape", "count"), [((8,), 1), ((3, 8), 3), ((4, 8), 1), ((1, 4, 8), 1), ((5, 4, 8), 5), ((2, 1, 8), 2)]
 )
-def test_codes_of_w_come_out_one_style_a_layer(generator, shape, count):
+def test_codes_of_w_are_returned_as_one_style_per_layer(generator, shape, count):
     codes = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     fitted = fit_latents(codes, LatentSpace(generator=generator))
     assert fitted.shape == (count, 4, 8)
     assert torch.equal(fitted[0, 0], codes.reshape(-1, 8)[0])
 
 
-def test_styles_become_channels_where_directions_are_of_channels(generator):
+def test_styles_become_channels_in_space_s(generator):
     space = LatentSpace(generator=generator, name="s")
     fitted = fit_latents(CODES, space)
     assert torch.allclose(space.images(fitted), generator.synthesis(CODES), atol=1e-5)
@@ -125,6 +125,6 @@ def test_styles_become_channels_where_directions_are_of_channels(generator):
     ("name", "shape"),
     [("w", (7,)), ("w", (2, 5, 8)), ("w", (1, 1, 4, 8)), ("w", (0, 8)), ("z", (1, 4, 8)), ("z", (8,)), ("s", (3, 9))],
 )
-def test_another_width_or_number_of_layers_is_refused_with_what_fits(generator, name, shape):
-    with pytest.raises(InvalidArgumentError, match=r"the latents are .* this generator takes"):
+def test_a_wrong_width_or_number_of_layers_is_refused_with_the_allowed_shapes(generator, name, shape):
+    with pytest.raises(InvalidArgumentError, match=r"`latents` has shape .* this generator takes"):
         fit_latents(torch.zeros(shape), LatentSpace(generator=generator, name=name))

@@ -12,7 +12,10 @@ from PIL import Image
 
 import stylegan2
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.runs.checksummed import save_checksummed
 from stylegan2 import Generator
+from stylegan2.conversion import convert, inspect
+from tests.stylegan2.foreign_files import flat_tensors, torch_bytes
 from tests.stylegan2.nvidia_files import persistent_tree, snapshot_bytes
 
 SMALL = {"z_dim": 4, "w_dim": 4, "img_resolution": 8, "num_mapping_layers": 1, "channel_base": 16}
@@ -30,7 +33,7 @@ print(json.dumps([time.process_time() - start, peak() - before]))
 
 
 def refusal(path):
-    """The one line that loading `path` ends with."""
+    """The message, one line, that loading `path` raises."""
     with pytest.raises(CheckpointError) as caught:
         stylegan2.load(path)
     assert "\n" not in str(caught.value)
@@ -84,12 +87,12 @@ def test_the_source_text_in_a_snapshot_is_not_run(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "word"), [("PNG", "PNG image"), ("JPEG", "JPEG image"), ("WEBP", "WebP")])
-def test_an_image_renamed_to_pkl_is_recognised(tmp_path, kind, word):
+def test_an_image_renamed_to_pkl_is_recognized(tmp_path, kind, word):
     Image.new("RGB", (8, 8)).save(tmp_path / "image.pkl", format=kind)
     assert word in refusal(tmp_path / "image.pkl")
 
 
-def test_a_zip_archive_renamed_to_pkl_is_recognised(tmp_path):
+def test_a_zip_archive_renamed_to_pkl_is_recognized(tmp_path):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("photo.txt", "hello")
@@ -97,12 +100,12 @@ def test_a_zip_archive_renamed_to_pkl_is_recognised(tmp_path):
     assert "zip archive" in refusal(tmp_path / "archive.pkl")
 
 
-def test_a_web_page_in_place_of_the_download_is_recognised(tmp_path):
+def test_a_web_page_in_place_of_the_download_is_recognized(tmp_path):
     (tmp_path / "page.pkl").write_bytes(b"<!DOCTYPE html><html></html>")
     assert "web page" in refusal(tmp_path / "page.pkl")
 
 
-def test_an_unknown_device_is_the_users_mistake(tmp_path):
+def test_an_unknown_device_is_refused(tmp_path):
     path = stylegan2.save(Generator(**SMALL), tmp_path / "g.safetensors")
     with pytest.raises(InvalidArgumentError, match="toaster"):
         stylegan2.load(path, device="toaster")
@@ -127,3 +130,71 @@ def test_a_large_snapshot_takes_two_seconds_and_two_and_a_half_times_its_size(tm
     seconds, grown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert seconds < 2
     assert grown < 2.5 * path.stat().st_size
+
+
+@pytest.fixture
+def snapshot(tmp_path, reference_generator):
+    path = tmp_path / "network.pkl"
+    path.write_bytes(snapshot_bytes(reference_generator))
+    return path
+
+
+@pytest.mark.parametrize("to", ["safetensors", "rosinality"])
+def test_a_round_trip_keeps_every_bit(tmp_path, snapshot, reference_generator, to):
+    again = stylegan2.load(convert(snapshot, tmp_path / "out", to=to)).state_dict()
+    assert all(torch.equal(again[name], tensor) for name, tensor in reference_generator.state_dict().items())
+
+
+def test_a_round_trip_through_rosinality_and_back_gives_the_same_file(tmp_path, snapshot):
+    first = convert(snapshot, tmp_path / "first.pt", to="rosinality")
+    second = convert(convert(first, tmp_path / "a.safetensors"), tmp_path / "second.pt", to="rosinality")
+    assert torch.load(first).keys() == torch.load(second).keys()
+
+
+def test_inspect_describes_format_sizes_and_layers_as_json(snapshot):
+    report = json.loads(json.dumps(inspect(snapshot)))
+    assert report["format"] == "NVIDIA PyTorch pickle"
+    assert (report["img_resolution"], report["num_ws"], report["conditional"]) == (32, 8, False)
+    assert report["channels"] == {"4": 16, "8": 16, "16": 16, "32": 8}
+    assert len(report["sha256"]) == 64
+
+
+def test_inspect_lists_what_was_filled_in(tmp_path, reference_generator):
+    (tmp_path / "g.pt").write_bytes(torch_bytes({"g_ema": flat_tensors(reference_generator, "rosinality")}))
+    assert any("mean style was missing" in note for note in inspect(tmp_path / "g.pt")["notes"])
+
+
+def test_rosinality_cannot_hold_classes(tmp_path):
+    generator = Generator(z_dim=2, w_dim=2, c_dim=2, img_resolution=8, num_mapping_layers=1, channel_base=16)
+    path = stylegan2.save(generator, tmp_path / "g.safetensors")
+    with pytest.raises(InvalidArgumentError, match="unconditional"):
+        convert(path, tmp_path / "g.pt", to="rosinality")
+
+
+def test_an_unknown_target_is_refused(tmp_path, snapshot):
+    with pytest.raises(InvalidArgumentError, match="safetensors, rosinality"):
+        convert(snapshot, tmp_path / "out", to="onnx")
+
+
+@pytest.mark.parametrize("to", ["safetensors", "rosinality"])
+def test_rectangular_generators_are_inspected_and_converted_bit_for_bit(tmp_path, to):
+    generator = Generator(**{**SMALL, "base_size": (4, 2)}).eval()
+    path = stylegan2.save(generator, tmp_path / "g.safetensors")
+    facts = json.loads(json.dumps(inspect(path)))
+    assert (facts["image_size"], facts["base_size"], facts["img_resolution"]) == ([8, 4], [4, 2], 8)
+    again = stylegan2.load(convert(path, tmp_path / "out", to=to)).state_dict()
+    assert all(torch.equal(again[name], tensor) for name, tensor in generator.state_dict().items())
+
+
+def test_inspect_lists_the_assumed_clamp_of_a_bare_state_dict(tmp_path):
+    (tmp_path / "g.pt").write_bytes(torch_bytes(dict(Generator(**SMALL).state_dict())))
+    assert any("assumed not to be clamped" in note for note in inspect(tmp_path / "g.pt")["notes"])
+
+
+def test_a_file_without_base_size_is_square(tmp_path):
+    generator = Generator(**SMALL)
+    config = generator.config.to_dict()
+    del config["base_size"]
+    description = {"kind": "stylegan2 generator", "version": 1, "config": config}
+    path = save_checksummed(tmp_path / "g.safetensors", generator.state_dict(), description)
+    assert stylegan2.load(path).config == generator.config

@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
 from ganspace_topdis.discovery.baselines import unit_directions
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from stylegan2 import Generator
-from stylegan2.space import SPACES, LatentSpace
+from stylegan2.space import SPACES, LatentSpace, codes_of_seed
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +33,13 @@ def test_a_code_of_any_space_gives_the_features_of_its_z(generator, name, resolu
 @pytest.mark.parametrize("cutoff", [None, 2])
 def test_a_seed_gives_the_generators_own_image_in_every_space(generator, name, psi, cutoff):
     space = LatentSpace(generator=generator, name=name).truncated(psi, cutoff)
-    z = torch.cat([torch.randn(1, 8, generator=rng(seed)) for seed in (3, 4)])
+    z = torch.from_numpy(np.concatenate([np.random.RandomState(seed).randn(1, 8) for seed in (3, 4)])).float()
     expected = generator(z, truncation_psi=psi, truncation_cutoff=cutoff)
     assert torch.allclose(space.images(space.codes_of_seeds([3, 4])), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["w", "s"])
-def test_a_search_sees_only_what_the_chosen_layers_control(generator, name):
+def test_a_search_sees_only_the_effect_of_the_chosen_layers(generator, name):
     space = LatentSpace(generator=generator, name=name, resolution=4, layers=(4, 5))
     features = space.features(space.sample_codes(3, rng()))
     assert torch.equal(features[0], features[1])
@@ -49,7 +50,7 @@ def features_codes(space: LatentSpace) -> torch.Tensor:
     return space.sample_codes(2, rng())
 
 
-def test_a_picture_keeps_its_own_style_where_layers_are_not_chosen(generator):
+def test_an_image_keeps_its_own_style_in_layers_that_are_not_chosen(generator):
     everywhere, chosen = (LatentSpace(generator=generator, layers=layers) for layers in (None, (0, 1)))
     assert torch.equal(chosen.images(chosen.codes_of_seeds([1])), everywhere.images(everywhere.codes_of_seeds([1])))
 
@@ -71,7 +72,7 @@ def test_the_style_channels_are_those_of_the_convolutions_and_image_layers(gener
     assert space.styles.layers == sorted(space.styles.layers)
 
 
-def test_no_hook_stays_behind(generator):
+def test_no_hook_remains(generator):
     space = LatentSpace(generator=generator, name="s")
     before = generator(torch.ones(1, 8))
     space.images(space.codes_of_seeds([7]))
@@ -79,7 +80,7 @@ def test_no_hook_stays_behind(generator):
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_directions_say_their_space_and_come_back_to_it(generator, name):
+def test_directions_record_their_space_and_restore_it(generator, name):
     layers = None if name == "z" else (1, 2)
     space = LatentSpace(generator=generator, name=name, resolution=8, layers=layers, noise_mode="none")
     codes = space.sample_codes(20, rng())
@@ -88,7 +89,7 @@ def test_directions_say_their_space_and_come_back_to_it(generator, name):
     assert LatentSpace.of(directions, generator) == space
 
 
-def test_directions_of_codes_that_the_generator_lacks_are_refused(generator):
+def test_directions_that_do_not_match_the_generator_are_refused(generator):
     directions = unit_directions(torch.eye(5), torch.randn(9, 5))
     directions.metadata.update(LatentSpace(generator=generator).facts())
     with pytest.raises(CheckpointError, match=r"codes of 5 numbers, but codes w .* have 8"):
@@ -107,7 +108,7 @@ def test_directions_of_codes_that_the_generator_lacks_are_refused(generator):
         ({"truncation_cutoff": 9}, "0 to 8"),
     ],
 )
-def test_what_does_not_fit_the_generator_is_refused(generator, attributes, message):
+def test_attributes_that_do_not_match_the_generator_are_refused(generator, attributes, message):
     with pytest.raises(InvalidArgumentError, match=message):
         LatentSpace(generator=generator, **attributes)
 
@@ -118,3 +119,24 @@ def test_a_conditional_generator_needs_its_class():
         LatentSpace(generator=made)
     codes = [LatentSpace(generator=made, label=label).codes_of_seeds([1]) for label in (0, 2)]
     assert not torch.equal(*codes)
+
+
+def test_a_seed_is_nvidias_seed():
+    code = codes_of_seed(85, 512)
+    assert code.shape == (1, 512)
+    assert code.dtype == torch.float32
+    np.testing.assert_array_equal(code.numpy(), np.random.RandomState(85).randn(1, 512).astype(np.float32))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_numpy_does_not_take_is_refused(seed):
+    with pytest.raises(InvalidArgumentError, match=f"seed {seed} is not allowed; give 0 to 4294967295"):
+        codes_of_seed(seed, 8)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_images_of_a_rectangular_generator_are_pooled_by_their_longer_side(name):
+    made = Generator(z_dim=8, w_dim=8, img_resolution=256, base_size=(4, 2), num_mapping_layers=1, channel_base=256)
+    space = LatentSpace(generator=made.eval().requires_grad_(False), name=name)
+    assert space.features(space.sample_codes(1, rng())).shape == (1, 3, 64, 32)
+    assert space.images(space.codes_of_seeds([0])).shape == (1, 3, 256, 128)

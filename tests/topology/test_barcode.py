@@ -4,9 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
-from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.topology import cross_barcode
+from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
+from ganspace_topdis.topology import cloud_barcodes, cross_barcode, plot_bars, rtd
 from tests.topology.cases import check_cases, check_pair
 from tests.topology.pairs import KINDS, distances_of_kind, outer_and_inner, pair_of_kind, sorted_bars
 
@@ -144,7 +145,7 @@ def bad(**entries: float) -> NDArray[np.float64]:
         (bad().astype(int), bad(), "outer has dtype int64"),
         (bad(), bad().astype(np.float16), "inner has dtype float16"),
         (np.zeros(3), bad(), r"outer has shape \(3,\)"),
-        ([[0.0], [1.0, 2.0]], bad(), "outer is no matrix"),
+        ([[0.0], [1.0, 2.0]], bad(), "outer is not a matrix"),
         (torch.zeros(3, 3).to_sparse(), bad(), "outer is a tensor of torch.float32 and torch.sparse_coo"),
         (bad(), torch.zeros(3, 3, dtype=torch.bfloat16), "inner is a tensor of torch.bfloat16"),
     ],
@@ -152,3 +153,34 @@ def bad(**entries: float) -> NDArray[np.float64]:
 def test_a_bad_matrix_is_named_with_its_value(outer, inner, message):
     with pytest.raises(InvalidArgumentError, match=message):
         cross_barcode(outer, inner)
+
+
+pytest.importorskip("matplotlib")
+
+
+def clouds() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(20, 2, generator=generator), torch.randn(20, 3, generator=generator)
+
+
+def test_the_two_barcodes_are_the_two_directions_of_rtd():
+    x, y = clouds()
+    one, two = cloud_barcodes(x, y)
+    assert (one.lengths.sum() + two.lengths.sum()) / 2 == pytest.approx(float(rtd(x, y)), rel=1e-5)
+
+
+def test_a_picture_of_the_bars_is_written(tmp_path):
+    path = plot_bars(*clouds(), tmp_path / "bars.png")
+    with Image.open(path) as picture:
+        assert picture.size == (1350, 600)
+        assert len(picture.convert("L").histogram()) - picture.convert("L").histogram().count(0) > 10
+
+
+def test_identical_clouds_draw_an_empty_picture(tmp_path):
+    x, _ = clouds()
+    assert plot_bars(x, x, tmp_path / "bars.png").exists()
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(RunFolderError):
+        plot_bars(*clouds(), tmp_path / "missing" / "bars.png")

@@ -91,7 +91,7 @@ def test_a_death_is_when_the_outer_tree_joins_the_clusters_of_the_birth():
 
 def test_bad_input_is_refused():
     x, y = clouds()
-    with pytest.raises(InvalidArgumentError, match="variant is 'mean'"):
+    with pytest.raises(InvalidArgumentError, match="`variant` is 'mean'"):
         rtd_lite(x, y, variant="mean")
     with pytest.raises(InvalidArgumentError, match="same number of points"):
         rtd_lite(x, y[1:])

@@ -107,7 +107,7 @@ class Browser:
             mobile=False,
         )
 
-    def colour_scheme(self, scheme: str) -> None:
+    def color_scheme(self, scheme: str) -> None:
         """Prefer "dark" or "light"."""
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 

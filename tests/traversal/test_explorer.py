@@ -9,11 +9,53 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.traversal.explorer import build_explorer, write_explorer
+from ganspace_topdis.traversal.explorer import (
+    FrameSource,
+    build_explorer,
+    content_policy,
+    fill_page,
+    page_data,
+    page_overhead,
+    write_explorer,
+)
 from ganspace_topdis.traversal.frames import Frames, step_values, traverse_all
-from ganspace_topdis.traversal.labels import DirectionLabel
 from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed
-from ganspace_topdis.traversal.names import read_names
+from ganspace_topdis.traversal.names import DirectionLabel, read_names
+
+
+@pytest.mark.parametrize("frames_from", ["held", "live"])
+def test_a_page_allows_its_own_script_by_hash_and_no_other(frames_from: FrameSource) -> None:
+    policy = content_policy(frames_from)
+    assert policy in fill_page(frames_from, title="t", subtitle="", data={})
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+def test_only_the_live_page_may_ask_its_server() -> None:
+    assert "connect-src" not in content_policy("held")
+    assert "connect-src 'self';" in content_policy("live")
+
+
+def test_only_the_live_page_has_a_script_that_asks() -> None:
+    assert "fetch(" not in fill_page("held", title="", subtitle="", data={})
+    assert "fetch(" in fill_page("live", title="", subtitle="", data={})
+
+
+def test_the_overhead_is_what_a_page_without_data_takes() -> None:
+    page = fill_page("held", title="", subtitle="", data={})
+    assert abs(len(page.encode()) - page_overhead()) < 500
+
+
+def test_known_scores_come_with_their_meaning() -> None:
+    labels = [DirectionLabel(index=2, name="Smile", scores={"effect": 0.5, "own_score": 1.0}, starred=True)]
+    data = page_data(labels, ["seed 1"], source="abc")
+    (direction,) = data["directions"]
+    assert (direction["index"], direction["name"], direction["starred"]) == (2, "Smile", True)
+    assert [score[:2] for score in direction["scores"]] == [("Effect", "0.500"), ("Own score", "1.00")]
+    assert [name for name, _ in data["notes"]] == ["Effect"]
+    assert re.search("standard deviation", direction["scores"][0][2])
+
 
 NUM_STEPS = 5
 SEEDS = ["seed 1", "seed 2", "seed 3"]
@@ -61,8 +103,8 @@ def settle(browser: Any) -> None:
     browser.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 60)))")
 
 
-def colour(browser: Any) -> list[int]:
-    """The colour that the page shows: every frame here has one colour."""
+def color(browser: Any) -> list[int]:
+    """The color that the page shows: every frame here has one color."""
     settle(browser)
     return browser.run(
         "(() => { const view = document.getElementById('view');"
@@ -78,7 +120,7 @@ def expected(frames: Frames, direction: int, seed: int, step: int) -> list[int]:
     return frames[direction, seed, step, 16, 16].tolist()
 
 
-def test_the_page_is_one_file_that_names_no_address(frames: Frames) -> None:
+def test_the_page_is_one_file_without_addresses(frames: Frames) -> None:
     page = build_explorer(frames, LABELS, step_values(2, NUM_STEPS), SEEDS)
     assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[\w+/=]*", "", page))
     assert re.findall(r'\b(?:src|href)="([^"]*)"', page) == ["data:,"]
@@ -101,7 +143,7 @@ def test_text_from_files_cannot_leave_its_place(frames: Frames) -> None:
     assert "<img" not in page
 
 
-def test_text_that_looks_like_a_place_in_the_template_is_only_text(frames: Frames) -> None:
+def test_text_that_looks_like_a_template_placeholder_stays_text(frames: Frames) -> None:
     page = build_explorer(frames, LABELS, step_values(2, NUM_STEPS), SEEDS, title="{{script}} {{nothing}}")
     assert "<h1>{{script}} {{nothing}}</h1>" in page
 
@@ -123,7 +165,7 @@ def test_frames_of_another_shape_are_refused(frames: Frames) -> None:
         build_explorer(frames, LABELS[:2], step_values(2, NUM_STEPS), SEEDS)
 
 
-def test_the_page_opens_without_a_complaint_or_a_request(open_page: Open) -> None:
+def test_the_page_opens_without_errors_or_requests(open_page: Open) -> None:
     browser = open_page()
     assert browser.complaints() == []
     assert [url for url in browser.requests() if not url.startswith("file:")] == []
@@ -132,14 +174,14 @@ def test_the_page_opens_without_a_complaint_or_a_request(open_page: Open) -> Non
 
 def test_the_page_opens_on_an_unshifted_image(open_page: Open, frames: Frames) -> None:
     browser = open_page()
-    assert colour(browser) == expected(frames, 0, 0, 2)
+    assert color(browser) == expected(frames, 0, 0, 2)
     assert alt_text(browser) == "Unshifted image of seed 1"
 
 
 def test_moving_a_slider_with_the_mouse_changes_the_frame_and_its_text(open_page: Open, frames: Frames) -> None:
     browser = open_page()
     browser.click(".direction:nth-child(2) input[type=range]", across=0.98)
-    assert colour(browser) == expected(frames, 1, 0, 4)
+    assert color(browser) == expected(frames, 1, 0, 4)
     assert alt_text(browser) == "Image of seed 1, moved +2 standard deviations along Green"
     output = browser.run("document.querySelector('.direction:nth-child(2) output').textContent")
     assert output == "+2 σ"
@@ -153,26 +195,26 @@ def test_every_step_of_every_slider_shows_its_own_frame(open_page: Open, frames:
                 f"(() => {{ const slider = document.querySelectorAll('.direction input[type=range]')[{direction}];"
                 f" slider.value = {step - 2}; slider.dispatchEvent(new Event('input')); }})()"
             )
-            assert colour(browser) == expected(frames, direction, 0, step)
+            assert color(browser) == expected(frames, direction, 0, step)
 
 
 def test_another_seed_keeps_the_shift(open_page: Open, frames: Frames) -> None:
     browser = open_page()
     browser.click(".direction:nth-child(1) input[type=range]", across=0.02)
     browser.click("#seeds label:nth-of-type(3) canvas")
-    assert colour(browser) == expected(frames, 0, 2, 0)
+    assert color(browser) == expected(frames, 0, 2, 0)
     assert alt_text(browser) == "Image of seed 3, moved −2 standard deviations along Red"
 
 
 def test_arrows_shift_and_change_the_direction(open_page: Open, frames: Frames) -> None:
     browser = open_page()
     browser.press("ArrowRight")
-    assert colour(browser) == expected(frames, 0, 0, 3)
+    assert color(browser) == expected(frames, 0, 0, 3)
     browser.press("ArrowDown")
-    assert colour(browser) == expected(frames, 1, 0, 2)
+    assert color(browser) == expected(frames, 1, 0, 2)
     for _ in range(4):
         browser.press("ArrowLeft")
-    assert colour(browser) == expected(frames, 1, 0, 0)
+    assert color(browser) == expected(frames, 1, 0, 0)
     browser.press("ArrowUp")
     assert alt_text(browser) == "Unshifted image of seed 1"
 
@@ -181,20 +223,20 @@ def test_number_keys_go_to_the_direction_with_that_number(open_page: Open, frame
     browser = open_page()
     browser.press("7")
     browser.press("End")
-    assert colour(browser) == expected(frames, 2, 0, 4)
+    assert color(browser) == expected(frames, 2, 0, 4)
     browser.press("5")
-    assert colour(browser) == expected(frames, 2, 0, 4)
+    assert color(browser) == expected(frames, 2, 0, 4)
 
 
 def test_letters_change_the_seed_and_reset(open_page: Open, frames: Frames) -> None:
     browser = open_page()
     browser.press("Home")
     browser.press("p")
-    assert colour(browser) == expected(frames, 0, 2, 0)
+    assert color(browser) == expected(frames, 0, 2, 0)
     browser.press("n")
-    assert colour(browser) == expected(frames, 0, 0, 0)
+    assert color(browser) == expected(frames, 0, 0, 0)
     browser.press("r")
-    assert colour(browser) == expected(frames, 0, 0, 2)
+    assert color(browser) == expected(frames, 0, 0, 2)
 
 
 def test_playing_moves_the_frames_until_it_is_stopped(open_page: Open) -> None:
@@ -220,17 +262,17 @@ def test_two_sliders_moved_show_the_mix_of_both(open_page: Open, mixed: MixedFra
     browser.press("End")
     browser.press("7")
     browser.press("ArrowLeft")
-    assert colour(browser) == mixed.frames[0, 2][0, 3 * 4 + 1, 16, 16].tolist()
+    assert color(browser) == mixed.frames[0, 2][0, 3 * 4 + 1, 16, 16].tolist()
     assert alt_text(browser) == (
         "Image of seed 1, moved +2 standard deviations along Red and −1 standard deviations along Blue"
     )
 
 
-def test_three_sliders_moved_go_to_the_steps_that_exist_and_say_so(open_page: Open, mixed: MixedFrames) -> None:
+def test_three_sliders_move_to_the_steps_that_exist_and_a_hint_lists_them(open_page: Open, mixed: MixedFrames) -> None:
     browser = open_page(mixed=mixed)
     for key in ("End", "ArrowDown", "Home", "ArrowDown", "ArrowRight"):
         browser.press(key)
-    assert colour(browser) == mixed.frames[0, 1, 2][0, 0b101, 16, 16].tolist()
+    assert color(browser) == mixed.frames[0, 1, 2][0, 0b101, 16, 16].tolist()
     outputs = browser.run("[...document.querySelectorAll('.direction output')].map((output) => output.textContent)")
     assert outputs == ["+1 σ", "−1 σ", "+1 σ"]
     assert "±1 σ" in browser.run("document.getElementById('hint').textContent")
@@ -242,7 +284,7 @@ def test_delete_takes_one_direction_back_and_keeps_the_others(
     browser = open_page(mixed=mixed)
     for key in ("End", "ArrowDown", "Home", "Delete"):
         browser.press(key)
-    assert colour(browser) == expected(frames, 0, 0, 4)
+    assert color(browser) == expected(frames, 0, 0, 4)
 
 
 def test_each_combination_of_a_mix_shows_its_own_frame(open_page: Open, mixed: MixedFrames) -> None:
@@ -253,7 +295,7 @@ def test_each_combination_of_a_mix_shows_its_own_frame(open_page: Open, mixed: M
                 f"(() => {{ const slider = document.querySelectorAll('.direction input[type=range]')[{slider}];"
                 f" slider.value = {value}; slider.dispatchEvent(new Event('input')); }})()"
             )
-        assert colour(browser) == mixed.frames[1, 2][0, place, 16, 16].tolist()
+        assert color(browser) == mixed.frames[1, 2][0, place, 16, 16].tolist()
 
 
 def test_without_mixes_one_direction_moves_at_a_time(open_page: Open, frames: Frames) -> None:
@@ -261,7 +303,7 @@ def test_without_mixes_one_direction_moves_at_a_time(open_page: Open, frames: Fr
     browser.press("End")
     browser.press("ArrowDown")
     browser.press("End")
-    assert colour(browser) == expected(frames, 1, 0, 4)
+    assert color(browser) == expected(frames, 1, 0, 4)
     assert browser.run("document.querySelector('.direction output').textContent") == "0"
 
 
@@ -348,7 +390,7 @@ def test_no_width_needs_sideways_scrolling(open_page: Open, width_px: int) -> No
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable_in_light_and_dark(open_page: Open, scheme: str) -> None:
     browser = open_page()
-    browser.colour_scheme(scheme)
+    browser.color_scheme(scheme)
     ink, grey, paper = browser.run(
         "(() => { const style = (query, name) => getComputedStyle(document.querySelector(query))[name];"
         " return [style('body', 'color'), style('#subtitle', 'color'), style('body', 'backgroundColor')]; })()"
@@ -358,7 +400,7 @@ def test_text_is_readable_in_light_and_dark(open_page: Open, scheme: str) -> Non
     assert (luminance(paper) < 0.5) == (scheme == "dark")
 
 
-def test_every_control_has_a_name_for_those_who_do_not_see_it(open_page: Open) -> None:
+def test_every_control_has_an_accessible_name(open_page: Open) -> None:
     browser = open_page()
     browser.send("Accessibility.enable")
     nodes = browser.send("Accessibility.getFullAXTree")["nodes"]
@@ -368,9 +410,9 @@ def test_every_control_has_a_name_for_those_who_do_not_see_it(open_page: Open) -
     assert [node for node in controls if not node["name"]["value"].strip()] == []
 
 
-def luminance(colour_text: str) -> float:
+def luminance(color_text: str) -> float:
     """The relative luminance of the Web Content Accessibility Guidelines 2.2."""
-    channels = np.array([int(part) for part in re.findall(r"\d+", colour_text)[:3]]) / 255
+    channels = np.array([int(part) for part in re.findall(r"\d+", color_text)[:3]]) / 255
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
 

@@ -1,5 +1,7 @@
+import io
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,10 +9,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.traversal.frames import step_values, to_uint8, traverse, traverse_all, traverse_lattice
+from ganspace_topdis.traversal.mixing import draw_mixed, largest_mix, mix_groups, mix_steps, num_mixed_frames
+from ganspace_topdis.traversal.names import default_labels
+from ganspace_topdis.traversal.walks import Walks, walk
 
 MakePaint = Callable[..., Any]
 
@@ -20,7 +26,7 @@ def codes() -> torch.Tensor:
     return torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
 
 
-def test_every_byte_survives_the_way_to_floats_and_back() -> None:
+def test_every_byte_survives_the_conversion_to_floats_and_back() -> None:
     bytes_ = torch.arange(256).reshape(256, 1, 1, 1)
     assert to_uint8(bytes_ / 127.5 - 1).ravel().tolist() == list(range(256))
 
@@ -38,7 +44,7 @@ def test_bytes_have_their_channels_last(num_channels: int) -> None:
     assert (frames == frames[:1, :1, :1]).all()
 
 
-def test_a_nan_is_an_error_and_no_black_pixel() -> None:
+def test_nan_is_an_error_instead_of_a_black_pixel() -> None:
     with pytest.raises(TopdisError, match="NaN"):
         to_uint8(torch.full((1, 3, 2, 2), torch.nan))
 
@@ -71,7 +77,7 @@ def test_each_frame_is_the_image_of_its_shifted_code(paint: MakePaint, axes: Any
         np.testing.assert_array_equal(frames[:, step], expected)
 
 
-def test_a_direction_moves_only_what_it_is_about(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+def test_a_direction_changes_only_its_own_channel(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
     frames = traverse(paint(), codes, axes, index=2).astype(int)
     assert (np.diff(frames[..., 2], axis=1) > 0).all()
     assert (np.diff(frames[..., :2], axis=1) == 0).all()
@@ -94,7 +100,7 @@ def test_unshifted_images_are_drawn_once_for_all_directions(paint: MakePaint, ax
     assert sum(generate.batches) == len(codes) * (1 + 3 * 4)
 
 
-def test_only_chosen_layers_move(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+def test_only_the_chosen_layers_are_shifted(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
     by_layer = codes[:, None].repeat(1, 4, 1)
     halved = traverse(paint(), by_layer, axes, index=0, layers=[0, 3], extent=2.0)
     np.testing.assert_array_equal(halved, traverse(paint(), codes, axes, index=0, extent=1.0))
@@ -114,9 +120,9 @@ def test_a_lattice_moves_all_directions_the_last_one_fastest(paint: MakePaint, a
         np.testing.assert_array_equal(frames[:, place], to_uint8(paint()(moved)))
 
 
-def test_the_projects_own_directions_fit(paint: MakePaint, codes: torch.Tensor) -> None:
+def test_directions_objects_satisfy_the_protocol(paint: MakePaint, codes: torch.Tensor) -> None:
     eye = torch.eye(3)
-    directions = Directions(vectors=eye, readouts=eye, mean=torch.zeros(3), span=eye, scales=torch.ones(3))
+    directions = Directions(vectors=eye, dual_vectors=eye, mean=torch.zeros(3), span=eye, scales=torch.ones(3))
     frames = traverse_all(paint(), codes, directions, indices=[1], num_steps=3)
     expected = to_uint8(paint()(codes + 3 * eye[1]))
     np.testing.assert_array_equal(frames[0, :, -1], expected)
@@ -131,13 +137,98 @@ def test_a_direction_that_does_not_exist_is_refused(
 
 
 @pytest.mark.parametrize("images", [torch.zeros(4, 2, 8, 8), torch.zeros(4, 8), torch.zeros(1, 3, 8, 8)])
-def test_what_is_no_image_is_refused(axes: Any, codes: torch.Tensor, images: torch.Tensor) -> None:
+def test_output_that_is_not_an_image_is_refused(axes: Any, codes: torch.Tensor, images: torch.Tensor) -> None:
     with pytest.raises(InvalidArgumentError, match="generate returned"):
         traverse(lambda _: images, codes, axes, index=0)
 
 
-def test_a_batch_of_none_is_refused(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
-    with pytest.raises(InvalidArgumentError, match="batch size is 0"):
+def test_an_empty_batch_is_refused(paint: MakePaint, axes: Any, codes: torch.Tensor) -> None:
+    with pytest.raises(InvalidArgumentError, match="`batch_size` is 0"):
         traverse(paint(), codes, axes, index=0, batch_size=0)
-    with pytest.raises(InvalidArgumentError, match="N from 1 on"):
+    with pytest.raises(InvalidArgumentError, match="N of at least 1"):
         traverse(paint(), codes[:0], axes, index=0)
+
+
+@given(st.integers(1, 30))
+def test_coarser_steps_are_among_the_finer_ones_and_keep_the_middle(half: int) -> None:
+    one, two, three = (mix_steps(2 * half + 1, num_moved) for num_moved in (1, 2, 3))
+    assert set(three) <= set(two) <= set(one)
+    assert half in three
+    assert {0, 2 * half} <= set(two)
+
+
+@given(st.integers(1, 30), st.integers(1, 9))
+def test_steps_are_the_same_on_both_sides(half: int, num_moved: int) -> None:
+    steps = mix_steps(2 * half + 1, num_moved)
+    assert steps == [2 * half - step for step in reversed(steps)]
+
+
+@pytest.mark.parametrize("num_mixed", [2, 3])
+def test_the_number_of_mixed_frames_is_as_announced(paint: Any, axes: Any, num_mixed: int) -> None:
+    codes = torch.zeros(2, 3)
+    mixed = draw_mixed(paint(), codes, axes, indices=range(num_mixed), extent=2.0, num_steps=9)
+    assert list(mixed.frames) == mix_groups(num_mixed)
+    assert sum(len(lattice[0]) for lattice in mixed.frames.values()) == num_mixed_frames(num_mixed, 9)
+    assert {len(lattice) for lattice in mixed.frames.values()} == {2}
+
+
+@given(st.integers(2, 12), st.integers(1, 8), st.integers(0, 10_000))
+def test_the_largest_mix_fits_and_one_more_would_not(num_directions: int, num_seeds: int, most: int) -> None:
+    chosen = largest_mix(num_directions, num_seeds, 9, max_frames=most)
+    assert num_seeds * num_mixed_frames(chosen, 9) <= most
+    following = max(2, chosen + 1)
+    assert following > min(num_directions, 8) or num_seeds * num_mixed_frames(following, 9) > most
+
+
+@pytest.mark.parametrize("indices", [[], [1], list(range(9))])
+def test_too_few_and_too_many_directions_are_refused(paint: Any, axes: Any, indices: list[int]) -> None:
+    with pytest.raises(InvalidArgumentError, match="cannot be mixed"):
+        draw_mixed(paint(), torch.zeros(1, 3), axes, indices=indices, extent=2.0, num_steps=9)
+
+
+@pytest.fixture
+def two_codes() -> torch.Tensor:
+    return torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def walks(paint: Any, axes: Any, two_codes: torch.Tensor) -> Walks:
+    return walk(paint(), two_codes, axes, labels=[default_labels(3)[index] for index in (2, 0)], num_steps=5)
+
+
+def test_walks_are_the_frames_of_traverse(walks: Walks, paint: Any, axes: Any, two_codes: torch.Tensor) -> None:
+    assert walks.frames.shape == (2, 2, 5, 8, 8, 3)
+    np.testing.assert_array_equal(walks.of(0).frames[0], traverse(paint(), two_codes, axes, index=0, num_steps=5))
+
+
+def test_a_notebook_shows_a_picture_of_all_and_another_of_one(walks: Walks) -> None:
+    sizes = []
+    for shown in (walks, walks.of(2)):
+        with Image.open(io.BytesIO(shown._repr_png_())) as picture:
+            assert picture.format == "PNG"
+            sizes.append(picture.size)
+    assert sizes[0] != sizes[1]
+
+
+def test_the_text_lists_sizes_and_extent(walks: Walks) -> None:
+    assert repr(walks) == "Walks(2 directions, 2 seeds, 5 steps, 8 x 8 px, to ±3 standard deviations)"
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "gif"])
+def test_one_direction_is_written_in_the_format_of_the_suffix(walks: Walks, tmp_path: Path, suffix: str) -> None:
+    with Image.open(walks.of(2).save(tmp_path / f"walk.{suffix}")) as picture:
+        assert picture.format == suffix.upper()
+        assert getattr(picture, "n_frames", 1) == (1 if suffix == "png" else 8)
+
+
+def test_invalid_uses_of_walks_are_refused(
+    walks: Walks, paint: Any, axes: Any, two_codes: torch.Tensor, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="direction 1 was not drawn; drawn are 2, 0"):
+        walks.of(1)
+    with pytest.raises(InvalidArgumentError, match="one direction"):
+        walks.save(tmp_path / "walk.gif")
+    with pytest.raises(InvalidArgumentError, match=r"allowed are \.png"):
+        walks.save(tmp_path / "walk.mp4")
+    with pytest.raises(InvalidArgumentError, match="each code needs one"):
+        walk(paint(), two_codes, axes, seeds=["only one"])

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.traversal.gallery import WalkSettings, write_gallery, write_page, write_traversal
-from ganspace_topdis.traversal.labels import default_labels
+from ganspace_topdis.traversal.names import default_labels
 
 SEEDS = ["seed 4", "seed 5"]
 WALK = WalkSettings(extent=2.0, num_steps=5, batch_size=7)
@@ -18,7 +18,7 @@ def codes() -> torch.Tensor:
     return torch.randn(2, 3, generator=torch.Generator().manual_seed(2))
 
 
-def test_a_gallery_is_a_page_an_overview_and_two_files_a_direction(
+def test_a_gallery_is_a_page_an_overview_and_two_files_per_direction(
     paint: Any, axes: Any, codes: torch.Tensor, tmp_path: Path
 ) -> None:
     labels = [default_labels(3)[index] for index in (2, 0)]
@@ -56,9 +56,7 @@ def test_progress_ends_at_the_number_of_frames_announced(
     assert max(generate.batches) <= WALK.batch_size
 
 
-def test_a_gallery_written_twice_is_the_same_to_the_byte(
-    paint: Any, axes: Any, codes: torch.Tensor, tmp_path: Path
-) -> None:
+def test_a_gallery_written_twice_has_the_same_bytes(paint: Any, axes: Any, codes: torch.Tensor, tmp_path: Path) -> None:
     first = write_gallery(tmp_path, paint(), codes, axes, default_labels(3), SEEDS, walk=WALK)
     before = [path.read_bytes() for path in first]
     second = write_gallery(tmp_path, paint(), codes, axes, default_labels(3), SEEDS, walk=WALK)
@@ -72,7 +70,7 @@ def test_a_page_alone_is_that_of_the_gallery(paint: Any, axes: Any, codes: torch
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "gif"])
-def test_one_walk_is_written_as_its_suffix_says(
+def test_one_walk_is_written_in_the_format_of_the_suffix(
     paint: Any, axes: Any, codes: torch.Tensor, tmp_path: Path, suffix: str
 ) -> None:
     label = default_labels(3)[1]
@@ -100,13 +98,13 @@ def test_a_folder_that_cannot_be_written_is_reported(
     paint: Any, axes: Any, codes: torch.Tensor, tmp_path: Path
 ) -> None:
     (tmp_path / "traversals").write_text("a file in the way")
-    with pytest.raises(RunFolderError, match="cannot make the folder"):
+    with pytest.raises(RunFolderError, match="cannot create the folder"):
         write_gallery(tmp_path, paint(), codes, axes, default_labels(3), SEEDS, walk=WALK)
     with pytest.raises(RunFolderError, match="cannot write"):
         write_gallery(tmp_path / "none", paint(), codes, axes, default_labels(3), SEEDS, walk=WALK)
 
 
 @pytest.mark.parametrize("wrong", [{"extent": 0.0}, {"num_steps": 4}, {"batch_size": 0}])
-def test_settings_are_checked_when_they_are_made(wrong: dict[str, Any]) -> None:
+def test_settings_are_validated_on_construction(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError, match="must be"):
         WalkSettings(**wrong)

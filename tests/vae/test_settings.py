@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from typing import Any
 
@@ -5,60 +6,59 @@ import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError
 from vae.evaluation.metrics import EvaluationSettings
-from vae.settings import (
+from vae.method_options import (
     METHOD_OPTIONS,
     BetaTCVAEOptions,
     BetaVAEOptions,
     ControlVAEOptions,
     DAVAOptions,
     FactorVAEOptions,
-    TopDisSettings,
-    TrainSettings,
     complete_options,
 )
-from vae.suite.engine import EngineSettings
+from vae.settings import TopDisSettings, TrainSettings
+from vae.suite.settings import EngineSettings
 
 REFUSED: list[tuple[type, str, Any, str]] = [
-    (TopDisSettings, "weight", -1.0, "topdis weight is -1.0"),
-    (TopDisSettings, "delay", -1, "topdis delay is -1"),
-    (TopDisSettings, "loss", "hausdorff", "topdis loss is 'hausdorff'"),
-    (TopDisSettings, "p", 0.5, "topdis p is 0.5"),
-    (TopDisSettings, "shift", 1.0, "topdis shift is 1.0"),
-    (TopDisSettings, "shift", 0.0, "topdis shift is 0.0"),
-    (TopDisSettings, "codes", "both", "topdis codes is 'both'"),
-    (TopDisSettings, "choice", "first", "topdis choice is 'first'"),
-    (TopDisSettings, "batch", "third", "topdis batch is 'third'"),
-    (TopDisSettings, "points", 3, "topdis points is 3"),
-    (TopDisSettings, "orthogonalize", "kl", "topdis orthogonalize is 'kl'"),
-    (TopDisSettings, "features", "vgg", "topdis features is 'vgg'"),
-    (TrainSettings, "method", "infovae", "method is 'infovae', but must be one of vae, beta-vae"),
-    (TrainSettings, "network", "resnet", "network is 'resnet', but must be one of narrow"),
-    (TrainSettings, "initial_weights", "glorot", "initial_weights is 'glorot'"),
-    (TrainSettings, "likelihood", "laplace", "likelihood is 'laplace'"),
-    (TrainSettings, "precision", "int8", "precision is 'int8'"),
-    (TrainSettings, "width", 0.0, "width is 0.0"),
-    (TrainSettings, "learning_rate", -1e-4, "learning_rate is -0.0001"),
-    (TrainSettings, "adam_betas", (0.9, 1.0), "adam_betas is (0.9, 1.0)"),
-    (TrainSettings, "max_grad_norm", 0.0, "max_grad_norm is 0.0"),
-    (TrainSettings, "num_latents", 0, "num_latents is 0"),
-    (TrainSettings, "steps", -1, "steps is -1"),
-    (TrainSettings, "batch_size", 3, "batch_size is 3"),
-    (TrainSettings, "log_every", 0, "log_every is 0"),
-    (TrainSettings, "seed", -1, "seed is -1"),
-    *((BetaVAEOptions, "beta", beta, f"beta is {beta}") for beta in (-1.0, float("nan"), float("inf"))),
+    (TopDisSettings, "weight", -1.0, "`topdis.weight` is -1.0"),
+    (TopDisSettings, "delay", -1, "`topdis.delay` is -1"),
+    (TopDisSettings, "loss", "hausdorff", "`topdis.loss` is 'hausdorff'"),
+    (TopDisSettings, "p", 0.5, "`topdis.p` is 0.5"),
+    (TopDisSettings, "shift", 1.0, "`topdis.shift` is 1.0"),
+    (TopDisSettings, "shift", 0.0, "`topdis.shift` is 0.0"),
+    (TopDisSettings, "codes", "both", "`topdis.codes` is 'both'"),
+    (TopDisSettings, "choice", "first", "`topdis.choice` is 'first'"),
+    (TopDisSettings, "batch", "third", "`topdis.batch` is 'third'"),
+    (TopDisSettings, "points", 3, "`topdis.points` is 3"),
+    (TopDisSettings, "orthogonalize", "kl", "`topdis.orthogonalize` is 'kl'"),
+    (TopDisSettings, "features", "vgg", "`topdis.features` is 'vgg'"),
+    (TrainSettings, "method", "infovae", "`method` is 'infovae', but must be one of vae, beta-vae"),
+    (TrainSettings, "network", "resnet", "`network` is 'resnet', but must be one of narrow"),
+    (TrainSettings, "initial_weights", "glorot", "`initial_weights` is 'glorot'"),
+    (TrainSettings, "likelihood", "laplace", "`likelihood` is 'laplace'"),
+    (TrainSettings, "precision", "int8", "`precision` is 'int8'"),
+    (TrainSettings, "width", 0.0, "`width` is 0.0"),
+    (TrainSettings, "learning_rate", -1e-4, "`learning_rate` is -0.0001"),
+    (TrainSettings, "adam_betas", (0.9, 1.0), "`adam_betas` is (0.9, 1.0)"),
+    (TrainSettings, "max_grad_norm", 0.0, "`max_grad_norm` is 0.0"),
+    (TrainSettings, "num_latents", 0, "`num_latents` is 0"),
+    (TrainSettings, "steps", -1, "`steps` is -1"),
+    (TrainSettings, "batch_size", 3, "`batch_size` is 3"),
+    (TrainSettings, "log_every", 0, "`log_every` is 0"),
+    (TrainSettings, "seed", -1, "`seed` is -1"),
+    *((BetaVAEOptions, "beta", beta, f"`beta` is {beta}") for beta in (-1.0, float("nan"), float("inf"))),
     (BetaTCVAEOptions, "estimator", "mis", "must be one of mss, mws, minibatch"),
     (FactorVAEOptions, "permute", "none", "must be one of second, same"),
-    (ControlVAEOptions, "ki", 0.001, "ki is 0.001"),
-    (DAVAOptions, "smoothing", 1.0, "smoothing is 1.0"),
-    (EvaluationSettings, "metrics", ("mgi",), "--metrics 'mgi'"),
-    (EvaluationSettings, "max_images", 3, "--max-images is 3"),
-    (EvaluationSettings, "num_reconstructed", 0, "--num-reconstructed is 0"),
-    (EngineSettings, "engine", "slurm", "--engine is 'slurm'"),
-    (EngineSettings, "engine", "ray", "--engine ray needs --address"),
-    (EngineSettings, "address", "here:1", "--engine local takes no --address"),
-    (EngineSettings, "jobs", 0, "--jobs is 0"),
-    (EngineSettings, "threads", -1, "--threads is -1"),
-    (EngineSettings, "gpus_per_cell", 1.5, "--gpus-per-cell is 1.5"),
+    (ControlVAEOptions, "ki", 0.001, "`ki` is 0.001"),
+    (DAVAOptions, "smoothing", 1.0, "`smoothing` is 1.0"),
+    (EvaluationSettings, "metrics", ("mgi",), "`metrics` 'mgi'"),
+    (EvaluationSettings, "max_images", 3, "`max_images` is 3"),
+    (EvaluationSettings, "num_reconstructed", 0, "`num_reconstructed` is 0"),
+    (EngineSettings, "engine", "slurm", "`engine` is 'slurm'"),
+    (EngineSettings, "engine", "ray", "`engine` ray needs `address`"),
+    (EngineSettings, "address", "here:1", "`engine` local takes no `address`"),
+    (EngineSettings, "jobs", 0, "`jobs` is 0"),
+    (EngineSettings, "threads", -1, "`threads` is -1"),
+    (EngineSettings, "gpus_per_cell", 1.5, "`gpus_per_cell` is 1.5"),
 ]
 
 
@@ -90,8 +90,8 @@ def test_options_are_completed_by_the_methods_defaults():
 @pytest.mark.parametrize(
     ("method", "option", "message"),
     [
-        ("factor-vae", "gama", "did you mean gamma?"),
-        ("vae", "beta", "vae has no option 'beta'; its options are none"),
+        ("factor-vae", "gama", "did you mean 'gamma'?"),
+        ("vae", "beta", "vae has no option `beta`; its options are none"),
     ],
 )
 def test_an_unknown_option_is_refused_with_the_nearest_one(method, option, message):
@@ -102,5 +102,5 @@ def test_an_unknown_option_is_refused_with_the_nearest_one(method, option, messa
 
 @pytest.mark.parametrize("kind", METHOD_OPTIONS.values())
 def test_every_option_is_documented(kind):
-    for name in kind.__dataclass_fields__:
-        assert f"{name}: " in "".join(base.__doc__ or "" for base in kind.__mro__)
+    for entry in dataclasses.fields(kind):
+        assert "option" in entry.metadata or f"{entry.name}: " in kind.__doc__

@@ -1,41 +1,58 @@
 """`topdis-gan evaluate-vae`: score a trained run and print its scores and latents."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ganspace_topdis.traversal.labels import format_number
+from ganspace_topdis.options import Command, Settings, nested, option
 from vae.evaluation.metrics import METRICS, EvaluationSettings
 
-__all__ = ["execute", "to_text"]
+__all__ = ["COMMAND", "Options", "run", "to_text"]
 
-_SETTINGS = ("max_images", "num_reconstructed", "seed")
 _MAX_SHARES = 3
+_OUTPUT, _MACHINE = "Output", "Machine"
 
 
-def execute(options: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Options(Settings):
+    """What is evaluated, and how."""
+
+    run: Path = option(help="Run folder of `topdis-gan train-vae`.", argument=True)
+    evaluation: EvaluationSettings = nested(EvaluationSettings)
+    pictures: bool = option(True, help="Draw traversals and the page.", group=_OUTPUT)
+    data_root: Path | None = option(
+        None, help="File or folder of the data set.", group=_MACHINE, default_text="TOPDIS_DATA, then the cache"
+    )
+    verify: bool = option(True, help="Compare the data set's files with their published checksums.", group=_MACHINE)
+    threads: int | None = option(
+        None, help="Threads of the boosted trees.", group=_MACHINE, minimum=1, default_text="one per processor"
+    )
+    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_MACHINE)
+
+
+def run(options: Options) -> dict[str, Any]:
     """Evaluate a run; return the contents of its evaluation.json.
 
     Raises:
-        InvalidArgumentError: the value of an option is not allowed.
         TopdisError: see `vae.evaluation.run.evaluate`.
     """
     from vae.evaluation.run import evaluate
 
-    metrics = options["metrics"]
-    groups = None if metrics is None else tuple(name.strip() for name in metrics.split(",") if name.strip())
-    settings = EvaluationSettings(metrics=groups, **{name: options[name] for name in _SETTINGS})
     return evaluate(
-        options["run"],
-        settings,
-        device=options["device"],
-        data_root=options["data_root"],
-        jobs=options["jobs"],
-        pictures=options["pictures"],
+        options.run,
+        options.evaluation,
+        device=options.device,
+        data_root=options.data_root,
+        verify=options.verify,
+        jobs=options.threads,
+        pictures=options.pictures,
     )
 
 
-def to_text(record: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+def to_text(record: Mapping[str, Any], options: Options) -> str:
     """Format scores, live latents and the main files."""
+    from ganspace_topdis.report.values import format_number
     from vae.evaluation.run import EVALUATION
 
     scores = [
@@ -44,12 +61,21 @@ def to_text(record: Mapping[str, Any], options: Mapping[str, Any]) -> str:
         if metric.key in record["scores"]
     ]
     latents = [_latent_text(latent) for latent in record["latents"] if latent["live"]]
-    files = [str(options["run"] / name) for name in (EVALUATION, *record["files"][:2])]
+    files = [str(options.run / name) for name in (EVALUATION, *record["files"][:2])]
     return "\n".join([*scores, "", *latents, "", *files])
 
 
 def _latent_text(latent: Mapping[str, Any]) -> str:
-    """Format a latent with the factors it is most informative of, and the share of their entropy."""
+    """Format a latent with its most informative factors and their shares of its entropy."""
     best = sorted(latent["shares"].items(), key=lambda item: -item[1])[:_MAX_SHARES]
     shares = ", ".join(f"{name} {share:.2f}" for name, share in best)
     return f"latent {latent['index']:>3}  KL {latent['kl']:.2f} nats  {shares}".rstrip()
+
+
+COMMAND = Command(
+    options=Options,
+    run=run,
+    to_text=to_text,
+    help="Score a run of train-vae by every metric; draw its traversals and a page.",
+    examples=("topdis-gan evaluate-vae runs/x", "topdis-gan evaluate-vae runs/x --metrics mig,dci --max-images 30000"),
+)

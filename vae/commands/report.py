@@ -5,37 +5,59 @@ read the results folder -> compute statistics -> tables, plots and pages; see `v
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vae.suite.folder import SuiteFolder
-from vae.suite.report import write_report
-from vae.suite.results import SuiteResults
+from ganspace_topdis.options import Command, Settings, option
 
-__all__ = ["execute", "to_text"]
+if TYPE_CHECKING:
+    from vae.suite.results import SuiteResults
+
+__all__ = ["COMMAND", "Options", "run", "to_text"]
 
 
-def execute(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the report of the folder "results" to "out", by default `report` within it; return {"files": ...}.
+@dataclass(frozen=True, kw_only=True)
+class Options(Settings):
+    """What is reported, and where."""
 
-    The scores of another results folder, "against", are shown beside its own.
+    results: Path = option(help="Results folder of `topdis-gan suite`.", argument=True)
+    out: Path | None = option(None, help="Output folder.", group="Output", default_text="report in the results folder")
+    against: Path | None = option(None, help="Other results to compare with.", group="Output", metavar="DIR")
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Write the report; return {"files": paths}.
 
     Raises:
         RunFolderError: there are no results, or the report cannot be written.
         MissingDependencyError: matplotlib is not installed.
     """
-    path = options["results"]
-    against = None if options["against"] is None else _load_other(options["against"])
-    files = write_report(SuiteFolder.load(path).results(), options["out"] or path / "report", against=against)
+    from vae.suite.folder import SuiteFolder
+    from vae.suite.report import write_report
+
+    path = options.results
+    against = None if options.against is None else _load_other(options.against)
+    files = write_report(SuiteFolder.load(path).results(), options.out or path / "report", against=against)
     return {"files": [str(file) for file in files]}
 
 
-def to_text(record: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+def to_text(record: Mapping[str, Any], options: Options) -> str:
     """Return the files, one per line."""
     return "\n".join(record["files"])
 
 
-def _load_other(path: Path) -> SuiteResults:
+def _load_other(path: Path) -> "SuiteResults":
     """Load other results, named after their folder."""
+    from vae.suite.folder import SuiteFolder
+
     return replace(SuiteFolder.load(path).results(), name=os.fspath(path))
+
+
+COMMAND = Command(
+    options=Options,
+    run=run,
+    to_text=to_text,
+    help="Write the tables and plots of a suite's results: HTML, Markdown, CSV, LaTeX and PNG.",
+    examples=("topdis-gan report results/quick", "topdis-gan report results/new --against results/old"),
+)

@@ -1,77 +1,59 @@
-"""`topdis-gan train-vae`: from options to settings, and to a trained run."""
+"""`topdis-gan train-vae`: train an autoencoder, with or without TopDis, in a run folder."""
 
-import dataclasses
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganspace_topdis.errors import InvalidArgumentError
-from vae.settings import METHOD_OPTIONS, ExecutionOptions, TopDisSettings, TrainSettings
+from ganspace_topdis.options import Command, Settings, nested, option
+from vae.presets import PRESETS
+from vae.settings import ExecutionOptions, TrainSettings
 
-__all__ = ["execute", "settings_from_options", "to_text"]
-
-_TOPDIS_NAMES = {"topdis": "weight", "shift": "shift", "orthogonalize": "orthogonalize"} | {
-    f"topdis_{name}": name for name in ("delay", "loss", "p", "codes", "choice", "batch", "points", "features")
-}
+__all__ = ["COMMAND", "Options", "run", "to_text"]
 
 
-def execute(options: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Options(Settings):
+    """A training, its run folder, and how it is executed."""
+
+    training: TrainSettings = nested(TrainSettings)
+    out: Path | None = option(None, help="Run folder.", group="Training", default_text="runs/DATA-METHOD[-topdis]-SEED")
+    execution: ExecutionOptions = nested(ExecutionOptions)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        settings = self.training
+        suffix = "" if settings.topdis is None else "-topdis"
+        data = re.sub(r"[^\w.-]+", "-", settings.data)  # variations contain other characters: dsprites:posX=8
+        return self.out or Path("runs") / f"{data}-{settings.method}{suffix}-{settings.seed}"
+
+
+def run(options: Options) -> dict[str, Any]:
     """Train, or resume; return {"run": the run folder}.
 
     Raises:
-        InvalidArgumentError: see `settings_from_options`.
         TopdisError: see `vae.training.run.train`.
     """
     from vae.training.run import train
 
-    settings = settings_from_options(options)
-    names = {field.name for field in dataclasses.fields(ExecutionOptions)}
-    execution = ExecutionOptions(**{name: options[name] for name in names})
-    return {"run": str(train(settings, options["out"] or _default_folder(settings), options=execution))}
+    return {"run": str(train(options.training, options.folder, options=options.execution))}
 
 
-def to_text(record: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+def to_text(record: Mapping[str, Any], options: Options) -> str:
     """Return the run folder."""
     return str(record["run"])
 
 
-def settings_from_options(options: Mapping[str, Any]) -> TrainSettings:
-    """Return the settings that options describe; options that are None were not given.
-
-    Raises:
-        InvalidArgumentError: an option belongs to another method, or to TopDis without --topdis, or has a value that is
-            not allowed.
-    """
-    given = {name: value for name, value in options.items() if value is not None}
-    plain = {field.name for field in dataclasses.fields(TrainSettings)} - {"options", "topdis"}
-    return TrainSettings(
-        **{name: given[name] for name in plain & given.keys()},
-        options=_method_options(given),
-        topdis=_topdis_settings(given),
-    )
-
-
-def _default_folder(settings: TrainSettings) -> Path:
-    suffix = "" if settings.topdis is None else "-topdis"
-    data = re.sub(r"[^\w.-]+", "-", settings.data)  # variations contain other characters: dsprites:posX=8
-    return Path("runs") / f"{data}-{settings.method}{suffix}-{settings.seed}"
-
-
-def _method_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the method options among `given`; raises for options of other methods."""
-    fields = {method: {field.name for field in dataclasses.fields(kind)} for method, kind in METHOD_OPTIONS.items()}
-    chosen = {name: value for name, value in given.items() if any(name in names for names in fields.values())}
-    method = given.get("method", TrainSettings.method)
-    for name in chosen.keys() - fields.get(method, chosen.keys()):
-        owners = ", ".join(owner for owner, names in fields.items() if name in names)
-        raise InvalidArgumentError(f"--{name.replace('_', '-')} is an option of {owners}, not of {method}")
-    return chosen
-
-
-def _topdis_settings(given: Mapping[str, Any]) -> TopDisSettings | None:
-    chosen = {_TOPDIS_NAMES[name]: value for name, value in given.items() if name in _TOPDIS_NAMES}
-    if chosen and "weight" not in chosen:
-        name = next(name for name in given if name in _TOPDIS_NAMES).replace("_", "-")
-        raise InvalidArgumentError(f"--{name} needs --topdis GAMMA; add it, or omit --{name}")
-    return TopDisSettings(**chosen) if chosen else None
+COMMAND = Command(
+    options=Options,
+    run=run,
+    to_text=to_text,
+    help="Train a disentanglement VAE, with or without TopDis; the same command resumes a stopped run.",
+    examples=(
+        "topdis-gan train-vae --data dsprites --method factor-vae --topdis 6",
+        "topdis-gan train-vae --preset topdis-beta-tcvae --seed 1 --out runs/x",
+    ),
+    presets=PRESETS,
+)

@@ -3,6 +3,6 @@
 from vae.data.dataset import DataSet
 from vae.data.opening import names, open_data
 from vae.data.source_files import DataFileError
-from vae.data.variations import correlated, subset
+from vae.data.variations import correlated, pooled, subset
 
-__all__ = ["DataFileError", "DataSet", "correlated", "names", "open_data", "subset"]
+__all__ = ["DataFileError", "DataSet", "correlated", "names", "open_data", "pooled", "subset"]

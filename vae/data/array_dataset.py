@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.downloads import cache_folder
-from ganspace_topdis.runs.files import sha256_of, write_json
-from ganspace_topdis.runs.lock import FolderLock, lock_holder
+from ganspace_topdis.runs.files import FolderLock, lock_holder, sha256_of, write_json
 from ganspace_topdis.runs.progress import Progress
 from ganspace_topdis.runs.reading import read_json
 from vae.data.catalog import DataSetInfo

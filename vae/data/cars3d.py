@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from ganspace_topdis.runs.reading import reason_of
 from vae.data.array_dataset import ArrayDataSet, ArrayStore
 from vae.data.catalog import DataSetInfo
 from vae.data.dataset import Images
 from vae.data.pictures import resize_images
-from vae.data.source_files import DataFileError, file_fingerprint, one_line
+from vae.data.source_files import DataFileError, file_fingerprint
 
 __all__ = ["read"]
 
@@ -110,7 +111,7 @@ def _members(path: Path) -> Iterator[tuple[str | None, bytes]]:
         raise
     except Exception as error:  # tarfile raises many types for damaged archives
         raise DataFileError(
-            f"{path} is not a .tar.gz archive or is damaged ({one_line(error)}); get it again"
+            f"{path} is not a .tar.gz archive or is damaged ({reason_of(error)}); get it again"
         ) from error
 
 

@@ -6,7 +6,7 @@ since; a file with another checksum is then refused.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ganspace_topdis.evaluation.factors import Factor
 from vae.data import dsprites, scenes
@@ -51,6 +51,7 @@ class DataSetInfo:
         images_per_combination: images per combination of factor values.
         num_listed: number of images of a data set without factors.
         bits: whether pixels are 0 or 1 and stored as bits.
+        view: name of the variation of another data set that it stores; "" for none.
     """
 
     name: str
@@ -64,6 +65,7 @@ class DataSetInfo:
     images_per_combination: int = 1
     num_listed: int = 0
     bits: bool = False
+    view: str = ""
 
     @property
     def num_images(self) -> int:
@@ -107,6 +109,20 @@ def _scenes(name: str, resolution: int) -> DataSetInfo:
         image_shape=(resolution, resolution, 3),
         license="MIT (this package)",
         source="vae.data.scenes, after the published description of 3D Shapes",
+    )
+
+
+def _view(name: str, base: DataSetInfo, side_px: int, **sizes: int) -> DataSetInfo:
+    """Return an entry for the pooled images of `base`, with `sizes` values of some factors."""
+    kept = ",".join(f"{factor}={size}" for factor, size in sizes.items())
+    return replace(
+        base,
+        name=name,
+        title=f"{base.name}, pooled to {side_px} px, with fewer values of {', '.join(sizes)}",
+        factors=tuple(replace(factor, size=sizes.get(factor.name, factor.size)) for factor in base.factors),
+        image_shape=(side_px, side_px, base.image_shape[2]),
+        bits=False,
+        view=f"{base.name}:{kept},px={side_px}",
     )
 
 
@@ -171,8 +187,10 @@ def _celeba(name: str, crop: str) -> DataSetInfo:
     )
 
 
+_DRAWN_SPRITES = _sprites("dsprites", "white shapes on black, drawn on demand", "MIT (this package); design Apache-2.0")
+_SMALL_SCENES = _scenes("scenes-32", 32)
 _ENTRIES = (
-    _sprites("dsprites", "white shapes on black, drawn on demand", "MIT (this package); design Apache-2.0"),
+    _DRAWN_SPRITES,
     _sprites("dsprites-cached", "dsprites, drawn once and stored as bits", "MIT (this package); design Apache-2.0"),
     _sprites(
         "dsprites-npz",
@@ -197,9 +215,11 @@ _ENTRIES = (
             git_sha1="3c8de5d40afa425dfd9de811d71248449aae238b",
         ),
     ),
+    _view("dsprites-16", _DRAWN_SPRITES, 16, orientation=8, posX=16, posY=16),
     _scenes("scenes", 64),
-    _scenes("scenes-32", 32),
+    _SMALL_SCENES,
     _scenes("scenes-cached", 64),
+    _view("scenes-16", _SMALL_SCENES, 16, floor_hue=5, wall_hue=5, object_hue=5, orientation=8),
     DataSetInfo(
         name="3dshapes",
         title="objects in a room",

@@ -14,11 +14,12 @@ import numpy as np
 from PIL import Image
 
 from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.runs.reading import reason_of
 from vae.data.array_dataset import ArrayDataSet, ArrayStore
 from vae.data.catalog import DataSetInfo
 from vae.data.dataset import DataSet, Images, Integers
 from vae.data.pictures import center_crop
-from vae.data.source_files import DataFileError, file_fingerprint, one_line
+from vae.data.source_files import DataFileError, file_fingerprint
 
 __all__ = ["ZippedDataSet", "read_crop", "read_squash"]
 
@@ -72,7 +73,7 @@ class ZippedDataSet(DataSet):
         except TopdisError:
             raise
         except Exception as error:  # zipfile and Pillow raise many types for damaged files
-            raise DataFileError(f"{self._path}: {name} is damaged ({one_line(error)}); fetch it again") from error
+            raise DataFileError(f"{self._path}: {name} is damaged ({reason_of(error)}); fetch it again") from error
 
 
 def read_squash(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore) -> DataSet:
@@ -110,7 +111,9 @@ def _open(path: Path, num_pictures: int) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # zipfile raises many types for damaged archives
-        raise DataFileError(f"{path} is not a zip archive or is damaged ({one_line(error)}); fetch it again") from error
+        raise DataFileError(
+            f"{path} is not a zip archive or is damaged ({reason_of(error)}); fetch it again"
+        ) from error
     sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
     for index in (0, num_pictures - 1):
         if _name(index) not in sizes:

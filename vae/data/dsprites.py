@@ -34,7 +34,8 @@ _SIZES = tuple(factor.size for factor in FACTORS)
 _SCALES = np.linspace(0.5, 1.0, 6)
 _TIE_PX = 0.001
 """Added to the center to decide pixels whose center lies on an outline."""
-_HALF_SQUARE_PX = 9.6
+_HALF_SQUARE_PX = 9.598
+"""The published squares allow 9.5979 to 9.5985."""
 _ELLIPSE_PX, _ELLIPSE_CORNERS = (12.8, 7.225), 46
 _HEART_ORIGIN_PX = -1.5
 _HEART_DEGREES = (

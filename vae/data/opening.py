@@ -1,16 +1,19 @@
-"""Open a data set by name, with its variations: "dsprites", "3dshapes:scale=4", "dsprites:posX~posY=0.1".
+"""Open a data set by name, with its variations: "dsprites", "3dshapes:scale=4,px=16", "dsprites:posX~posY=0.1".
 
 A name is one of the catalog's, optionally followed by a colon and variations separated by commas:
 
     FACTOR=NUMBER           keep this many values of a factor, evenly spread
     FACTOR=0+5+9            keep these values
     FACTOR~FACTOR=SIGMA     correlate two factors with this strength
+    px=SIDE                 average blocks of pixels, so that an image has SIDE x SIDE of them
 
 To add a data set, describe it in `vae.data.catalog` and list its reader in `_READERS`, or its drawing in `_DRAWINGS`.
 """
 
 import difflib
+import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +26,8 @@ from vae.data import cars3d, celeba, dsprites, grid_readers, scenes, smallnorb
 from vae.data.array_dataset import ArrayDataSet, ArrayStore
 from vae.data.catalog import CATALOG, DataSetInfo
 from vae.data.dataset import DataSet, Images, Integers, ProceduralDataSet
-from vae.data.source_files import CACHE_KIND, find_files, require_checksum
+from vae.data.known_pixels import content_error, has_known_pixels
+from vae.data.source_files import CACHE_KIND, DataFileError, find_files, require_checksum
 from vae.data.variations import apply_variations, parse_variations
 
 __all__ = [
@@ -34,6 +38,7 @@ __all__ = [
     "open_set",
     "procedural_dsprites",
     "procedural_scenes",
+    "store_view",
 ]
 
 _BLOCK = 8192
@@ -74,7 +79,8 @@ def open_data(
             cache. Procedural data sets need none.
         cache: whether compressed data sets are unpacked once into the cache folder and memory-mapped from there;
             otherwise they are unpacked into memory.
-        verify: whether files are compared with their published checksums, if known.
+        verify: whether files are compared with their published checksums, if known. A file with another checksum is
+            read with a warning if a sample of its images is known to be right (`vae.data.known_pixels`).
         progress: called with the number of images while a data set is unpacked or drawn.
 
     Raises:
@@ -105,11 +111,36 @@ def open_set(
             )
         return drawing(info, store)
     files = find_files(info, root)
-    if verify:
-        memory = cache_folder() / CACHE_KIND / "verified" if store.folder is not None else None
+    difference = _difference(info, files, store) if verify else None
+    if difference is not None and not has_known_pixels(info.name):
+        raise difference
+    data = _READERS[info.name](info, files, store)
+    if difference is not None:
+        _compare_content(info, files[0], data, difference)
+    return data
+
+
+def _difference(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore) -> DataFileError | None:
+    """Return how a file differs from the published one in size or checksum; None if none does."""
+    memory = cache_folder() / CACHE_KIND / "verified" if store.folder is not None else None
+    try:
         for path, published in zip(files, info.files, strict=True):
             require_checksum(path, published, memory)
-    return _READERS[info.name](info, files, store)
+    except DataFileError as difference:
+        return difference
+    return None
+
+
+def _compare_content(info: DataSetInfo, path: Path, data: DataSet, difference: DataFileError) -> None:
+    """Warn that a file was packed again, or raise if its images are others."""
+    error = content_error(info.name, data)
+    if error is not None:
+        raise DataFileError(f"{difference}; {error}") from difference
+    warnings.warn(
+        f"{path} is not the published file byte by byte, but a sample of its images, their number and their order are "
+        f"those of {info.name}",
+        stacklevel=4,
+    )
 
 
 def procedural_dsprites(info: DataSetInfo) -> ProceduralDataSet:
@@ -119,7 +150,7 @@ def procedural_dsprites(info: DataSetInfo) -> ProceduralDataSet:
         pixels = dsprites.draw(codes)
         return np.negative(pixels, out=pixels)[..., None]  # 1 becomes 255
 
-    return ProceduralDataSet(info, draw, version="drawn-1", draw_rows=dsprites.draw_bits)
+    return ProceduralDataSet(info, draw, version="drawn-2", draw_rows=dsprites.draw_bits)
 
 
 def procedural_scenes(info: DataSetInfo) -> ProceduralDataSet:
@@ -138,15 +169,30 @@ def draw_to_array(info: DataSetInfo, data: ProceduralDataSet, store: ArrayStore)
     return ArrayDataSet(info, store.array(data.version, info, blocks), source=data.version)
 
 
+def store_view(info: DataSetInfo, store: ArrayStore) -> ArrayDataSet:
+    """Store the variation of a procedural data set that `info.view` names in an array."""
+    base = find_info(info.view)
+    data = apply_variations(open_set(base, store=store), parse_variations(info.view))
+    source = hashlib.sha256(data.fingerprint.encode()).hexdigest()[:16]
+
+    def blocks() -> Iterator[Images]:
+        for start in range(0, len(data), _BLOCK):
+            yield data.images(np.arange(start, min(len(data), start + _BLOCK)))
+
+    return ArrayDataSet(info, store.array(source, info, blocks), source=source)
+
+
 _Drawing = Callable[[DataSetInfo, ArrayStore], DataSet]
 _Reader = Callable[[DataSetInfo, tuple[Path, ...], ArrayStore], DataSet]
 
 _DRAWINGS: dict[str, _Drawing] = {
     "dsprites": lambda info, _: procedural_dsprites(info),
     "dsprites-cached": lambda info, store: draw_to_array(info, procedural_dsprites(info), store),
+    "dsprites-16": store_view,
     "scenes": lambda info, _: procedural_scenes(info),
     "scenes-32": lambda info, _: procedural_scenes(info),
     "scenes-cached": lambda info, store: draw_to_array(info, procedural_scenes(info), store),
+    "scenes-16": store_view,
 }
 _READERS: dict[str, _Reader] = {
     "dsprites-npz": grid_readers.read_dsprites_npz,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from ganspace_topdis.traversal.grid import resize_frame
-from ganspace_topdis.traversal.lettering import draw_text, text_width
+from ganspace_topdis.traversal.text import draw_text, text_width
 from vae.data.dataset import DataSet, Images, Integers
 
 __all__ = ["center_crop", "contact_sheet", "resize_images"]

@@ -17,11 +17,12 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from ganspace_topdis.runs.reading import reason_of
 from vae.data.array_dataset import ArrayDataSet, ArrayStore
 from vae.data.catalog import DataSetInfo
 from vae.data.dataset import Images
 from vae.data.pictures import resize_images
-from vae.data.source_files import DataFileError, file_fingerprint, one_line
+from vae.data.source_files import DataFileError, file_fingerprint
 
 __all__ = ["read"]
 
@@ -107,7 +108,7 @@ def _matrix_file(path: Path) -> Iterator[tuple[IO[bytes], np.dtype, tuple[int, .
             shape = struct.unpack(f"<{stored}i", file.read(4 * stored))[:num_axes]
             yield file, _TYPES[magic], shape  # type: ignore[misc]
     except (gzip.BadGzipFile, EOFError, struct.error, zlib.error, OSError) as error:
-        raise DataFileError(f"{path} is not a gzip file or is damaged ({one_line(error)}); fetch it again") from error
+        raise DataFileError(f"{path} is not a gzip file or is damaged ({reason_of(error)}); fetch it again") from error
 
 
 def _read_exactly(path: Path, file: IO[bytes], num_bytes: int) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ganspace_topdis.errors import RunFolderError, TopdisError
 from ganspace_topdis.runs.downloads import cached_file
-from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.files import hash_file, write_json
 from ganspace_topdis.runs.reading import read_json
 from vae.data.catalog import DataSetInfo, SourceFile
 
@@ -23,7 +23,6 @@ __all__ = [
     "file_fingerprint",
     "find_files",
     "locate",
-    "one_line",
     "require_checksum",
     "verify_checksum",
 ]
@@ -31,18 +30,11 @@ __all__ = [
 CACHE_KIND = "data"
 """The folder of the download cache that holds data sets."""
 _ALGORITHMS = ("sha256", "md5", "git_sha1")
-_BLOCK_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
 
 
 class DataFileError(TopdisError):
     """A file of a data set is missing, damaged, hostile or another file. The message says what to do."""
-
-
-def one_line(error: Exception) -> str:
-    """Return the message of a library's error on one short line."""
-    message = " ".join(str(error).split()) or type(error).__name__
-    return message if len(message) <= 120 else f"{message[:117]}..."
 
 
 def find_files(info: DataSetInfo, root: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
@@ -115,7 +107,7 @@ def verify_checksum(path: Path, published: SourceFile) -> ChecksumResult:
     """Compare a file with its published checksum, reading all of it."""
     for algorithm in _ALGORITHMS:
         if expected := getattr(published, algorithm):
-            return ChecksumResult(algorithm, _digest(path, algorithm), expected)
+            return ChecksumResult(algorithm, hash_file(path, algorithm), expected)
     return ChecksumResult(None, None, None)
 
 
@@ -159,16 +151,6 @@ def file_fingerprint(path: Path) -> str:
             file.seek(position)
             digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()[:16]
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm.removeprefix("git_"), usedforsecurity=False)
-    if algorithm == "git_sha1":  # git hashes this header followed by the bytes of the file
-        digest.update(b"blob %d\0" % path.stat().st_size)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _record(path: Path, published: SourceFile) -> dict[str, object]:

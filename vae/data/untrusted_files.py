@@ -1,7 +1,8 @@
-"""Arrays in files from strangers: .npz, HDF5 and torch.save. One policy for all of them:
+"""Arrays in files from untrusted sources: .npz, HDF5 and torch.save.
 
-* Nothing in a file is executed: no pickle but torch's restricted one (`weights_only=True`, which builds tensors and
-  nothing else), no HDF5 filter plug-ins.
+The policy is that of `ganspace_topdis.runs.reading`, whose readers do the parsing. In addition:
+
+* A pickle becomes inert records (`ganspace_topdis.safe_pickle`), and HDF5 filter plug-ins are refused.
 * Only the file itself is read: no external or soft links, external storage or virtual datasets.
 * Type and shape must be exactly those that the caller expects, and are checked before any data is read; no more bytes
   than these are ever inflated, and compressed torch files, which torch.save does not write, are refused.
@@ -10,26 +11,21 @@ An .npz file is a zip archive of .npy files: only the requested member is opened
 streamed if it is compressed.
 """
 
-import io
 import math
-import pickle
-import pickletools
-import struct
-import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ganspace_topdis.errors import MissingDependencyError, TopdisError
-from ganspace_topdis.runs.archives import read_npy_header
-from ganspace_topdis.runs.reading import ReadingError
-from vae.data.source_files import DataFileError, one_line
+from ganspace_topdis.errors import CheckpointError, MissingDependencyError, TopdisError
+from ganspace_topdis.runs.archives import map_file, member_sizes, open_archive, read_npy_header, stored_member
+from ganspace_topdis.runs.reading import ReadingError, parsing, reason_of
+from vae.data.source_files import DataFileError
 
 if TYPE_CHECKING:
     import h5py
@@ -37,9 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["NpzMember", "hdf5_blocks", "load_tensor", "open_hdf5_dataset", "open_npz_member"]
 
 _MAX_MEMBERS = 1000
-_MAX_PICKLE_BYTES = 4096
-_LEGACY_PICKLES = 5  # magic number, version, the machine, the tensor, the keys of its storages
+_MAX_DESCRIPTION_BYTES = 4096  # of the pickle of one tensor, which has a few hundred
 _MAX_CHUNK_BYTES = 64 << 20
+_BLOCK_BYTES = 1 << 20
 _HDF5_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
 
 
@@ -71,14 +67,16 @@ class NpzMember:
         Raises:
             DataFileError: the archive is damaged or truncated.
         """
-        row_bytes = self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
-        with _open_archive(self.path) as archive, archive.open(f"{self.key}.npy") as file:
-            _read_npy_header(file, self.path, self.key)
+        row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
+        with (
+            _reading_npz(self.path),
+            open_archive(map_file(self.path)) as archive,
+            archive.open(f"{self.key}.npy") as file,
+        ):
+            read_npy_header(file)
             for start in range(0, self.shape[0], num_rows):
                 rows = min(num_rows, self.shape[0] - start)
-                data = file.read(rows * row_bytes)
-                if len(data) != rows * row_bytes:
-                    raise DataFileError(f"{self.path} is damaged: {self.key} ends too early; fetch it again")
+                data = _read_exactly(file, rows * row_bytes)
                 yield np.frombuffer(data, self.dtype).reshape(rows, *self.shape[1:])
             file.read(1)  # reading past the end makes zipfile compare the checksum
 
@@ -89,69 +87,75 @@ def open_npz_member(path: Path, key: str, dtype: npt.DTypeLike, row_shape: tuple
     Raises:
         DataFileError: the file is not an .npz, or lacks such an array of the expected type and shape.
     """
-    with _open_archive(path) as archive:
-        names = [info.filename for info in archive.infolist()]
-        if len(names) > _MAX_MEMBERS:
-            raise DataFileError(f"{path} has {len(names)} members, more than any such data set; give another file")
-        if f"{key}.npy" not in names:
-            held = ", ".join(name.removesuffix(".npy") for name in names[:8]) or "nothing"
-            raise DataFileError(f"{path} has no array {key!r} (it holds {held}); give the published file")
-        info = archive.getinfo(f"{key}.npy")
-        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DataFileError(f"{path}: {key} is encrypted or compressed in an unknown way; give the published file")
-        with archive.open(info) as file:
-            found_dtype, shape, header_bytes = _read_npy_header(file, path, key)
-    if found_dtype != np.dtype(dtype) or len(shape) != 1 + len(row_shape) or shape[1:] != row_shape:
-        expected = ", ".join(map(str, ("N", *row_shape)))
-        raise DataFileError(
-            f"{path}: {key} is {found_dtype} of shape {shape}, expected {np.dtype(dtype)} ({expected}); "
-            "give the published file"
-        )
-    num_bytes = header_bytes + found_dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-    if info.file_size != num_bytes:
-        raise DataFileError(
-            f"{path}: {key} declares {info.file_size:,} bytes, but its shape needs {num_bytes:,}; fetch it again"
-        )
-    offset = None
-    if info.compress_type == zipfile.ZIP_STORED:
-        offset = _content_offset(path, info) + header_bytes
-    return NpzMember(path, key, found_dtype, shape, offset)
+    with _reading_npz(path):
+        data = map_file(path)
+        with open_archive(data) as archive:
+            info = _find_member(archive, path, key)
+            member, header_bytes = _read_header(archive, info, path, key)
+            _check_type(member, np.dtype(dtype), row_shape)
+            num_bytes = header_bytes + member.dtype.itemsize * math.prod(member.shape)
+            if info.file_size != num_bytes:
+                raise DataFileError(
+                    f"{path}: {key} declares {info.file_size:,} bytes, but its shape needs {num_bytes:,}; "
+                    "fetch it again"
+                )
+            if info.compress_type == zipfile.ZIP_STORED:
+                return replace(member, offset=stored_member(data, info)[0] + header_bytes)
+            return member
 
 
 @contextmanager
-def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def _reading_npz(path: Path) -> Iterator[None]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except TopdisError:
-        raise
-    except Exception as error:  # zipfile and numpy raise many types for damaged files
-        raise DataFileError(f"{path} is not an .npz file or is damaged ({one_line(error)}); fetch it again") from error
-
-
-def _read_npy_header(file: IO[bytes], path: Path, key: str) -> tuple[np.dtype, tuple[int, ...], int]:
-    """Return type, shape and length of a .npy header; raises for pickled objects."""
-    try:
-        dtype, shape, fortran, start = read_npy_header(file)
+        with parsing():
+            yield
     except ReadingError as error:
-        raise DataFileError(f"{path}: {key} cannot be read ({error}); give the published file") from error
+        raise DataFileError(f"{path} is not an .npz file or is damaged ({error}); fetch it again") from error
+
+
+def _find_member(archive: zipfile.ZipFile, path: Path, key: str) -> zipfile.ZipInfo:
+    names = list(member_sizes(archive))
+    if len(names) > _MAX_MEMBERS:
+        raise DataFileError(f"{path} has {len(names)} members, more than any such data set; give another file")
+    info = archive.NameToInfo.get(f"{key}.npy")
+    if info is None:
+        held = ", ".join(names[:8]) or "nothing"
+        raise DataFileError(f"{path} has no array {key!r} (it holds {held}); give the published file")
+    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataFileError(f"{path}: {key} is encrypted or compressed in an unknown way; give the published file")
+    return info
+
+
+def _read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, key: str) -> tuple[NpzMember, int]:
+    """Return the member as its header declares it, and the length of the header in bytes."""
+    with archive.open(info) as file:
+        try:
+            dtype, shape, fortran, header_bytes = read_npy_header(file)
+        except ReadingError as error:
+            raise DataFileError(f"{path}: {key} cannot be read ({error}); give the published file") from error
     if fortran and len(shape) > 1:
         raise DataFileError(f"{path}: {key} is stored in column-major order; give the published file")
-    return dtype, shape, start
+    return NpzMember(path, key, dtype, shape, None), header_bytes
 
 
-def _content_offset(path: Path, info: zipfile.ZipInfo) -> int:
-    """Return where a member's bytes begin: after its local header, which may differ from the directory."""
-    with path.open("rb") as file:
-        file.seek(info.header_offset)
-        header = file.read(30)
-    if len(header) != 30 or header[:4] != b"PK\x03\x04":
-        raise DataFileError(f"{path} is damaged: a member has no header; fetch it again")
-    name_length, extra_length = struct.unpack("<HH", header[26:30])
-    start = info.header_offset + 30 + name_length + extra_length
-    if start + info.file_size > path.stat().st_size:
-        raise DataFileError(f"{path} is damaged: a member ends beyond the file; fetch it again")
-    return int(start)
+def _check_type(member: NpzMember, dtype: np.dtype, row_shape: tuple[int, ...]) -> None:
+    if member.dtype != dtype or len(member.shape) != 1 + len(row_shape) or member.shape[1:] != row_shape:
+        expected = ", ".join(map(str, ("N", *row_shape)))
+        raise DataFileError(
+            f"{member.path}: {member.key} is {member.dtype} of shape {member.shape}, expected {dtype} ({expected}); "
+            "give the published file"
+        )
+
+
+def _read_exactly(file: IO[bytes], num_bytes: int) -> bytearray:
+    """Read `num_bytes` in small blocks, which `open_archive` allows."""
+    data = bytearray()
+    while len(data) < num_bytes:
+        block = file.read(min(_BLOCK_BYTES, num_bytes - len(data)))
+        if not block:
+            raise ReadingError("an array ends too early")
+        data += block
+    return data
 
 
 @contextmanager
@@ -173,7 +177,7 @@ def open_hdf5_dataset(
     except TopdisError:
         raise
     except Exception as error:  # h5py raises many types for damaged files
-        raise DataFileError(f"{path} is not an HDF5 file or is damaged ({one_line(error)}); fetch it again") from error
+        raise DataFileError(f"{path} is not an HDF5 file or is damaged ({reason_of(error)}); fetch it again") from error
 
 
 def hdf5_blocks(dataset: "h5py.Dataset", num_bytes: int = 256 << 20) -> Iterator[npt.NDArray]:
@@ -242,61 +246,52 @@ def _check_dataset(
 
 
 def load_tensor(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray:
-    """Load the only tensor in a file of torch.save, memory-mapped if it is a zip archive.
+    """Memory-map the only tensor in a file of torch.save, in either of its containers.
 
     Raises:
         DataFileError: the file holds anything but one contiguous tensor of this type and shape.
     """
-    import torch
+    from ganspace_topdis.safe_pickle.tensors import TensorRef  # imports torch
 
-    value = _load_weights_only(path)
-    if not isinstance(value, torch.Tensor):
-        raise DataFileError(f"{path} holds a {type(value).__name__}, expected one tensor; give the published file")
-    expected = torch.from_numpy(np.empty(0, dtype)).dtype
-    if value.dtype != expected or tuple(value.shape) != shape or not value.is_contiguous():
+    value = _read_torch_file(path)
+    if not isinstance(value, TensorRef):
+        kind = value.name if hasattr(value, "name") else type(value).__name__
         raise DataFileError(
-            f"{path} holds {value.dtype} of shape {tuple(value.shape)}, expected {expected} of shape {shape}; "
-            "give the published file"
+            f"{path} holds a {kind}, expected one tensor; nothing in it was executed; give the published file"
         )
-    array: npt.NDArray = value.numpy()
-    return array
-
-
-def _load_weights_only(path: Path) -> Any:
-    """Load a file of torch.save without executing anything in it."""
-    import torch
-
-    zipped = zipfile.is_zipfile(path)
-    try:
-        _refuse_large_pickles(path, zipped=zipped)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch deprecates the storages in old files
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True if zipped else None)
-    except pickle.UnpicklingError as error:
+    expected, stored = np.dtype(dtype), value.storage.dtype
+    if stored != expected.str or value.size != shape or not _is_contiguous(value.size, value.stride):
+        found = stored if stored == "bfloat16" else np.dtype(stored).name
         raise DataFileError(
-            f"{path} holds more than tensors, or is damaged; nothing in it was executed; give the published file"
+            f"{path} holds {found} of shape {value.size} and strides {value.stride}, expected contiguous {expected} "
+            f"of shape {shape}; give the published file"
+        )
+    if value.storage.data is None:
+        raise DataFileError(f"{path} is damaged: its tensor has no values; get it again")
+    offset = value.offset * expected.itemsize
+    return np.frombuffer(value.storage.data, expected, math.prod(shape), offset).reshape(shape)
+
+
+def _read_torch_file(path: Path) -> Any:
+    """Return the object in a file of torch.save as inert records; its storages stay memory-mapped."""
+    from ganspace_topdis.safe_pickle.records import Budget
+    from ganspace_topdis.safe_pickle.torch_container import LEGACY_HEAD, read_legacy, read_zip
+
+    try:
+        with parsing():
+            data, budget = map_file(path), Budget(_MAX_DESCRIPTION_BYTES)
+            if data[:2] == b"PK":
+                return read_zip(data, budget)
+            if data[: len(LEGACY_HEAD)] == LEGACY_HEAD:
+                return read_legacy(data, budget)
+            raise ReadingError("it starts with neither of the containers of torch.save")
+    except (CheckpointError, ReadingError) as error:
+        raise DataFileError(
+            f"{path} is not a file of torch.save with one tensor, or is damaged ({error}); nothing in it was executed; "
+            "give the published file"
         ) from error
-    except TopdisError:
-        raise
-    except Exception as error:  # torch and zipfile raise many types for damaged files
-        raise DataFileError(f"{path} is not a file of torch.save or is damaged; get it again") from error
 
 
-def _refuse_large_pickles(path: Path, *, zipped: bool) -> None:
-    """Refuse descriptions longer than a tensor's few hundred bytes, which could ask for any memory."""
-    if not zipped:
-        with path.open("rb") as file:
-            head = io.BytesIO(file.read(_MAX_PICKLE_BYTES))
-        try:
-            for _ in range(_LEGACY_PICKLES):
-                for _ in pickletools.genops(head):
-                    pass
-        except ValueError as error:
-            raise pickle.UnpicklingError("no five small pickles") from error
-        return
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.compress_type != zipfile.ZIP_STORED:
-                raise DataFileError(f"{path} is a compressed archive, which torch.save does not write; unpack it first")
-            if entry.filename.endswith(".pkl") and entry.file_size > _MAX_PICKLE_BYTES:
-                raise DataFileError(f"{path} describes more than one tensor; give the published file")
+def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    expected = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return all(size == 1 or step == contiguous for size, step, contiguous in zip(shape, strides, expected, strict=True))

@@ -1,6 +1,8 @@
-"""Variations of a data set: fewer values of some factors, or factors that are sampled with correlations.
+"""Variations of a data set: fewer values of some factors, smaller images, or correlated factors.
 
 A subset keeps some values of each factor; positions among the kept values are the new codes.
+
+A pooled data set averages blocks of pixels, so that an image of 64 px becomes one of 32 or 16.
 
 A correlated data set keeps all images, but shows some often and others almost never. Two factors with values c1 and
 c2, scaled to 0 .. 1, are sampled with
@@ -27,24 +29,34 @@ from vae.data.dataset import DataSet, Images, Integers
 
 __all__ = [
     "CorrelatedDataSet",
+    "PooledDataSet",
     "SubsetDataSet",
     "Variations",
     "apply_variations",
     "correlated",
     "parse_variations",
+    "pooled",
     "subset",
 ]
 
+_SIDE = "px"
 _Pair = tuple[int, int, float]
 """Positions of two factors, and sigma."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variations:
-    """The variations in a name: kept values by factor, and correlated pairs (factor, factor, sigma)."""
+    """The variations in a name.
+
+    Attributes:
+        kept: factor -> number of values that are kept, or which ones.
+        pairs: correlated pairs (factor, factor, sigma).
+        side_px: side of the pooled images; None keeps their size.
+    """
 
     kept: Mapping[str, int | Sequence[int]]
     pairs: Sequence[tuple[str, str, float]]
+    side_px: int | None = None
 
 
 def parse_variations(name: str) -> Variations:
@@ -54,10 +66,11 @@ def parse_variations(name: str) -> Variations:
         InvalidArgumentError: a part is not a variation.
 
     >>> parse_variations("dsprites:scale=2,posX=0+5,posX~posY=0.1")
-    Variations(kept={'scale': 2, 'posX': [0, 5]}, pairs=[('posX', 'posY', 0.1)])
+    Variations(kept={'scale': 2, 'posX': [0, 5]}, pairs=[('posX', 'posY', 0.1)], side_px=None)
     """
     kept: dict[str, int | Sequence[int]] = {}
     pairs: list[tuple[str, str, float]] = []
+    side_px: int | None = None
     text = name.partition(":")[2]
     for part in text.split(",") if text else ():
         factor, sign, value = part.partition("=")
@@ -65,7 +78,9 @@ def parse_variations(name: str) -> Variations:
         try:
             if not sign:
                 raise ValueError(part)
-            if tilde:
+            if factor == _SIDE:
+                side_px = int(value)
+            elif tilde:
                 pairs.append((first, second, float(value)))
             elif "+" in value:
                 kept[factor] = [int(number) for number in value.split("+")]
@@ -73,9 +88,10 @@ def parse_variations(name: str) -> Variations:
                 kept[factor] = int(value)
         except ValueError as error:
             raise InvalidArgumentError(
-                f"{part!r} in {name!r} is not a variation; write FACTOR=NUMBER, FACTOR=0+5+9 or FACTOR~FACTOR=SIGMA"
+                f"{part!r} in {name!r} is not a variation; write FACTOR=NUMBER, FACTOR=0+5+9, "
+                "FACTOR~FACTOR=SIGMA or px=16"
             ) from error
-    return Variations(kept=kept, pairs=pairs)
+    return Variations(kept=kept, pairs=pairs, side_px=side_px)
 
 
 def apply_variations(data: DataSet, variations: Variations) -> DataSet:
@@ -86,6 +102,8 @@ def apply_variations(data: DataSet, variations: Variations) -> DataSet:
     """
     if variations.kept:
         data = subset(data, variations.kept)
+    if variations.side_px is not None:
+        data = pooled(data, variations.side_px)
     for first, second, strength in variations.pairs:
         data = correlated(data, first, second, strength)
     return data
@@ -148,6 +166,54 @@ def subset(data: DataSet, values: Mapping[str, int | Sequence[int]]) -> SubsetDa
             names.append(f"{name}={'+'.join(map(str, chosen))}")
     separator = "," if ":" in data.name else ":"
     return SubsetDataSet(data, kept, f"{data.name}{separator}{','.join(names)}" if names else data.name)
+
+
+class PooledDataSet(DataSet):
+    """The images of `data`, with each block of `factor` x `factor` pixels averaged and rounded."""
+
+    def __init__(self, data: DataSet, factor: int, name: str) -> None:
+        height, width, num_channels = data.image_shape
+        super().__init__(
+            name=name,
+            factors=data.factors,
+            image_shape=(height // factor, width // factor, num_channels),
+            num_images=len(data),
+            fingerprint=f"{data.fingerprint}|px{height // factor}",
+        )
+        self.data, self.factor = data, factor
+
+    def _read(self, indices: Integers) -> Images:
+        height, width, num_channels = self.image_shape
+        blocks = self.data.images(indices).reshape(len(indices), height, self.factor, width, self.factor, num_channels)
+        total = blocks.sum(axis=(2, 4), dtype=np.uint32)
+        return ((total + self.factor**2 // 2) // self.factor**2).astype(np.uint8)
+
+
+def pooled(data: DataSet, side_px: int) -> PooledDataSet:
+    """Return `data` with images of side_px x side_px pixels, each the mean of a block of pixels.
+
+    Args:
+        data: a data set of square images, not a correlated one (pool first, then correlate).
+        side_px: a divisor of their side, and smaller.
+
+    Raises:
+        InvalidArgumentError: the images cannot be divided into such blocks.
+
+    >>> from vae.data import open_data
+    >>> pooled(open_data("dsprites"), 16).image_shape
+    (16, 16, 1)
+    """
+    if isinstance(data, CorrelatedDataSet):
+        raise InvalidArgumentError(f"{data.name} is a correlated data set; pool first, then correlate it")
+    height, width, _ = data.image_shape
+    if height != width or not 1 <= side_px < height or height % side_px:
+        allowed = [str(side) for side in range(4, height) if height == width and height % side == 0]
+        raise InvalidArgumentError(
+            f"{_SIDE}={side_px}: the images of {data.name} have {height} x {width} pixels; "
+            + (f"choose one of {', '.join(allowed)}" if allowed else "only square ones can be pooled")
+        )
+    separator = "," if ":" in data.name else ":"
+    return PooledDataSet(data, height // side_px, f"{data.name}{separator}{_SIDE}={side_px}")
 
 
 class CorrelatedDataSet(DataSet):

@@ -1,6 +1,6 @@
 """The metrics of an evaluation and its settings. No torch is imported here.
 
-A group is what `--metrics mig,dci` selects; it computes one or more metrics. "reconstruction" is always computed. To
+A group is what the setting `metrics` selects; it computes one or more metrics. "reconstruction" is always computed. To
 add a metric, list it here and compute its group in `vae.evaluation.scores`.
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.options import Settings, nearest, option, split_names
 
 __all__ = [
     "ALL_GROUPS",
@@ -112,7 +113,7 @@ METRICS: tuple[Metric, ...] = (
 ALL_GROUPS = tuple(dict.fromkeys(metric.group for metric in METRICS))
 GROUPS_WITH_FACTORS = tuple(dict.fromkeys(metric.group for metric in METRICS if metric.needs_factors))
 _OPT_IN = ("mig-sampled", "infomec", "edi", "dci-es", "snc-nk", "mcc", "iwo")
-_MIN_IMAGES = 50
+_SCORES = "Scores"
 
 
 def metric_name(key: str) -> str:
@@ -145,38 +146,48 @@ def groups_for(requested: Sequence[str] | None, *, has_factors: bool) -> tuple[s
         available = ALL_GROUPS if has_factors else [g for g in ALL_GROUPS if g not in GROUPS_WITH_FACTORS]
         return tuple(group for group in available if group not in _OPT_IN)
     if unknown := unknown_groups(requested):
-        raise InvalidArgumentError(f"--metrics {unknown[0]!r} is unknown; choose from {', '.join(ALL_GROUPS)}")
+        raise InvalidArgumentError(
+            f"`metrics` {unknown[0]!r} is unknown; choose from {', '.join(ALL_GROUPS)}"
+            f"{nearest(unknown[0], ALL_GROUPS)}",
+            field="metrics",
+        )
     supervised = [group for group in requested if group in GROUPS_WITH_FACTORS]
     if supervised and not has_factors:
         allowed = ", ".join(group for group in ALL_GROUPS if group not in GROUPS_WITH_FACTORS)
         raise InvalidArgumentError(
-            f"--metrics {supervised[0]!r} needs known factors, which this data set does not have; use {allowed}"
+            f"`metrics` {supervised[0]!r} needs known factors, which this data set does not have; use {allowed}",
+            field="metrics",
         )
     return tuple(group for group in ALL_GROUPS if group in requested or group == "reconstruction")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSettings:
+class EvaluationSettings(Settings):
     """What is measured, and on how many images.
 
-    Attributes:
-        metrics: metric groups; None computes all that the data set supports.
-        max_images: the factor grid is thinned to at most this many images; None encodes all of it.
-        num_reconstructed: number of images for the reconstruction error.
-        seed: seed of all draws.
-
     Raises:
-        InvalidArgumentError: a number is out of range, or a metric is unknown.
+        InvalidArgumentError: a name is unknown, or a value is not allowed.
     """
 
-    metrics: tuple[str, ...] | None = None
-    max_images: int | None = None
-    num_reconstructed: int = 5_000
-    seed: int = 0
+    metrics: tuple[str, ...] | None = option(
+        None,
+        help="Metric groups, such as mig,dci.",
+        group=_SCORES,
+        metavar="NAME,...",
+        default_text="all that the data set supports",
+        parse=split_names,
+        complete=lambda: ALL_GROUPS,
+    )
+    max_images: int | None = option(
+        None,
+        help="Thin the encoded grid to at most this many images.",
+        group=_SCORES,
+        minimum=50,
+        default_text="the whole grid",
+    )
+    num_reconstructed: int = option(5_000, help="Images for the reconstruction error.", group=_SCORES, minimum=1)
+    seed: int = option(0, help="Seed of the metrics' draws.", group=_SCORES)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         groups_for(self.metrics, has_factors=True)
-        if self.max_images is not None and self.max_images < _MIN_IMAGES:
-            raise InvalidArgumentError(f"--max-images is {self.max_images}, but must be at least {_MIN_IMAGES}")
-        if self.num_reconstructed < 1:
-            raise InvalidArgumentError(f"--num-reconstructed is {self.num_reconstructed}, but must be at least 1")

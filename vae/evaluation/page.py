@@ -1,34 +1,37 @@
-"""report.html of a run: scores, what each latent encodes, loss curves, traversals; one self-contained file."""
+"""report.html of a run: verdict, scores, what each latent encodes, traversals, loss curves, settings; one file."""
 
-import base64
 import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ganspace_topdis.report.page import build_page, figure, section
+from ganspace_topdis.report.table import Table, settings_table, to_html
+from ganspace_topdis.report.values import format_number, score_name
 from ganspace_topdis.runs.files import write_text
-from ganspace_topdis.traversal.labels import format_number, score_name
 from vae.evaluation.metrics import METRICS, metric_name
 from vae.evaluation.scores import Latent
 
-__all__ = ["draw_curves", "draw_heat_map", "write_run_page"]
+__all__ = ["LIVE_KL", "draw_curves", "heat_map", "is_live", "write_run_page"]
 
+LIVE_KL = 0.1
+"""Nats; a latent below it carries almost no information, however its mean codes vary."""
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 300, 150, 48, 22, 18
 _MAX_POINTS = 400
 _LOG_RATIO = 50.0
 _NAMES = {"kl": "KL", "tc": "TC", "topdis": "TopDis"}
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.2rem; } .note { color: #777; font-size: 13px; max-width: 46rem; }
-table { border-collapse: collapse; font-size: 13px; } th, td { padding: .2rem .7rem; text-align: right; }
-th { font-weight: 500; text-align: left; } table.scores tr { border-bottom: 1px solid #8884; }
-table.heat td { min-width: 3.4rem; text-align: center; border: 1px solid #fff3; } img { max-width: 100%; }
-tr.dead th { color: #999; } .curves { display: flex; flex-wrap: wrap; gap: .6rem; }
-svg text { font: 11px system-ui, sans-serif; fill: currentColor; } svg .n { text-anchor: end; fill: #777; }
-svg .s { fill: #777; } svg .a { fill: none; stroke: #999; } svg .c { fill: none; stroke: #0072b2; stroke-width: 1.3; }
-"""
+_HEADLINES = ("mig", "factor_vae", "dci_disentanglement", "reconstruction")
+_MAP_NOTE = (
+    "Colored cells: mutual information between a latent's mean codes (20 bins) and a factor, divided by the factor's "
+    "entropy. KL: mean divergence from the prior, nats. std: standard deviation of the mean codes. Gray latents are "
+    f"not live: their KL is below {LIVE_KL} nats, or their std below 0.05."
+)
+
+
+def is_live(latent: Latent) -> bool:
+    """Return whether a latent varies with the image and carries information about it."""
+    return latent.live and latent.kl >= LIVE_KL
 
 
 def write_run_page(
@@ -55,56 +58,74 @@ def write_run_page(
     Raises:
         RunFolderError: the file cannot be written.
     """
-    ordered = [metric.key for metric in METRICS if metric.key in scores]
-    scored = {metric_name(key): format_number(scores[key], num_digits=3) for key in ordered}
+    if "live_latents" in scores:
+        scores = {**scores, "live_latents": sum(map(is_live, latents))}
     curves = draw_curves(log)
-    parts = [
-        f"<!doctype html>\n<html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>",
-        f'<meta name=viewport content="width=device-width, initial-scale=1"><style>{_STYLE}</style>',
-        f"<h1>{html.escape(title)}</h1>",
-        "<h2>Scores</h2>",
-        _pairs(scored),
-        "<h2>Latents</h2>",
-        draw_heat_map(latents),
-        "<p class=note>Mutual information between a latent's mean codes (20 bins) and a factor, over the factor's "
-        "entropy. Gray latents hardly vary (standard deviation below 0.05).</p>",
-        f'<h2>Traversals</h2>\n<img alt="traversals of the latents" src="{_data_uri(overview)}">' if overview else "",
-        f"<h2>Training</h2>\n<div class=curves>{curves}</div>" if curves else "",
-        "<h2>Settings</h2>",
-        _pairs({name: str(value) for name, value in facts.items()}),
-        "</html>\n",
+    alt = "Traversals: one row per live latent, from the first image; columns are values of the latent"
+    page = build_page(
+        title,
+        [
+            section("Scores", to_html(_scores(scores)) if scores else ""),
+            section("Latents", to_html(heat_map(latents)) if latents else ""),
+            section("Traversals", figure(overview.read_bytes(), alt)) if overview else "",
+            section("Training", f'<div class="curves">{curves}</div>' if curves else ""),
+            section("Settings", to_html(settings_table(facts)) if facts else ""),
+        ],
+        verdict=_verdict(scores, latents),
+    )
+    return write_text(path, page)
+
+
+def _verdict(scores: Mapping[str, float], latents: Sequence[Latent]) -> str:
+    shown = [f"{metric_name(key)} {format_number(scores[key])}" for key in _HEADLINES if key in scores]
+    live = [latent for latent in latents if is_live(latent)]
+    parts = ["; ".join(shown)] if shown else []
+    if latents:
+        parts.append(f"{len(live)} of {len(latents)} latents are live")
+    best = {name: max(live, key=lambda latent: latent.shares[name]) for name in (live[0].shares if live else ())}
+    known = ", ".join(f"{name}: latent {latent.index} ({latent.shares[name]:.2f})" for name, latent in best.items())
+    if known:
+        parts.append(f"Most informative latent per factor, with its share of the entropy: {known}")
+    return "".join(f"{part}. " for part in parts).strip()
+
+
+def _scores(scores: Mapping[str, float]) -> Table:
+    rows = [
+        (metric.name, _score(metric.key, scores[metric.key]), _better(metric.higher_is_better))
+        for metric in METRICS
+        if metric.key in scores
     ]
-    return write_text(path, "\n".join(part for part in parts if part))
+    return Table(header=("metric", "score", "better"), rows=tuple(rows))
 
 
-def draw_heat_map(latents: Sequence[Latent]) -> str:
-    """Return an HTML table, a row per latent and a column per factor, colored by the share of its entropy."""
+def _score(key: str, value: float) -> str:
+    return str(int(value)) if key == "live_latents" else format_number(value, num_digits=3)
+
+
+def _better(higher: bool | None) -> str:
+    return "" if higher is None else "higher" if higher else "lower"
+
+
+def heat_map(latents: Sequence[Latent]) -> Table:
+    """Return one row per latent and one column per factor, tinted by the share of the factor's entropy.
+
+    The square root makes small shares visible.
+    """
     factors = list(latents[0].shares) if latents else []
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("latent", *factors, "KL, nats", "std"))
-    rows = []
-    for latent in latents:
-        cells = "".join(_heat(latent.shares[name]) for name in factors)
-        dead = "" if latent.live else ' class="dead"'
-        numbers = "".join(f"<td>{format_number(value, num_digits=3)}</td>" for value in (latent.kl, latent.std))
-        rows.append(f"<tr{dead}><th>{latent.index}</th>{cells}{numbers}</tr>")
-    return f"<table class=heat><tr>{head}</tr>\n" + "\n".join(rows) + "\n</table>"
-
-
-def _heat(share: float) -> str:
-    """Return a cell from white to blue; the square root makes small shares visible."""
-    depth = min(max(share, 0.0), 1.0) ** 0.5
-    red, green, blue = (round(255 + (to - 255) * depth) for to in (8, 64, 129))
-    ink = "#fff" if depth > 0.55 else "#222"
-    return f'<td style="background:rgb({red},{green},{blue});color:{ink}">{share:.2f}</td>'
-
-
-def _pairs(values: Mapping[str, str]) -> str:
-    rows = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in values.items())
-    return "<table class=scores>" + "\n".join(rows) + "</table>"
-
-
-def _data_uri(picture: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    rows, tints = [], {}
+    for place, latent in enumerate(latents):
+        shares = [latent.shares[name] for name in factors]
+        tints.update({(place, column): max(share, 0.0) ** 0.5 for column, share in enumerate(shares, start=1)})
+        numbers = (f"{latent.kl:.2f}", f"{latent.std:.2f}")
+        state = "live" if is_live(latent) else "dead"
+        rows.append((str(latent.index), *(f"{share:.2f}" for share in shares), *numbers, state))
+    return Table(
+        header=("latent", *factors, "KL", "std", "state"),
+        rows=tuple(rows),
+        note=_MAP_NOTE,
+        tints=tints,
+        muted=[place for place, latent in enumerate(latents) if not is_live(latent)],
+    )
 
 
 def draw_curves(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -146,11 +167,12 @@ def _panel(name: str, points: Sequence[tuple[int, float]]) -> str:
     title = html.escape(_NAMES.get(name, score_name(name)) + (", log scale" if logarithmic else ""))
     bottom = _HEIGHT - _BOTTOM
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{title}">'
-        f'<text x="{_LEFT}" y="14" class=t>{title}</text>'
-        f'<text x="{_LEFT - 4}" y="{_TOP + 8}" class=n>{format_number(max(values))}</text>'
-        f'<text x="{_LEFT - 4}" y="{bottom}" class=n>{format_number(min(values))}</text>'
-        f'<text x="{_LEFT}" y="{_HEIGHT - 4}" class=s>{first}</text>'
-        f'<text x="{_WIDTH - 6}" y="{_HEIGHT - 4}" class=n>{last}</text>'
-        f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - 6}" class=a /><polyline points="{path}" class=c /></svg>'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title} by step">'
+        f'<text x="{_LEFT}" y="14">{title}</text>'
+        f'<text x="{_LEFT - 4}" y="{_TOP + 8}" class="number end">{format_number(max(values))}</text>'
+        f'<text x="{_LEFT - 4}" y="{bottom}" class="number end">{format_number(min(values))}</text>'
+        f'<text x="{_LEFT}" y="{_HEIGHT - 4}" class="number">step {first:,}</text>'
+        f'<text x="{_WIDTH - 6}" y="{_HEIGHT - 4}" class="number end">{last:,}</text>'
+        f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - 6}" class="axis" />'
+        f'<polyline points="{path}" class="line" /></svg>'
     )

@@ -1,7 +1,7 @@
 """Traversals of latents, drawn by the same code as those of StyleGAN2 directions.
 
 A latent is a direction along its axis; one standard deviation is that of the prior, 1. The traversals start at mean
-codes of images of the data set and show live latents only, in order of decreasing KL divergence.
+codes of images of the data set and show live latents only (see `page.is_live`), in order of decreasing KL divergence.
 
     explorer.html, traversals/        see ganspace_topdis.traversal.gallery
     traversals/latents.gif            all of them at once, from one image
@@ -20,28 +20,28 @@ from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.traversal.animation import write_animation
 from ganspace_topdis.traversal.frames import traverse_all
 from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gallery
-from ganspace_topdis.traversal.labels import DirectionLabel
+from ganspace_topdis.traversal.names import DirectionLabel
 from vae.data.dataset import DataSet
 from vae.evaluation.encoding import encode
+from vae.evaluation.page import LIVE_KL, is_live
 from vae.evaluation.scores import Latent
 from vae.networks.autoencoder import AutoEncoder
 
 __all__ = ["draw_latents", "latent_directions", "latent_labels"]
 
 _NUM_IMAGES = 4
-_NAMED_KL = 0.1
-"""Nats; collapsed latents are not named after the little information left in their means."""
 _WALK = WalkSettings(extent=2.5, num_steps=9, batch_size=64)
 
 
 def draw_latents(
     folder: Path, model: AutoEncoder, data: DataSet, latents: Sequence[Latent], *, seed: int, title: str
 ) -> list[Path]:
-    """Draw traversals of `latents` into the run folder; return the files, none if there are no latents.
+    """Draw traversals of the live ones among `latents` into the run folder; return the files, none if none is live.
 
     Raises:
         RunFolderError: a file cannot be written.
     """
+    latents = [latent for latent in latents if is_live(latent)]
     if not latents:
         return []
     device = next(model.parameters()).device
@@ -77,7 +77,7 @@ def latent_directions(num_latents: int, latents: Sequence[Latent]) -> Directions
     axes = torch.eye(num_latents)[[latent.index for latent in latents]]
     return Directions(
         vectors=axes,
-        readouts=axes.clone(),
+        dual_vectors=axes.clone(),
         mean=torch.zeros(num_latents),
         span=torch.eye(num_latents),
         scales=torch.ones(num_latents),
@@ -91,13 +91,13 @@ def latent_directions(num_latents: int, latents: Sequence[Latent]) -> Directions
 
 
 def latent_labels(latents: Sequence[Latent]) -> list[DirectionLabel]:
-    """Return the labels of the directions: each latent's index, KL divergence and factor."""
+    """Return the labels of the directions: each latent's index, KL divergence, factor and share of its entropy."""
     labels = []
     for place, latent in enumerate(latents):
         scores = {"KL": latent.kl}
         name = f"Latent {latent.index}"
-        if latent.factor is not None and latent.kl >= _NAMED_KL:
+        if latent.factor is not None and latent.kl >= LIVE_KL:
             name += f" ({latent.factor})"
-            scores["information"] = latent.shares[latent.factor]
+            scores["entropy_share"] = latent.shares[latent.factor]
         labels.append(DirectionLabel(index=place, name=name, scores=scores))
     return labels

@@ -17,9 +17,9 @@ from typing import Any
 from ganspace_topdis import __version__
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import write_json
-from ganspace_topdis.runs.metrics_log import read_metrics
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.reading import read_json
+from ganspace_topdis.runs.records import read_metrics
 from vae.data import open_data
 from vae.evaluation.measure import Measurement, measure
 from vae.evaluation.metrics import EvaluationSettings
@@ -38,6 +38,7 @@ def evaluate(
     *,
     device: str = "auto",
     data_root: Path | None = None,
+    verify: bool = True,
     jobs: int | None = None,
     pictures: bool = True,
 ) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def evaluate(
         settings: what to measure.
         device: device for encoding and decoding.
         data_root: file or folder of the data set, unless it is procedural.
+        verify: whether the data set's files are compared with their published checksums.
         jobs: threads of the boosted trees, by default one per processor.
         pictures: whether traversals and the page are drawn.
 
@@ -62,7 +64,7 @@ def evaluate(
     if before is not None and before["request"] == request and (before["files"] or not pictures):
         return before
     with ProgressReporter("data, images") as progress:
-        data = open_data(trained.settings.data, root=data_root, progress=progress)
+        data = open_data(trained.settings.data, root=data_root, verify=verify, progress=progress)
     measured = measure(trained.model, data, settings, jobs=jobs)
     evaluation = {
         "request": request,

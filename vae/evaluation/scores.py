@@ -25,7 +25,7 @@ from ganspace_topdis.metrics import (
     sap,
     unsupervised_scores,
 )
-from ganspace_topdis.metrics.estimators import discretise, entropy, mutual_information_matrix
+from ganspace_topdis.metrics.estimators import discretize, entropy, mutual_information_matrix
 from ganspace_topdis.runs.progress import Progress
 from vae.evaluation.encoding import Encoded, kl_of_latents
 
@@ -83,7 +83,7 @@ def score_all(
 
 def information_shares(encoded: Encoded) -> NDArray[np.float64]:
     """Return I(latent; factor) / H(factor) of discretized codes, (D, K); 0 for a factor that does not vary."""
-    information = mutual_information_matrix(discretise(encoded.means), encoded.codes)
+    information = mutual_information_matrix(discretize(encoded.means), encoded.codes)
     entropies = np.array([entropy(column) for column in encoded.codes.T])
     return np.divide(information, entropies, out=np.zeros_like(information), where=entropies > 0)
 

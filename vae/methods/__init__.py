@@ -1,17 +1,17 @@
 """The training methods by name: `create_method("beta-vae", {"beta": 4.0}, spec)`.
 
-To add one, subclass `vae.methods.method.Method`, declare its options in `vae.settings.METHOD_OPTIONS`, and list both
-under the same name.
+To add one, subclass `vae.methods.method.Method`, declare its options in `vae.method_options.METHOD_OPTIONS`, and
+list both under the same name.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from vae.method_options import METHOD_OPTIONS, complete_options
 from vae.methods.dava import DAVA
 from vae.methods.independence import DIPVAE1, DIPVAE2, BetaTCVAE, FactorVAE
 from vae.methods.kl import AnnealedVAE, BetaVAE, ControlVAE, PlainVAE
 from vae.methods.method import DataSpec, Method
-from vae.settings import METHOD_OPTIONS, complete_options
 
 __all__ = ["METHODS", "create_method"]
 

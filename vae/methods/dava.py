@@ -6,17 +6,18 @@ better than chance, the target C of the KL divergence grows. After the step on r
 accuracy a of D on the batch and the strength s = max(100 (a - 1/2), 0):
 
     D        cross-entropy with smoothed targets 1 - smoothing U and smoothing U, summed over the batch
-    C        counter +B if a <= 0.501, -B if a > 0.51, at least 0; C = min(capacity, capacity counter / horizon)
-    encoder  encoder_weight s CE(D(reconstruction), 0)
-    decoder  decoder_weight min(s, 1) CE(D(shuffled), 1)
-    a second step of both networks on these gradients
+    C        counter +B/2 if a <= 0.501, -B/2 if a > 0.51; C = min(capacity, capacity counter / horizon)
+    encoder  encoder_weight s CE(D(reconstruction), 0), summed over the batch
+    decoder  decoder_weight min(s, 1) CE(D(shuffled), 1), summed over the batch
+    a second step of both networks on these gradients, the encoder's clipped
 
-Where the published training script is unusual, this module follows it, because its figures and those of TopDis' DAVA
-were produced that way: KL is the MEAN over latents, so C = 8 with ten latents allows 80 nats; an image counts as
-recognized from a probability of 0.6; and the second step adds the adversarial gradients to those of the first
-(`carry_gradients`; otherwise the second step uses the adversarial gradients alone). Our own choices: the adversarial
-cross-entropies are averaged over the batch, the counter never becomes negative, and the adversarial losses are computed
-with the networks after the first step.
+Where the published training script (github.com/besterma/dava, dava/train_dava.py) is unusual, this module follows it,
+because its figures were produced that way: KL is the MEAN over latents, so C = 8 with ten latents allows 80 nats; the
+counter, and C with it, may become negative; an image counts as recognized from a probability of 0.6; D is trained on
+two half batches, whose batch normalization is their own, and applied as an adversary with its running statistics; and
+the second step adds the adversarial gradients to those of the first (`carry_gradients`; otherwise the second step uses
+the adversarial gradients alone). With one numerical difference: the script decodes the shuffled codes once more for the
+decoder's loss, with the same result.
 """
 
 from itertools import pairwise
@@ -26,15 +27,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vae.method_options import DAVAOptions
 from vae.methods.method import DataSpec, Method, Penalty, StepContext, gaussian_kl
 from vae.networks.autoencoder import Posterior
-from vae.settings import DAVAOptions
 
 __all__ = ["DAVA", "image_discriminator", "resample_latents", "smoothed_targets", "update_counter"]
 
 _RECOGNIZED = 0.6
 _CHANCE, _BETTER = 0.501, 0.51
-_LEAKY_SLOPE = 0.2
 _LAST_PX = 4
 
 
@@ -77,15 +77,27 @@ class DAVA(Method):
     def _train_discriminator(self, decoded: Tensor, context: StepContext) -> tuple[float, Tensor]:
         """Train D for one step on images (2 B, C, H, W), reconstructions first; return its prior accuracy and loss."""
         num = len(decoded) // 2
-        logits = self.discriminator(decoded)
+        logits = self._logits_by_halves(decoded)
         targets = smoothed_targets(num, self.options.smoothing, context.generator)
         loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         _assign(self._parameters, torch.autograd.grad(loss, self._parameters))
         _clip(self._parameters, context.max_grad_norm)
         self._optimizer.step()
-        recognized = logits.detach().sigmoid() > _RECOGNIZED
+        recognized = logits.detach().sigmoid() >= _RECOGNIZED
         correct = recognized[:num].sum() + (~recognized[num:]).sum()
         return correct.item() / (2 * num), loss.detach() / (2 * num)
+
+    def _logits_by_halves(self, decoded: Tensor) -> Tensor:
+        """Apply D in training mode to two batches, each with half of the reconstructions and half of the others."""
+        self.discriminator.train()
+        num = len(decoded) // 2
+        middle = num // 2
+        rows = torch.arange(len(decoded), device=decoded.device)
+        halves = [rows % num < middle, rows % num >= middle]
+        logits = decoded.new_empty(len(decoded), 1)
+        for half in halves:
+            logits = logits.masked_scatter(half[:, None], self.discriminator(decoded[half]))
+        return logits
 
     def _step_against(self, decoded: Tensor, strength: float, context: StepContext) -> None:
         encoder, decoder = list(context.model.encoder.parameters()), list(context.model.decoder.parameters())
@@ -94,12 +106,13 @@ class DAVA(Method):
                 return
             context.optimizer.zero_grad()
         if strength:
+            self.discriminator.eval()
             real, fake = self.discriminator(decoded).chunk(2)
             fooled = self.options.encoder_weight * strength * _cross_entropy(real, 0.0)
             better = self.options.decoder_weight * min(strength, 1.0) * _cross_entropy(fake, 1.0)
             _add(encoder, torch.autograd.grad(fooled, encoder, retain_graph=True))
             _add(decoder, torch.autograd.grad(better, decoder))
-        _clip([*encoder, *decoder], context.max_grad_norm)
+        _clip(encoder, context.max_grad_norm)
         context.optimizer.step()
 
     def state(self) -> dict[str, Any]:
@@ -120,19 +133,20 @@ class DAVA(Method):
 def image_discriminator(image_shape: tuple[int, int, int], *, width: int = 32) -> nn.Sequential:
     """Return DAVA's discriminator: images (B, C, H, W) -> one logit (B, 1), high for reconstructions.
 
-    Convolutions (k4 s2 p1) of width, 2, 4, 8 times width, ..., all but the first instance-normalized, down to 4 pixels;
-    then a linear layer (Estermann and Wattenhofer 2023).
+    The encoder of disentanglement_lib with a single output: convolutions (k4 s2 p1) of width, width, then twice the
+    width, down to 4 pixels, each followed by ReLU and instance normalization without parameters; then a linear layer of
+    8 times the width with ReLU and batch normalization, and the output (dava/models.py of the release, run with
+    --disc_instance_norm as in its README). Smaller images skip the first stages.
     """
     height, side, num_channels = image_shape
     num_stages = max((min(height, side) // _LAST_PX).bit_length() - 1, 1)
-    channels = [num_channels, *(width * 2 ** min(index, 3) for index in range(num_stages))]
+    channels = [num_channels, *(width if index < num_stages - 2 else 2 * width for index in range(num_stages))]
     layers: list[nn.Module] = []
-    for index, (ins, outs) in enumerate(pairwise(channels)):
-        layers += [nn.Conv2d(ins, outs, 4, stride=2, padding=1)]
-        layers += [nn.InstanceNorm2d(outs, affine=True)] if index else []
-        layers += [nn.LeakyReLU(_LEAKY_SLOPE)]
+    for ins, outs in pairwise(channels):
+        layers += [nn.Conv2d(ins, outs, 4, stride=2, padding=1), nn.ReLU(), nn.InstanceNorm2d(outs)]
     num_flat = channels[-1] * (height >> num_stages) * (side >> num_stages)
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(num_flat, 1))
+    dense = [nn.Linear(num_flat, 8 * width), nn.ReLU(), nn.BatchNorm1d(8 * width)]
+    return nn.Sequential(*layers, nn.Flatten(), *dense, nn.Linear(8 * width, 1))
 
 
 def resample_latents(codes: Tensor, generator: torch.Generator) -> Tensor:
@@ -151,15 +165,15 @@ def update_counter(counter: int, accuracy: float, batch_size: int) -> int:
     """Return the number of images behind C after a batch on which the discriminator had `accuracy`.
 
     >>> [update_counter(640, accuracy, 64) for accuracy in (0.5, 0.505, 0.7)]
-    [704, 640, 576]
+    [672, 640, 608]
     """
     if accuracy <= _CHANCE:
-        return counter + batch_size
-    return counter if accuracy <= _BETTER else max(counter - batch_size, 0)
+        return counter + batch_size // 2
+    return counter if accuracy <= _BETTER else counter - batch_size // 2
 
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target), reduction="sum")
 
 
 def _assign(parameters: list[nn.Parameter], gradients: tuple[Tensor, ...]) -> None:

@@ -19,9 +19,9 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vae.method_options import AnnealedVAEOptions, BetaVAEOptions, ControlVAEOptions
 from vae.methods.method import DataSpec, Method, Penalty, gaussian_kl
 from vae.networks.autoencoder import Posterior
-from vae.settings import AnnealedVAEOptions, BetaVAEOptions, ControlVAEOptions
 
 __all__ = ["AnnealedVAE", "BetaVAE", "ControlVAE", "Controller", "PlainVAE", "linear_capacity", "stepped_capacity"]
 

@@ -46,9 +46,16 @@ class DataSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Penalty:
-    """The scalar that a method adds to the reconstruction, and its unweighted parts for the log."""
+    """The scalar that a method adds to the reconstruction.
+
+    Attributes:
+        loss: the part that `ramp_steps` ramps, by default all of it.
+        constant: the part that is added at full weight from the start.
+        report: unweighted parts for the log.
+    """
 
     loss: Tensor
+    constant: Tensor | float = 0.0
     report: Mapping[str, Tensor | float] = field(default_factory=dict)
 
 
@@ -81,7 +88,7 @@ class Method(ABC):
     """A training method.
 
     Args:
-        options: an instance of its class in `vae.settings.METHOD_OPTIONS`.
+        options: an instance of its class in `vae.method_options.METHOD_OPTIONS`.
         spec: the data and the training.
     """
 

@@ -6,11 +6,14 @@ pixels, with z latents and k, s, p for kernel, stride and padding:
     narrow     32, 32, 64, 64 (k4 s2 p1) - 128, or 256 for color (k4) - 2z (k1); mirrored
                (the convolutional network of Higgins et al. 2017 as in 1Konny's Beta-VAE and FactorVAE; TopDis on
                color data sets)
+    narrow-256 the same with 256 for gray images too (ControlVAE's model H)
     wide       32, 64, 128, 256 (k4 s2 p1) - 512 (k4) - 2z (k1); mirrored (TopDis on dSprites)
     wide-norm  the same with instance normalization (TopDis' DAVA)
     burgess    4 x 32 (k4 s2 p1) - 256 - 256 - 2z; mirrored (Burgess et al. 2018; YannDubs, ControlVAE)
     locatello  32, 32 (k4 s2 p1), 64, 64 (k2 s2) - 256 - 2z; decoder 256 - 1024 - 64, 32, 32, image (k4 s2 p1)
                (disentanglement_lib)
+    locatello-k4
+               the same with k4 s2 p1 in every stage of the encoder (DAVA)
 
 Their activations are ReLU. Smaller images skip the first stages, larger ones repeat the first.
 
@@ -32,7 +35,18 @@ from ganspace_topdis.errors import InvalidArgumentError
 from vae.networks.autoencoder import AutoEncoder
 from vae.networks.layers import InitialWeights, TransposeToFew, draw_initial_weights
 
-__all__ = ["NETWORKS", "build_networks", "burgess", "fully_connected", "locatello", "narrow", "wide", "wide_norm"]
+__all__ = [
+    "NETWORKS",
+    "build_networks",
+    "burgess",
+    "fully_connected",
+    "locatello",
+    "locatello_k4",
+    "narrow",
+    "narrow_256",
+    "wide",
+    "wide_norm",
+]
 
 _LAST_PX = 4
 _MAX_FAST_CHANNELS = 3
@@ -54,6 +68,11 @@ def narrow(image_shape: tuple[int, int, int], num_latents: int, width: float = 1
     """Build `narrow`; see the module."""
     hidden = 128 if image_shape[2] == 1 else 256
     return _fully_convolutional(image_shape, num_latents, _scaled((32, 32, 64, 64), width), _scale(hidden, width))
+
+
+def narrow_256(image_shape: tuple[int, int, int], num_latents: int, width: float = 1.0) -> AutoEncoder:
+    """Build `narrow-256`; see the module."""
+    return _fully_convolutional(image_shape, num_latents, _scaled((32, 32, 64, 64), width), _scale(256, width))
 
 
 def wide(image_shape: tuple[int, int, int], num_latents: int, width: float = 1.0) -> AutoEncoder:
@@ -87,7 +106,18 @@ def burgess(image_shape: tuple[int, int, int], num_latents: int, width: float = 
 
 def locatello(image_shape: tuple[int, int, int], num_latents: int, width: float = 1.0) -> AutoEncoder:
     """Build `locatello`; see the module."""
-    stages = _stages(image_shape, _scaled((32, 32, 64, 64), width), (4, 4, 2, 2))
+    return _locatello(image_shape, num_latents, width, (4, 4, 2, 2))
+
+
+def locatello_k4(image_shape: tuple[int, int, int], num_latents: int, width: float = 1.0) -> AutoEncoder:
+    """Build `locatello-k4`; see the module."""
+    return _locatello(image_shape, num_latents, width, (4, 4, 4, 4))
+
+
+def _locatello(
+    image_shape: tuple[int, int, int], num_latents: int, width: float, kernels: Sequence[int]
+) -> AutoEncoder:
+    stages = _stages(image_shape, _scaled((32, 32, 64, 64), width), kernels)
     hidden = _scale(256, width)
     encoder = nn.Sequential(
         *_down(stages), nn.Flatten(), *_dense(stages.num_flat, hidden), nn.Linear(hidden, 2 * num_latents)
@@ -130,7 +160,7 @@ def _stages(image_shape: tuple[int, int, int], widths: Sequence[int], kernels: S
     if height != side or side < 2 * _LAST_PX or side != _LAST_PX << num_stages:
         raise InvalidArgumentError(
             f"the images have {height} x {side} pixels, but convolutional networks need squares of 8, 16, 32, 64, ... "
-            "pixels; choose --network fc"
+            "pixels; choose fc as `network`"
         )
     chosen = [max(index, 0) for index in range(len(widths) - num_stages, len(widths))]
     return _Stages(
@@ -199,10 +229,12 @@ def fully_connected(image_shape: tuple[int, int, int], num_latents: int, width: 
 
 NETWORKS: dict[str, Callable[[tuple[int, int, int], int, float], AutoEncoder]] = {
     "narrow": narrow,
+    "narrow-256": narrow_256,
     "wide": wide,
     "wide-norm": wide_norm,
     "burgess": burgess,
     "locatello": locatello,
+    "locatello-k4": locatello_k4,
     "fc": fully_connected,
 }
 
@@ -222,7 +254,7 @@ def build_networks(
         image_shape: (H, W, C).
         num_latents: D.
         width: factor on the sizes of all hidden layers.
-        initial_weights: "kaiming", "normal" or "torch"; see `vae.networks.layers`.
+        initial_weights: one of `InitialWeights`; see `vae.networks.layers`.
 
     Raises:
         InvalidArgumentError: the name or the initialization is unknown, or the network cannot process such images.
@@ -232,7 +264,7 @@ def build_networks(
     497045
     """
     if name not in NETWORKS:
-        raise InvalidArgumentError(f"network is {name!r}, but must be one of {', '.join(NETWORKS)}")
+        raise InvalidArgumentError(f"`network` is {name!r}, but must be one of {', '.join(NETWORKS)}", field="network")
     model = NETWORKS[name](image_shape, num_latents, width)
     draw_initial_weights(model, initial_weights)
     return model

@@ -17,8 +17,8 @@ import torch._functorch.config
 from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.runs.distributed import by_rows
-from vae.settings import Compiled, Precision
+from ganspace_topdis.runs.distributed import row_parallel
+from vae.settings import Compile, Precision
 
 __all__ = ["AutoEncoder", "Posterior", "compile_model"]
 
@@ -55,12 +55,12 @@ class AutoEncoder(nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of q(z | x), (B, D) each, of images (B, C, H, W) in [0, 1]."""
-        mean, logvar = by_rows(self.encoder, images).chunk(2, dim=1)
+        mean, logvar = row_parallel(self.encoder, images).chunk(2, dim=1)
         return mean, logvar
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return logits (B, C, H, W) of codes (B, D)."""
-        return by_rows(self.decoder, codes)
+        return row_parallel(self.decoder, codes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the reconstructions of images from the posterior means, in [0, 1]."""
@@ -79,7 +79,7 @@ class AutoEncoder(nn.Module):
 
 
 def compile_model(
-    model: AutoEncoder, *, device: torch.device, precision: Precision, compiled: Compiled = "none"
+    model: AutoEncoder, *, device: torch.device, precision: Precision, compiled: Compile = "none"
 ) -> None:
     """Move `model` to `device`, channels last, and wrap its `encode` and `decode`; parameters stay as they are.
 
@@ -92,10 +92,14 @@ def compile_model(
     Raises:
         InvalidArgumentError: `compiled` is unknown, or CUDA graphs are requested without a CUDA device.
     """
-    if compiled not in get_args(Compiled):
-        raise InvalidArgumentError(f"compile is {compiled!r}, but must be one of {', '.join(get_args(Compiled))}")
+    if compiled not in get_args(Compile):
+        raise InvalidArgumentError(
+            f"`compiled` is {compiled!r}, but must be one of {', '.join(get_args(Compile))}", field="compiled"
+        )
     if compiled == "cuda-graphs" and device.type != "cuda":
-        raise InvalidArgumentError("compile is 'cuda-graphs', which needs a CUDA device; choose default or none")
+        raise InvalidArgumentError(
+            "`compiled` is 'cuda-graphs', which needs a CUDA device; choose default or none", field="compiled"
+        )
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled != "none":
         torch._functorch.config.donated_buffer = False  # a step differentiates some of its terms separately

@@ -5,10 +5,14 @@ Initial weights are drawn from one of
     kaiming   N(0, 2 / fan_in), where fan_in counts the inputs that reach one output: in * k^2 / s^2 for a transposed
               convolution of stride s (torch's own kaiming_normal_ counts out * k^2 there, so that each such layer
               starts with a quarter of the variance)
-    normal    N(0, 0.02^2), as in 1Konny's FactorVAE and TopDis
+    normal    N(0, 0.02^2)
     torch     torch's defaults
+    kaiming-partial, normal-partial
+              kaiming or normal for linear layers and convolutions, torch's defaults for transposed convolutions:
+              what the releases do whose initialization names nn.Linear and nn.Conv2d only (1Konny's FactorVAE,
+              ControlVAE, TopDis). A decoder's last layer then starts with a deviation of 0.14 instead of 0.02
 
-with zero biases in the first two. A decoder's last layer is computed as
+with zero biases except for torch's defaults. A decoder's last layer is computed as
 
     y = fold(x . w)      x (B, I, H, W), w (I, O k k): one matrix product gives the contribution of every input pixel to
                          the k x k output pixels around it; folding sums them where they overlap
@@ -39,14 +43,18 @@ def draw_initial_weights(network: nn.Module, initialization: InitialWeights) -> 
     """
     if initialization not in get_args(InitialWeights):
         raise InvalidArgumentError(
-            f"initial_weights is {initialization!r}, but must be one of {', '.join(get_args(InitialWeights))}"
+            f"`initial_weights` is {initialization!r}, but must be one of {', '.join(get_args(InitialWeights))}",
+            field="initial_weights",
         )
-    if initialization == "torch":
+    distribution, _, partial = initialization.partition("-")
+    if distribution == "torch":
         return
     with torch.no_grad():
         for module in network.modules():
+            if partial and isinstance(module, nn.ConvTranspose2d):
+                continue
             if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                std = _NORMAL_STD if initialization == "normal" else math.sqrt(2 / _fan_in(module))
+                std = _NORMAL_STD if distribution == "normal" else math.sqrt(2 / _fan_in(module))
                 module.weight.normal_(0, std)
                 if module.bias is not None:
                     module.bias.zero_()

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import TopdisError
-from ganspace_topdis.runs.lock import lock_holder
+from ganspace_topdis.runs.files import lock_holder
 from vae.suite.results import CellState, CellStatus, write_status
 
 __all__ = ["STOP", "CellTask", "Job", "run_cell", "work"]
@@ -55,8 +55,9 @@ class CellTask:
         max_images: limit of the encoded grid.
         device: as in train-vae.
         data_root: file or folder of the data set.
+        verify: whether the data set's files are compared with their published checksums.
         resident: whether the data set is copied to the device.
-        compiled: as in train-vae.
+        compile: as in train-vae.
         pictures: whether traversals and the page are drawn.
     """
 
@@ -67,8 +68,9 @@ class CellTask:
     max_images: int | None = None
     device: str = "auto"
     data_root: str | None = None
+    verify: bool = True
     resident: bool = False
-    compiled: str = "none"
+    compile: str = "none"
     pictures: bool = True
 
 
@@ -188,14 +190,17 @@ def run_cell(task: CellTask) -> None:
     options = ExecutionOptions(
         device=task.device,
         data_root=root,
+        verify=task.verify,
         resident=task.resident,
-        compiled=task.compiled,  # type: ignore[arg-type]
+        compile=task.compile,  # type: ignore[arg-type]
     )
     train(TrainSettings.from_tables(task.settings, seed=task.seed), task.folder, options=options)
     metrics = None if task.metrics is None else tuple(task.metrics)
     settings = EvaluationSettings(metrics=metrics, max_images=task.max_images)
     jobs = int(os.environ.get("OMP_NUM_THREADS", "1"))
-    evaluate(task.folder, settings, device=task.device, data_root=root, jobs=jobs, pictures=task.pictures)
+    evaluate(
+        task.folder, settings, device=task.device, data_root=root, verify=task.verify, jobs=jobs, pictures=task.pictures
+    )
 
 
 def _wait_for_lock(folder: Path) -> None:

@@ -16,77 +16,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
 from vae.suite.cell import Job, work
 from vae.suite.results import CellStatus
+from vae.suite.settings import EngineSettings
 
-__all__ = ["CellOptions", "Engine", "EngineName", "EngineSettings", "open_engine", "plan_here", "plan_local"]
+__all__ = ["Engine", "open_engine", "plan_here", "plan_local"]
 
-EngineName = Literal["local", "ray", "dask"]
 _RAY_START, _DASK_START = "ray start --head --port=6379", "dask scheduler"
 _CONNECT_S = 3.0
 _ANSWER_S = 8.0
 _Statuses = Iterator[tuple[str, CellStatus]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineSettings:
-    """Where cells run, how many at once, and with which resources.
-
-    Attributes:
-        engine: "local", "ray" or "dask".
-        address: address of the cluster; for ray also "auto".
-        jobs: cells at once; None uses as many as fit.
-        threads: threads per cell; None uses as many as keep any core from running two cells.
-        gpus_per_cell: share of a GPU per cell, 0.25 for four cells per GPU; 0 for none.
-
-    Raises:
-        InvalidArgumentError: a value is not allowed, or an engine lacks its address.
-    """
-
-    engine: EngineName = "local"
-    address: str | None = None
-    jobs: int | None = None
-    threads: int | None = None
-    gpus_per_cell: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.engine not in get_args(EngineName):
-            raise InvalidArgumentError(
-                f"--engine is {self.engine!r}, but must be one of {', '.join(get_args(EngineName))}"
-            )
-        if (self.engine == "local") != (self.address is None):
-            what = "takes no --address" if self.engine == "local" else "needs --address, such as 10.0.0.1:6379"
-            raise InvalidArgumentError(f"--engine {self.engine} {what}")
-        for name, value in (("jobs", self.jobs), ("threads", self.threads)):
-            if value is not None and value < 1:
-                raise InvalidArgumentError(f"--{name} is {value}, but must be at least 1")
-        if not (0 <= self.gpus_per_cell <= 1 or float(self.gpus_per_cell).is_integer()):
-            raise InvalidArgumentError(
-                f"--gpus-per-cell is {self.gpus_per_cell}, but must be a share from 0 to 1 or a whole number"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellOptions:
-    """How each cell is executed; results depend on it only up to rounding.
-
-    Attributes:
-        device: as in train-vae.
-        data_root: file or folder of the data set.
-        resident: whether the data set is copied to the device.
-        compiled: as in train-vae.
-        pictures: whether traversals and a page are drawn for each cell.
-    """
-
-    device: str = "auto"
-    data_root: Path | None = None
-    resident: bool = False
-    compiled: str = "none"
-    pictures: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +124,9 @@ def _open_ray(settings: EngineSettings, num_cells: int) -> Engine:
     if settings.gpus_per_cell:
         fitting = min(fitting, int(resources.get("GPU", 0) / settings.gpus_per_cell))
         if not fitting:
-            raise InvalidArgumentError(f"--gpus-per-cell is {settings.gpus_per_cell}, but the cluster has no such GPUs")
+            raise InvalidArgumentError(
+                f"`gpus_per_cell` is {settings.gpus_per_cell}, but the cluster has no such GPUs", field="gpus_per_cell"
+            )
     jobs = settings.jobs or max(1, min(fitting, num_cells))
     remote = {"num_cpus": threads, "num_gpus": settings.gpus_per_cell}
     return Engine(
@@ -235,7 +179,9 @@ def _gpu_slots(share: float) -> list[str] | None:
     listed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = [name.strip() for name in listed.split(",") if name.strip()] or [str(index) for index in range(count)]
     if count < share or not count:
-        raise InvalidArgumentError(f"--gpus-per-cell is {share:g}, but this machine has {count} usable GPUs; use 0")
+        raise InvalidArgumentError(
+            f"`gpus_per_cell` is {share:g}, but this machine has {count} usable GPUs; use 0", field="gpus_per_cell"
+        )
     if share > 1:
         whole = int(share)
         return [",".join(names[k : k + whole]) for k in range(0, count - whole + 1, whole)]
@@ -248,7 +194,7 @@ def _num_cores() -> int:
 
 def _require_installed(name: str, *, extra: str) -> None:
     if importlib.util.find_spec(name) is None:
-        raise MissingDependencyError(f"--engine {extra} needs {extra}: pip install 'topdis-gan[{extra}]'")
+        raise MissingDependencyError(f"`engine` {extra} needs {extra}: pip install 'topdis-gan[{extra}]'")
 
 
 def _require_listener(address: str, start: str) -> None:

@@ -18,8 +18,7 @@ from typing import Any
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
-from ganspace_topdis.runs.files import make_folder, write_json
-from ganspace_topdis.runs.lock import lock_holder
+from ganspace_topdis.runs.files import lock_holder, make_folder, write_json
 from ganspace_topdis.runs.reading import parse_json, read_json
 from vae.evaluation.run import read_evaluation
 from vae.settings import TrainSettings
@@ -53,7 +52,7 @@ class SuiteFolder:
             _require_same_version(before, grid)
             grid = _join(before, grid)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunFolderError(f"{path} is not a results folder of a suite and not empty; choose another --out")
+            raise RunFolderError(f"{path} is not a results folder of a suite and not empty; choose another `out`")
         for name in ("cells", "marks", "logs"):
             make_folder(path / name)
         write_json(path / _FILE, {"version": __version__, "grid": _to_json(grid)})
@@ -147,25 +146,25 @@ def _require_same_version(before: SuiteFolder, grid: Grid) -> None:
     raise RunFolderError(
         f"{before.path} holds results of topdis-gan {before.version}, this is {__version__}: {len(both)} of its "
         f"{len(old)} cells are also in this suite, {same} with the same settings. Nothing was changed; "
-        f"choose another --out, and compare both with `topdis-gan report NEW --against {before.path}`"
+        f"choose another `out`, and compare both with `topdis-gan report NEW --against {before.path}`"
     )
 
 
 def _join(before: SuiteFolder, grid: Grid) -> Grid:
     """Return `grid` with the cells that only the folder has."""
     if before.grid.name != grid.name:
-        raise RunFolderError(f"{before.path} holds suite {before.grid.name!r}, not {grid.name!r}; choose another --out")
+        raise RunFolderError(f"{before.path} holds suite {before.grid.name!r}, not {grid.name!r}; choose another `out`")
     old = {cell.name: cell for cell in before.grid.cells}
     changed = [cell for cell in grid.cells if cell.name in old and not _same(cell, old[cell.name])]
     if changed:
         raise RunFolderError(
             f"{before.path} has {len(changed)} cells of the same name with other settings, such as "
-            f"{_change(old[changed[0].name], changed[0])}; choose another --out"
+            f"{_change(old[changed[0].name], changed[0])}; choose another `out`"
         )
     names = {cell.name for cell in grid.cells}
     kept = [cell for cell in before.grid.cells if cell.name not in names]
     if any(tuple(cell.labels) != tuple(grid.cells[0].labels) for cell in kept):
-        raise RunFolderError(f"{before.path} has cells with other axes; choose another --out")
+        raise RunFolderError(f"{before.path} has cells with other axes; choose another `out`")
     return replace(grid, cells=_in_order([*grid.cells, *kept]))
 
 

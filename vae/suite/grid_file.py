@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.options import nearest
 from ganspace_topdis.runs.reading import ReadingError, parse_toml, read_toml
 from vae.data.opening import find_info
 from vae.evaluation.metrics import ALL_GROUPS, GROUPS_WITH_FACTORS, EvaluationSettings, unknown_groups
@@ -69,6 +70,7 @@ def find_grid(name: str) -> Grid:
     if not Path(name).is_file():
         raise InvalidArgumentError(
             f"suite {name!r} is neither a preset ({', '.join(preset_names())}) nor a file; give one of them"
+            f"{nearest(name, preset_names())}"
         )
     return read_grid(Path(name))
 
@@ -134,7 +136,7 @@ def validate_settings(settings: Mapping[str, Any], metrics: Sequence[str] | None
         try:
             TrainSettings.from_tables(settings, seed=0)
         except (InvalidArgumentError, TypeError) as error:
-            errors.append(str(error))
+            errors.append(_as_key(error))
     return errors + _validate_data(str(settings.get("data", TrainSettings.data)), metrics)
 
 
@@ -210,7 +212,7 @@ def _validate_max_images(max_images: Any) -> list[str]:
     try:
         EvaluationSettings(max_images=max_images)
     except InvalidArgumentError as error:
-        return [str(error).replace("--max-images", "max_images")]
+        return [_as_key(error)]
     return []
 
 
@@ -274,9 +276,14 @@ def _unknown_names(what: str, given: Mapping[str, Any], kind: type) -> list[str]
     errors = []
     for name in given:
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            errors.append(f"unknown {what} {name!r}" + (f" (did you mean {nearest[0]}?)" if nearest else ""))
+            close = difflib.get_close_matches(name, known, n=1)
+            errors.append(f"unknown {what} {name!r}" + (f" (did you mean {close[0]}?)" if close else ""))
     return errors
+
+
+def _as_key(error: Exception) -> str:
+    """Return a message about a setting as one about a key of the file, which is no option of the command line."""
+    return str(error).replace("`", "")
 
 
 def _is_list_of(kind: type, value: Any) -> bool:

@@ -9,7 +9,7 @@ from ganspace_topdis.errors import MissingDependencyError
 from vae.evaluation.metrics import metric_name
 from vae.suite.results import Setting, SuiteResults, settings_in_order
 from vae.suite.statistics import Difference, compare, correlate
-from vae.suite.tables import setting_name, shown_metrics
+from vae.suite.tables import setting_name, shown_interval, shown_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ def draw_scores(results: SuiteResults) -> bytes:
     """
     metrics = shown_metrics(results.records)
     groups = _groups(results)
-    figure, panels = _panels(len(metrics), height=2.4 + 0.02 * _longest(groups))
+    figure, panels = _panels(len(metrics), height=_scores_height(groups))
     variants = _variants(results)
     for panel, metric in zip(panels, metrics, strict=False):
         for x, group in enumerate(groups):
@@ -44,7 +44,7 @@ def draw_scores(results: SuiteResults) -> bytes:
 
 
 def draw_differences(results: SuiteResults) -> bytes | None:
-    """Draw one panel per metric: variant - baseline, a point per pair, their mean and interval. PNG, or None."""
+    """Draw one panel per metric: variant - baseline, a point per pair, mean and interval (PNG); None without any."""
     if results.axis is None:
         return None
     metrics = shown_metrics(results.records)
@@ -53,12 +53,12 @@ def draw_differences(results: SuiteResults) -> bytes | None:
         return None
     names = [f"{setting_name(d.setting)}: {d.variant}" for d in found[0]]
     figure, panels = _panels(len(metrics), height=0.9 + 0.3 * len(names), wide=True)
-    for panel, metric, differences in zip(panels, metrics, found, strict=False):
+    for place, (panel, metric, differences) in enumerate(zip(panels, metrics, found, strict=False)):
         for y, difference in enumerate(differences):
             _draw_difference(panel, y, difference)
         panel.axvline(0, color="#888", linewidth=0.8)
         panel.set_title(metric_name(metric), fontsize=9)
-        panel.set_yticks(range(len(names)), names, fontsize=7)
+        panel.set_yticks(range(len(names)), names if place % _NUM_COLUMNS == 0 else [""] * len(names), fontsize=7)
         panel.set_ylim(len(names) - 0.4, -0.6)
         panel.tick_params(axis="x", labelsize=7)
         panel.locator_params(axis="x", nbins=5)
@@ -130,8 +130,8 @@ def _draw_difference(panel: "Axes", y: int, difference: Difference) -> None:
     if difference.mean is None:
         return
     color = "#000000" if overall else _COLORS[1]
-    if difference.interval is not None:
-        panel.plot(difference.interval, [y, y], color=color, linewidth=1.5, zorder=3)
+    if (interval := shown_interval(difference)) is not None:
+        panel.plot(interval, [y, y], color=color, linewidth=1.5, zorder=3)
     panel.scatter([difference.mean], [y], s=30, color=color, marker="D", zorder=4)
 
 
@@ -154,14 +154,25 @@ def _panels(num: int, *, height: float, width: float | None = None, wide: bool =
 
 
 def _name_columns(panel: "Axes", names: Sequence[str]) -> None:
-    long = max(map(len, names)) > 12 or len(names) > 4
-    panel.set_xticks(range(len(names)), names, fontsize=7, rotation=35 if long else 0, ha="right" if long else "center")
+    rotation = _rotation(names)
+    panel.set_xticks(
+        range(len(names)), names, fontsize=7, rotation=rotation, ha="right" if rotation == 35 else "center"
+    )
     panel.set_xlim(-0.6, len(names) - 0.4)
     panel.tick_params(axis="y", labelsize=7)
 
 
-def _longest(groups: Sequence[Setting]) -> int:
-    return max((len(setting_name(group)) for group in groups), default=0)
+def _rotation(names: Sequence[str]) -> int:
+    """Return the angle at which the names of the columns do not overlap."""
+    if len(names) > 6:
+        return 90
+    return 35 if max(map(len, names)) > 12 or len(names) > 4 else 0
+
+
+def _scores_height(groups: Sequence[Setting]) -> float:
+    """Return the height of a panel in inches, with room for the names of its columns."""
+    names = [setting_name(group) for group in groups]
+    return 2.4 + (0.055 if _rotation(names) == 90 else 0.02) * max(map(len, names))
 
 
 def _handle(k: int, name: str) -> Any:

@@ -1,6 +1,6 @@
 """The report of a suite: one self-contained page, and the same as Markdown, CSV, LaTeX and pictures.
 
-report.html        everything, pictures included, in one file
+report.html        verdict, tables and plots in one file
 report.md          the same text, beside plots/
 cells.csv          one row per cell and metric, the raw scores
 summary.csv        one row per setting and metric
@@ -9,48 +9,43 @@ tables.tex         booktabs tables
 plots/             scores.png, differences.png, correlations.png
 """
 
-import base64
-import html
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.report.page import build_page, figure, paragraph
+from ganspace_topdis.report.table import Table, to_csv, to_html, to_latex, to_markdown
 from ganspace_topdis.runs.files import make_folder, write_bytes, write_text
+from vae.evaluation.metrics import metric_name
 from vae.suite.plots import draw_correlations, draw_differences, draw_scores
 from vae.suite.results import CellResult, SuiteResults, axes_of
-from vae.suite.statistics import compare, summarize
-from vae.suite.table import Table, to_csv, to_html, to_latex, to_markdown
+from vae.suite.statistics import Summary, compare, summarize
 from vae.suite.tables import (
+    MIN_PAIRS,
     against_table,
     cell_table,
     cost_table,
+    difference_sentence,
     difference_table,
+    format_score,
     metric_table,
     overview_table,
     setting_name,
+    shown_interval,
     shown_metrics,
 )
 
 __all__ = ["write_report"]
 
+_HEADLINES = ("mig", "factor_vae", "dci_disentanglement", "sap")
+"""The metrics of the verdict; they are better if higher."""
 _CAPTIONS = {
     "scores": "Scores by seed; a bar is the mean, gray lines connect the same seed.",
-    "differences": "Paired differences; gray points are pairs, the diamond is their mean with its 95 % interval.",
+    "differences": "Paired differences; gray points are pairs, the diamond is their mean, with its 95 % interval from "
+    f"{MIN_PAIRS} pairs on.",
     "correlations": "Spearman's rank correlation of the metrics over all finished cells.",
 }
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; margin: 1rem 0; }
-caption { text-align: left; font-weight: 600; padding: .3rem 0; }
-th, td { padding: .2rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { text-align: left; font-weight: 500; } thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; }
-tbody tr:hover { background: var(--soft); } .note { color: #777; font-size: 13px; max-width: 46rem; }
-.missing { border-left: 4px solid #d55e00; padding: .3rem .8rem; background: var(--soft); }
-figure { margin: 1.5rem 0; } img { max-width: 100%; background: #fff; } figcaption { color: #777; font-size: 13px; }
-"""
 
 
 def write_report(
@@ -108,8 +103,30 @@ def _tables(results: SuiteResults) -> Iterator[Table]:
     yield cell_table(results)
 
 
+def _verdict(results: SuiteResults) -> str:
+    """Return the result in the headline metrics: paired differences, or the best setting if nothing is compared."""
+    metrics = shown_metrics(results.records)
+    shown = [metric for metric in _HEADLINES if metric in metrics] or metrics[:3]
+    if results.axis is not None:
+        return " ".join(
+            difference_sentence(difference, results.baseline)
+            for metric in shown
+            for difference in compare(results.records, metric, axis=results.axis, baseline=results.baseline)[-1:]
+            if difference.values
+        )
+    best = {metric: max(_scored(results, metric), key=lambda summary: summary.mean or 0.0) for metric in shown}
+    return " ".join(
+        f"Highest {metric_name(metric)}: {setting_name(summary.setting)}, {format_score(summary.mean, metric)}."
+        for metric, summary in best.items()
+    )
+
+
+def _scored(results: SuiteResults, metric: str) -> list[Summary]:
+    return [summary for summary in summarize(results.records, metric) if summary.mean is not None]
+
+
 def _missing(results: SuiteResults) -> str:
-    """Return a sentence on the cells without scores; empty if there are none."""
+    """Return a sentence about the cells without scores; empty if there are none."""
     states = [record.state for record in results.records if record.state != "finished"]
     if not states:
         return ""
@@ -127,34 +144,26 @@ def _markdown(results: SuiteResults, tables: list[Table], plots: dict[str, bytes
     notes = "\n".join(f"* {note}" for note in results.notes)
     pictures = [f"![{_CAPTIONS[name]}](plots/{name}.png)\n\n{_CAPTIONS[name]}" for name in plots]
     first, *others = (to_markdown(table) for table in tables)
-    head = [f"# Suite {results.name}", results.description, notes, _facts(results), _missing(results), first.rstrip()]
+    verdict, missing = _verdict(results), _missing(results)
+    head = [f"# Suite {results.name}", results.description, verdict, missing, notes, _facts(results), first.rstrip()]
     return "\n\n".join([*(part for part in head if part), *pictures, "\n".join(others)])
 
 
 def _page(results: SuiteResults, tables: list[Table], plots: dict[str, bytes]) -> str:
-    title = html.escape(f"Suite {results.name}")
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in results.notes)
-    missing = f"<p class=missing>{html.escape(text)}</p>" if (text := _missing(results)) else ""
-    figures = "\n".join(_figure(name, data) for name, data in plots.items())
-    return "\n".join(
+    overview, *others = map(to_html, tables)
+    return build_page(
+        f"Suite {results.name}",
         [
-            f"<!doctype html>\n<html lang=en><meta charset=utf-8><title>{title}</title>",
-            f'<meta name=viewport content="width=device-width, initial-scale=1"><style>{_STYLE}</style>',
-            f"<h1>{title}</h1>\n<p>{html.escape(results.description)}</p>\n<ul>{notes}</ul>",
-            f"<p>{html.escape(_facts(results))}</p>",
-            missing,
-            to_html(tables[0]),
-            figures,
-            *map(to_html, tables[1:]),
-            "</html>\n",
-        ]
+            paragraph(_missing(results), kind="warning"),
+            *(paragraph(note) for note in results.notes),
+            paragraph(_facts(results), kind="note"),
+            overview,
+            *(figure(data, _CAPTIONS[name]) for name, data in plots.items()),
+            *others,
+        ],
+        subtitle=results.description,
+        verdict=_verdict(results),
     )
-
-
-def _figure(name: str, data: bytes) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    caption = html.escape(_CAPTIONS[name])
-    return f'<figure><img alt="{caption}" src="{source}"><figcaption>{caption}</figcaption></figure>'
 
 
 def _cells_csv(results: SuiteResults) -> str:
@@ -197,7 +206,7 @@ def _differences_csv(results: SuiteResults) -> str:
                 d.variant,
                 metric,
                 d.mean,
-                *(d.interval or (None, None)),
+                *(shown_interval(d) or (None, None)),
                 d.num_higher,
                 d.num_lower,
                 len(d.values),

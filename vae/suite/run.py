@@ -15,16 +15,16 @@ from pathlib import Path
 
 from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.runs.devices import choose_device
-from ganspace_topdis.runs.lock import FolderLock
-from ganspace_topdis.runs.progress import Progress, ProgressReporter, format_duration
-from ganspace_topdis.runs.signals import Interrupt, StopRequestedError
+from ganspace_topdis.runs.files import FolderLock
+from ganspace_topdis.runs.progress import Interrupt, Progress, ProgressReporter, StopRequestedError, format_duration
 from vae.data import open_data
 from vae.settings import TrainSettings
 from vae.suite.cell import STOP, CellTask, Job
-from vae.suite.engine import CellOptions, Engine, EngineSettings, open_engine
+from vae.suite.engine import Engine, open_engine
 from vae.suite.folder import SuiteFolder
 from vae.suite.grid import Cell, Grid, data_root_for
 from vae.suite.results import CellStatus, Setting
+from vae.suite.settings import CellOptions, EngineSettings
 from vae.suite.tables import setting_name
 from vae.training.loop import Training
 
@@ -119,8 +119,9 @@ def _job(folder: SuiteFolder, cell: Cell, engine: Engine, options: CellOptions) 
         max_images=folder.grid.max_images,
         device=options.device,
         data_root=None if root is None else str(root.resolve()),
+        verify=options.verify,
         resident=options.resident,
-        compiled=options.compiled,
+        compile=options.compile,
         pictures=options.pictures,
     )
     return Job(

@@ -4,9 +4,9 @@ A variant is compared with the baseline pair by pair: d_s = score(variant, seed 
 of the setting being equal. The report gives their mean, a percentile bootstrap interval of the mean (Efron 1979) over
 the pairs, and how many pairs are above and below zero.
 
-With few seeds the interval is too narrow. With three pairs it is the range from the smallest to the largest difference,
-which covers the true median 3 times in 4 (1 - 2 / 2^3), not 95 times in 100; with five pairs the range covers it 94
-times in 100. Therefore the sign count is shown beside it.
+With few seeds the interval is too narrow: of three pairs it would be the range from the smallest to the largest
+difference, which covers the true median 3 times in 4 (1 - 2 / 2^3), not 95 times in 100. Fewer than five pairs have no
+interval. `vae.suite.significance` tests the differences.
 """
 
 import statistics
@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from ganspace_topdis.errors import InvalidArgumentError
 from vae.suite.results import CellResult, Setting, settings_in_order
 
-__all__ = ["Difference", "Summary", "bootstrap_interval", "compare", "correlate", "summarize"]
+__all__ = ["MIN_PAIRS", "Difference", "Summary", "bootstrap_interval", "compare", "correlate", "summarize"]
+
+MIN_PAIRS = 5
+"""Fewer pairs have no interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,7 @@ class Difference:
         metric: key of the metric.
         values: (setting, seed) -> difference, for the pairs that have both scores.
         num_pairs_requested: number of pairs in the grid.
-        interval: bootstrap interval of the mean; None for fewer than two pairs.
+        interval: bootstrap interval of the mean; None for fewer than five pairs.
     """
 
     setting: Setting
@@ -207,11 +210,13 @@ def _difference(
     num_resamples: int,
 ) -> Difference:
     known = [{key: value for key, value in group.items() if value is not None} for group in groups]
+    enough = sum(map(len, known)) >= MIN_PAIRS
+    values = [list(group.values()) for group in known] if enough else []
     return Difference(
         setting=rest,
         variant=variant,
         metric=metric,
         values={key: value for group in known for key, value in group.items()},
         num_pairs_requested=sum(len(group) for group in groups),
-        interval=bootstrap_interval([list(g.values()) for g in known], level=level, num_resamples=num_resamples),
+        interval=bootstrap_interval(values, level=level, num_resamples=num_resamples),
     )

@@ -16,10 +16,10 @@ from torch import Tensor
 from ganspace_topdis.errors import CheckpointError, TopdisError
 from vae.data import DataSet
 from vae.methods import create_method
-from vae.methods.method import DataSpec, Method, Penalty, StepContext, reconstruction_loss
+from vae.methods.method import DataSpec, Method, StepContext, reconstruction_loss
 from vae.networks import AutoEncoder, Posterior, build_networks
 from vae.networks.autoencoder import compile_model
-from vae.settings import Compiled, TrainSettings
+from vae.settings import Compile, TrainSettings
 from vae.topdis import TopDisTerm, step_gradient
 from vae.training.sampling import Batches, RandomStreams
 
@@ -45,7 +45,7 @@ class Training:
         *,
         device: torch.device | str = "cpu",
         features: Callable[[Tensor], Tensor] | None = None,
-        compiled: Compiled = "none",
+        compiled: Compile = "none",
         resident: bool = False,
     ) -> None:
         self.settings, self.device = settings, torch.device(device)
@@ -84,13 +84,18 @@ class Training:
         logits = self.model.decode(posterior.sample).float()
         reconstruction = reconstruction_loss(logits, images, self.settings.likelihood)
         penalty = self.method.penalty(posterior, self.step_index)
-        values = self._finite({"reconstruction": reconstruction, **penalty.report, "penalty": penalty.loss})
+        weighted = penalty.constant + self._ramp() * penalty.loss
+        whole = penalty.constant + penalty.loss
+        values = self._finite(
+            {"reconstruction": reconstruction, **penalty.report, "penalty": whole, "weighted penalty": weighted}
+        )
+        loss = values["reconstruction"] + values.pop("weighted penalty")
         topdis = self._topdis_loss(posterior, logits)
         values |= {} if topdis is None else self._finite({"topdis": topdis})
-        self._optimize(reconstruction, penalty, topdis)
+        self._optimize(reconstruction, weighted, topdis)
         after = self.method.after_step(self._context(images, posterior))
         values |= {name: float(value) for name, value in after.items()}
-        values = {"loss": self._total(values), **values}
+        values = {"loss": loss + self._weight() * values.get("topdis", 0.0), **values}
         self.step_index += 1
         self.means.add(values)
         return values
@@ -115,15 +120,12 @@ class Training:
                 raise TopdisError(self._advice(f"{name} is {value}"))
         return values
 
-    def _total(self, values: Mapping[str, float]) -> float:
-        return values["reconstruction"] + self._ramp() * values["penalty"] + self._weight() * values.get("topdis", 0.0)
-
-    def _optimize(self, reconstruction: Tensor, penalty: Penalty, topdis: Tensor | None) -> None:
+    def _optimize(self, reconstruction: Tensor, penalty: Tensor, topdis: Tensor | None) -> None:
         try:
             gradient = step_gradient(
                 self._parameters,
                 reconstruction=reconstruction,
-                penalty=self._ramp() * penalty.loss,
+                penalty=penalty,
                 topdis=None if topdis is None else self._weight() * topdis,
                 orthogonalize="none" if self.settings.topdis is None else self.settings.topdis.orthogonalize,
             )
@@ -180,7 +182,7 @@ class Training:
             CheckpointError: the state is of another version of this package.
         """
         if state.keys() != self.state().keys():
-            raise CheckpointError("the checkpoint is of another version of topdis-gan; choose another --out")
+            raise CheckpointError("the checkpoint is of another version of topdis-gan; choose another `out`")
         self.step_index = state["step"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

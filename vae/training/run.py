@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import MissingDependencyError, RunFolderError
-from ganspace_topdis.runs.allocator import reuse_freed_memory
-from ganspace_topdis.runs.distributed import World, join_world
-from ganspace_topdis.runs.folder import read_run
+from ganspace_topdis.runs.checksummed import flatten, unflatten
+from ganspace_topdis.runs.devices import tune_malloc
+from ganspace_topdis.runs.distributed import ProcessGroup, join_process_group
 from ganspace_topdis.runs.progress import Progress, ProgressReporter
+from ganspace_topdis.runs.records import read_run
 from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
-from ganspace_topdis.runs.trees import flatten, unflatten
 from vae.data import DataSet, open_data
 from vae.networks import AutoEncoder, build_networks
 from vae.settings import ExecutionOptions, TrainSettings
@@ -55,24 +55,24 @@ def train(
         StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
         TopdisError: a term is not finite; the last checkpoint is kept.
     """
-    reuse_freed_memory()
+    tune_malloc()
     options = ExecutionOptions() if options is None else options
     if data is None:
         with ProgressReporter("data, images") as unpacking:
-            data = open_data(settings.data, root=options.data_root, progress=unpacking)
+            data = open_data(settings.data, root=options.data_root, verify=options.verify, progress=unpacking)
     config = {
         **settings.as_config(),
         "data_fingerprint": data.fingerprint,
         "features": None if features is None else f"{features.__module__}.{features.__qualname__}",
     }
     with (
-        join_world(options.device) as world,
+        join_process_group(options.device) as world,
         open_shared(world, run_folder, config, command="train-vae", device=str(world.device)) as folder,
     ):
         if folder.finished:
             return folder.path
         training = Training(
-            settings, data, device=world.device, features=features, compiled=options.compiled, resident=options.resident
+            settings, data, device=world.device, features=features, compiled=options.compile, resident=options.resident
         )
         checkpoint = folder.resume()
         if checkpoint is not None:
@@ -82,7 +82,7 @@ def train(
 
 
 def _take_steps(
-    folder: SharedFolder, world: World, training: Training, options: ExecutionOptions, progress: Progress | None
+    folder: SharedFolder, world: ProcessGroup, training: Training, options: ExecutionOptions, progress: Progress | None
 ) -> None:
     settings = training.settings
     with contextlib.ExitStack() as stack:
@@ -95,7 +95,7 @@ def _take_steps(
         )
         report = stack.enter_context(ProgressReporter("train")) if progress is None else progress
         board = None
-        if options.tensorboard and world.leads:
+        if options.tensorboard and world.is_main:
             board = stack.enter_context(_TensorBoard(folder.path / "tensorboard", training.step_index))
         while not training.finished:
             values = training.step()
@@ -153,7 +153,7 @@ class _TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise MissingDependencyError(
-                "--tensorboard needs the package tensorboard: pip install 'topdis-gan[tensorboard]', or omit the option"
+                "`tensorboard` needs the package tensorboard: pip install 'topdis-gan[tensorboard]', or omit it"
             ) from error
         self._writer = SummaryWriter(folder, purge_step=step + 1)
 

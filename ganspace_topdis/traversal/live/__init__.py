@@ -1,1 +1,1 @@
-"""The explorer page live: a server on this machine that draws what the page asks for."""
+"""The live explorer page: a local server that draws the frames that the page requests."""

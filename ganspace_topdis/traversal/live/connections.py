@@ -1,9 +1,9 @@
-"""How many connections the live server holds, and how long each may take, so that none keeps the others out.
+"""Limits the number and the duration of the live server's connections, so that none of them blocks the others.
 
-A connection is *asking* until its request has come, *working* while it is answered, *answering* while the answer goes
-out, and *idle* until its next request. Only *working* has no limit in time. Where all places are taken, the connection
-that has kept the server waiting for longest gives up its place; those that cannot be accepted yet wait in the listen
-queue of the system. A half-open connection therefore costs one place for seconds, never a request of somebody else.
+A connection is *asking* until its request has arrived, *working* while the answer is computed, *answering* while it is
+sent, and *idle* until its next request. Only *working* has no time limit. If all places are taken, the connection that
+has kept the server waiting longest is closed; new ones wait in the system's listen queue. A half-open connection
+therefore occupies one place for seconds and never displaces another client's request.
 """
 
 import io
@@ -21,14 +21,14 @@ Phase = Literal["asking", "working", "answering", "idle"]
 
 _LIMITS_S: dict[Phase, float] = {"asking": 10.0, "answering": 20.0, "idle": 30.0}
 _GRACES_S: dict[Phase, float] = {"idle": 0.0, "asking": 1.0, "answering": 5.0}
-"""How long a connection may take where places are free, and where none is, in the order in which they give way."""
+"""Time limits of a connection while places are free, and while none is, in the order of closing."""
 
 _MOST_CONNECTIONS = 512
 _SWEEP_INTERVAL_S = 0.25
 
 
 def most_connections() -> int:
-    """512, or half of the files that this process may open."""
+    """Return 512, or half of the number of files that this process may open, if that is smaller."""
     try:
         import resource
     except ImportError:  # Windows
@@ -45,7 +45,7 @@ class _Place:
 
 
 class Connections:
-    """The open connections, at most `most` of them. All methods may be called from any thread."""
+    """The open connections, at most `most`. All methods may be called from any thread."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -54,7 +54,7 @@ class Connections:
         self._swept_s = time.monotonic()
 
     def admit(self, connection: socket.socket) -> None:
-        """Give `connection` a place; wait until there is one."""
+        """Give `connection` a place, waiting until there is one."""
         with self._changed:
             while len(self._places) >= self._most:
                 self._cut_one()
@@ -62,13 +62,13 @@ class Connections:
             self._places[connection] = _Place("asking", time.monotonic())
 
     def enter(self, connection: socket.socket, phase: Phase) -> None:
-        """Note that `connection` is now in `phase`."""
+        """Record that `connection` is now in `phase`."""
         with self._changed:
             place = self._places[connection]
             place.phase, place.since_s = phase, time.monotonic()
 
     def is_cut(self, connection: socket.socket) -> bool:
-        """Whether the connection was ended from this side because it took too long."""
+        """Return whether this side closed the connection because it took too long."""
         with self._changed:
             return self._places[connection].cut
 
@@ -79,7 +79,7 @@ class Connections:
             self._changed.notify_all()
 
     def sweep(self) -> None:
-        """Cut the connections that are over their limit; cheap enough to be called all the time."""
+        """Close the connections that exceed their limit; cheap enough to be called continuously."""
         now_s = time.monotonic()
         with self._changed:
             if now_s - self._swept_s < _SWEEP_INTERVAL_S:
@@ -90,7 +90,7 @@ class Connections:
                     _cut(connection, place)
 
     def _cut_one(self) -> None:
-        """Cut the connection that can be missed best, unless one that was cut is still on its way out."""
+        """Close the most dispensable connection, unless one that was closed has not been released yet."""
         if any(place.cut for place in self._places.values()):
             return
         now_s = time.monotonic()
@@ -103,7 +103,7 @@ class Connections:
 
 
 def _cut(connection: socket.socket, place: _Place) -> None:
-    """End the connection; one that is still asking only stops being read, and is told so."""
+    """Close the connection; one that is still asking is only no longer read, so that it can receive the reason."""
     if not place.cut:
         place.cut = True
         with suppress(OSError):
@@ -111,11 +111,11 @@ def _cut(connection: socket.socket, place: _Place) -> None:
 
 
 class IncompleteRequestError(Exception):
-    """The connection ended within a request."""
+    """The connection ended before its request was complete."""
 
 
 class RequestReader(io.BufferedIOBase):
-    """Reads requests from `stream`, the heads of limited size, and notices one that ends too early.
+    """Reads requests from `stream`, with a limit on the size of heads, and detects incomplete ones.
 
     Args:
         stream: of the connection.
@@ -127,12 +127,12 @@ class RequestReader(io.BufferedIOBase):
         self._left = max_head_bytes
 
     def begin(self) -> bool:
-        """Wait for the first byte of a request; whether there is one."""
+        """Wait for the first byte of a request; return whether there is one."""
         self._left = self._max_head_bytes
         return bool(self._stream.peek(1))
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """The next line of the head.
+        """Return the next line of the head.
 
         Raises:
             LineTooLong: the head is too large.
@@ -147,7 +147,7 @@ class RequestReader(io.BufferedIOBase):
         return line
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """`size` bytes of the body.
+        """Return `size` bytes of the body.
 
         Raises:
             IncompleteRequestError: the connection ended first.

@@ -1,11 +1,11 @@
 // One output element of each operation, as plain C++ that runs on a GPU and, for tests, on a CPU.
 //
 // bias_act:   y = clamp(gain * leaky(x + b)), leaky(u) = u for u >= 0 and slope * u below (1: linear, 0: ReLU).
-//             Its derivative is gain * (1 or slope), and 0 where y is clamped: y alone tells which.
-// upfirdn2d:  along each axis, stuff up - 1 zeros behind every sample, pad, correlate with the filter, and keep
+//             Its derivative is gain * (1 or slope), and 0 where y is clamped, so it depends on y alone.
+// upfirdn2d:  along each axis, insert up - 1 zeros after each sample, pad, correlate with the filter, and keep
 //             every down-th sample: y[n] = sum_k f[k] z[n * down + k - pad], z[m * up] = x[m], zeros elsewhere.
 //
-// Storage may be of half precision; every sum and product is in single (or double) precision.
+// Storage may have half precision; sums and products have single (or double) precision.
 
 #pragma once
 
@@ -19,7 +19,7 @@
 
 namespace topdis {
 
-// The type in which values of a storage type are computed, and the way there and back.
+// The type in which values of a storage type are computed, and the conversions in both directions.
 template <typename T>
 struct Number {
   using type = float;
@@ -35,7 +35,7 @@ struct Number<double> {
 };
 
 struct Activation {
-  double slope, gain, clamp;  // clamp < 0: none
+  double slope, gain, clamp;  // clamp < 0: no clamp
 };
 
 struct Images {
@@ -53,7 +53,7 @@ TOPDIS_ELEMENT T bias_act(T x, T bias, const Activation& form) {
   Real u = Number<T>::load(x) + Number<T>::load(bias);
   Real y = (u < 0 ? u * Real(form.slope) : u) * Real(form.gain);
   Real limit = Real(form.clamp);
-  if (limit >= 0) y = y > limit ? limit : (y < -limit ? -limit : y);  // written so that NaN stays NaN
+  if (limit >= 0) y = y > limit ? limit : (y < -limit ? -limit : y);  // this form preserves NaN
   return Number<T>::store(y);
 }
 
@@ -61,7 +61,7 @@ template <typename T>
 TOPDIS_ELEMENT T bias_act_gradient(T dy, T y, const Activation& form) {
   using Real = typename Number<T>::type;
   Real value = Number<T>::load(y);
-  // The clamp as it was stored: in half precision it is a nearby number.
+  // The stored clamp: half precision rounds it.
   Real limit = Number<T>::load(Number<T>::store(Real(form.clamp)));
   if (form.clamp >= 0 && (value >= limit || value <= -limit)) return Number<T>::store(Real(0));
   return Number<T>::store(Number<T>::load(dy) * Real(form.gain) * (value > 0 ? Real(1) : Real(form.slope)));
@@ -93,12 +93,12 @@ TOPDIS_ELEMENT T upfirdn2d(const T* x, const Images& in, const float* filter, co
   return Number<T>::store(sum);
 }
 
-// Sample, channel, row and column of the index-th element in the order of memory.
+// Sample, channel, row and column of the index-th element in memory order.
 struct Place {
   int64_t sample, channel, row, column;
 };
 
-// Index is as narrow as the number of elements allows: divisions of 64 bits are slow on a GPU.
+// Index is as narrow as the number of elements allows: 64-bit divisions are slow on a GPU.
 template <typename Index>
 TOPDIS_ELEMENT Place place_of(Index index, const Images& out) {
   Index channels = Index(out.channels), height = Index(out.height), width = Index(out.width);
@@ -117,7 +117,7 @@ TOPDIS_ELEMENT Place place_of(Index index, const Images& out) {
   return place;
 }
 
-// The channel of the index-th element, where a channel's elements come in runs of `step`.
+// The channel of the index-th element, if each channel has runs of `step` elements.
 template <typename Index>
 TOPDIS_ELEMENT Index channel_of(Index index, int64_t step, int64_t num_channels) {
   return (index / Index(step)) % Index(num_channels);

@@ -1,6 +1,6 @@
-// What the library exports: C functions on raw pointers, called from Python through ctypes (stylegan2/ops/kernels.py).
+// The exported C functions on raw pointers. Python calls them through ctypes (stylegan2/ops/kernels.py).
 //
-// Each returns 0, or the CUDA error's number. `type` is 0: float32, 1: float16, 2: bfloat16, 3: float64. Tensors are
+// Each returns 0 or a CUDA error number. `type` is 0: float32, 1: float16, 2: bfloat16, 3: float64. Tensors are
 // dense, contiguous or channels-last; `bias` may be null. `stream` is the CUDA stream to run on.
 
 #pragma once
@@ -18,7 +18,7 @@ TOPDIS_EXPORT int topdis_bias_act(const void* x, const void* bias, void* y, int 
                                   int64_t channel_step, int64_t num_channels, const topdis::Activation* form,
                                   void* stream);
 
-// dx = dy * (derivative of the above where it gave y).
+// dx = dy * (derivative of the above at its result y).
 TOPDIS_EXPORT int topdis_bias_act_gradient(const void* dy, const void* y, void* dx, int type, int64_t count,
                                            const topdis::Activation* form, void* stream);
 

@@ -1,5 +1,5 @@
-// The operations of elements.h as CUDA kernels: a thread an element, in the order of memory, so that neighbouring
-// threads read and write neighbouring bytes whichever layout a tensor has.
+// The operations of elements.h as CUDA kernels: one thread per element, in memory order, so that adjacent
+// threads read and write adjacent bytes in any layout.
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -54,7 +54,7 @@ __global__ void bias_act_gradient_kernel(const T* dy, const T* y, T* dx, int64_t
   TOPDIS_FOR_EACH(index, count) { dx[index] = bias_act_gradient<T>(dy[index], y[index], form); }
 }
 
-// kUp, kDown and kTaps are the form's where it is a common one, so that the loops unroll, and 0 where it is not.
+// kUp, kDown and kTaps are compile-time constants for common forms, so that loops unroll, and 0 for other forms.
 template <typename T, int kUp, int kDown, int kTaps>
 __global__ void upfirdn2d_kernel(const T* x, const float* filter, T* y, int64_t count, Images in, Images out,
                                  Resampling form) {

@@ -9,6 +9,7 @@ FOLDER holds their files, changed only where NumPy 2 and scikit-learn 1.9 refuse
     disentangling/      wangyashuu/measuring_meaningful_latent_space 03d89f3 (EDI, as dcii)
     explitcitness.py    andreinicolicioiu/DCI-ES 9329dae, metrics/explitcitness.py
     snc_nk.py, utils.py Lou1sM/snc_nk e031048; dl_utils on the path
+    srtd_nts/           frankwy505/SRTD-NTS 1b8f1ef, src/srtd_nts
 
 The tests compare our metrics with the file, so that nobody needs the folder to run them.
 """
@@ -63,6 +64,24 @@ def single_neuron(codes: Any, factors: Any, train: slice, test: slice) -> float:
     return float(np.mean([each.mean() for each in corrects]))
 
 
+def knockout(kind: str, seed: int) -> dict[str, float]:
+    """Accuracy of the authors' networks after 200 epochs (half a minute), and what they lose without the latent."""
+    import torch
+    from snc_nk import PredictorAligner
+
+    torch.manual_seed(seed)
+    codes, factors = draw_kind(kind, NUM_POINTS)
+    aligner = PredictorAligner("kinds", "none", "normal", max_epochs=200)
+    aligner.set_data(codes[:1000].astype(np.float32), factors[:1000], codes[1000:].astype(np.float32), factors[1000:])
+    aligner.set_maybe_loaded_trans_dict()
+    whole = [
+        aligner.train_classif(aligner.latents, factors[:1000, k], aligner.latents_test, factors[1000:, k])[1].mean()
+        for k in range(4)
+    ]
+    without = [aligner.exclusive_mlp(k, k, 1)[1].mean() for k in range(4)]
+    return {"accuracy": round(float(np.mean(whole)), 3), "nk": round(float(np.mean(whole) - np.mean(without)), 3)}
+
+
 def explicitness_curves() -> list[dict[str, Any]]:
     """E of falling, flat and bumpy curves."""
     from explitcitness import Explitcitness
@@ -77,6 +96,33 @@ def explicitness_curves() -> list[dict[str, Any]]:
     return curves
 
 
+def representations(kind: str) -> dict[str, float]:
+    """Divergences and similarities of a kind's first 60 codes to the perfect ones, by the authors' matrices.
+
+    Distances are divided by the 0.9 quantile of the whole matrix, as the code of RTD does; theirs takes the entries
+    above the diagonal. Full SRTD is the barcode that ripser.py gives for their auxiliary matrix.
+    """
+    from ripser import ripser
+    from scipy.spatial.distance import pdist, squareform
+    from srtd_nts import scores
+
+    scores.normalize_by_quantile = lambda matrix, q: matrix
+    pair = (squareform(pdist(draw_kind(name, 60)[0])) for name in ("perfect", kind))
+    first, second = (matrix / np.quantile(matrix, 0.9) for matrix in pair)
+    lite, similar = scores.rtd_srtd_lite_scores(first, second), scores.nts_scores(first, second)
+    auxiliary = scores.symmetric_auxiliary_matrix(first, second)
+    auxiliary = np.minimum(auxiliary, auxiliary.T)
+    auxiliary[np.isinf(auxiliary)] = 1e6
+    bars = ripser(auxiliary, distance_matrix=True, maxdim=1)["dgms"][1]
+    return {
+        "rtd-lite": lite["RTD_lite"],
+        "srtd-lite": lite["SRTD_lite"],
+        "srtd": float((bars[:, 1] - bars[:, 0]).sum()),
+        "nts-e": similar["NTS_E"],
+        "nts-m": similar["NTS_M"],
+    }
+
+
 def main(folder: str) -> None:
     """Write the file."""
     sys.path.insert(0, folder)
@@ -84,6 +130,10 @@ def main(folder: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         scores: dict[str, Any] = {kind: published(kind) for kind in KINDS}
         scores["curves"] = explicitness_curves()
+        kinds = ("perfect", "permuted", "rotated")
+        scores["knockout"] = {kind: [knockout(kind, seed) for seed in range(3)] for kind in kinds}
+        untied = (kind for kind in KINDS if kind not in ("perfect", "quantized"))  # their trees drop distances of 0
+        scores["representations"] = {kind: representations(kind) for kind in untied}
     (Path(__file__).parent / "published.json").write_text(json.dumps(scores, indent=1) + "\n")
 
 

@@ -1,13 +1,17 @@
-"""A small generator and directions on it, as a run folder would hold them."""
+"""A small generator and directions on it, as a run folder holds them; and the command line in this process."""
 
+import dataclasses
 from pathlib import Path
 
+import pytest
 import torch
 
+import cli
 from ganspace_topdis.discovery.baselines import coordinate_axes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import sha256_of
 from stylegan2 import Generator, save
+from stylegan2.commands.discover import Options, run
 from stylegan2.space import LatentSpace
 
 
@@ -26,3 +30,17 @@ def write_found(folder: Path, *, count: int = 3, **space: object) -> tuple[Path,
     directions = coordinate_axes(codes, count)
     directions.metadata.update({**where.facts(), "checkpoint_sha256": sha256_of(ckpt)})
     return ckpt, directions.save(folder / "directions.safetensors"), directions
+
+
+def discover(options: Options, out: Path) -> Directions:
+    """Run a discovery in `out` and return its directions."""
+    record = run(dataclasses.replace(options, out=out))
+    assert record["files"][0] == str(out / "directions.safetensors")
+    return Directions.load(out)
+
+
+def main(*arguments: str) -> int:
+    """Run the command line and return its exit code."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    return int(left.value.code or 0)

@@ -1,15 +1,22 @@
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
-from stylegan2.commands.compare import compare
-from stylegan2.commands.pictures import PictureOptions
+from stylegan2.commands.compare import Options, run
+from stylegan2.picture_settings import PictureSettings
+from stylegan2.run_settings import RunSettings
 from tests.stylegan2.commands.found_directions import write_found
 
-PICTURES = PictureOptions(seeds=(3,), num_steps=3, extent=2.0)
+PICTURES = PictureSettings(num_frames=3, extent=2.0)
+
+
+def compare(paths, out, **options):
+    record = run(Options(runs=tuple(paths), pictures=PICTURES, seeds=(3,), out=out, loading=RunSettings(**options)))
+    return record, [Path(each) for each in record["files"]]
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def runs(tmp_path):
 
 def test_a_reordered_run_is_matched_to_the_first_by_images_and_displacements(runs, tmp_path):
     ckpt, paths = runs
-    found, _ = compare(paths, PICTURES, tmp_path / "out", ckpt=ckpt, device="cpu")
+    found, _ = compare(paths, tmp_path / "out", ckpt=ckpt, device="cpu")
     for kind in ("images", "displacements"):
         assert found["runs"][1][kind]["partner"] == (1, 2, 0)
         assert found["runs"][1][kind]["mean"] == pytest.approx(1, abs=1e-4)
@@ -35,14 +42,14 @@ def test_a_reordered_run_is_matched_to_the_first_by_images_and_displacements(run
 
 def test_another_space_is_matched_by_images_alone(runs, tmp_path):
     ckpt, paths = runs
-    found, _ = compare(paths, PICTURES, tmp_path / "out", ckpt=ckpt, device="cpu")
+    found, _ = compare(paths, tmp_path / "out", ckpt=ckpt, device="cpu")
     assert found["runs"][2]["displacements"] is None
     assert sorted(found["runs"][2]["images"]["partner"]) == [-1, 0, 1]
 
 
 def test_page_record_and_a_sheet_for_each_direction_are_written(runs, tmp_path):
     ckpt, paths = runs
-    _, written = compare(paths, PICTURES, tmp_path / "out", ckpt=ckpt, device="cpu")
+    _, written = compare(paths, tmp_path / "out", ckpt=ckpt, device="cpu")
     assert [path.name for path in written[:2]] == ["comparison.json", "comparison.html"]
     assert json.loads(written[0].read_text())["runs"][0]["seed"] == 1
     page = written[1].read_text(encoding="utf-8")
@@ -60,16 +67,16 @@ def test_the_pages_own_words_hold_for_sets_of_one(runs, tmp_path):
     ckpt, (first, *_) = runs
     (tmp_path / "one").mkdir()
     one = Directions.load(first).select([1]).save(tmp_path / "one/directions.safetensors")
-    found, _ = compare([one, first], PICTURES, tmp_path / "out", ckpt=ckpt, device="cpu")
+    found, _ = compare([one, first], tmp_path / "out", ckpt=ckpt, device="cpu")
     assert found["runs"][1]["images"]["partner"] == (1,)
 
 
 def test_one_run_or_the_same_twice_is_no_comparison(runs, tmp_path):
     ckpt, paths = runs
     with pytest.raises(InvalidArgumentError, match="two or more"):
-        compare(paths[:1], PICTURES, tmp_path / "out", ckpt=ckpt)
+        compare(paths[:1], tmp_path / "out", ckpt=ckpt)
     with pytest.raises(InvalidArgumentError, match="twice"):
-        compare([paths[0], paths[0]], PICTURES, tmp_path / "out", ckpt=ckpt)
+        compare([paths[0], paths[0]], tmp_path / "out", ckpt=ckpt)
 
 
 def test_a_run_on_another_checkpoint_is_refused_by_name(runs, tmp_path):
@@ -78,4 +85,4 @@ def test_a_run_on_another_checkpoint_is_refused_by_name(runs, tmp_path):
     other.metadata["checkpoint_sha256"] = "0" * 64
     other.save(paths[1])
     with pytest.raises(CheckpointError, match=r"reordered\.safetensors cannot be compared"):
-        compare(paths, PICTURES, tmp_path / "out", ckpt=ckpt)
+        compare(paths, tmp_path / "out", ckpt=ckpt)

@@ -4,16 +4,16 @@ import pytest
 
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
-from ganspace_topdis.evaluation.recovery import recovery
+from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import Generator, save
-from stylegan2.commands.closed_forms import CLOSED_FORMS
-from stylegan2.commands.discover import DiscoverOptions, discover, space_of
-from stylegan2.commands.pictures import PictureOptions
-from tests.stylegan2.commands.found_directions import small_generator
+from stylegan2.closed_forms import CLOSED_FORMS
+from stylegan2.commands.discover import Options, space_of
+from stylegan2.picture_settings import PictureSettings
+from tests.stylegan2.commands.found_directions import discover, small_generator
 
 SEARCH = DiscoverySettings(num_directions=3, steps=2, batch_size=8, num_span_codes=100, num_probes=64)
-PICTURES = PictureOptions(seeds=(0,), num_steps=3, num_mixed=0)
+PICTURES = PictureSettings(seeds=(0,), num_frames=3, num_mixed=0)
 IN_SPACES = [(method, "w") for method in (*SEARCH_METHODS, *CLOSED_FORMS)]
 IN_SPACES += [("topdis", "z"), ("ganspace", "z"), ("topdis", "s"), ("ganspace-features", "s"), ("axes", "s")]
 
@@ -24,12 +24,7 @@ def ckpt(tmp_path_factory) -> str:
 
 
 def run(ckpt, out, method="topdis", search=SEARCH, **options):
-    if method in CLOSED_FORMS:
-        options["closed_form"] = method
-    else:
-        search = dataclasses.replace(search, method=method)
-    options = DiscoverOptions(ckpt=ckpt, search=search, pictures=PICTURES, device="cpu", **options)
-    return discover(options, out)[0]
+    return discover(Options(ckpt=ckpt, method=method, search=search, pictures=PICTURES, device="cpu", **options), out)
 
 
 @pytest.mark.parametrize(("method", "space"), IN_SPACES)
@@ -55,9 +50,9 @@ def test_refining_starts_from_the_directions_that_are_named(ckpt, tmp_path, refi
 @pytest.mark.parametrize(("side", "block"), [(16, 16), (32, 32), (64, 16)])
 def test_the_last_block_of_a_small_generator_is_compared_and_an_early_one_of_a_large_one(side, block):
     generator = Generator(z_dim=8, w_dim=8, img_resolution=side, num_mapping_layers=1, channel_base=64)
-    assert space_of(generator, DiscoverOptions()).resolution == block
-    assert space_of(generator, DiscoverOptions(features=8)).resolution == 8
-    assert space_of(generator, DiscoverOptions(features=0)).resolution is None
+    assert space_of(generator, Options()).resolution == block
+    assert space_of(generator, Options(features=8)).resolution == 8
+    assert space_of(generator, Options(features=0)).resolution is None
 
 
 def test_layers_reach_the_file_and_only_they_were_searched(ckpt, tmp_path):
@@ -69,12 +64,15 @@ def test_layers_reach_the_file_and_only_they_were_searched(ckpt, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "sefa", "space": "z"}, "--space is z"),
-        ({"method": "random", "refine": "sefa"}, "makes no steps"),
-        ({"refine": "nowhere"}, "--refine is 'nowhere'"),
-        ({"noise_mode": "random"}, "--noise is 'random'"),
-        ({"search": dataclasses.replace(SEARCH, precision="mixed")}, "--precision is 'mixed'"),
-        ({"search": dataclasses.replace(SEARCH, compile=True), "space": "s"}, "--compile is not for --space s"),
+        ({"method": "sefa", "space": "z"}, "`space` is z"),
+        ({"method": "random", "refine": "sefa"}, "takes no steps"),
+        ({"refine": "nowhere"}, "`refine` is 'nowhere'"),
+        ({"noise_mode": "random"}, "`noise_mode` is 'random'"),
+        ({"search": dataclasses.replace(SEARCH, precision="bf16")}, "`precision` is 'bf16'"),
+        (
+            {"search": dataclasses.replace(SEARCH, compile="default"), "space": "s"},
+            "`compile` is not available",
+        ),
         ({"space": "z", "layers": "0-1"}, "a code z has none"),
     ],
 )
@@ -93,7 +91,7 @@ def test_directions_of_another_checkpoint_cannot_be_refined(ckpt, tmp_path):
 
 def test_directions_of_another_space_cannot_be_refined_though_their_codes_are_as_long(ckpt, tmp_path):
     run(ckpt, tmp_path / "w", "random")
-    with pytest.raises(InvalidArgumentError, match="holds directions of space w, --space is z"):
+    with pytest.raises(InvalidArgumentError, match="holds directions of space w, `space` is z"):
         run(ckpt, tmp_path / "z", refine=str(tmp_path / "w"), space="z")
     assert not (tmp_path / "z").exists()
 

@@ -8,30 +8,31 @@ import pytest
 import torch
 
 import cli
-import stylegan2.commands.discover as command
+import stylegan2.direction_search as command
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.folder import read_run
-from ganspace_topdis.runs.sealed import load_sealed, save_sealed
+from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
+from ganspace_topdis.runs.records import read_run
 from ganspace_topdis.traversal.names import DirectionName, read_names, write_names
 from stylegan2 import save
-from stylegan2.commands.discover import DiscoverOptions, discover
-from stylegan2.commands.pictures import PictureOptions, source_of
-from tests.stylegan2.commands.found_directions import small_generator
+from stylegan2.commands.discover import Options
+from stylegan2.picture_settings import PictureSettings
+from stylegan2.run_pictures import source_of
+from tests.stylegan2.commands.found_directions import discover, small_generator
 
 SEARCH = DiscoverySettings(num_directions=3, steps=3, batch_size=8, num_span_codes=100, num_probes=64)
-PICTURES = PictureOptions(seeds=(0,), num_steps=3, num_mixed=0)
+PICTURES = PictureSettings(seeds=(0,), num_frames=3, num_mixed=0)
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> DiscoverOptions:
+def options(tmp_path: Path) -> Options:
     ckpt = save(small_generator(), tmp_path / "small.safetensors")
-    return DiscoverOptions(ckpt=str(ckpt), search=SEARCH, pictures=PICTURES, device="cpu")
+    return Options(ckpt=str(ckpt), search=SEARCH, pictures=PICTURES, device="cpu")
 
 
 @pytest.fixture
-def run(options: DiscoverOptions, tmp_path: Path) -> Path:
+def run(options: Options, tmp_path: Path) -> Path:
     """A finished run with a checkpoint before its last."""
     discover(options, tmp_path / "run")
     return tmp_path / "run"
@@ -51,7 +52,7 @@ def contents(run: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", ["scores.json", "directions.safetensors"])
-def test_a_damaged_result_is_reported_made_again_and_kept_aside(run: Path, options: DiscoverOptions, name: str) -> None:
+def test_a_damaged_result_is_reported_made_again_and_kept_aside(run: Path, options: Options, name: str) -> None:
     before = contents(run)
     damage(run / name)
     damaged = (run / name).read_bytes()
@@ -62,14 +63,14 @@ def test_a_damaged_result_is_reported_made_again_and_kept_aside(run: Path, optio
 
 
 @pytest.mark.parametrize("name", ["scores.json", "directions.safetensors"])
-def test_a_result_that_is_gone_is_made_again(run: Path, options: DiscoverOptions, name: str) -> None:
+def test_a_result_that_is_gone_is_made_again(run: Path, options: Options, name: str) -> None:
     before = contents(run)
     (run / name).unlink()
     discover(options, run)
     assert contents(run) == before
 
 
-def test_a_damaged_last_checkpoint_is_made_again_and_the_directions_stand(run: Path, options: DiscoverOptions) -> None:
+def test_a_damaged_last_checkpoint_is_made_again_and_the_directions_stand(run: Path, options: Options) -> None:
     before = contents(run)
     damage(run / "checkpoints/step_000000003.safetensors")
     with pytest.warns(UserWarning, match="going on from step 0 before it"):
@@ -78,7 +79,7 @@ def test_a_damaged_last_checkpoint_is_made_again_and_the_directions_stand(run: P
     assert read_run(run).status.state == "finished"  # type: ignore[union-attr]
 
 
-def test_without_any_whole_checkpoint_the_directions_stand_and_it_is_said(run: Path, options: DiscoverOptions) -> None:
+def test_without_any_whole_checkpoint_the_directions_stand_and_it_is_said(run: Path, options: Options) -> None:
     before = contents(run)
     for path in (run / "checkpoints").glob("step_*"):
         path.write_bytes(b"")
@@ -87,16 +88,16 @@ def test_without_any_whole_checkpoint_the_directions_stand_and_it_is_said(run: P
     assert (run / "directions.safetensors").read_bytes() == before["directions.safetensors"]
 
 
-def test_damaged_metrics_are_reported(run: Path, options: DiscoverOptions) -> None:
+def test_damaged_metrics_are_reported(run: Path, options: Options) -> None:
     damage(run / "metrics.jsonl")
     with pytest.warns(UserWarning, match=r"metrics\.jsonl is damaged"):
         discover(options, run)
 
 
 def test_judging_goes_on_within_its_clouds_and_ends_the_same(
-    run: Path, options: DiscoverOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_SAVE_INTERVAL_S", 0.0)
+    monkeypatch.setattr(command, "SAVE_INTERVAL_S", 0.0)
     num_clouds, whole = 0, command.LatentSpace.features
 
     class KilledError(BaseException):
@@ -133,20 +134,20 @@ BAD_NAMES = ["{", "[" * 100_000, '{"format": "topdis-gan names", "directions": {
 
 @pytest.mark.parametrize("text", BAD_NAMES)
 def test_bad_names_are_refused_before_the_search_and_nothing_is_written(
-    options: DiscoverOptions, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+    options: Options, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "names.json").write_text(text)
-    monkeypatch.setattr(command, "_take_steps", lambda *_: pytest.fail("a step was taken"))
+    monkeypatch.setattr(command.SearchRun, "_take_steps", lambda *_: pytest.fail("a step was taken"))
     with pytest.raises(InvalidArgumentError, match="names"):
         discover(dataclasses.replace(options, names=tmp_path / "names.json"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_names_of_more_directions_than_the_span_has_are_refused_before_the_search(
-    options: DiscoverOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_names(tmp_path / "names.json", {99: DirectionName(name="x")})
-    monkeypatch.setattr(command, "_take_steps", lambda *_: pytest.fail("a step was taken"))
+    monkeypatch.setattr(command.SearchRun, "_take_steps", lambda *_: pytest.fail("a step was taken"))
     search = dataclasses.replace(SEARCH, num_directions=None)
     with pytest.raises(InvalidArgumentError, match="names direction 99"):
         discover(dataclasses.replace(options, search=search, names=tmp_path / "names.json"), tmp_path / "run")
@@ -157,13 +158,13 @@ MISFITS = [
     {"search": dataclasses.replace(SEARCH, num_directions=50)},
     {"pictures": dataclasses.replace(PICTURES, truncation_cutoff=99)},
     {"features": 12},
-    {"layers": "5", "closed_form": "sefa"},
+    {"layers": "5", "method": "sefa"},
 ]
 
 
 @pytest.mark.parametrize("changes", MISFITS)
 def test_options_that_do_not_fit_write_nothing_and_the_corrected_command_just_runs(
-    options: DiscoverOptions, tmp_path: Path, changes: dict
+    options: Options, tmp_path: Path, changes: dict
 ) -> None:
     with pytest.raises(InvalidArgumentError):
         discover(dataclasses.replace(options, **changes), tmp_path / "deep" / "run")
@@ -172,11 +173,11 @@ def test_options_that_do_not_fit_write_nothing_and_the_corrected_command_just_ru
 
 
 def test_a_seed_that_no_generator_of_numbers_takes_is_refused_before_the_search() -> None:
-    with pytest.raises(InvalidArgumentError, match="is too large"):
-        PictureOptions(seeds=(2**64,))
+    with pytest.raises(InvalidArgumentError, match="numbers from 0 to"):
+        PictureSettings(seeds=(2**64,))
 
 
-def test_given_names_do_not_replace_others(run: Path, options: DiscoverOptions, tmp_path: Path) -> None:
+def test_given_names_do_not_replace_others(run: Path, options: Options, tmp_path: Path) -> None:
     source = source_of(Directions.load(run))
     write_names(run / "names.json", {0: DirectionName(name="mine")}, source=source)
     write_names(tmp_path / "given.json", {1: DirectionName(name="given")}, source=source)
@@ -188,7 +189,7 @@ def test_given_names_do_not_replace_others(run: Path, options: DiscoverOptions, 
     assert read_names(run / "names.json.aside") == {0: DirectionName(name="mine")}
 
 
-def test_damaged_names_in_the_folder_are_reported_and_the_pictures_drawn(run: Path, options: DiscoverOptions) -> None:
+def test_damaged_names_in_the_folder_are_reported_and_the_pictures_drawn(run: Path, options: Options) -> None:
     (run / "names.json").write_text("{")
     with pytest.warns(UserWarning, match="no names are shown"):
         discover(options, run)
@@ -215,9 +216,9 @@ FAULTS = {
 def test_compare_and_export_refuse_directions_of_wrong_types_and_shapes_by_name(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tensors: dict, facts: dict
 ) -> None:
-    found, description = load_sealed(run / "directions.safetensors")
+    found, description = load_checksummed(run / "directions.safetensors")
     description["metadata"] |= facts
-    save_sealed(tmp_path / "bad.safetensors", {**found, **tensors}, description)
+    save_checksummed(tmp_path / "bad.safetensors", {**found, **tensors}, description)
     commands = [["export", "--to", to, str(tmp_path / "bad.safetensors"), "--ckpt", "x"] for to in ("json", "npy")]
     commands += [["compare", str(run), str(tmp_path / "bad.safetensors")]]
     for arguments in commands:
@@ -245,7 +246,7 @@ def test_a_run_that_names_no_checkpoint_is_refused(run: Path, capsys: pytest.Cap
     with pytest.raises(SystemExit) as left:
         cli.main(["export", str(run), "--to", "npy"])
     assert left.value.code == 1
-    assert "does not say which checkpoint" in capsys.readouterr().err
+    assert "does not name its checkpoint" in capsys.readouterr().err
 
 
 def test_a_factor_file_of_another_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.traversal.frames import to_uint8
 from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_names
 from stylegan2 import save
-from stylegan2.commands.edit import EditOptions, edit, parse_amounts
-from stylegan2.commands.pictures import source_of
+from stylegan2.commands.edit import Options, parse_amounts, run
+from stylegan2.run_pictures import source_of
+from stylegan2.run_settings import RunSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import small_generator, write_found
 
@@ -20,9 +22,11 @@ CODES = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0))
 def run_edit(tmp_path, codes=CODES, *, amounts="0=+2,2=-1", space=None, **options):
     ckpt, path, directions = write_found(tmp_path, **(space or {}))
     np.save(tmp_path / "photo.npy", codes.numpy())
-    options = {"latents": tmp_path / "photo.npy", "ckpt": str(ckpt), "device": "cpu", **options}
-    written = edit(path, EditOptions(amounts=amounts, **options), tmp_path / "out")
-    return {each.name: each for each in written}, directions
+    loading = {"ckpt": str(ckpt), "device": "cpu"}
+    loading |= {name: options.pop(name) for name in ("ckpt", "layers") if name in options}
+    options = {"latents": tmp_path / "photo.npy", "loading": RunSettings(**loading), **options}
+    written = run(Options(directions=path, amounts=amounts, out=tmp_path / "out", **options))["files"]
+    return {Path(each).name: Path(each) for each in written}, directions
 
 
 def test_the_codes_move_by_the_sum_of_the_named_displacements(tmp_path):
@@ -84,8 +88,8 @@ def test_layers_that_the_directions_were_not_found_in_are_refused(tmp_path):
 
 
 def test_latents_and_seeds_contradict_each_other():
-    with pytest.raises(InvalidArgumentError, match="either --latents or --seeds"):
-        EditOptions(amounts="0=1")
+    with pytest.raises(InvalidArgumentError, match="either `latents` or `seeds`"):
+        Options(directions=Path("x"), amounts="0=1")
 
 
 def test_a_direction_can_be_called_by_the_name_it_was_given(tmp_path):
@@ -101,5 +105,5 @@ def test_a_direction_can_be_called_by_the_name_it_was_given(tmp_path):
 @pytest.mark.parametrize("text", ["", "3", "0=", "0=x", "0=nan", "0=inf", "0=101", "9=1", "-1=1", "0=1,0=2", "ghost=1"])
 def test_an_amount_that_cannot_be_meant_is_refused(tmp_path, text):
     _, _, directions = write_found(tmp_path)
-    with pytest.raises(InvalidArgumentError, match="--set"):
+    with pytest.raises(InvalidArgumentError, match="`amounts`"):
         parse_amounts(text, directions, names={})

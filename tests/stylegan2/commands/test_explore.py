@@ -21,20 +21,15 @@ import cli
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.traversal.frames import to_uint8
-from ganspace_topdis.traversal.live.questions import FramesQuestion, FrameState
+from ganspace_topdis.traversal.live.requests import FramesRequest, FrameState
 from ganspace_topdis.traversal.names import read_names
 from stylegan2 import load
 from stylegan2.commands.explore import open_server
-from stylegan2.commands.found import Found
-from stylegan2.commands.pictures import PictureOptions
+from stylegan2.loaded_run import LoadedRun
+from stylegan2.picture_settings import PictureSettings
 from stylegan2.space import LatentSpace
+from tests.stylegan2.commands.found_directions import main as run
 from tests.stylegan2.commands.found_directions import write_found
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        cli.main(arguments)
-    return int(left.value.code or 0)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +89,7 @@ def test_two_explore_one_run_no_name_is_lost_and_both_end_cleanly(
         status, image = explorer.post("/frames", question)
         assert (status, image[:4], image[8:12]) == (200, b"RIFF", b"WEBP")
         name = {"index": index, "name": f"name {index}", "starred": False}
-        assert explorer.post("/names", name) == (200, b"kept")
+        assert explorer.post("/names", name) == (200, b"saved")
     assert {index: name.name for index, name in read_names(finished / "names.json").items()} == {
         0: "name 0",
         1: "name 1",
@@ -119,7 +114,7 @@ def test_names_that_cannot_be_used_are_one_warning_and_the_page_opens(finished: 
         status, line = explorer.post("/names", {"index": 0, "name": "x", "starred": False})
         _, error = explorer.stop()
         assert status == 409
-        assert line.startswith(b"not kept: names file")
+        assert line.startswith(b"not saved: names file")
         assert error.count("warning: ") == 1
         assert "Traceback" not in error
         assert (finished / "names.json").read_bytes() == content
@@ -135,8 +130,8 @@ def test_names_that_cannot_be_used_are_one_warning_and_the_page_opens(finished: 
         (["--port", "70000"], "--port", 2),
         (["--seeds", "x"], "--seeds", 2),
         (["--layers", "0-99"], "do not exist", 2),
-        (["--truncation-psi", "3"], "truncation is 3", 2),
-        (["--extent", "-1"], "extent is -1", 2),
+        (["--truncation-psi", "3"], "runcation", 2),
+        (["--extent", "-1"], "--extent is -1", 2),
         (["--ckpt", "nowhere.pkl"], "nowhere.pkl", 1),
     ],
 )
@@ -155,14 +150,14 @@ def test_the_server_draws_what_the_run_would_in_every_space(finished: Path, tmp_
     where = LatentSpace(generator=generator, name=space)
     axes = torch.eye(2, where.code_dim)
     directions = Directions(
-        vectors=axes, readouts=axes, mean=torch.zeros(where.code_dim), span=axes, scales=torch.ones(2)
+        vectors=axes, dual_vectors=axes, mean=torch.zeros(where.code_dim), span=axes, scales=torch.ones(2)
     )
-    with open_server(Found(folder=tmp_path, directions=directions, space=where), PictureOptions()) as server:
-        layers = None if server.studio.model.num_layers is None else tuple(range(generator.num_ws))
+    with open_server(LoadedRun(folder=tmp_path, directions=directions, space=where), PictureSettings()) as server:
+        layers = None if server.renderer.model.num_layers is None else tuple(range(generator.num_ws))
         assert (layers is None) == (space != "w")
         state = FrameState(seed=3, shifts={1: 2.0})
-        question = FramesQuestion(page="p", channel="view", number=1, psi=0.5, layers=layers, states=(state,))
-        image = server.studio.draw(question)
+        question = FramesRequest(page="p", channel="view", number=1, psi=0.5, layers=layers, states=(state,))
+        image = server.renderer.draw(question)
     truncated = where.truncated(0.5)
     expected = to_uint8(truncated.images(directions.move(truncated.codes_of_seeds([3]), 1, 2.0)))[0]
     with Image.open(io.BytesIO(image)) as picture:

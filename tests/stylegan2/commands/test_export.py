@@ -1,12 +1,18 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
-from stylegan2.commands.export import export
+from stylegan2.commands.export import Options, run
+from stylegan2.run_settings import RunSettings
 from tests.stylegan2.commands.found_directions import write_found
+
+
+def export(path, to, out, **options):
+    return [Path(each) for each in run(Options(run=path, to=to, out=out, loading=RunSettings(**options)))["files"]]
 
 
 def test_arrays_have_the_shapes_that_editors_add(tmp_path):

@@ -10,23 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-import cli
-import stylegan2.commands.score
+import stylegan2.direction_scores
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_names
 from stylegan2 import Generator, save
-from stylegan2.commands.pictures import names_of, source_of
+from stylegan2.run_pictures import names_of, source_of
+from tests.stylegan2.commands.found_directions import main as run
 
-SEARCH = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "8", "--directions", "3"]
-PICTURES = ["--picture-seeds", "0", "--frames", "3"]
+SEARCH = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "8", "--num-directions", "3"]
+PICTURES = ["--seeds", "0", "--frames", "3"]
 SCENES = {"data": "scenes of continuous factors (vae.data.scenes)"}
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        cli.main(arguments)
-    return int(left.value.code or 0)
 
 
 def checkpoint(path: Path, source: dict[str, str], seed: int = 0) -> Path:
@@ -45,9 +39,9 @@ def few_images() -> Iterator[None]:
     """Images of untrained generators say nothing, so few will do."""
     with pytest.MonkeyPatch.context() as patch:
         for name, count in (("_NUM_CODES", 20), ("_NUM_ORACLE_CODES", 100), ("_NUM_RECONSTRUCTOR_CODES", 60)):
-            patch.setattr(stylegan2.commands.score, name, count)
+            patch.setattr(stylegan2.direction_scores, name, count)
         quick = ReconstructorSettings(num_steps=3, batch_size=8, held_out=0.1)
-        patch.setattr(stylegan2.commands.score, "_RECONSTRUCTOR", quick)
+        patch.setattr(stylegan2.direction_scores, "_RECONSTRUCTOR", quick)
         yield
 
 
@@ -168,7 +162,7 @@ def test_a_run_is_not_compared_with_itself(scenes_run: Path, capsys: pytest.Capt
 
 
 def test_a_folder_without_directions_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "topdis-gan discover --out" in refused(capsys, str(tmp_path))
+    assert "topdis-gan discover" in refused(capsys, str(tmp_path))
 
 
 def test_directions_that_do_not_say_how_they_were_found_are_refused(
@@ -182,5 +176,5 @@ def test_directions_that_do_not_say_how_they_were_found_are_refused(
 
 def test_truth_and_protocol_need_known_factors(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = discover(checkpoint(folder / "unknown.safetensors", {}), folder / "unknown")
-    assert "--factors" in refused(capsys, str(other), "--truth")
+    assert "--factor-network" in refused(capsys, str(other), "--truth")
     assert "labelled images" in refused(capsys, str(other), "--protocol")

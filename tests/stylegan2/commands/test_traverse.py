@@ -4,19 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
-import cli
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.traversal.names import DirectionName, read_names, write_names
 from stylegan2 import Generator, save
-from stylegan2.commands.pictures import PictureOptions, source_of
+from stylegan2.picture_settings import PictureSettings
+from stylegan2.run_pictures import num_mixed, source_of
+from tests.stylegan2.commands.found_directions import main as run
 
-FAST = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "16", "--picture-seeds", "0", "--frames", "3"]
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        cli.main(arguments)
-    return int(left.value.code or 0)
+FAST = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "16", "--seeds", "0", "--frames", "3"]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +24,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finished(checkpoint: Path) -> Path:
     out = checkpoint.parent / "run"
-    assert run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--directions", "3", *FAST) == 0
+    assert run("discover", "--ckpt", str(checkpoint), "--out", str(out), "--num-directions", "3", *FAST) == 0
     return out
 
 
@@ -53,7 +48,7 @@ def drawn(capsys: pytest.CaptureFixture, *arguments: str) -> Path:
 def test_a_page_has_the_names_and_the_choice_that_were_given(
     finished: Path, names: Path, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:
-    options = ["--format", "html", "--steps", "3", "--seeds", "1-2", "--direction", "1,2", "--names", str(names)]
+    options = ["--format", "html", "--frames", "3", "--seeds", "1-2", "--direction", "1,2", "--names", str(names)]
     path = drawn(capsys, "traverse", "--directions", str(finished), "--out", str(tmp_path), *options)
     assert path.name == "explorer_seeds_1-2.html"
     data = page_data(path)
@@ -66,7 +61,7 @@ def test_a_page_has_the_names_and_the_choice_that_were_given(
 
 
 def test_mixes_are_as_many_as_asked_for(finished: Path, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
-    options = ["--format", "html", "--steps", "3", "--seeds", "1", "--out", str(tmp_path), "--mix"]
+    options = ["--format", "html", "--frames", "3", "--seeds", "1", "--out", str(tmp_path), "--mix"]
     for asked, expected in (("0", 0), ("2", 2), ("8", 3)):
         path = drawn(capsys, "traverse", "--directions", str(finished), *options, asked)
         assert page_data(path)["held"]["numMixed"] == expected
@@ -75,7 +70,7 @@ def test_mixes_are_as_many_as_asked_for(finished: Path, capsys: pytest.CaptureFi
 
 
 def test_names_given_to_discover_stay_with_the_run(checkpoint: Path, finished: Path, names: Path) -> None:
-    command = ["discover", "--ckpt", str(checkpoint), "--out", str(finished), "--directions", "3", *FAST]
+    command = ["discover", "--ckpt", str(checkpoint), "--out", str(finished), "--num-directions", "3", *FAST]
     try:
         assert run(*command, "--names", str(names)) == 0
         assert read_names(finished / "names.json") == read_names(names)
@@ -91,15 +86,15 @@ def test_names_of_other_directions_are_refused(
 ) -> None:
     other = write_names(tmp_path / "other.json", {0: DirectionName(name="a")}, source="0123")
     where = ["--directions", str(finished)] if command == "traverse" else ["--out", str(finished)]
-    base = [] if command == "traverse" else ["--ckpt", str(checkpoint), "--directions", "3", *FAST]
+    base = [] if command == "traverse" else ["--ckpt", str(checkpoint), "--num-directions", "3", *FAST]
     assert run(command, *where, *base, "--names", str(other)) == 2
     assert "saved for other directions" in capsys.readouterr().err
     assert not (finished / "names.json").exists()
 
 
 def test_large_images_get_no_mixes_by_themselves_and_small_ones_do() -> None:
-    options = PictureOptions()
-    assert options.mix(10, 1024) == 0
-    assert options.mix(10, 64) == options.mix(10, 16) == 5
-    assert options.mix(2, 64) == 2
-    assert PictureOptions(num_mixed=3).mix(10, 1024) == 3
+    options = PictureSettings()
+    assert num_mixed(options, 10, 1024) == 0
+    assert num_mixed(options, 10, 64) == num_mixed(options, 10, 16) == 5
+    assert num_mixed(options, 2, 64) == 2
+    assert num_mixed(PictureSettings(num_mixed=3), 10, 1024) == 3

@@ -1,10 +1,10 @@
-// The exported functions of stylegan2/ops/cuda/interface.h on a CPU: the same elements, in loops instead of threads.
+// The exported functions of stylegan2/ops/cuda/interface.h on a CPU, with loops over the same elements instead of threads.
 
 #include <cstring>
 
 #include "interface.h"
 
-// bfloat16 is the upper half of a float32; rounded to the nearest, ties to even.
+// bfloat16 is the upper half of a float32, rounded to nearest, ties to even.
 struct BFloat16 {
   uint16_t bits;
 };

@@ -78,12 +78,12 @@ def test_a_clamp_that_half_precision_rounds_still_stops_the_gradient(host_kernel
     assert torch.autograd.grad(y, x)[0] == 0
 
 
-def test_nan_stays_nan(host_kernels):
+def test_nan_is_preserved(host_kernels):
     x = torch.full((1, 1, 1, 1), float("nan"))
     assert bias_act_by_kernels(host_kernels, x, None, slope=0.2, gain=1.0, clamp=1.0).isnan()
 
 
-def test_channels_last_is_kept(host_kernels):
+def test_channels_last_layout_is_preserved(host_kernels):
     x, bias = images(layout=torch.channels_last)
     x.requires_grad_()
     y = bias_act_by_kernels(host_kernels, x, bias, slope=0.2, gain=1.0, clamp=None)
@@ -92,12 +92,12 @@ def test_channels_last_is_kept(host_kernels):
     assert dx.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_rows_without_pixels_are_taken(host_kernels):
+def test_inputs_without_pixels_are_accepted(host_kernels):
     x, bias = torch.randn(4, 5), torch.randn(5)
     form = {"slope": 0.2, "gain": 1.0, "clamp": None}
     torch.testing.assert_close(bias_act_by_kernels(host_kernels, x, bias, **form), plain_bias_act(x, bias, **form))
 
 
-def test_a_batch_of_none_is_taken(host_kernels):
+def test_an_empty_batch_is_accepted(host_kernels):
     empty = torch.empty(0, 5, 4, 4)
     assert bias_act_by_kernels(host_kernels, empty, None, slope=0.2, gain=1.0, clamp=None).shape == empty.shape

@@ -24,7 +24,7 @@ exit 1
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch, tmp_path):
-    """No attempt was made yet, and the extension folder is the test's own."""
+    """No earlier attempt, and an extension folder of its own for each test."""
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "extensions"))
     monkeypatch.delenv(building.VARIABLE, raising=False)
     building._try_to_build.cache_clear()
@@ -34,7 +34,7 @@ def _fresh(monkeypatch, tmp_path):
 
 @pytest.fixture
 def pretended_gpu(monkeypatch):
-    """torch believes that there is a GPU."""
+    """Make torch report a GPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
@@ -51,7 +51,7 @@ def toolkit(folder, script):
 
 
 def the_warning():
-    """The one warning of two attempts."""
+    """Return the single warning of two attempts."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert building.kernels() is None
@@ -62,7 +62,7 @@ def the_warning():
     return texts[0]
 
 
-def test_tensors_on_a_cpu_ask_for_nothing_and_warn_of_nothing():
+def test_tensors_on_a_cpu_neither_build_nor_warn():
     assert building.kernels_for(torch.zeros(1, 1)) is None
 
 
@@ -76,7 +76,7 @@ def test_no_nvcc_is_one_warning(monkeypatch, pretended_gpu):
     assert "no nvcc was found" in the_warning()
 
 
-def test_a_compiler_that_fails_is_one_warning_with_its_words(monkeypatch, tmp_path, pretended_gpu):
+def test_a_failing_compiler_is_one_warning_with_its_message(monkeypatch, tmp_path, pretended_gpu):
     monkeypatch.setattr(cpp_extension, "CUDA_HOME", toolkit(tmp_path, FAILING_NVCC))
     assert "this one is from the future" in the_warning()
 
@@ -87,7 +87,7 @@ def test_no_ninja_is_one_warning(monkeypatch, tmp_path, pretended_gpu):
     assert "inja is required" in the_warning()
 
 
-def test_the_lock_of_a_build_that_died_is_one_warning_that_names_it(monkeypatch, tmp_path, pretended_gpu):
+def test_a_stale_lock_is_one_warning_that_names_it(monkeypatch, tmp_path, pretended_gpu):
     monkeypatch.setattr(cpp_extension, "CUDA_HOME", toolkit(tmp_path, FAILING_NVCC))
     lock = building._folder("unused") / "lock"
     lock.touch()
@@ -95,7 +95,7 @@ def test_the_lock_of_a_build_that_died_is_one_warning_that_names_it(monkeypatch,
     assert str(lock) in the_warning()
 
 
-def test_off_asks_for_nothing(monkeypatch):
+def test_off_does_not_build(monkeypatch):
     monkeypatch.setenv(building.VARIABLE, "off")
     assert building.kernels_for(torch.zeros(1, 1)) is None
 
@@ -108,7 +108,7 @@ def test_require_is_an_error_of_one_line_and_no_warning(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_another_word_is_refused(monkeypatch):
+def test_an_unknown_mode_is_refused(monkeypatch):
     monkeypatch.setenv(building.VARIABLE, "on")
     with pytest.raises(InvalidArgumentError, match="auto, off, require"):
         bias_act(torch.zeros(1, 1))
@@ -119,7 +119,7 @@ def test_importing_builds_nothing_and_does_not_even_import_the_extension_loader(
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_sources_lie_beside_the_module():
+def test_the_sources_are_beside_the_module():
     assert {path.name for path in building.SOURCES.iterdir()} == {"elements.h", "interface.h", "kernels.cu"}
 
 
@@ -135,7 +135,7 @@ def test_the_kernels_compile_for_three_generations_of_gpus(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(NVCC is None or sys.platform != "linux", reason="no nvcc here")
 def test_torchs_loader_builds_a_library_with_the_three_functions(monkeypatch, tmp_path, pretended_gpu):
-    """torch's build for CPUs lacks two libraries to link with; empty ones stand in, for nothing of them is used."""
+    """torch's CPU build lacks two libraries to link with. Empty ones replace them, because nothing in them is used."""
     for name in ("c10_cuda", "torch_cuda"):
         empty = ["g++", "-shared", "-x", "c++", os.devnull, "-o", tmp_path / f"lib{name}.so"]
         subprocess.run(empty, check=True)

@@ -1,4 +1,4 @@
-"""What no page of ours sends: every request is answered, with one line that says why, and the server goes on."""
+"""Hostile requests: each one is answered with one line of reason, and the server keeps running."""
 
 import http.client
 import json
@@ -12,15 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from ganspace_topdis.traversal.labels import default_labels
 from ganspace_topdis.traversal.live.connections import Connections
-from ganspace_topdis.traversal.live.names_store import NamesStore
+from ganspace_topdis.traversal.live.renderer import LiveModel, Renderer
 from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
-from ganspace_topdis.traversal.live.studio import LiveModel, Studio
+from ganspace_topdis.traversal.names import NamesStore, default_labels
 
 Serve = Callable[..., LiveServer]
 STATE = {"seed": 1, "shifts": {"0": 1.0}}
-QUESTION = {"page": "p", "channel": "view", "number": 1, "psi": 1.0, "layers": None, "states": [STATE]}
+REQUEST = {"page": "p", "channel": "view", "number": 1, "psi": 1.0, "layers": None, "states": [STATE]}
 NAME = {"index": 0, "name": "Sky", "starred": True}
 
 
@@ -39,7 +38,7 @@ def serve(paint: Any, axes: Any, tmp_path: Path) -> Iterator[Serve]:
             generate=lambda codes, psi: draw(codes), directions=axes, code_of_seed=code_of_seed, image_px=(32, 32)
         )
         settings = PageSettings(labels=default_labels(3), seeds=[1, 2], source="abc")
-        server = LiveServer(Studio(model), NamesStore(tmp_path, num_directions=3, source="abc"), settings, **options)
+        server = LiveServer(Renderer(model), NamesStore(tmp_path, num_directions=3, source="abc"), settings, **options)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         running.append((server, thread))
@@ -84,24 +83,24 @@ def is_well(server: LiveServer) -> bool:
 
 
 def frames(**fields: str) -> bytes:
-    """A question for frames with fields put in as JSON text."""
-    plain = {name: json.dumps(value) for name, value in QUESTION.items()} | fields
+    """A request for frames with fields put in as JSON text."""
+    plain = {name: json.dumps(value) for name, value in REQUEST.items()} | fields
     return ("{" + ", ".join(f'"{name}": {text}' for name, text in plain.items()) + "}").encode()
 
 
 JSON = "Content-Type: application/json"
 HUGE = "1" + "0" * 400
 DEEP = "[" * 100_000 + "]" * 100_000
-QUESTIONS = [frames(psi=text) for text in (HUGE, "1e400", "NaN", "-Infinity", "9" * 5000, "[" * 900 + "]" * 900, DEEP)]
-QUESTIONS += [frames(number=text) for text in (HUGE, "1e400", "NaN", "true")]
-QUESTIONS += [frames(states=f'[{{"seed": {seed}, "shifts": {{}}}}]') for seed in (HUGE, "1e400", "-1", DEEP)]
-QUESTIONS += [frames(states=f'[{{"seed": 1, "shifts": {{"0": {shift}}}}}]') for shift in (HUGE, "1e400", "NaN", "[[]]")]
-QUESTIONS += [frames(states='[{"seed": 1, "shifts": {"\\ud800": 1}}]'), frames(page='"\\ud800' + "x" * 99 + '"')]
-QUESTIONS += [frames(channel='["view"]'), frames(layers=HUGE), DEEP.encode(), b"\xff\xfe", b"\x00" * 50, b"", b"null"]
+REQUESTS = [frames(psi=text) for text in (HUGE, "1e400", "NaN", "-Infinity", "9" * 5000, "[" * 900 + "]" * 900, DEEP)]
+REQUESTS += [frames(number=text) for text in (HUGE, "1e400", "NaN", "true")]
+REQUESTS += [frames(states=f'[{{"seed": {seed}, "shifts": {{}}}}]') for seed in (HUGE, "1e400", "-1", DEEP)]
+REQUESTS += [frames(states=f'[{{"seed": 1, "shifts": {{"0": {shift}}}}}]') for shift in (HUGE, "1e400", "NaN", "[[]]")]
+REQUESTS += [frames(states='[{"seed": 1, "shifts": {"\\ud800": 1}}]'), frames(page='"\\ud800' + "x" * 99 + '"')]
+REQUESTS += [frames(channel='["view"]'), frames(layers=HUGE), DEEP.encode(), b"\xff\xfe", b"\x00" * 50, b"", b"null"]
 
 
-@pytest.mark.parametrize("body", QUESTIONS, ids=range(len(QUESTIONS)))
-def test_a_question_that_means_nothing_is_one_line_with_400(server: LiveServer, body: bytes) -> None:
+@pytest.mark.parametrize("body", REQUESTS, ids=range(len(REQUESTS)))
+def test_an_invalid_request_is_answered_400_in_one_line(server: LiveServer, body: bytes) -> None:
     status, content = post(server, "/frames", body)
     assert status == 400
     assert 0 < len(content) <= 500
@@ -109,14 +108,14 @@ def test_a_question_that_means_nothing_is_one_line_with_400(server: LiveServer, 
 
 
 @pytest.mark.parametrize("name", ["\\ud800", "a\\udfffb"])
-def test_half_of_a_surrogate_pair_is_no_name(server: LiveServer, tmp_path: Path, name: str) -> None:
+def test_a_lone_surrogate_is_refused_as_a_name(server: LiveServer, tmp_path: Path, name: str) -> None:
     status, content = post(server, "/names", b'{"index": 0, "starred": true, "name": "%s"}' % name.encode())
     assert (status, content[:7]) == (400, b"name is")
     assert not (tmp_path / "names.json").exists()
 
 
 @pytest.mark.parametrize("index", [HUGE, "1e400", "NaN", "0.0", "3", '"0"'])
-def test_an_index_that_no_direction_has_is_refused(server: LiveServer, index: str) -> None:
+def test_an_index_without_a_direction_is_refused(server: LiveServer, index: str) -> None:
     assert post(server, "/names", b'{"index": %s, "starred": true, "name": "x"}' % index.encode())[0] == 400
 
 
@@ -141,7 +140,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize(("line", "headers", "status"), HEADS.values(), ids=HEADS.keys())
-def test_an_absurd_head_is_answered_and_the_server_goes_on(
+def test_a_malformed_head_is_answered_and_the_server_keeps_running(
     server: LiveServer, line: str, headers: list[str], status: int
 ) -> None:
     answered, content = send(server, request(server, line, *headers))
@@ -155,7 +154,7 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(server: LiveServer) ->
         assert post(server, "/frames", bytes(8_000_000))[0] == 413
 
 
-def test_a_body_that_nobody_asked_for_is_not_the_next_request(server: LiveServer, tmp_path: Path) -> None:
+def test_an_unexpected_body_is_not_read_as_the_next_request(server: LiveServer, tmp_path: Path) -> None:
     body = json.dumps(NAME).encode()
     hidden = request(server, "POST /names HTTP/1.1", JSON, f"Content-Length: {len(body)}", body=body)
     assert send(server, request(server, "GET / HTTP/1.1", f"Content-Length: {len(hidden)}", body=hidden))[0] == 200
@@ -172,7 +171,7 @@ def test_several_requests_on_one_connection_are_answered_in_turn(server: LiveSer
 
 
 @pytest.mark.parametrize("sent", [b"GET / HT", b"POST /names HTTP/1.1\r\nContent-Le", b"", "body"])
-def test_a_request_that_does_not_come_to_its_end_is_ended(
+def test_an_incomplete_request_times_out(
     server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: Any
 ) -> None:
     monkeypatch.setitem(connections_module()._LIMITS_S, "asking", 0.3)
@@ -191,7 +190,7 @@ def connections_module() -> Any:
     return connections
 
 
-def test_a_request_that_drips_is_ended_as_one_that_stops(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_arrives_too_slowly_times_out(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connections_module()._LIMITS_S, "asking", 0.5)
     start_s = time.monotonic()
     with connect(server) as connection, pytest.raises(OSError):  # noqa: PT012 (the line breaks at any of these)
@@ -209,7 +208,7 @@ def select_readable(connection: socket.socket) -> bool:
     return bool(select.select([connection], [], [], 0)[0])
 
 
-def test_half_open_connections_that_take_all_places_keep_nobody_out(serve: Serve) -> None:
+def test_half_open_connections_on_all_places_block_nobody(serve: Serve) -> None:
     server = serve(max_connections=8)
     half_open = [connect(server) for _ in range(40)]
     for connection in half_open:
@@ -222,7 +221,7 @@ def test_half_open_connections_that_take_all_places_keep_nobody_out(serve: Serve
             connection.close()
 
 
-def test_a_client_that_never_reads_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_never_reads_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connections_module()._LIMITS_S, "answering", 0.1)
     places, (ours, theirs) = Connections(1), socket.socketpair()
     with ours, theirs:
@@ -234,16 +233,16 @@ def test_a_client_that_never_reads_gives_up_its_place(monkeypatch: pytest.Monkey
             ours.sendall(b"x")
 
 
-def test_a_burst_of_mixed_requests_is_answered_to_the_last(server: LiveServer, tmp_path: Path) -> None:
+def test_every_request_of_a_mixed_burst_is_answered(server: LiveServer, tmp_path: Path) -> None:
     num_requests, answers = 240, {}
     gate = threading.Barrier(num_requests)
 
     def ask(place: int) -> None:
         bodies = {
             0: None,
-            1: ("/frames", json.dumps({**QUESTION, "page": str(place)}).encode()),
+            1: ("/frames", json.dumps({**REQUEST, "page": str(place)}).encode()),
             2: ("/names", json.dumps({**NAME, "index": place % 3}).encode()),
-            3: ("/frames", QUESTIONS[place % len(QUESTIONS)]),
+            3: ("/frames", REQUESTS[place % len(REQUESTS)]),
         }
         body = bodies[place % 4]
         gate.wait()

@@ -13,15 +13,13 @@ import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.traversal.frames import to_uint8
-from ganspace_topdis.traversal.labels import default_labels
-from ganspace_topdis.traversal.live.names_store import NamesStore
+from ganspace_topdis.traversal.live.renderer import LiveModel, Renderer
 from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
-from ganspace_topdis.traversal.live.studio import LiveModel, Studio
-from ganspace_topdis.traversal.names import read_names
+from ganspace_topdis.traversal.names import NamesStore, default_labels, read_names
 
 JSON = {"Content-Type": "application/json"}
 STATE = {"seed": 1, "shifts": {"0": 1.0}}
-QUESTION = {"page": "p", "channel": "view", "number": 1, "psi": 1.0, "layers": None, "states": [STATE]}
+REQUEST = {"page": "p", "channel": "view", "number": 1, "psi": 1.0, "layers": None, "states": [STATE]}
 
 
 def code_of_seed(seed: int, psi: float) -> torch.Tensor:
@@ -58,7 +56,7 @@ def server(slow: Slow, axes: Any, tmp_path: Path) -> Iterator[LiveServer]:
     )
     settings = PageSettings(labels=default_labels(3), seeds=[1, 2], source="abc", truncation_psi=1.0)
     names = NamesStore(tmp_path, num_directions=3, source="abc")
-    with LiveServer(Studio(model), names, settings) as live:
+    with LiveServer(Renderer(model), names, settings) as live:
         thread = threading.Thread(target=live.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield live
@@ -78,7 +76,7 @@ def ask(
     return answer.status, content, answer
 
 
-def test_it_listens_on_this_machine_alone(server: LiveServer) -> None:
+def test_it_listens_on_this_machine_only(server: LiveServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
     assert server.url == f"http://127.0.0.1:{server.server_port}/"
 
@@ -96,7 +94,7 @@ def test_it_listens_on_this_machine_alone(server: LiveServer) -> None:
         "/.",
     ],
 )
-def test_no_address_but_the_pages_own_exists(server: LiveServer, tmp_path: Path, path: str) -> None:
+def test_no_address_other_than_the_pages_own_exists(server: LiveServer, tmp_path: Path, path: str) -> None:
     (tmp_path / "names.json").write_text('{"secret": 1}')
     status, content, _ = ask(server, "GET", path)
     assert (status, content) == (404, b"there is nothing here")
@@ -108,7 +106,7 @@ def test_no_address_but_the_pages_own_exists(server: LiveServer, tmp_path: Path,
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_another_name_for_this_machine_is_refused(server: LiveServer, slow: Slow, host: str, method: str) -> None:
     headers = {**JSON, "Host": host.format(port=server.server_port)}
-    path, body = ("/", None) if method == "GET" else ("/frames", QUESTION)
+    path, body = ("/", None) if method == "GET" else ("/frames", REQUEST)
     status, content, _ = ask(server, method, path, body, headers)
     assert status == 403
     assert b"<html" not in content
@@ -117,23 +115,23 @@ def test_another_name_for_this_machine_is_refused(server: LiveServer, slow: Slow
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1:1"])
 @pytest.mark.parametrize("path", ["/frames", "/names"])
-def test_questions_from_pages_of_other_places_are_refused(
+def test_requests_from_pages_of_other_sites_are_refused(
     server: LiveServer, slow: Slow, tmp_path: Path, origin: str, path: str
 ) -> None:
-    body = QUESTION if path == "/frames" else {"index": 0, "name": "x", "starred": True}
+    body = REQUEST if path == "/frames" else {"index": 0, "name": "x", "starred": True}
     assert ask(server, "POST", path, body, {**JSON, "Origin": origin})[0] == 403
     assert slow.num_drawn == 0
     assert not (tmp_path / "names.json").exists()
 
 
-def test_a_form_of_another_page_cannot_send_anything(server: LiveServer, tmp_path: Path) -> None:
+def test_a_form_on_another_site_cannot_send_anything(server: LiveServer, tmp_path: Path) -> None:
     body = {"index": 0, "name": "x", "starred": True}
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
         assert ask(server, "POST", "/names", body, {"Content-Type": kind})[0] == 415
     assert not (tmp_path / "names.json").exists()
 
 
-def test_a_question_without_end_or_too_large_is_refused(server: LiveServer) -> None:
+def test_a_request_without_end_or_too_large_is_refused(server: LiveServer) -> None:
     assert ask(server, "POST", "/frames", b"x" * 300_000)[0] == 413
     assert ask(server, "POST", "/frames", b"", {**JSON, "Content-Length": "9" * 30})[0] == 413
     assert ask(server, "POST", "/frames", b"", {**JSON, "Content-Length": "-1"})[0] == 411
@@ -144,14 +142,14 @@ def test_other_methods_are_refused(server: LiveServer, method: str) -> None:
     assert ask(server, method, "/")[0] == 501
 
 
-def test_a_wrong_question_is_answered_with_what_is_wrong(server: LiveServer) -> None:
-    status, content, _ = ask(server, "POST", "/frames", {**QUESTION, "psi": 9})
+def test_the_answer_to_an_invalid_request_names_the_invalid_field(server: LiveServer) -> None:
+    status, content, _ = ask(server, "POST", "/frames", {**REQUEST, "psi": 9})
     assert status == 400
     assert content.startswith(b"psi is '9'")
 
 
-def test_answers_are_not_kept_and_not_shared(server: LiveServer) -> None:
-    status, _, answer = ask(server, "POST", "/frames", QUESTION)
+def test_answers_are_neither_cached_nor_shared(server: LiveServer) -> None:
+    status, _, answer = ask(server, "POST", "/frames", REQUEST)
     assert status == 200
     assert answer.headers["Content-Type"] == "image/webp"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -160,12 +158,12 @@ def test_answers_are_not_kept_and_not_shared(server: LiveServer) -> None:
     assert "Python" not in answer.headers["Server"]
 
 
-def test_of_a_dragged_slider_only_the_newest_state_is_drawn(server: LiveServer, slow: Slow) -> None:
+def test_only_the_newest_state_of_a_dragged_slider_is_drawn(server: LiveServer, slow: Slow) -> None:
     slow.rest_s = 0.3
     answers: dict[int, int] = {}
 
     def move(number: int) -> None:
-        answers[number] = ask(server, "POST", "/frames", {**QUESTION, "number": number})[0]
+        answers[number] = ask(server, "POST", "/frames", {**REQUEST, "number": number})[0]
 
     threads = [threading.Thread(target=move, args=(number,)) for number in range(1, 31)]
     for thread in threads:
@@ -178,7 +176,7 @@ def test_of_a_dragged_slider_only_the_newest_state_is_drawn(server: LiveServer, 
     assert slow.num_drawn == list(answers.values()).count(200) <= 3
 
 
-def test_a_generator_that_fails_is_reported_and_the_server_goes_on(
+def test_a_generator_failure_is_reported_and_the_server_keeps_running(
     server: LiveServer, slow: Slow, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(codes: torch.Tensor) -> torch.Tensor:
@@ -186,18 +184,16 @@ def test_a_generator_that_fails_is_reported_and_the_server_goes_on(
 
     whole = slow.generate
     slow.generate = fail
-    status, content, _ = ask(server, "POST", "/frames", QUESTION)
+    status, content, _ = ask(server, "POST", "/frames", REQUEST)
     assert (status, content) == (500, b"the generator failed (RuntimeError)")
     assert "out of memory" in capsys.readouterr().err
     slow.generate = whole
-    assert ask(server, "POST", "/frames", {**QUESTION, "number": 2})[0] == 200
+    assert ask(server, "POST", "/frames", {**REQUEST, "number": 2})[0] == 200
 
 
-def test_a_page_that_goes_away_in_the_middle_leaves_no_trace(
-    server: LiveServer, slow: Slow, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_client_disconnect_is_ignored(server: LiveServer, slow: Slow, capfd: pytest.CaptureFixture[str]) -> None:
     slow.rest_s = 0.1
-    body = json.dumps(QUESTION).encode()
+    body = json.dumps(REQUEST).encode()
     head = f"POST /frames HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\nContent-Type: application/json\r\n"
     for sent in (b"POST", head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body):
         with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
@@ -205,17 +201,17 @@ def test_a_page_that_goes_away_in_the_middle_leaves_no_trace(
             connection.sendall(sent)
             time.sleep(0.05)
     time.sleep(0.3)
-    assert ask(server, "POST", "/frames", {**QUESTION, "number": 2})[0] == 200
+    assert ask(server, "POST", "/frames", {**REQUEST, "number": 2})[0] == 200
     assert capfd.readouterr().err == ""
 
 
-def test_a_port_in_use_is_named(server: LiveServer) -> None:
+def test_a_port_in_use_is_refused_by_its_number(server: LiveServer) -> None:
     with pytest.raises(InvalidArgumentError, match=f"port {server.server_port} cannot be used"):
-        LiveServer(server.studio, server.names, server.settings, port=server.server_port)
+        LiveServer(server.renderer, server.names, server.settings, port=server.server_port)
 
 
 @pytest.mark.parametrize("wrong", [{"extent": 0}, {"extent": float("nan")}, {"truncation_psi": 2}, {"seeds": []}])
-def test_settings_are_checked_when_they_are_made(wrong: dict[str, Any]) -> None:
+def test_settings_are_validated_on_construction(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError):
         PageSettings(**{"labels": default_labels(1), "seeds": [0], **wrong})
 
@@ -245,7 +241,7 @@ def slide(page: Any, direction: int, value: float) -> None:
     )
 
 
-def test_the_page_opens_without_a_complaint_and_asks_its_own_server_alone(page: Any, server: LiveServer) -> None:
+def test_the_page_opens_without_errors_and_contacts_its_own_server_only(page: Any, server: LiveServer) -> None:
     page.run("new Promise((done) => setTimeout(done, 500))")
     assert page.complaints() == []
     assert {url for url in page.requests() if not url.startswith(server.url)} == set()
@@ -259,7 +255,7 @@ def test_several_sliders_move_the_image_together(page: Any, paint: Any) -> None:
     assert pixel(page) == to_uint8(paint()(code))[0, 0, 0].tolist()
 
 
-def test_a_typed_seed_joins_the_others(page: Any, paint: Any) -> None:
+def test_a_typed_seed_is_added_to_the_others(page: Any, paint: Any) -> None:
     page.run(
         "(() => { const number = document.getElementById('seed-number'); number.value = 77;"
         " number.dispatchEvent(new Event('change')); })()"
@@ -269,7 +265,7 @@ def test_a_typed_seed_joins_the_others(page: Any, paint: Any) -> None:
     assert page.run("document.querySelectorAll('#seeds input').length") == 3
 
 
-def test_truncation_and_layers_are_those_that_the_page_says(page: Any, paint: Any) -> None:
+def test_truncation_and_layers_are_those_chosen_on_the_page(page: Any, paint: Any) -> None:
     page.run(
         "(() => { const psi = document.getElementById('truncation'); psi.value = 0.5;"
         " psi.dispatchEvent(new Event('input')); })()"
@@ -320,7 +316,7 @@ def test_no_width_needs_sideways_scrolling(page: Any, width_px: int) -> None:
     assert page.run("document.documentElement.scrollWidth") <= width_px
 
 
-def test_every_control_has_a_name_for_those_who_do_not_see_it(page: Any) -> None:
+def test_every_control_has_an_accessible_name(page: Any) -> None:
     page.send("Accessibility.enable")
     nodes = page.send("Accessibility.getFullAXTree")["nodes"]
     roles = {"slider", "button", "radio", "textbox", "checkbox", "image", "spinbutton"}
@@ -339,7 +335,7 @@ def test_letters_typed_into_a_seed_do_nothing_else(page: Any) -> None:
     assert page.run("document.querySelector('.star').getAttribute('aria-pressed')") == "false"
 
 
-def test_what_went_wrong_is_said_on_the_page_until_it_goes_well(page: Any, slow: Slow) -> None:
+def test_an_error_is_shown_on_the_page_until_a_request_succeeds(page: Any, slow: Slow) -> None:
     def fail(codes: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("out of memory")
 

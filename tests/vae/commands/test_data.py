@@ -8,9 +8,10 @@ import cli
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.transfer import DownloadError
 from tests.vae.data.published import random_images, small_info, write_npz
-from vae.commands import data as commands
-from vae.commands.data import check_set, check_text, describe_set, describe_text, fetch_set, list_sets, list_text
+from vae.commands.data import check_text, describe_text, list_text
+from vae.data import inventory as commands
 from vae.data.catalog import CATALOG
+from vae.data.inventory import check_set, describe_set, fetch_set, list_sets
 from vae.data.source_files import DataFileError
 
 INFO = small_info("mpi3d-toy", (6, 6, 1, 1, 1, 2, 2))
@@ -29,7 +30,7 @@ def small(monkeypatch):
 
 
 def check(name, root):
-    return check_set({"name": name, "root": root})
+    return check_set(name, root)
 
 
 def run(capsys, *arguments):
@@ -41,7 +42,7 @@ def run(capsys, *arguments):
 def test_the_list_says_of_every_set_whether_it_is_here(tmp_path, monkeypatch):
     (tmp_path / "3dshapes.h5").write_bytes(b"")
     monkeypatch.setenv("TOPDIS_DATA", str(tmp_path))
-    states = {record["name"]: record["state"] for record in list_sets({})["sets"]}
+    states = {record["name"]: record["state"] for record in list_sets()["sets"]}
     assert set(states) == set(CATALOG)
     assert states["dsprites"] == "procedural"
     assert states["3dshapes"] == "local"
@@ -52,7 +53,7 @@ def test_the_list_says_of_every_set_whether_it_is_here(tmp_path, monkeypatch):
 def test_a_set_is_described_with_its_sums_and_where_it_is(tmp_path, monkeypatch):
     (tmp_path / "3dshapes.h5").write_bytes(b"")
     monkeypatch.setenv("TOPDIS_DATA", str(tmp_path))
-    record = describe_set({"name": "3dshapes"})
+    record = describe_set("3dshapes")
     assert record["files"][0]["path"] == str(tmp_path / "3dshapes.h5")
     assert record["files"][0]["sha256"] == CATALOG["3dshapes"].files[0].sha256
     assert record["factors"][0] == {"name": "floor_hue", "size": 10, "kind": "circular"}
@@ -61,10 +62,10 @@ def test_a_set_is_described_with_its_sums_and_where_it_is(tmp_path, monkeypatch)
 def test_fetching_asks_for_the_known_sum_and_the_data_folder(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(commands, "fetch", lambda url, **options: asked.append((url, options)) or tmp_path / "x")
-    assert fetch_set({"name": "3dshapes"})["files"] == [str(tmp_path / "x")]
+    assert fetch_set("3dshapes")["files"] == [str(tmp_path / "x")]
     (url, options), file = asked[0], CATALOG["3dshapes"].files[0]
     assert (url, options["sha256"], options["kind"]) == (file.url, file.sha256, "data")
-    assert fetch_set({"name": "smallnorb"})["files"] == [str(tmp_path / "x")] * 6
+    assert fetch_set("smallnorb")["files"] == [str(tmp_path / "x")] * 6
 
 
 def test_a_fetched_file_of_another_md5_is_refused(monkeypatch, tmp_path, small):
@@ -72,21 +73,21 @@ def test_a_fetched_file_of_another_md5_is_refused(monkeypatch, tmp_path, small):
     (tmp_path / "x").write_bytes(b"other")
     monkeypatch.setattr(commands, "fetch", lambda *_, **__: tmp_path / "x")
     with pytest.raises(DataFileError, match=r"mpi3d_toy\.npz was downloaded with the md5"):
-        fetch_set({"name": "mpi3d-toy"})["files"]
+        fetch_set("mpi3d-toy")["files"]
 
 
 def test_sets_that_need_a_person_say_what_to_do():
     with pytest.raises(DataFileError, match=r"its authors send it to holders .* TOPDIS_DATA"):
-        fetch_set({"name": "3dfaces"})["files"]
+        fetch_set("3dfaces")["files"]
 
 
 def test_procedural_sets_need_no_fetching():
-    assert fetch_set({"name": "dsprites"})["files"] == []
+    assert fetch_set("dsprites")["files"] == []
 
 
 def test_offline_nothing_is_downloaded():
     with pytest.raises(DownloadError, match="TOPDIS_OFFLINE"):
-        fetch_set({"name": "3dshapes"})["files"]
+        fetch_set("3dshapes")["files"]
 
 
 def test_a_published_file_is_read_and_its_array_checked(tmp_path, small):
@@ -119,7 +120,7 @@ def test_a_checksum_of_an_earlier_upload_is_reported_but_the_file_is_read(tmp_pa
 def test_an_unknown_set_is_refused():
     for ask in (describe_set, fetch_set, check_set):
         with pytest.raises(InvalidArgumentError, match="'none' is unknown"):
-            ask({"name": "none", "root": None})
+            ask("none")
 
 
 def test_the_commands_print_tables_or_json(capsys, tmp_path):
@@ -169,19 +170,17 @@ def test_errors_are_one_line(capsys):
 
 
 def test_the_list_has_a_line_a_set_and_columns_that_line_up():
-    lines = list_text(list_sets({}), {}).splitlines()
-    assert len(lines) == 1 + len(list_sets({})["sets"])
+    lines = list_text(list_sets(), {}).splitlines()
+    assert len(lines) == 1 + len(list_sets()["sets"])
     column = lines[0].index("content")
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)
 
 
 def test_a_description_names_factors_sums_and_how_to_get_the_file():
-    text = describe_text(describe_set({"name": "3dfaces"}), {})
+    text = describe_text(describe_set("3dfaces"), {})
     assert "factor    azimuth: 21 values, linear" in text
     assert "to get    its authors send it" in text
-    assert "git_sha1 d98996d3f8ee1550e06b9d4ed78d0beb478910d5" in describe_text(
-        describe_set({"name": "dsprites-npz"}), {}
-    )
+    assert "git_sha1 d98996d3f8ee1550e06b9d4ed78d0beb478910d5" in describe_text(describe_set("dsprites-npz"), {})
 
 
 def test_a_check_says_of_a_file_whether_it_is_the_published_one():

@@ -1,13 +1,22 @@
+"""Data sets drawn on demand and stored in arrays, their cache, and pictures of them."""
+
+import hashlib
+import threading
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.evaluation.factors import Factor
-from tests.vae.data.published import small_info
+from tests.vae.data.published import random_images, small_info
 from vae.data import dsprites, open_data, scenes
+from vae.data.array_dataset import ArrayDataSet, ArrayStore, pack_bits
 from vae.data.catalog import CATALOG
 from vae.data.dataset import DataSet, ProceduralDataSet
 from vae.data.opening import draw_to_array, procedural_dsprites
+from vae.data.pictures import center_crop, contact_sheet, resize_images
+from vae.data.source_files import DataFileError
 
 FACTORS = (Factor("a", 2), Factor("b", 3))
 
@@ -115,3 +124,167 @@ def test_the_whole_grid_is_drawn_and_cached(cache):
     assert len(data) == CATALOG["dsprites"].num_images
     some = RNG.integers(0, len(data), 1000)
     assert np.array_equal(data.images(some), open_data("dsprites").images(some))
+
+
+ROWS_INFO = small_info("3dshapes", (2, 1, 1, 2, 2, 3))
+ROWS = random_images(ROWS_INFO)
+
+
+def refuse():
+    pytest.fail("the array was made a second time")
+
+
+def halves():
+    return [ROWS[:10], ROWS[10:]]
+
+
+def file_of(store):
+    return store.folder / "3dshapes" / "key" / "images.u8"
+
+
+def test_an_array_is_made_once_and_mapped_afterwards(tmp_path):
+    store = ArrayStore(folder=tmp_path / "new" / "arrays")
+    assert np.array_equal(store.array("key", ROWS_INFO, halves), ROWS)
+    again = store.array("key", ROWS_INFO, refuse)
+    assert isinstance(again, np.memmap)
+    assert np.array_equal(again, ROWS)
+    assert sorted(path.name for path in file_of(store).parent.iterdir()) == [".lock", "images.u8", "record.json"]
+
+
+def test_without_a_folder_an_array_stays_in_memory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert np.array_equal(ArrayStore().array("key", ROWS_INFO, halves), ROWS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_array_is_made_again(tmp_path):
+    store = ArrayStore(folder=tmp_path)
+    store.array("key", ROWS_INFO, halves)
+    file = file_of(store)
+    data = bytearray(file.read_bytes())
+    data[100] ^= 1
+    file.write_bytes(data)
+    assert np.array_equal(store.array("key", ROWS_INFO, halves), ROWS)
+    file.write_bytes(data[:-1])
+    assert np.array_equal(store.array("key", ROWS_INFO, halves), ROWS)
+    (file.parent / "record.json").write_text("{")
+    assert np.array_equal(store.array("key", ROWS_INFO, halves), ROWS)
+
+
+def test_an_array_that_broke_off_leaves_nothing(tmp_path):
+    def broken():
+        yield ROWS[:5]
+        raise DataFileError("the source is damaged")
+
+    store = ArrayStore(folder=tmp_path)
+    with pytest.raises(DataFileError, match="the source is damaged"):
+        store.array("key", ROWS_INFO, broken)
+    assert store.stored(ROWS_INFO) == []
+    assert [path.name for path in file_of(store).parent.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("images", [ROWS[:-1], np.concatenate([ROWS, ROWS])])
+def test_too_few_or_too_many_images_are_refused(store, images):
+    with pytest.raises(DataFileError, match="too short or too long"):
+        store.array("key", ROWS_INFO, lambda: [images])
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="set TOPDIS_CACHE to another folder, or read the data set into memory"):
+        ArrayStore(folder=tmp_path / "file" / "arrays").array("key", ROWS_INFO, halves)
+
+
+def test_progress_counts_images(tmp_path):
+    seen = []
+    ArrayStore(folder=tmp_path, progress=lambda step, num_steps: seen.append((step, num_steps))).array(
+        "key", ROWS_INFO, halves
+    )
+    assert seen == [(10, 24), (24, 24)]
+
+
+def test_the_sum_beside_an_array_is_that_of_its_bytes(tmp_path):
+    store = ArrayStore(folder=tmp_path)
+    store.array("key", ROWS_INFO, halves)
+    assert store.stored(ROWS_INFO) == [(file_of(store), hashlib.sha256(ROWS.tobytes()).hexdigest())]
+
+
+def test_who_comes_while_an_array_is_made_waits_and_takes_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("vae.data.array_dataset._POLL_S", 0.01)
+    store, begun, go_on = ArrayStore(folder=tmp_path), threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        assert go_on.wait(10)
+        yield ROWS
+
+    maker = threading.Thread(target=store.array, args=("key", ROWS_INFO, slow))
+    maker.start()
+    assert begun.wait(10)
+    threading.Timer(0.05, go_on.set).start()
+    assert np.array_equal(store.array("key", ROWS_INFO, refuse), ROWS)
+    maker.join(10)
+
+
+def test_a_lock_that_fails_without_a_holder_is_no_reason_to_wait_for_ever(tmp_path, monkeypatch):
+    def fail(folder):
+        raise RunFolderError(f"cannot write in {folder}")
+
+    monkeypatch.setattr("vae.data.array_dataset._POLL_S", 0.0)
+    monkeypatch.setattr("vae.data.array_dataset.FolderLock", fail)
+    with pytest.raises(RunFolderError, match="cannot write in"):
+        ArrayStore(folder=tmp_path).array("key", ROWS_INFO, halves)
+
+
+def test_bits_come_back_as_0_and_255():
+    info = small_info("dsprites-npz", (2, 1, 2, 2, 3))
+    images = random_images(info)
+    data = ArrayDataSet(info, pack_bits(images), source="x")
+    assert np.array_equal(data.images(np.arange(24)), 255 * images)
+
+
+def test_images_are_copies_that_may_be_changed(tmp_path):
+    data = ArrayDataSet(ROWS_INFO, ArrayStore(folder=tmp_path).array("key", ROWS_INFO, lambda: [ROWS]), source="x")
+    data.images([3])[:] = 0
+    assert np.array_equal(data.images([3])[0], ROWS[3])
+
+
+def test_images_of_the_right_size_are_left_alone():
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    assert resize_images(images, 8, 8) is images
+
+
+def test_grey_and_color_images_are_reduced_one_by_one():
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
+    assert resize_images(images, 8, 8).shape == (3, 8, 8, 3)
+    assert resize_images(images[..., 0], 8, 4).shape == (3, 8, 4)
+    assert np.array_equal(resize_images(images, 8, 8)[1], resize_images(images[1:2], 8, 8)[0])
+
+
+def test_an_even_picture_stays_even():
+    assert np.array_equal(resize_images(np.full((1, 96, 96), 77, np.uint8), 64, 64), np.full((1, 64, 64), 77))
+
+
+def test_the_crop_is_the_middle():
+    pixels = np.zeros((10, 8), np.uint8)
+    pixels[3:7, 2:6] = 1
+    assert np.asarray(center_crop(Image.fromarray(pixels), 4)).all()
+
+
+def test_a_row_a_factor_with_as_many_images_as_it_has_values():
+    sheet = np.asarray(contact_sheet(open_data("dsprites"), num_columns=8, cell_px=64))
+    assert sheet.shape[0] == 2 * 16 + 5 * 64 + 4 * 4
+    black = (sheet == 0).all(axis=2)
+    filled = [black[16 + row * 68 + 32, -16 - 8 * 68 :].sum() for row in range(5)]
+    assert filled[0] < filled[1] < filled[2]  # 3 shapes, 6 scales, 8 of 40 orientations
+
+
+def test_a_set_without_factors_is_shown_at_random():
+    info = small_info("celeba", num_listed=30)
+    sheet = contact_sheet(ArrayDataSet(info, random_images(info), source="x"), num_columns=3)
+    assert sheet.height == 2 * 16 + 5 * 64 + 4 * 4
+
+
+def test_the_same_seed_gives_the_same_sheet():
+    first, again = (contact_sheet(open_data("scenes-32"), num_columns=3, cell_px=32, seed=4) for _ in range(2))
+    assert first.tobytes() == again.tobytes()

@@ -218,7 +218,7 @@ def spoiled(data, rng):
 @pytest.mark.parametrize(
     "make", [small_dsprites_npz, small_dsprites_hdf5, small_mpi3d, small_faces, small_celeba, small_cars, small_norb]
 )
-def test_a_spoiled_file_is_read_or_refused_in_one_line(tmp_path, memory, make):
+def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, memory, make):
     info, path = make(tmp_path)
     root = path.parent if len(info.files) > 1 else path
     data, rng = path.read_bytes(), random.Random(1)

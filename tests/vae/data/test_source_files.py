@@ -6,20 +6,13 @@ import pytest
 from tests.vae.data.published import small_info
 from vae.data import source_files
 from vae.data.catalog import CATALOG, SourceFile
-from vae.data.source_files import (
-    DataFileError,
-    file_fingerprint,
-    find_files,
-    one_line,
-    require_checksum,
-    verify_checksum,
-)
+from vae.data.source_files import DataFileError, file_fingerprint, find_files, require_checksum, verify_checksum
 
 INFO = CATALOG["3dshapes"]
 NORB = CATALOG["smallnorb"]
 
 
-def test_a_file_is_taken_whatever_its_name(tmp_path):
+def test_a_given_file_may_have_any_name(tmp_path):
     (tmp_path / "mine.h5").write_bytes(b"")
     assert find_files(INFO, tmp_path / "mine.h5") == (tmp_path / "mine.h5",)
 
@@ -39,7 +32,7 @@ def test_a_download_in_the_cache_is_found(tmp_path, monkeypatch):
     assert find_files(INFO) == (tmp_path / "data" / "3dshapes.h5",)
 
 
-def test_all_files_of_a_set_come_in_their_order(tmp_path):
+def test_the_files_of_a_set_keep_their_order(tmp_path):
     for file in reversed(NORB.files):
         (tmp_path / file.name).write_bytes(b"")
     assert [path.name for path in find_files(NORB, tmp_path)] == [file.name for file in NORB.files]
@@ -51,14 +44,14 @@ def test_one_file_of_several_is_not_enough(tmp_path):
         find_files(NORB, tmp_path / "x")
 
 
-def test_a_missing_set_says_how_to_get_it():
+def test_the_error_for_a_missing_set_explains_how_to_get_it():
     with pytest.raises(DataFileError, match="`topdis-gan data fetch 3dshapes` downloads it"):
         find_files(INFO)
     with pytest.raises(DataFileError, match="its authors send it"):
         find_files(CATALOG["3dfaces"])
 
 
-def test_a_wrong_path_is_said(tmp_path):
+def test_the_error_names_a_wrong_path(tmp_path):
     with pytest.raises(DataFileError, match="no file or folder at"):
         find_files(INFO, tmp_path / "nothing")
     with pytest.raises(DataFileError, match=r"holds no basel_face_renders\.pth"):
@@ -89,7 +82,7 @@ def test_the_published_file_is_accepted_and_another_refused(path, known):
         require_checksum(path, published(**known))
 
 
-def test_the_name_that_git_gives_a_file_is_known(path):
+def test_the_git_hash_of_a_file_is_verified(path):
     try:
         named = subprocess.run(["git", "hash-object", path], capture_output=True, text=True, check=True).stdout.strip()
     except OSError:
@@ -97,23 +90,23 @@ def test_the_name_that_git_gives_a_file_is_known(path):
     assert verify_checksum(path, published(git_sha1=named)).matches
 
 
-def test_another_size_is_said_before_any_sum_is_taken(path):
+def test_a_wrong_size_is_refused_before_a_checksum_is_computed(path):
     with pytest.raises(DataFileError, match="has 19 bytes, the published file has 1,000"):
         require_checksum(path, published(num_bytes=1000))
 
 
-def test_without_a_known_sum_nothing_is_said(path):
+def test_without_a_published_checksum_any_file_is_accepted(path):
     assert verify_checksum(path, published()).matches is None
     require_checksum(path, published())
 
 
-def test_a_checksum_that_is_not_pinned_refuses_nothing(path):
+def test_a_checksum_that_is_not_pinned_accepts_any_file(path):
     wrong = published(md5="0" * 32, pinned=False)
     require_checksum(path, wrong)
     assert verify_checksum(path, wrong).matches is False
 
 
-def test_a_good_file_is_summed_once_and_again_when_it_changes(path, tmp_path, monkeypatch):
+def test_a_verified_file_is_verified_again_only_when_it_changes(path, tmp_path, monkeypatch):
     known = published(sha256=hashlib.sha256(DATA).hexdigest())
     require_checksum(path, known, tmp_path / "memory")
     with monkeypatch.context() as patch:
@@ -124,7 +117,7 @@ def test_a_good_file_is_summed_once_and_again_when_it_changes(path, tmp_path, mo
         require_checksum(path, known, tmp_path / "memory")
 
 
-def test_a_fingerprint_tells_files_apart_by_size_start_middle_and_end(tmp_path):
+def test_a_fingerprint_depends_on_size_start_middle_and_end(tmp_path):
     data = bytearray(300_000)
     path = tmp_path / "large"
     seen = set()
@@ -137,9 +130,3 @@ def test_a_fingerprint_tells_files_apart_by_size_start_middle_and_end(tmp_path):
     path.write_bytes(data + b"\0")
     seen.add(file_fingerprint(path))
     assert len(seen) == 5
-
-
-def test_what_a_library_said_becomes_one_short_line():
-    assert one_line(ValueError("first\n  second")) == "first second"
-    assert len(one_line(ValueError("long " * 100))) == 120
-    assert one_line(KeyError()) == "KeyError"

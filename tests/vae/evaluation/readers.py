@@ -40,11 +40,12 @@ class _Reader(nn.Module):
         self.scale = nn.Parameter(torch.ones(1))
 
     def forward(self, images: Tensor) -> Tensor:
-        places = torch.arange(SIDE_PX, dtype=torch.float32) / SIDE_PX - 0.5
+        images = images.double()  # in float32, the same position may get two codes, in two bins
+        places = torch.arange(SIDE_PX, dtype=torch.float64) / SIDE_PX - 0.5
         mass = images.sum(dim=(1, 2, 3))
         x = (images.sum(dim=(1, 2)) @ places) / mass
         y = (images.sum(dim=(1, 3)) @ places) / mass
-        means = torch.stack([4 * x, 4 * y, mass / 16, torch.zeros_like(x)], dim=1) * self.scale
+        means = torch.stack([4 * x, 4 * y, mass / 16, torch.zeros_like(x)], dim=1).float() * self.scale
         return torch.cat([means, torch.full_like(means, -4.0) * torch.tensor([1.0, 1, 1, 0])], dim=1)
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from vae.evaluation.page import draw_curves, draw_heat_map, write_run_page
+from ganspace_topdis.report.table import to_html
+from vae.evaluation.page import draw_curves, heat_map, is_live, write_run_page
 from vae.evaluation.scores import Latent
 
 LATENTS = [
@@ -26,6 +27,7 @@ def test_the_page_has_scores_latents_curves_and_settings_and_needs_no_other_file
     page = path.read_text()
     for part in ("A &amp; B", "MIG", "0.250", "posX", "<svg", "beta-vae", "data:image/png;base64,"):
         assert part in page
+    assert "1 of 2 latents are live" in page.split("<h2>")[0]
     assert "http" not in page
     assert "src=traversals" not in page
 
@@ -39,16 +41,31 @@ def test_without_pictures_or_log_the_page_has_neither(tmp_path: Path) -> None:
 
 
 def test_more_information_is_a_darker_cell() -> None:
-    page = draw_heat_map(LATENTS)
-    assert "rgb(255,255,255)" in page
-    assert page.index("0.90") > page.index("rgb(21,74,135)")
+    table = heat_map(LATENTS)
+    assert table.tints[0, 1] > table.tints[0, 2] == 0
+    assert re.search(r"rgba\(36,99,168,0\.66\)\">0\.90<", to_html(table))
 
 
-def test_names_are_shown_as_text_and_dead_latents_are_grey() -> None:
-    page = draw_heat_map(LATENTS)
+def test_names_are_shown_as_text_and_dead_latents_are_gray() -> None:
+    page = to_html(heat_map(LATENTS))
     assert "&lt;i&gt;" in page
     assert "<i>" not in page
-    assert page.count('class="dead"') == 1
+    assert page.count('class="muted"') == 1
+
+
+def test_a_latent_without_information_is_not_called_live() -> None:
+    assert is_live(LATENTS[0])
+    assert not is_live(Latent(index=1, std=0.08, kl=0.003, live=True, shares={}))
+
+
+def test_settings_are_shown_without_python_syntax(tmp_path: Path) -> None:
+    facts = {"topdis": {"weight": 5.0, "loss": "rtd"}, "betas": (0.9, 0.999), "seed": None, "resident": True}
+    path = tmp_path / "report.html"
+    write_run_page(path, title="x", facts=facts, scores={}, latents=[], log=[], overview=None)
+    page = path.read_text()
+    for part in ("topdis: weight", "0.9, 0.999", "yes"):
+        assert part in page
+    assert not re.search(r"None|True|[{(]&#x27;|\(0\.9", page.split("</style>")[1])
 
 
 def heights(svg: str) -> list[float]:
@@ -77,7 +94,7 @@ def test_powers_of_ten_are_a_straight_line_on_the_logarithmic_axis() -> None:
     assert max(steps) - min(steps) < 0.2
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_values_that_are_not_finite_are_left_out() -> None:
     rows = [{"step": 1, "loss": 1.0}, {"step": 2, "loss": "nan"}, {"step": 3, "loss": 2.0}]
     assert len(heights(draw_curves(rows))) == 2
 

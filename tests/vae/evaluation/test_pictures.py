@@ -21,9 +21,9 @@ def test_a_direction_moves_its_latent_by_the_priors_deviation_and_no_other() -> 
     assert directions.coordinates(directions.move(codes, 1, 2.0))[:, 1].tolist() == [2.0] * 3
 
 
-def test_labels_name_the_latent_and_the_factor_it_tells_most_of() -> None:
+def test_labels_name_the_latent_and_its_most_informative_factor() -> None:
     first, second = latent_labels(LATENTS)
-    assert (first.name, dict(first.scores)) == ("Latent 2 (posX)", {"KL": 2.0, "information": 0.5})
+    assert (first.name, dict(first.scores)) == ("Latent 2 (posX)", {"KL": 2.0, "entropy_share": 0.5})
     assert (second.name, dict(second.scores)) == ("Latent 0", {"KL": 1.0})
 
 
@@ -42,6 +42,8 @@ def test_the_gallery_a_gif_and_the_directions_are_written(tmp_path: Path) -> Non
         assert getattr(gif, "n_frames", 1) > 4
 
 
-def test_nothing_is_drawn_where_no_latent_is_live(tmp_path: Path) -> None:
+def test_nothing_is_drawn_if_no_latent_is_live(tmp_path: Path) -> None:
+    collapsed = Latent(index=1, std=0.08, kl=0.003, live=True, shares={})
+    assert draw_latents(tmp_path, reader(), Dots(), [collapsed], seed=0, title="Dots") == []
     assert draw_latents(tmp_path, reader(), Dots(), [], seed=0, title="Dots") == []
     assert not list(tmp_path.iterdir())

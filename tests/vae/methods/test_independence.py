@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
+from vae.method_options import BetaTCVAEOptions, DIPVAE1Options, DIPVAE2Options, FactorVAEOptions
 from vae.methods.independence import (
     DIPVAE1,
     DIPVAE2,
@@ -25,7 +26,6 @@ from vae.methods.independence import (
 )
 from vae.methods.method import StepContext
 from vae.networks import Posterior, build_networks
-from vae.settings import BetaTCVAEOptions, DIPVAE1Options, DIPVAE2Options, FactorVAEOptions
 
 
 def mixture_tc(posterior, weights):
@@ -186,3 +186,33 @@ def test_the_second_kind_adds_the_posterior_variances(posterior, spec):
         penalty = kind(options(lambda_offdiagonal=2.0, lambda_diagonal=3.0), spec).penalty(posterior, 0)
         expected = 2 * ((deviation**2).sum() - own) + 3 * own
         assert (penalty.loss - penalty.report["kl"]).item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("layers", [5, 6])
+def test_the_code_discriminator_has_as_many_numbers_as_its_layers_need(layers, spec):
+    method = FactorVAE(FactorVAEOptions(discriminator_layers=layers, discriminator_weights="normal"), spec)
+    expected = (3 * 1000 + 1000) + (layers - 1) * (1000 * 1000 + 1000) + (2 * 1000 + 2)
+    assert sum(parameter.numel() for parameter in method.discriminator.parameters()) == expected
+    for layer in method.discriminator:
+        if isinstance(layer, nn.Linear):
+            assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
+            assert not layer.bias.any()
+
+
+def test_only_the_total_correlation_of_factor_vae_is_ramped_on_request(posterior, spec):
+    penalty = FactorVAE(FactorVAEOptions(gamma=7.0, ramp="tc"), spec).penalty(posterior, 0)
+    assert torch.equal(penalty.constant, penalty.report["kl"])
+    assert torch.equal(penalty.loss, 7 * penalty.report["tc"])
+
+
+@pytest.mark.parametrize("estimator", ["mss", "mws"])
+def test_only_the_dimension_wise_kl_of_beta_tcvae_is_ramped_on_request(posterior, spec, estimator):
+    whole = BetaTCVAE(BetaTCVAEOptions(beta=3.0, estimator=estimator), spec).penalty(posterior, 0)
+    parts = BetaTCVAE(BetaTCVAEOptions(beta=3.0, estimator=estimator, ramp="kl"), spec).penalty(posterior, 0)
+    assert (parts.loss + parts.constant).item() == pytest.approx(whole.loss.item(), rel=1e-5)
+    weights = log_weights(len(posterior.mean), spec.num_images, estimator)
+    scale = (0.5 * posterior.logvar).exp()
+    each = Normal(posterior.mean, scale).log_prob(posterior.sample[:, None])
+    marginals = torch.logsumexp(weights[:, :, None] + each, dim=1).sum(dim=1)
+    expected = (marginals - Normal(0, 1).log_prob(posterior.sample).sum(dim=1)).mean()
+    assert parts.loss.item() == pytest.approx(expected.item(), rel=1e-4)

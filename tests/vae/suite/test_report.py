@@ -31,6 +31,22 @@ def test_the_page_needs_no_other_file_and_no_network(folder: Path) -> None:
     assert "&lt;made up&gt;" in page
 
 
+def test_the_verdict_comes_before_everything_else(folder: Path) -> None:
+    verdict = "MIG: TopDis − plain is +0.100 on average, higher in 5 of 5 pairs."
+    assert verdict in (folder / "report.html").read_text().split("<table")[0]
+    assert verdict in (folder / "report.md").read_text().split("|")[0]
+
+
+def test_without_a_comparison_the_verdict_names_the_best_setting(tmp_path: Path) -> None:
+    page = write_report(made_up_results(compared=False), tmp_path)[0].read_text()
+    assert "Highest MIG: FactorVAE, TopDis, 0.360." in page.split("<table")[0]
+
+
+def test_an_interval_of_few_pairs_is_not_printed(folder: Path) -> None:
+    by_pairs = {row["num_pairs"]: row["low"] for row in rows(folder / "differences.csv") if row["metric"] == "mig"}
+    assert {pairs: bool(low) for pairs, low in by_pairs.items()} == {"3": False, "2": False, "5": True}
+
+
 def test_page_and_markdown_say_how_many_cells_are_missing(folder: Path) -> None:
     for name in ("report.html", "report.md"):
         assert "1 of 12 cells have no scores (1 failed)" in (folder / name).read_text()

@@ -60,8 +60,15 @@ def test_a_pair_with_one_missing_score_is_asked_for_but_not_counted() -> None:
 
 
 def test_a_constant_shift_of_every_pair_gives_an_interval_of_no_width() -> None:
-    [difference] = compare(table([0.1, 0.5, 0.9], [0.35, 0.75, 1.15]), "mig", axis="variant", baseline="plain")
+    before = [0.1, 0.5, 0.9, 0.2, 0.3]
+    [difference] = compare(table(before, [score + 0.25 for score in before]), "mig", axis="variant", baseline="plain")
     assert difference.interval == pytest.approx((0.25, 0.25))
+
+
+def test_fewer_than_five_pairs_have_no_interval() -> None:
+    before = [0.1, 0.5, 0.9, 0.2]
+    [difference] = compare(table(before, [score + 0.25 for score in before]), "mig", axis="variant", baseline="plain")
+    assert difference.interval is None
 
 
 def test_all_settings_together_come_after_each_setting_by_itself() -> None:

@@ -1,3 +1,5 @@
+"""Training step by step: terms, reproducibility, resumption, random streams, and every method learning."""
+
 import dataclasses
 import itertools
 
@@ -7,10 +9,58 @@ import torch
 
 from ganspace_topdis.errors import CheckpointError, TopdisError
 from ganspace_topdis.runs.checkpoints import CheckpointStore
-from ganspace_topdis.runs.trees import flatten, unflatten
+from ganspace_topdis.runs.checksummed import flatten, unflatten
+from ganspace_topdis.runs.records import read_metrics
+from vae.data import open_data
+from vae.evaluation.metrics import EvaluationSettings
+from vae.evaluation.run import evaluate
 from vae.methods import METHODS
 from vae.settings import TopDisSettings, TrainSettings
-from vae.training import Training
+from vae.training import Training, load_trained, train
+from vae.training.sampling import Batches, RandomStreams
+
+
+def test_batches_are_the_data_sets_own_draws_between_zero_and_one(tiny):
+    batch = Batches(tiny, 16, torch.device("cpu")).draw(np.random.default_rng(3))
+    expected = tiny.images(tiny.sample(16, np.random.default_rng(3)))
+    assert batch.shape == (16, 1, 16, 16)
+    assert np.array_equal(batch.permute(0, 2, 3, 1).numpy(), expected / np.float32(255))
+    assert set(batch.unique().tolist()) == {0.0, 1.0}
+
+
+def test_a_resident_data_set_gives_the_same_batches(tiny):
+    there, here = (
+        Batches(tiny, 16, torch.device("cpu"), resident=r).draw(np.random.default_rng(3)) for r in (True, False)
+    )
+    assert torch.equal(there, here)
+
+
+CPU = torch.device("cpu")
+
+
+def draws(random):
+    return random.host.random(3).tolist() + torch.rand(3, generator=random.device).tolist()
+
+
+def test_seed_and_stream_name_the_draws():
+    assert draws(RandomStreams(0, 0, CPU)) == draws(RandomStreams(0, 0, CPU))
+    others = [draws(RandomStreams(seed, stream, CPU)) for seed, stream in ((0, 0), (0, 1), (1, 0))]
+    assert len(np.unique(others)) == 18
+
+
+def test_a_restored_state_draws_what_would_have_come_next():
+    first, second = RandomStreams(3, 0, CPU), RandomStreams(4, 1, CPU)
+    draws(first)
+    second.load_state(first.state())
+    assert draws(second) == draws(first)
+
+
+def test_noise_is_drawn_anew_on_another_kind_of_device():
+    random = RandomStreams(0, 0, CPU)
+    state = {**random.state(), "kind": "cuda"}
+    with pytest.warns(UserWarning, match="the run was on cuda; on cpu its noise differs"):
+        random.load_state(state)
+
 
 SMALL = {
     "factor-vae": {"discriminator_width": 16},
@@ -133,3 +183,56 @@ def test_compiled_networks_give_the_same_losses(tiny):
     plain, compiled = (take(Training(settings(topdis="topdis"), tiny, compiled=c), 3) for c in ("none", "default"))
     for expected, found in zip(plain, compiled, strict=True):
         assert found == pytest.approx(expected, rel=1e-3)
+
+
+SMALL_METHODS = {"factor-vae": {"discriminator_width": 32}, "dava": {"discriminator_width": 2}}
+LEARNING_CASES = list(itertools.product(METHODS, (None, TopDisSettings())))
+TINY = {"network": "fc", "width": 0.03, "batch_size": 12}
+REAL = {"network": "narrow", "width": 0.5, "batch_size": 32}
+
+
+@pytest.fixture(scope="module")
+def sprites():
+    return open_data("dsprites")
+
+
+@pytest.mark.parametrize(("method", "topdis"), LEARNING_CASES)
+def test_every_method_learns_drawn_sprites_in_200_steps(method, topdis, sprites, tmp_path):
+    train_and_evaluate(method, topdis, sprites, tmp_path / "run", TINY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "topdis"), LEARNING_CASES)
+def test_every_method_learns_drawn_sprites_with_convolutions(method, topdis, sprites, tmp_path):
+    train_and_evaluate(method, topdis, sprites, tmp_path / "run", REAL)
+
+
+def train_and_evaluate(method, topdis, sprites, folder, sizes):
+    settings = TrainSettings(
+        method=method,
+        options=SMALL_METHODS.get(method, {}),
+        topdis=topdis,
+        learning_rate=2e-3,
+        steps=200,
+        log_every=40,
+        **sizes,
+    )
+    run = train(settings, folder, data=sprites)
+    lines = read_metrics(run / "metrics.jsonl")
+    assert [line["step"] for line in lines] == [40, 80, 120, 160, 200]
+    assert ("topdis" in lines[0]) == (topdis is not None)
+    assert lines[-1]["reconstruction"] < 0.6 * lines[0]["reconstruction"]
+
+    assert load_trained(run).step == 200
+    measured = EvaluationSettings(metrics=("mig",), max_images=500, num_reconstructed=50)
+    evaluation = evaluate(run, measured, pictures=False)
+    assert 0 <= evaluation["scores"]["mig"] < 1
+    assert len(evaluation["latents"]) == 10
+
+
+def test_a_partial_ramp_starts_with_the_constant_part_at_full_weight(tiny):
+    chosen = settings("factor-vae", "plain", ramp_steps=10)
+    chosen = dataclasses.replace(chosen, options={**chosen.options, "gamma": 7.0, "ramp": "tc"})
+    values = Training(chosen, tiny).step()
+    expected = values["reconstruction"] + values["kl"] + 0.1 * 7.0 * values["tc"]
+    assert values["loss"] == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,167 @@
+"""Several runs on one checkpoint side by side: their directions matched, their walks drawn, their scores in a table."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.evaluation.matching import Matching, image_changes, match_changes, match_displacements
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.files import write_bytes
+from ganspace_topdis.traversal.frames import Frames, traverse_all
+from ganspace_topdis.traversal.grid import draw_overview, encode_png
+from ganspace_topdis.traversal.names import DirectionLabel
+from stylegan2.loaded_run import checkpoint_of_run, require_same_checkpoint
+from stylegan2.loading import load, locate
+from stylegan2.picture_settings import PictureSettings
+from stylegan2.run_pictures import labels_of, names_of, walk_settings
+from stylegan2.space import LatentSpace
+
+__all__ = ["MEANS", "Pairing", "Side", "changes_of", "draw_sheet", "load_sides", "match", "table_row", "walks_of"]
+
+MEANS = ("score", "rtd_before", "rtd_after", "effect", "share", "spearman", "recognised", "agreement")
+"""The scores of directions whose means the table lists."""
+
+_NUM_CODES = 32
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Side:
+    """One run of a comparison."""
+
+    name: str
+    directions: Directions
+    space: LatentSpace
+    labels: list[DirectionLabel]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pairing:
+    """How a run's directions match the first run's: by images, and by displacements where the space is the same."""
+
+    images: Matching
+    displacements: Matching | None
+
+
+def load_sides(runs: Sequence[Path], ckpt: str | None, device: str) -> list[Side]:
+    """The runs with their directions and generator.
+
+    Raises:
+        CheckpointError: a run cannot be used, or is of another checkpoint.
+        InvalidArgumentError: fewer than two runs, or one of them twice.
+    """
+    if len(runs) < 2:
+        raise InvalidArgumentError(f"`runs` has {len(runs)} run, but comparing needs two or more", field="runs")
+    resolved = [run.resolve() for run in runs]
+    twice = [str(run) for place, run in enumerate(runs) if resolved.index(run.resolve()) < place]
+    if twice:
+        raise InvalidArgumentError(f"`runs` has {twice[0]} twice; give each run once", field="runs")
+    found = [Directions.load(run) for run in runs]
+    path = locate(ckpt or checkpoint_of_run(runs[0]))
+    for run, directions in zip(runs, found, strict=True):
+        _require_comparable(run, directions, path)
+    generator = load(path, choose_device(device))
+    names = _different([run.stem if run.is_file() else run.resolve().name for run in runs])
+    folders = [run if run.is_dir() else run.parent for run in runs]
+    return [
+        Side(
+            name=name,
+            directions=directions,
+            space=LatentSpace.of(directions, generator),
+            labels=labels_of(directions, names_of(folder, directions)),
+        )
+        for name, directions, folder in zip(names, found, folders, strict=True)
+    ]
+
+
+def _require_comparable(run: Path, directions: Directions, ckpt: Path) -> None:
+    try:
+        require_same_checkpoint(directions, ckpt)
+    except CheckpointError as error:
+        raise CheckpointError(f"{run} cannot be compared: {error}") from error
+
+
+def _different(names: list[str]) -> list[str]:
+    """The names, numbered where two are equal."""
+    return [f"{name} ({place})" if names.count(name) > 1 else name for place, name in enumerate(names)]
+
+
+def changes_of(side: Side, pictures: PictureSettings) -> Tensor:
+    """How pooled images change along each direction, on codes that all runs share."""
+    space = dataclasses.replace(side.space.truncated(pictures.truncation_psi), resolution=None)
+    codes = space.codes_of_seeds(range(_NUM_CODES))
+    return image_changes(
+        space.features, side.directions, codes, layers=space.moving_layers, batch_size=pictures.batch_size
+    )
+
+
+def match(first: Side, side: Side, first_changes: Tensor, changes: Tensor) -> Pairing:
+    """Match the directions of `side` to those of `first`."""
+    same_space = (first.space.name, first.directions.code_dim) == (side.space.name, side.directions.code_dim)
+    return Pairing(
+        images=match_changes(first_changes, changes),
+        displacements=match_displacements(first.directions, side.directions) if same_space else None,
+    )
+
+
+def walks_of(side: Side, pictures: PictureSettings) -> Frames:
+    """The walks of one seed along all directions, (K, num_frames, H, W, C)."""
+    space = side.space.truncated(pictures.truncation_psi)
+    return traverse_all(
+        space.images,
+        space.codes_of_seeds(pictures.seeds[:1]),
+        side.directions,
+        extent=pictures.extent,
+        num_steps=pictures.num_frames,
+        layers=space.moving_layers,
+        batch_size=pictures.batch_size,
+        max_size_px=256,
+    )[:, 0]
+
+
+def draw_sheet(
+    path: Path,
+    index: int,
+    sides: Sequence[Side],
+    pairings: Sequence[Pairing],
+    frames: Sequence[Frames],
+    pictures: PictureSettings,
+) -> Path:
+    """Draw the walk along a direction of the first run, and below it those that match it, in the same sense."""
+    rows, labels = [], []
+    for side, pairing, walks in zip(sides, pairings, frames, strict=True):
+        partner, sign = pairing.images.partner[index], pairing.images.sign[index]
+        if partner < 0:
+            continue
+        label = side.labels[partner]
+        scores = {"alike": pairing.images.similarity[index]} if side is not sides[0] else {}
+        labels.append(dataclasses.replace(label, name=f"{side.name}: {label.name}", scores={**scores, **label.scores}))
+        rows.append(walks[partner][::sign])
+    values = walk_settings(pictures, None).values
+    sheet = draw_overview(np.stack(rows), labels, values, subtitle=f"seed {pictures.seeds[0]}")
+    return write_bytes(path, encode_png(sheet))
+
+
+def table_row(side: Side, pairing: Pairing) -> dict[str, Any]:
+    """The row of one run in the table."""
+    facts, columns = side.directions.metadata, side.directions.columns
+    means = {
+        name: sum(numbers) / len(numbers)
+        for name in MEANS
+        if (numbers := [value for value in columns.get(name, []) if isinstance(value, int | float)])
+    }
+    return {
+        "run": side.name,
+        "method": facts.get("method"),
+        "space": side.space.name,
+        "seed": facts.get("seed"),
+        "num_directions": side.directions.num_directions,
+        "means": means,
+        "images": pairing.images.as_dict(),
+        "displacements": None if pairing.displacements is None else pairing.displacements.as_dict(),
+    }

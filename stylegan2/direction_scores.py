@@ -1,0 +1,187 @@
+"""The scores of a run's directions: on held-out codes, against known factors, by a network, and across seeds.
+
+Scores of single directions are columns of the run's table; those of the run as a whole are under "scores".
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out, rank
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.evaluation.factor_network import FactorNetwork
+from ganspace_topdis.evaluation.matching import agreement_of_each
+from ganspace_topdis.evaluation.protocol import LabeledImages, encoder_protocol
+from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
+from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.progress import ProgressReporter
+from ganspace_topdis.traversal.names import NAMES_FILE, write_names
+from stylegan2.loading import load
+from stylegan2.run_pictures import names_of, source_of
+from stylegan2.space import LatentSpace
+
+__all__ = ["load_other", "ordered_by_score", "score_held_out", "scored", "space_of_run"]
+
+Scores = tuple[dict[str, Any], dict[str, Any]]
+"""Columns (a list of K numbers each), and scores of the run as a whole."""
+
+_NUM_CODES = 300
+_NUM_ORACLE_CODES = 4000
+_NUM_RECONSTRUCTOR_CODES = 1000
+_NUM_PROTOCOL_CODES = 4000
+_RECONSTRUCTOR = ReconstructorSettings(num_steps=250, batch_size=32, held_out=0.1)
+_SCORE_STREAM = 0x5C0_7E
+
+
+def space_of_run(run: Path, directions: Directions, ckpt: Path, device: torch.device) -> LatentSpace:
+    """The space of a run's directions.
+
+    Raises:
+        CheckpointError: the directions lack the settings of their search.
+    """
+    facts = directions.metadata
+    missing = [name for name in ("resolution", "layers", "label", "settings") if name not in facts]
+    if missing:
+        raise CheckpointError(
+            f"the directions in {run} lack the settings of their search ({', '.join(missing)}); "
+            "score takes the run folders of `topdis-gan discover`"
+        )
+    return LatentSpace.of(directions, load(ckpt, device))
+
+
+def score_held_out(space: LatentSpace, directions: Directions) -> HeldOutScores:
+    """RTD and effect on codes that neither the search nor its evaluation has used."""
+    settings = directions.metadata["settings"]
+    return evaluate_held_out(
+        space.features,
+        space.sample_codes,
+        directions,
+        shift=settings["shift"],
+        shift_kind=settings["shift_kind"] if "shift_kind" in settings else settings["shift_law"],
+        batch_size=settings["batch_size"],
+        num_batches=8,
+        micro_batch=settings["micro_batch"],
+        seed=_SCORE_STREAM + settings["seed"],
+        device=space.generator.mapping.w_avg.device,
+    )
+
+
+def ordered_by_score(run: Path, directions: Directions, result: HeldOutScores) -> Directions:
+    """The directions in the order of their new scores; the user's names move with them."""
+    names = names_of(run, directions)
+    numbered = dataclasses.replace(directions, metadata={**directions.metadata, "was": [*range(len(result.rtd))]})
+    ordered = rank(numbered, result)
+    was = ordered.metadata.pop("was")
+    if names and was != sorted(was):
+        moved = {new: names[old] for new, old in enumerate(was) if old in names}
+        write_names(run / NAMES_FILE, moved, source=source_of(ordered))
+    return ordered
+
+
+def scored(
+    space: LatentSpace,
+    directions: Directions,
+    *,
+    network: FactorNetwork | None,
+    others: Sequence[Directions],
+    reconstructor: bool,
+    labelled: LabeledImages | None,
+) -> Directions:
+    """The directions with the requested scores; other scores stay as they were.
+
+    Args:
+        space: the space of the directions.
+        directions: what is scored.
+        network: reads the known factors.
+        others: directions of other seeds.
+        reconstructor: whether a network is trained to tell the directions apart.
+        labelled: real images of known factors, for the encoder protocol.
+    """
+    parts: list[Callable[[], Scores]] = []
+    if network is not None:
+        parts.append(partial(_truth, space, directions, network))
+    if reconstructor and directions.num_directions > 1:
+        parts.append(partial(_reconstructor, space, directions))
+    if others:
+        parts.append(partial(_agreement, directions, others))
+    if labelled is not None:
+        parts.append(partial(_protocol, space, directions, labelled))
+    columns: dict[str, Any] = {}
+    whole: dict[str, Any] = dict(directions.metadata.get("scores", {}))
+    with ProgressReporter("score") as progress:
+        for done, part in enumerate(parts):
+            columns_of_part, whole_of_part = part()
+            columns |= columns_of_part
+            whole |= whole_of_part
+            progress(done + 1, len(parts))
+    return dataclasses.replace(directions, metadata={**directions.metadata, **columns, "scores": whole})
+
+
+def load_other(run: Path, directions: Directions, path: Path) -> Directions:
+    """The directions of another run, which must be of the same checkpoint and space.
+
+    Raises:
+        CheckpointError: it holds no directions, or those of another checkpoint or space.
+        InvalidArgumentError: it is the run itself.
+    """
+    if path.resolve() == run.resolve():
+        raise InvalidArgumentError(
+            f"`agree_with` {path} is the run itself; give runs of other seeds", field="agree_with"
+        )
+    other = Directions.load(path)
+    if other.metadata.get("checkpoint_sha256") != directions.metadata.get("checkpoint_sha256"):
+        raise CheckpointError(f"`agree_with` {path} holds directions of another checkpoint; give runs of the same one")
+    if other.metadata.get("space") != directions.metadata.get("space"):
+        raise CheckpointError(f"`agree_with` {path} holds directions of another space; give runs in the same one")
+    return other
+
+
+@torch.no_grad()
+def _truth(space: LatentSpace, directions: Directions, network: FactorNetwork) -> Scores:
+    size = space.generator.config.image_size
+    if size != (network.resolution,) * 2:
+        raise CheckpointError(
+            f"the factor network reads images of {network.resolution} px, the generator makes {size[0]} x {size[1]} px"
+        )
+    rng = torch.Generator().manual_seed(_SCORE_STREAM)
+    codes = space.sample_codes(_NUM_CODES, rng)
+    best = oracle(space.images, network.read, space.sample_codes(_NUM_ORACLE_CODES, rng))
+    result = rescore(space.images, network.read, codes, directions)
+    floor = noise_floor(space.images, network.read, codes)
+    return result.columns(), {
+        "rescoring": result.as_dict(),
+        "oracle": rescore(space.images, network.read, codes, best).as_dict(),
+        "noise_floor": dict(zip(result.factors, floor, strict=True)),
+    }
+
+
+def _reconstructor(space: LatentSpace, directions: Directions) -> Scores:
+    rng = torch.Generator().manual_seed(_SCORE_STREAM + 1)
+    with torch.no_grad():
+        codes = space.sample_codes(_NUM_RECONSTRUCTOR_CODES, rng)
+    whole = reconstructor_accuracy(space.images, directions, codes, _RECONSTRUCTOR).as_dict()
+    return {"recognised": list(whole.pop("recognised"))}, {"reconstructor": whole}
+
+
+def _protocol(space: LatentSpace, directions: Directions, labelled: LabeledImages) -> Scores:
+    side, device = space.generator.img_resolution, space.generator.mapping.w_avg.device
+    with torch.no_grad():
+        codes = space.sample_codes(_NUM_PROTOCOL_CODES, torch.Generator().manual_seed(_SCORE_STREAM + 2))
+
+    def draw(indices: Any) -> Tensor:
+        images = torch.from_numpy(labelled.draw(indices, side)).to(device)
+        return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    result = encoder_protocol(space.images, directions, codes, draw, labelled.factor_sizes)
+    return {}, {"protocol": result.as_dict()}
+
+
+def _agreement(directions: Directions, others: Sequence[Directions]) -> Scores:
+    each = list(agreement_of_each(directions, others))
+    return {"agreement": each}, {"agreement": {"mean": sum(each) / len(each), "num_others": len(others)}}

@@ -1,0 +1,131 @@
+"""Seeds and layers as people type them, the texts beside pictures, and which checkpoints have known factors."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ganspace_topdis.errors import InvalidArgumentError
+from stylegan2 import Generator, save
+from stylegan2.factor_labels import factor_network_for, makes_scenes
+from stylegan2.loading import ASSETS, locate
+from stylegan2.picture_settings import PictureSettings, parse_layers, parse_numbers, written_short
+from stylegan2.run_pictures import page_text, summary
+from tests.stylegan2.commands.found_directions import write_found
+
+
+def test_ranges_that_overlap_name_each_layer_once():
+    assert parse_layers("2-5, 0-3,coarse", 8) == (0, 1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("text", [None, "all", " all "])
+def test_all_layers_are_none_in_particular(text):
+    assert parse_layers(text, 8) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("4-2", "`layers` is '4-2', a descending range; give 2-4"),
+        ("0-99", "`layers` is '0-99', but layers 8 to 99 do not exist: this generator has layers 0 to 7"),
+        ("0,8", "`layers` is '0,8', but layer 8 does not exist"),
+        ("nose", "`layers` is 'nose'; give numbers and ranges such as 1-8,12, or coarse, middle, fine"),
+        ("", "`layers` is ''; give numbers"),
+        ("fine", "`layers` 'fine' names no layer"),
+        ("0-20000", "`layers` is '0-20000'; a range has at most"),
+    ],
+)
+def test_layers_that_cannot_be_are_refused_with_what_can(text, message):
+    with pytest.raises(InvalidArgumentError, match=re.escape(message)):
+        parse_layers(text, 8)
+
+
+def test_numbers_that_are_no_layers_hear_nothing_of_names_of_layers():
+    with pytest.raises(InvalidArgumentError, match=r"`seeds` is 'x'; give numbers and ranges such as 1-8,12$"):
+        parse_numbers("x", "seeds")
+
+
+@pytest.mark.parametrize("numbers", [(0,), (0, 2), (3, 4), (0, 1, 2, 3, 6, 8, 9)])
+def test_numbers_written_short_are_read_as_the_same(numbers):
+    assert parse_numbers(written_short(numbers), "layers") == numbers
+
+
+@pytest.mark.parametrize(
+    ("space", "subtitle"),
+    [
+        ({}, "space W; truncation 0.5"),
+        ({"layers": (0, 1, 2, 4)}, "space W; layers 0-2,4; truncation 0.5"),
+        ({"name": "z"}, "space Z; truncation 0.5"),
+    ],
+)
+def test_a_page_says_where_its_directions_were_found(tmp_path: Path, space: dict[str, object], subtitle: str):
+    directions = write_found(tmp_path, **space)[2]
+    text = page_text(directions, PictureSettings(truncation_psi=0.5))
+    assert text.subtitle == subtitle
+
+
+def test_a_page_names_the_method(tmp_path: Path):
+    directions = write_found(tmp_path)[2]
+    directions.metadata["method"] = "sefa"
+    assert page_text(directions, PictureSettings()).title == "Directions found by sefa"
+
+
+RESCORING = {"mean_share": 0.4751, "mean_spearman": 0.932, "off_target": [1.0, None, 2.0]}
+SCORES: dict[str, Any] = {
+    "protocol": {"mig": 0.1, "disentanglement": 0.2, "factor_vae_score": 0.3, "encoder_error": 0.4},
+    "reconstructor": {"accuracy": 0.9, "chance": 0.25, "num_pairs": 400},
+    "noise_floor": {"scale": 0.009},
+    "rescoring": RESCORING,
+}
+
+
+def test_every_score_has_a_line_in_a_fixed_order() -> None:
+    assert list(summary(SCORES)) == ["mean over factors", "noise floor", "reconstructor", "encoder protocol"]
+
+
+def test_means_leave_factors_without_a_direction_out_of_the_ratio() -> None:
+    assert summary(SCORES)["mean over factors"] == "share 0.475, Spearman 0.932, off over on target 1.50"
+    nothing = {**RESCORING, "off_target": [None]}
+    assert "target" not in summary({"rescoring": nothing})["mean over factors"]
+
+
+def test_no_scores_no_lines() -> None:
+    assert summary({}) == {}
+
+
+SOURCE = {"data": "scenes of continuous factors (vae.data.scenes)"}
+
+
+def small(path: Path, side: int, source: dict[str, str]) -> Path:
+    generator = Generator(z_dim=4, w_dim=4, img_resolution=side, num_mapping_layers=1, channel_base=64)
+    return save(generator.eval(), path, source=source)
+
+
+def test_the_packaged_generator_makes_scenes() -> None:
+    assert makes_scenes(locate("scenes"))
+    assert factor_network_for(locate("scenes"), given=None, wanted=None) == ASSETS / "scenes_factors.safetensors"
+
+
+@pytest.mark.parametrize(("side", "source", "known"), [(32, SOURCE, True), (64, SOURCE, False), (32, {}, False)])
+def test_a_generator_of_ours_is_known_by_its_data_and_side(
+    tmp_path: Path, side: int, source: dict[str, str], known: bool
+) -> None:
+    assert makes_scenes(small(tmp_path / "g.safetensors", side, source)) is known
+
+
+@pytest.mark.parametrize("name", ["broken.safetensors", "weights.pkl"])
+def test_any_other_file_has_no_known_factors(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    torch.save({"x": torch.zeros(2)}, path)
+    assert not makes_scenes(path)
+    assert factor_network_for(path, given=None, wanted=None) is None
+    assert factor_network_for(path, given=Path("mine"), wanted=None) == Path("mine")
+
+
+def test_truth_that_is_not_known_says_what_would_work(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="`factor_network`"):
+        factor_network_for(tmp_path / "other.pkl", given=None, wanted=True)
+    with pytest.raises(InvalidArgumentError, match="leave one of them out"):
+        factor_network_for(tmp_path / "other.pkl", given=Path("mine"), wanted=False)

@@ -1,0 +1,150 @@
+"""The scripts of benchmarks/ that print tables of directions and train the packaged generators."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import direction_scores  # noqa: E402
+import directions  # noqa: E402
+import export_scenes  # noqa: E402
+import train_scenes_factors  # noqa: E402
+import train_scenes_fitted  # noqa: E402
+import train_scenes_gan  # noqa: E402
+from direction_rungs import HandBuilt  # noqa: E402
+
+import stylegan2  # noqa: E402
+from ganspace_topdis.latent.directions import Directions  # noqa: E402
+from vae.data.scenes_torch import CodeToFactors, SceneTable, to_index_units  # noqa: E402
+
+CHEAP = ["hand-built", "--methods", "random,topdis,sefa", "--seeds", "0-1", "--steps", "1"]
+
+
+def test_a_cell_is_measured_once_and_read_from_then_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [*CHEAP, "--cells", str(tmp_path)]
+    directions.main(options)
+    first = capsys.readouterr()
+    assert len(first.err.splitlines()) == len(list(tmp_path.glob("*.json"))) == 4
+    assert all(Directions.load(path.with_suffix(".safetensors")) for path in tmp_path.glob("*.json"))
+    directions.main(options)
+    second = capsys.readouterr()
+    assert second.err == ""
+    assert second.out == first.out
+    assert "| random |" in first.out
+
+
+def test_the_table_shows_which_cells_were_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = directions.path_of(tmp_path, HandBuilt(), "random", 1, 1)
+    path.write_text(json.dumps({"cos": 0.5}))
+    directions.main([*CHEAP, "--cells", str(tmp_path), "--table"])
+    assert capsys.readouterr().out.splitlines()[2:] == ["| random | **0.500 (1)** |  |"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_cell_agrees_with_the_other_seeds_whose_directions_were_kept(tmp_path: Path) -> None:
+    directions.main(["hand-built", "--methods", "axes", "--seeds", "0-1", "--cells", str(tmp_path)])
+    rung, options = HandBuilt(), directions.arguments(["--seeds", "0-2", "--cells", str(tmp_path)])
+    for seed in (0, 1):
+        path = directions.path_of(tmp_path, rung, "axes", seed, rung.steps)
+        direction_scores.scores_of(path).write_text(json.dumps({"rtd": 2.0, "effect": 0.5}))
+    first, second = direction_scores.measured(options, rung, "axes")
+    assert first["agreement"] == pytest.approx(1.0)  # the axes are the same whatever the seed
+    assert first["ratio"] == 0.25
+    assert first["cos"] != second["cos"]
+    assert direction_scores.measured(options, rung, "random") == []
+
+
+def test_all_rungs_are_taken_and_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert directions.arguments([]).rungs == list(directions.RUNGS)
+    for wrong in (["hand-made"], ["scenes", "--methods", "topdis,sofa"]):
+        with pytest.raises(SystemExit):
+            directions.arguments(wrong)
+        assert wrong[-1].split(",")[-1] in capsys.readouterr().err
+
+
+def test_the_best_method_is_bold_and_the_oracle_is_none() -> None:
+    cells = {"sefa": [{"share": 0.3}, {"share": 0.4}], "topdis": [{"share": 0.6}], "oracle": [{"share": 0.9}]}
+    rows = directions.table({"scenes": cells}, 2).splitlines()[2:]
+    assert [row.split(" | ")[1] for row in rows] == ["0.350 ± 0.071", "**0.600 (1)**", "0.900 (1)"]
+
+
+def test_the_seed_turns_the_hand_built_truth() -> None:
+    rung = HandBuilt()
+    found = rung.find("axes", 3, 0)
+    assert rung.judge(found, 3) != rung.judge(found, 4)
+    assert 0 < rung.judge(found, 3)["worst cos"] < rung.judge(found, 3)["cos"] < 1
+
+
+@pytest.fixture(scope="module")
+def scene_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that stands for the full table of 32 px, without the minute of ray casting."""
+    path = tmp_path_factory.mktemp("table") / "table.bin"
+    small = SceneTable(32, num_scales=1, num_orientations=1, samples=1)
+    path.write_bytes(np.tile(small.maps[:1].numpy().reshape(-1), 4 * 41 * 121).tobytes())
+    return path
+
+
+def run(script: object, folder: Path, scene_table: Path, steps: int, *more: str) -> dict:
+    folder.mkdir(exist_ok=True)
+    (folder / "table.bin").write_bytes(scene_table.read_bytes())
+    script.main([str(folder), "--batch", "4", "--max-steps", str(steps), *more])
+    return torch.load(folder / "state.pt", weights_only=True)
+
+
+def flattened(state: dict) -> list[torch.Tensor]:
+    found = []
+    for value in state.values():
+        if isinstance(value, dict):
+            found += flattened(value)
+        elif isinstance(value, torch.Tensor):
+            found.append(value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("script", "more"),
+    [
+        (train_scenes_gan, ("--style-mixing", "0.9", "--path-length", "2")),
+        (train_scenes_fitted, ()),
+    ],
+)
+def test_a_run_in_two_parts_equals_one_in_one_go(
+    script: object, more: tuple, tmp_path: Path, scene_table: Path
+) -> None:
+    whole = run(script, tmp_path / "whole", scene_table, 2, *more)
+    run(script, tmp_path / "parts", scene_table, 1, *more)
+    parts = run(script, tmp_path / "parts", scene_table, 1, *more)
+    pairs = list(zip(flattened(whole), flattened(parts), strict=True))
+    assert len(pairs) > 50
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_exported_generator_is_the_average_and_keeps_the_truth(tmp_path: Path, scene_table: Path) -> None:
+    state = run(train_scenes_fitted, tmp_path / "fit", scene_table, 1)
+    export_scenes.main([str(tmp_path / "fit"), str(tmp_path / "out.safetensors")])
+    generator = stylegan2.load(tmp_path / "out.safetensors")
+    assert torch.allclose(generator.synthesis.b4.const, state["average"]["synthesis.b4.const"], atol=2e-3)
+    source = export_scenes.description(state, {"seed": 0, "batch": 4})
+    again = CodeToFactors.from_metadata(source["truth"])
+    assert torch.equal(again.rotation, CodeToFactors.random(64, 0).rotation)
+
+
+def test_factors_of_a_code_follow_orthonormal_directions_uniformly() -> None:
+    codes = CodeToFactors.random(64, 3)
+    assert torch.allclose(codes.rotation @ codes.rotation.T, torch.eye(6), atol=1e-5)
+    index = to_index_units(codes.values(torch.randn(8000, 64, generator=torch.Generator().manual_seed(0))))
+    assert torch.allclose(index.mean(dim=0), torch.tensor([5.0, 5, 5, 3.5, 1.5, 7]), rtol=0.03)
+
+
+def test_blur_of_width_zero_leaves_an_image_alone_and_others_keep_their_mean() -> None:
+    images = torch.rand(2, 3, 32, 32)
+    soft = train_scenes_factors.blurred(images, torch.tensor([0.0, 1.0]))
+    assert torch.allclose(soft[0], images[0], atol=1e-6)
+    assert soft[1].std() < 0.5 * images[1].std()
+    assert soft[1].mean() == pytest.approx(float(images[1].mean()), abs=0.02)

@@ -1,0 +1,125 @@
+"""The release's TopDis loss against an independent computation: plain reduction of all triangles, in ripser's order."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.topology import RTDLoss
+from vae.released_rtd import released_rtd
+from vae.settings import TopDisSettings
+from vae.topdis import cloud_loss
+
+
+def in_ripser_order(distances, num_vertices):
+    """Simplices by diameter, those of equal diameter by descending combinatorial index."""
+
+    def key(simplex):
+        diameter = max(distances[edge] for edge in itertools.combinations(simplex, 2))
+        return diameter, -sum(math.comb(vertex, k + 1) for k, vertex in enumerate(simplex))
+
+    return sorted(itertools.combinations(range(len(distances)), num_vertices), key=key)
+
+
+def pairs_of_loops(distances):
+    """(birth edge, death triangle, length) of every bar of H1, by reducing the boundary matrix column by column."""
+    edges = in_ripser_order(distances, 2)
+    position = {edge: k for k, edge in enumerate(edges)}
+    reduced, pairs = {}, []
+    for triangle in in_ripser_order(distances, 3):
+        column = {position[edge] for edge in itertools.combinations(triangle, 2)}
+        while column and max(column) in reduced:
+            column ^= reduced[max(column)]
+        if column:
+            birth = edges[max(column)]
+            reduced[max(column)] = column
+            longest = max(distances[edge] for edge in itertools.combinations(triangle, 2))
+            if longest > distances[birth]:
+                pairs.append((birth, triangle, longest - distances[birth]))
+    return pairs
+
+
+def doubled(outer, inner):
+    zero = torch.zeros_like(outer)
+    return torch.cat([torch.cat([zero, outer.T], dim=1), torch.cat([outer, inner], dim=1)])
+
+
+def term(outer, inner, deaths_in, num_bars):
+    matrix, source = doubled(outer, inner), doubled(outer, deaths_in)
+    values = matrix.detach().numpy()
+    total = torch.zeros((), dtype=outer.dtype)
+    for birth, triangle, _ in sorted(pairs_of_loops(values), key=lambda pair: -pair[2])[:num_bars]:
+        corners = list(triangle)
+        a, b = np.unravel_index(values[np.ix_(corners, corners)].argmax(), (3, 3))
+        total = total + (source[corners[a], corners[b]] - matrix[birth]).abs()
+    return total
+
+
+def reference(x, y, num_bars=50):
+    def normalized(cloud):
+        distances = torch.cdist(cloud, cloud)
+        return distances / np.quantile(distances.detach().numpy(), 0.9)
+
+    a, b = normalized(x), normalized(y)
+    low, high = torch.minimum(a, b), torch.maximum(a, b)
+    terms = [
+        term(a, low, b, num_bars),
+        term(b, low, b, num_bars),
+        term(high, b, b, num_bars),
+        term(high, a, a, num_bars),
+    ]
+    return sum(terms) / 2
+
+
+def clouds(num, seed, noise=0.4):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(num, 6, generator=generator, dtype=torch.float64)
+    y = x + noise * torch.randn(num, 6, generator=generator, dtype=torch.float64)
+    return x.requires_grad_(), y.requires_grad_()
+
+
+@pytest.mark.parametrize(("num", "seed"), list(itertools.product((5, 9, 13), range(3))))
+@pytest.mark.parametrize("num_bars", [2, 50])
+def test_loss_and_gradient_are_those_of_the_release(num, seed, num_bars):
+    x, y = clouds(num, seed)
+    loss, expected = released_rtd(x, y, max_bars=num_bars), reference(x, y, num_bars)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12, abs=1e-12)
+    for own, other in zip(torch.autograd.grad(loss, (x, y)), torch.autograd.grad(expected, (x, y)), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_it_exceeds_the_corrected_loss_and_points_elsewhere(seed):
+    x, y = clouds(40, seed)
+    released, corrected = released_rtd(x, y), RTDLoss()(x, y)
+    assert released > 1.05 * corrected
+    own, other = (torch.autograd.grad(loss, y, retain_graph=True)[0].flatten() for loss in (released, corrected))
+    assert torch.cosine_similarity(own, other, dim=0) < 0.99
+
+
+def test_it_is_zero_for_identical_clouds_and_finite_for_coincident_points():
+    x, _ = clouds(10, 0)
+    assert released_rtd(x, x.detach().clone()).item() == pytest.approx(0, abs=1e-12)
+    point = torch.zeros(6, 4, requires_grad=True)
+    loss = released_rtd(point, point.detach() + 1)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(point.grad).all()
+
+
+def test_clouds_that_are_not_finite_are_refused():
+    x, y = clouds(5, 0)
+    with pytest.raises(InvalidArgumentError, match="NaN or infinite"):
+        released_rtd(x, y.detach() * math.inf)
+
+
+def test_the_released_version_takes_the_same_batch_and_no_orthogonalization():
+    settings = TopDisSettings(version="released")
+    assert (settings.loss, settings.batch, settings.orthogonalize) == ("rtd-released", "same", "none")
+    x, y = clouds(9, 0)
+    assert torch.equal(cloud_loss("rtd-released")(x, y), released_rtd(x, y))
+    with pytest.raises(InvalidArgumentError, match="version"):
+        TopDisSettings(version="released", loss="l2")

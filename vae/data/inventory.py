@@ -1,0 +1,189 @@
+"""What is known of the data sets and their files: described, fetched, checked against checksums, and drawn.
+
+Every function returns a JSON-able record; `vae.commands.data` prints it.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganspace_topdis.runs.downloads import fetch
+from ganspace_topdis.runs.files import sha256_of, write_bytes
+from ganspace_topdis.runs.progress import ProgressReporter
+from ganspace_topdis.runs.transfer import TransferLimits
+from ganspace_topdis.traversal.grid import encode_png
+from vae.data import DataSet, open_data
+from vae.data.array_dataset import ArrayStore
+from vae.data.catalog import CATALOG, DataSetInfo, SourceFile
+from vae.data.opening import find_info, open_set
+from vae.data.pictures import contact_sheet
+from vae.data.source_files import CACHE_KIND, DataFileError, find_files, locate, verify_checksum
+
+__all__ = ["CHECKSUMS", "check_set", "describe_set", "fetch_set", "list_sets", "write_sheet"]
+
+_MAX_BYTES = 40_000_000_000
+_NUM_SAMPLED = 256
+CHECKSUMS = ("sha256", "md5", "git_sha1")
+
+
+def list_sets() -> dict[str, Any]:
+    """Return {"sets": one record per data set: name, images, shape, factors, size, license and state}."""
+    return {"sets": [_summary(info) for info in CATALOG.values()]}
+
+
+def describe_set(name: str) -> dict[str, Any]:
+    """Return everything known about the data set `name`, its files and their paths.
+
+    Raises:
+        InvalidArgumentError: the data set is unknown.
+    """
+    info = find_info(name)
+    return {
+        **_summary(info),
+        "factors": [{"name": factor.name, "size": factor.size, "kind": factor.kind} for factor in info.factors],
+        "source": info.source,
+        "instructions": info.instructions,
+        "files": [_describe_file(info, file) for file in info.files],
+    }
+
+
+def fetch_set(name: str) -> dict[str, Any]:
+    """Download the files of the data set `name` into the cache, unless they are in it; return {"files": their paths}.
+
+    Raises:
+        InvalidArgumentError: the data set is unknown.
+        DataFileError: it cannot be downloaded automatically, or an MD5 or git hash differs.
+        DownloadError: the download failed, or the SHA-256 differs.
+    """
+    info = find_info(name)
+    missing = [file.name for file in info.files if file.url is None]
+    if missing:
+        raise DataFileError(
+            f"{info.name} cannot be fetched: {info.instructions}; then give its path, or put {', '.join(missing)} into "
+            "the folder TOPDIS_DATA"
+        )
+    return {"files": [str(_fetch_file(file)) for file in info.files]}
+
+
+def check_set(name: str, root: Path | None = None) -> dict[str, Any]:
+    """Compare the files of the data set `name` with their published checksums, and read it.
+
+    `root` is its file or folder; None searches where `open_data` would.
+
+    Returns:
+        A record with "files" (path, bytes, algorithm, found, expected, matches, pinned), facts about images read from
+        it, and "good", which is False if a pinned checksum differs.
+
+    Raises:
+        InvalidArgumentError: the data set is unknown.
+        DataFileError: a file is missing or cannot be read.
+    """
+    info = find_info(name)
+    paths = find_files(info, root) if info.files else ()
+    files = [_check_file(path, file) for path, file in zip(paths, info.files, strict=True)]
+    wrong = [record for record in files if record["matches"] is False and record["pinned"]]
+    record: dict[str, Any] = {"name": info.name, "good": not wrong, "files": files}
+    if wrong:
+        return record
+    store = ArrayStore.in_cache(ProgressReporter(f"unpack {info.name}"))
+    data = open_set(info, store=store, root=root, verify=False)
+    return {**record, **_read_sample(data), "arrays": _check_arrays(store, info)}
+
+
+def write_sheet(
+    name: str, out: Path | None = None, *, data_root: Path | None = None, columns: int, cell: int, seed: int
+) -> dict[str, Any]:
+    """Write a contact sheet of the data set `name` as PNG; return {"files": its path}.
+
+    Raises:
+        InvalidArgumentError: the data set is unknown.
+        DataFileError: its files are missing or cannot be read.
+        RunFolderError: the file cannot be written.
+    """
+    data = open_data(name, root=data_root, progress=ProgressReporter(f"unpack {name}"))
+    sheet = contact_sheet(data, num_columns=columns, cell_px=cell, seed=seed)
+    path = write_bytes(out or Path(f"{name.partition(':')[0]}.png"), encode_png(sheet))
+    return {"files": [str(path)]}
+
+
+def _summary(info: DataSetInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "title": info.title,
+        "num_images": info.num_images,
+        "image_shape": list(info.image_shape),
+        "factor_sizes": [factor.size for factor in info.factors],
+        "num_array_bytes": info.num_array_bytes,
+        "license": info.license,
+        "state": _state(info),
+    }
+
+
+def _state(info: DataSetInfo) -> str:
+    if not info.files:
+        return "procedural"
+    if all(locate(info, file) for file in info.files):
+        return "local"
+    return "downloadable" if all(file.url for file in info.files) else "manual"
+
+
+def _describe_file(info: DataSetInfo, file: SourceFile) -> dict[str, Any]:
+    path = locate(info, file)
+    checksums = {name: getattr(file, name) for name in CHECKSUMS if getattr(file, name)}
+    return {
+        "name": file.name,
+        "url": file.url,
+        "num_bytes": file.num_bytes,
+        **checksums,
+        "path": None if path is None else os.fspath(path),
+    }
+
+
+def _fetch_file(file: SourceFile) -> Path:
+    assert file.url is not None, file
+    limits = TransferLimits(max_bytes=_MAX_BYTES)
+    progress = ProgressReporter(f"fetch {file.name}, MB")
+    path = fetch(file.url, sha256=file.sha256, kind=CACHE_KIND, limits=limits, progress=progress)
+    if file.pinned and file.sha256 is None:
+        result = verify_checksum(path, file)
+        if result.matches is False:
+            raise DataFileError(
+                f"{file.name} was downloaded with the {result.algorithm} {result.found}, the published one has "
+                f"{result.expected}; delete {path.parent} and try again"
+            )
+    return path
+
+
+def _check_file(path: Path, file: SourceFile) -> dict[str, Any]:
+    result = verify_checksum(path, file)
+    return {
+        "path": str(path),
+        "num_bytes": path.stat().st_size,
+        "algorithm": result.algorithm,
+        "found": result.found,
+        "expected": result.expected,
+        "matches": result.matches,
+        "pinned": file.pinned,
+    }
+
+
+def _read_sample(data: DataSet) -> dict[str, Any]:
+    images = data.images(np.unique(np.linspace(0, len(data) - 1, _NUM_SAMPLED).astype(np.int64)))
+    return {
+        "num_images": len(data),
+        "image_shape": list(data.image_shape),
+        "factor_sizes": list(data.factor_sizes),
+        "num_read": len(images),
+        "mean": round(float(images.mean()), 3),
+        "fingerprint": data.fingerprint,
+    }
+
+
+def _check_arrays(store: ArrayStore, info: DataSetInfo) -> list[dict[str, Any]]:
+    """Compare the cached arrays of a data set with the checksums recorded when they were made."""
+    return [
+        {"path": str(path), "num_bytes": path.stat().st_size, "matches": sha256_of(path) == recorded}
+        for path, recorded in store.stored(info)
+    ]
