@@ -30,7 +30,9 @@ __all__ = [
     "Precision",
     "TopDisSettings",
     "TrainSettings",
+    "data_root_option",
     "dataset_names",
+    "verify_option",
 ]
 
 Network = Literal["narrow", "narrow-256", "wide", "wide-norm", "burgess", "locatello", "locatello-k4", "fc"]
@@ -50,6 +52,16 @@ def dataset_names() -> tuple[str, ...]:
     from vae.data.catalog import CATALOG
 
     return tuple(CATALOG)
+
+
+def data_root_option(group: str) -> Any:
+    """Return the field of every command that reads a data set: where its files are."""
+    return option(None, help="File or folder of the data set.", group=group, default_text="TOPDIS_DATA, then the cache")
+
+
+def verify_option(group: str) -> Any:
+    """Return the field of every command that reads a data set: whether its files must be the published ones."""
+    return option(True, help="Compare the data set's files with their published checksums.", group=group)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,10 +202,8 @@ class ExecutionOptions(Settings):
     """How a training is executed; the result depends on it only up to rounding."""
 
     device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_MACHINE)
-    data_root: Path | None = option(
-        None, help="File or folder of the data set.", group=_MACHINE, default_text="TOPDIS_DATA, then the cache"
-    )
-    verify: bool = option(True, help="Compare the data set's files with their published checksums.", group=_MACHINE)
+    data_root: Path | None = data_root_option(_MACHINE)
+    verify: bool = verify_option(_MACHINE)
     resident: bool = option(False, help="Copy the whole data set to the device.", group=_MACHINE)
     compile: Compile = option("none", help="Compile the networks.", group=_MACHINE)
     tensorboard: bool = option(False, help="Also write the log for TensorBoard.", group=_MACHINE)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.options import Command, Settings, option
-from vae.settings import dataset_names
+from vae.settings import data_root_option, dataset_names, verify_option
 
 __all__ = ["COMMANDS", "CheckOptions", "NameOptions", "SheetOptions", "check_text", "describe_text", "list_text"]
 
@@ -50,9 +50,8 @@ class SheetOptions(NameOptions):
     columns: int = option(12, help="Images per row.", group="Sheet", minimum=2, maximum=64)
     cell: int = option(64, help="Width of an image, px.", group="Sheet", unit="px", minimum=16, maximum=512)
     seed: int = option(1, help="Seed of the images that are varied.", group="Sheet")
-    data_root: Path | None = option(
-        None, help="File or folder of the data set.", group="Sheet", default_text="TOPDIS_DATA, then the cache"
-    )
+    data_root: Path | None = data_root_option("Sheet")
+    verify: bool = verify_option("Sheet")
 
 
 def _list(options: ListOptions) -> dict[str, Any]:
@@ -86,6 +85,7 @@ def _sheet(options: SheetOptions) -> dict[str, Any]:
         options.name,
         options.out,
         data_root=options.data_root,
+        verify=options.verify,
         columns=options.columns,
         cell=options.cell,
         seed=options.seed,

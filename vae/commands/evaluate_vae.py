@@ -7,6 +7,7 @@ from typing import Any
 
 from ganspace_topdis.options import Command, Settings, nested, option
 from vae.evaluation.metrics import METRICS, EvaluationSettings
+from vae.settings import data_root_option, verify_option
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
 
@@ -21,10 +22,8 @@ class Options(Settings):
     run: Path = option(help="Run folder of `topdis-gan train-vae`.", argument=True)
     evaluation: EvaluationSettings = nested(EvaluationSettings)
     pictures: bool = option(True, help="Draw traversals and the page.", group=_OUTPUT)
-    data_root: Path | None = option(
-        None, help="File or folder of the data set.", group=_MACHINE, default_text="TOPDIS_DATA, then the cache"
-    )
-    verify: bool = option(True, help="Compare the data set's files with their published checksums.", group=_MACHINE)
+    data_root: Path | None = data_root_option(_MACHINE)
+    verify: bool = verify_option(_MACHINE)
     threads: int | None = option(
         None, help="Threads of the boosted trees.", group=_MACHINE, minimum=1, default_text="one per processor"
     )

@@ -93,16 +93,32 @@ def check_set(name: str, root: Path | None = None) -> dict[str, Any]:
 
 
 def write_sheet(
-    name: str, out: Path | None = None, *, data_root: Path | None = None, columns: int, cell: int, seed: int
+    name: str,
+    out: Path | None = None,
+    *,
+    data_root: Path | None = None,
+    verify: bool = True,
+    columns: int,
+    cell: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Write a contact sheet of the data set `name` as PNG; return {"files": its path}.
+
+    Args:
+        name: name of the data set, variations included.
+        out: the file; None writes NAME.png into the working folder.
+        data_root: file or folder of the data set; None searches where `open_data` does.
+        verify: whether its files are compared with their published checksums.
+        columns: images per row.
+        cell: width of an image, px.
+        seed: seed of the images that are varied.
 
     Raises:
         InvalidArgumentError: the data set is unknown.
         DataFileError: its files are missing or cannot be read.
         RunFolderError: the file cannot be written.
     """
-    data = open_data(name, root=data_root, progress=ProgressReporter(f"unpack {name}"))
+    data = open_data(name, root=data_root, verify=verify, progress=ProgressReporter(f"unpack {name}"))
     sheet = contact_sheet(data, num_columns=columns, cell_px=cell, seed=seed)
     path = write_bytes(out or Path(f"{name.partition(':')[0]}.png"), encode_png(sheet))
     return {"files": [str(path)]}

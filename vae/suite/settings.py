@@ -6,7 +6,7 @@ from typing import Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Settings, option
-from vae.settings import Compile
+from vae.settings import Compile, data_root_option, verify_option
 
 __all__ = ["CellOptions", "EngineName", "EngineSettings"]
 
@@ -51,10 +51,8 @@ class CellOptions(Settings):
     """How each cell is executed; results depend on it only up to rounding."""
 
     device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_CELLS)
-    data_root: Path | None = option(
-        None, help="File or folder of the data set.", group=_CELLS, default_text="TOPDIS_DATA, then the cache"
-    )
-    verify: bool = option(True, help="Compare the data set's files with their published checksums.", group=_CELLS)
+    data_root: Path | None = data_root_option(_CELLS)
+    verify: bool = verify_option(_CELLS)
     resident: bool = option(False, help="Copy the whole data set to the device.", group=_CELLS)
     compile: Compile = option("none", help="Compile the networks.", group=_CELLS)
     pictures: bool = option(True, help="Draw the traversals and page of every cell.", group=_CELLS)

@@ -155,6 +155,18 @@ def test_a_damaged_array_in_the_cache_is_reported(capsys, tmp_path, small, cache
     assert "for an earlier upload" in printed.out
 
 
+def test_the_sheet_of_another_file_needs_no_verify(capsys, tmp_path, small):
+    small(sha256="0" * 64, pinned=True)
+    path = write_npz(tmp_path / "mpi3d_toy.npz", images=random_images(INFO))
+    command = ("sheet", "mpi3d-toy", "--data-root", path, "--out", tmp_path / "sheet.png")
+    code, printed = run(capsys, *command)
+    assert code == 1
+    assert "the published mpi3d_toy.npz has" in printed.err
+    assert not (tmp_path / "sheet.png").exists()
+    assert run(capsys, *command, "--no-verify")[0] == 0
+    assert (tmp_path / "sheet.png").exists()
+
+
 def test_a_contact_sheet_is_written(capsys, tmp_path):
     code, printed = run(capsys, "sheet", "dsprites", "--out", tmp_path / "sheet.png", "--columns", 4)
     assert code == 0
