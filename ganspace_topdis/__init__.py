@@ -4,6 +4,7 @@ Everything public is imported from here, on first use: the command line answers 
 """
 
 import importlib
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,16 +31,41 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("topology", "latent", "discovery", "traversal.walks")
+
+def import_on_first_use(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return the `__getattr__` (PEP 562) of a package that imports its public names when they are first used.
+
+    Args:
+        package: `__name__` of the package.
+        modules: public name -> the module that defines it, below the package.
+    """
+
+    def get(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
+
+    return get
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        for package in _PACKAGES:
-            module = importlib.import_module(f"{__name__}.{package}")
-            if name in module.__all__:
-                return getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = import_on_first_use(
+    __name__,
+    {
+        "CrossBarcode": "topology",
+        "Directions": "latent",
+        "Discovery": "discovery",
+        "DiscoverySettings": "discovery",
+        "RTDLoss": "topology",
+        "cross_barcode": "topology",
+        "discover_directions": "discovery",
+        "gaussian_shift": "latent",
+        "orthogonalize_gradient": "latent",
+        "rtd": "topology",
+        "rtd_lite": "topology",
+        "rtd_score": "topology",
+        "walk": "traversal.walks",
+    },
+)
 
 
 def __dir__() -> list[str]:

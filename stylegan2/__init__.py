@@ -3,8 +3,9 @@
 Names are imported on first use, so that the command line answers `--help` without loading torch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ganspace_topdis import import_on_first_use
 
 if TYPE_CHECKING:
     from stylegan2.checkpoints.native import save
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Generator", "GeneratorConfig", "load", "save"]
 
-_MODULES = {"Generator": "generator", "GeneratorConfig": "config", "load": "loading", "save": "checkpoints.native"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = import_on_first_use(
+    __name__, {"Generator": "generator", "GeneratorConfig": "config", "load": "loading", "save": "checkpoints.native"}
+)

@@ -3,8 +3,9 @@
 Names are imported on first use, so that the command line reads the settings without loading torch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ganspace_topdis import import_on_first_use
 
 if TYPE_CHECKING:
     from ganspace_topdis.discovery.api import discover_directions
@@ -13,10 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Discovery", "DiscoverySettings", "discover_directions"]
 
-_MODULES = {"Discovery": "loop", "DiscoverySettings": "settings", "discover_directions": "api"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = import_on_first_use(
+    __name__, {"Discovery": "loop", "DiscoverySettings": "settings", "discover_directions": "api"}
+)
