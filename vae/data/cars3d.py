@@ -17,8 +17,7 @@ import numpy as np
 from ganspace_topdis.runs.reading import reason_of
 from vae.data.array_dataset import ArrayDataSet, ArrayStore
 from vae.data.catalog import DataSetInfo
-from vae.data.dataset import Images
-from vae.data.pictures import resize_images
+from vae.data.dataset import Images, resize_images
 from vae.data.source_files import DataFileError, file_fingerprint
 
 __all__ = ["read"]

@@ -18,10 +18,9 @@ from ganspace_topdis.runs.reading import reason_of
 from vae.data.array_dataset import ArrayDataSet, ArrayStore
 from vae.data.catalog import DataSetInfo
 from vae.data.dataset import DataSet, Images, Integers
-from vae.data.pictures import center_crop
 from vae.data.source_files import DataFileError, file_fingerprint
 
-__all__ = ["ZippedDataSet", "read_crop", "read_squash"]
+__all__ = ["ZippedDataSet", "center_crop", "read_crop", "read_squash"]
 
 PICTURE_SIZE = (178, 218)
 CROP_SIDE = 148
@@ -126,3 +125,9 @@ def _open(path: Path, num_pictures: int) -> zipfile.ZipFile:
             "pictures; give the published file"
         )
     return archive
+
+
+def center_crop(image: Image.Image, side: int) -> Image.Image:
+    """Crop the center `side` x `side` pixels."""
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))

@@ -14,12 +14,13 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.factors import Factor
 from vae.data.catalog import DataSetInfo
 
-__all__ = ["DataSet", "Images", "Integers", "ProceduralDataSet"]
+__all__ = ["DataSet", "Images", "Integers", "ProceduralDataSet", "resize_images"]
 
 Images = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
@@ -181,3 +182,13 @@ class ProceduralDataSet(DataSet):
 
     def _read(self, indices: Integers) -> Images:
         return self._draw(self.codes(indices))
+
+
+def resize_images(
+    images: Images, height: int, width: int, method: Image.Resampling = Image.Resampling.LANCZOS
+) -> Images:
+    """Resize images (n, H, W) or (n, H, W, 3) to height x width; returns them unchanged if they have that size."""
+    if images.shape[1:3] == (height, width):
+        return images
+    resized = [np.asarray(Image.fromarray(image).resize((width, height), method)) for image in images]
+    return np.stack(resized)

@@ -1,6 +1,7 @@
 """What is known of the data sets and their files: described, fetched, checked against checksums, and drawn.
 
-Every function returns a JSON-able record; `vae.commands.data` prints it.
+Most functions return a JSON-able record, which `vae.commands.data` prints. The contact sheet has one row per factor,
+with its values from left to right and all other factors fixed.
 """
 
 import os
@@ -8,23 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from ganspace_topdis.runs.downloads import fetch
 from ganspace_topdis.runs.files import sha256_of, write_bytes
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.transfer import TransferLimits
-from ganspace_topdis.traversal.grid import encode_png
+from ganspace_topdis.traversal.grid import encode_png, resize_frame
+from ganspace_topdis.traversal.text import draw_text, text_width
 from vae.data import DataSet, open_data
 from vae.data.array_dataset import ArrayStore
 from vae.data.catalog import CATALOG, DataSetInfo, SourceFile
+from vae.data.dataset import Integers
 from vae.data.opening import find_info, open_set
-from vae.data.pictures import contact_sheet
 from vae.data.source_files import CACHE_KIND, DataFileError, find_files, locate, verify_checksum
 
-__all__ = ["CHECKSUMS", "check_set", "describe_set", "fetch_set", "list_sets", "write_sheet"]
+__all__ = ["CHECKSUMS", "check_set", "contact_sheet", "describe_set", "fetch_set", "list_sets", "write_sheet"]
 
 _MAX_BYTES = 40_000_000_000
 _NUM_SAMPLED = 256
+_PAPER, _INK = "#fcfcfa", "#1b1f24"
+_TEXT_PX, _GAP_PX, _MARGIN_PX = 15, 4, 16
 CHECKSUMS = ("sha256", "md5", "git_sha1")
 
 
@@ -122,6 +127,52 @@ def write_sheet(
     sheet = contact_sheet(data, num_columns=columns, cell_px=cell, seed=seed)
     path = write_bytes(out or Path(f"{name.partition(':')[0]}.png"), encode_png(sheet))
     return {"files": [str(path)]}
+
+
+def contact_sheet(data: DataSet, *, num_columns: int = 12, cell_px: int = 64, seed: int = 1) -> Image.Image:
+    """Draw a contact sheet: one row per factor, or rows of random images if the factors are unknown.
+
+    Args:
+        data: the data set.
+        num_columns: images per row; a factor with fewer values has a shorter row.
+        cell_px: width of an image on the sheet.
+        seed: seed of the images whose factors are varied, one per row.
+
+    Example:
+        >>> from vae.data import open_data
+        >>> contact_sheet(open_data("dsprites"), num_columns=8).height
+        368
+    """
+    rows = _rows(data, num_columns, np.random.default_rng(seed))
+    height, width = round(cell_px * data.image_shape[0] / data.image_shape[1]), cell_px
+    names = [name for name, _ in rows]
+    label = round(max(text_width(name, _TEXT_PX) for name in names)) + 2 * _GAP_PX
+    left = _MARGIN_PX + label
+    size = (
+        left + num_columns * (width + _GAP_PX) - _GAP_PX + _MARGIN_PX,
+        2 * _MARGIN_PX + len(rows) * (height + _GAP_PX) - _GAP_PX,
+    )
+    sheet = Image.new("RGB", size, _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for r, (name, indices) in enumerate(rows):
+        top = _MARGIN_PX + r * (height + _GAP_PX)
+        draw_text(pen, left - 2 * _GAP_PX, top + height / 2 + _TEXT_PX / 3, name, _TEXT_PX, _INK, align="r")
+        for c, image in enumerate(data.images(indices)):
+            sheet.paste(resize_frame(image, (width, height)), (left + c * (width + _GAP_PX), top))
+    return sheet
+
+
+def _rows(data: DataSet, num_columns: int, generator: np.random.Generator) -> list[tuple[str, Integers]]:
+    """Return label and indices of every row."""
+    if not data.factors:
+        return [("", data.sample(num_columns, generator)) for _ in range(5)]
+    rows = []
+    for k, factor in enumerate(data.factors):
+        values = np.unique(np.linspace(0, factor.size - 1, num_columns).round().astype(np.int64))
+        codes = np.repeat(data.sample_codes(1, generator), len(values), axis=0)
+        codes[:, k] = values
+        rows.append((factor.name, data.indices(codes)))
+    return rows
 
 
 def _summary(info: DataSetInfo) -> dict[str, Any]:

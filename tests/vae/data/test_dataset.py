@@ -13,9 +13,10 @@ from tests.vae.data.published import random_images, small_info
 from vae.data import dsprites, open_data, scenes
 from vae.data.array_dataset import ArrayDataSet, ArrayStore, pack_bits
 from vae.data.catalog import CATALOG
-from vae.data.dataset import DataSet, ProceduralDataSet
+from vae.data.celeba import center_crop
+from vae.data.dataset import DataSet, ProceduralDataSet, resize_images
+from vae.data.inventory import contact_sheet
 from vae.data.opening import draw_to_array, procedural_dsprites
-from vae.data.pictures import center_crop, contact_sheet, resize_images
 from vae.data.source_files import DataFileError
 
 FACTORS = (Factor("a", 2), Factor("b", 3))
