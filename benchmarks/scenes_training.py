@@ -92,7 +92,7 @@ def cosine(progress: float, warmup: float = 0.01) -> float:
 
 @torch.no_grad()
 def ema_update(average: nn.Module, model: nn.Module, beta: float) -> None:
-    """Move the averaged weights towards the model's by 1 - beta; buffers are copied."""
+    """Move the averaged weights toward the model's by 1 - beta; buffers are copied."""
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - beta)
     for mine, theirs in zip(average.buffers(), model.buffers(), strict=True):
         mine.copy_(theirs)

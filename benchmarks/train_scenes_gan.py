@@ -93,7 +93,7 @@ class Players:
         figures = {}
         reals = self.table.images(uniform_values(self.options.batch, self.random))
         reals = reals.contiguous().to(self.options.device)
-        fakes = self._synthesise(self._styles())
+        fakes = self._synthesize(self._styles())
         figures |= self._discriminator_step(reals, fakes.detach())
         if self.steps % 16 == 0:
             figures |= self._r1_step(reals)
@@ -130,7 +130,7 @@ class Players:
             ws = torch.cat([ws[:, :cut], self.generator.mapping(self._codes())[:, cut:]], dim=1)
         return ws
 
-    def _synthesise(self, ws: Tensor) -> Tensor:
+    def _synthesize(self, ws: Tensor) -> Tensor:
         with self._autocast():
             return self.generator.synthesis(ws, noise_mode="none").float()
 

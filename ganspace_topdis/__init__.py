@@ -3,9 +3,9 @@
 Everything public is imported from here, on first use: the command line answers `--help` without loading torch.
 """
 
-import importlib
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ganspace_topdis.lazy import import_on_first_use
 
 if TYPE_CHECKING:
     from ganspace_topdis.discovery import Discovery, DiscoverySettings, discover_directions
@@ -31,24 +31,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-
-def import_on_first_use(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the `__getattr__` (PEP 562) of a package that imports its public names when they are first used.
-
-    Args:
-        package: `__name__` of the package.
-        modules: public name -> the module that defines it, below the package.
-    """
-
-    def get(name: str) -> Any:
-        if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
-
-    return get
-
-
-__getattr__ = import_on_first_use(
+__getattr__, __dir__ = import_on_first_use(
     __name__,
     {
         "CrossBarcode": "topology",
@@ -66,7 +49,3 @@ __getattr__ = import_on_first_use(
         "walk": "traversal.walks",
     },
 )
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])

@@ -40,7 +40,7 @@ class HelpFormatter(click.HelpFormatter):
         super().write_dl(kept, *settings, **more)
 
     def getvalue(self) -> str:
-        """The text, with ordinary hyphens and spaces."""
+        """The text, with plain hyphens and spaces."""
         return super().getvalue().replace("\u2011", "-").replace("\u00a0", " ")
 
 

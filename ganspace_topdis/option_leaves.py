@@ -29,7 +29,7 @@ class Leaf:
         declared: its declaration.
         default: what is passed on where it is not given.
         shown: the default in words; "" for none.
-        required: whether it has to be given.
+        required: whether it is required.
     """
 
     name: str

@@ -43,14 +43,14 @@ class Option:
 
     Attributes:
         help: one line, a sentence.
-        group: the heading it stands under in help and tables.
+        group: the heading above it in help and tables.
         flag: its name on the command line, where that is not the field's.
         unit: of a number.
         minimum, maximum: inclusive limits of a number.
         above, below: exclusive limits of a number.
         choices: allowed names, where the type is not a Literal.
         default_text: what a default of None means.
-        metavar: what stands for the value in help.
+        metavar: placeholder of the value in help.
         parse: (text, field) -> value, for values that are typed in a notation of their own.
         complete: returns names that the shell offers.
         argument: positional.
@@ -82,7 +82,7 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class Nested:
-    """A field that holds further settings, whose options stand beside those of the outer ones.
+    """A field that holds further settings, whose options are listed with those of the outer ones.
 
     Attributes:
         kind: their class.
@@ -131,7 +131,7 @@ class Command:
 
 
 def option(default: Any = MISSING, *, help: str, **declaration: Any) -> Any:  # noqa: A002  (as click and argparse do)
-    """A field with its declaration; see `Option`. Without a default it has to be given."""
+    """A field with its declaration; see `Option`. Without a default it is required."""
     return field(default=default, metadata={"option": Option(help=help, **declaration)})
 
 

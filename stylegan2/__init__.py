@@ -5,7 +5,7 @@ Names are imported on first use, so that the command line answers `--help` witho
 
 from typing import TYPE_CHECKING
 
-from ganspace_topdis import import_on_first_use
+from ganspace_topdis.lazy import import_on_first_use
 
 if TYPE_CHECKING:
     from stylegan2.checkpoints.native import save
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Generator", "GeneratorConfig", "load", "save"]
 
-__getattr__ = import_on_first_use(
+__getattr__, __dir__ = import_on_first_use(
     __name__, {"Generator": "generator", "GeneratorConfig": "config", "load": "loading", "save": "checkpoints.native"}
 )

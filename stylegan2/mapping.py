@@ -1,7 +1,7 @@
 """The mapping network, which turns a code z (and a class) into style codes w, and the layers that it consists of.
 
 z is scaled to a mean square of one and passed through fully connected layers with leaky ReLU; w is repeated for every
-layer of the synthesis network. Truncation moves the first `cutoff` styles towards their mean: w' = w_avg +
+layer of the synthesis network. Truncation moves the first `cutoff` styles toward their mean: w' = w_avg +
 psi (w - w_avg). Sources: Karras et al. 2019, arXiv:1812.04948, sections 2 and B; Karras et al. 2020,
 arXiv:2006.06676, for the class embedding.
 
@@ -134,7 +134,7 @@ class MappingNetwork(nn.Module):
         return self.truncate(ws, truncation_psi, truncation_cutoff)
 
     def truncate(self, ws: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-        """Move the first `cutoff` styles of (B, num_ws, w_dim) towards the mean style; None: all."""
+        """Move the first `cutoff` styles of (B, num_ws, w_dim) toward the mean style; None: all."""
         if psi == 1.0:
             return ws
         count = self.num_ws if cutoff is None else cutoff

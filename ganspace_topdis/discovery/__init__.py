@@ -5,7 +5,7 @@ Names are imported on first use, so that the command line reads the settings wit
 
 from typing import TYPE_CHECKING
 
-from ganspace_topdis import import_on_first_use
+from ganspace_topdis.lazy import import_on_first_use
 
 if TYPE_CHECKING:
     from ganspace_topdis.discovery.api import discover_directions
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Discovery", "DiscoverySettings", "discover_directions"]
 
-__getattr__ = import_on_first_use(
+__getattr__, __dir__ = import_on_first_use(
     __name__, {"Discovery": "loop", "DiscoverySettings": "settings", "discover_directions": "api"}
 )

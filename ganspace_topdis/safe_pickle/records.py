@@ -4,7 +4,7 @@ A `Record` stands for a dictionary or for an object of any class. A `Global` sta
 file names. Neither imports or calls what the file names.
 
 A pickle can name one long string a million times or copy one long list again and again, and tensors can share one
-storage. Without a budget, a file of a few kilobytes asks for terabytes. A genuine pickle spends at least one byte on
+storage. Without a budget, a file of a few kilobytes can request terabytes. A genuine pickle spends at least one byte on
 each element that it makes, and turns each of its bytes into a weight once.
 """
 
@@ -59,7 +59,7 @@ class Budget:
         """Count bytes that are about to be allocated.
 
         Raises:
-            CheckpointError: the file asks for more memory than its size explains.
+            CheckpointError: the file requests more memory than its size explains.
         """
         self.bytes_left -= num_bytes
         if self.bytes_left < 0:

@@ -164,7 +164,7 @@ class SafeUnpickler:
         self.stack.append(Global(full, self._allowed(full)))
 
     def _allowed(self, full: str) -> Callable[..., Any] | None:
-        """Look up a name, also where a project keeps copied modules inside a package of its own."""
+        """Look up a name, also where a project keeps copied modules inside its own package."""
         return self.allowed.get(full) or self.allowed.get(".".join(full.split(".")[-3:]))
 
     def call(self, args: Any, kwargs: Any = None) -> None:

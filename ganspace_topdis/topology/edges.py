@@ -1,4 +1,4 @@
-"""Edges of a distance matrix: sorted by length, and those of its relative neighbourhood graph.
+"""Edges of a distance matrix: sorted by length, and those of its relative neighborhood graph.
 
 Distances are compared as the unsigned integers with the same bits. An edge (i, j), i < j, is packed as i << 16 | j;
 edges are ordered by (length, packed edge). The lune of an edge is the set of points with both edges to it before.
@@ -156,7 +156,7 @@ def sampled_lengths(M: NDArray) -> NDArray:
 
 @no_wrapper
 def lune_free_edges(M: NDArray, limit: int) -> tuple[NDArray, NDArray]:
-    """Lengths and edges of M's relative neighbourhood graph up to `limit`, by (length, edge)."""
+    """Lengths and edges of M's relative neighborhood graph up to `limit`, by (length, edge)."""
     n = M.shape[0]
     found = np.empty(17, np.int64)
     sample = sampled_lengths(M) if n > 64 else np.empty(0, M.dtype)

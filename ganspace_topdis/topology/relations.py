@@ -1,6 +1,6 @@
 """The relations among a matrix's edges: one for each further component of an edge's lune (docs/rtd.md, Lemma 2).
 
-Edges are walked in increasing order. Each point keeps the set of its neighbours so far, so a lune is the AND of two.
+Edges are walked in increasing order. Each point keeps the set of its neighbors so far, so a lune is the AND of two.
 Points take places in the order of their distance from the most central one, the hub: what it is joined to is then
 always the first so many places, and a lune without a place beyond these is connected.
 """
@@ -128,7 +128,7 @@ def walk_edges(edges: NDArray, done: int, walk: Walk, relations: NDArray) -> tup
 
 @no_refcounts
 def beyond_hub(adjacency: NDArray, i: int, j: int, num_joined: int) -> int:
-    """A word that is zero if all common neighbours of places i and j are joined to the hub."""
+    """A word that is zero if all common neighbors of places i and j are joined to the hub."""
     w = num_joined >> 6
     if w == adjacency.shape[1]:
         return np.uint64(0)
@@ -140,7 +140,7 @@ def beyond_hub(adjacency: NDArray, i: int, j: int, num_joined: int) -> int:
 
 @no_refcounts
 def first_common(adjacency: NDArray, i: int, j: int) -> int:
-    """The first common neighbour of places i and j, or -1."""
+    """The first common neighbor of places i and j, or -1."""
     for w in range(adjacency.shape[1]):
         common = adjacency[i, w] & adjacency[j, w]
         if common != 0:
@@ -161,7 +161,7 @@ def first_of(places: NDArray) -> int:
 def sweep(adjacency: NDArray, left: NDArray, reached: NDArray) -> bool:
     """Remove from `left` the points of the lune seen at once to be connected to `reached`; whether any remain.
 
-    A point joined to `reached` goes, with its neighbours. `reached` itself does not grow, so that a point which is
+    A point joined to `reached` goes, with its neighbors. `reached` itself does not grow, so that a point which is
     connected only by a longer path may remain: `reach` decides about these few.
     """
     words = left.size
@@ -189,7 +189,7 @@ def sweep(adjacency: NDArray, left: NDArray, reached: NDArray) -> bool:
 def reach(adjacency: NDArray, left: NDArray, reached: NDArray) -> None:
     """Move from `left` to `reached` every point of the lune that is connected to `reached` within the lune.
 
-    `reached` must be a union of closed neighbourhoods (within the lune), which it stays.
+    `reached` must be a union of closed neighborhoods (within the lune), which it stays.
     """
     words = left.size
     progress = True

@@ -145,7 +145,7 @@ def test_the_error_names_the_position_of_a_value_that_cannot_be_stored():
 
 
 @pytest.mark.parametrize("optimizer_class", [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop])
-def test_an_optimiser_taken_apart_and_put_together_takes_the_same_steps(tmp_path, optimizer_class):
+def test_an_optimizer_restored_from_its_pytree_takes_the_same_steps(tmp_path, optimizer_class):
     def build():
         torch.manual_seed(0)
         model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1))

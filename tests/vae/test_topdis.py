@@ -179,7 +179,7 @@ def test_without_topdis_the_gradient_is_that_of_the_sum():
     assert gradient("reconstruction", None) == [2, 3, 0]
 
 
-def test_without_orthogonalisation_everything_adds_up():
+def test_without_orthogonalization_gradients_add_up():
     assert gradient("none", [-5.0, -7.0, 1.0]) == [-3, -4, 1]
 
 

@@ -157,7 +157,7 @@ def check_text(record: Mapping[str, Any], options: Settings) -> str:
             + f"; {record['num_read']} of them were read, their mean is {record['mean']:g}"
         )
     for array in record.get("arrays", []):
-        state = "intact" if array["matches"] else "DAMAGED; delete it, and it will be made again"
+        state = "intact" if array["matches"] else "DAMAGED; delete it, and it is written again"
         lines.append(f"{array['path']}: {array['num_bytes']:,} bytes, {state}")
     return "\n".join(lines)
 

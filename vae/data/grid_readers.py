@@ -4,7 +4,7 @@
                .hdf5: the same as imgs and latents/classes. The first of the six classes is the color, always white.
     3D Shapes  HDF5: images (N, 64, 64, 3), labels (N, 6), which are values, not classes.
     MPI3D      .npz: images (N, 64, 64, 3) without labels. The toy, realistic and real sets have six colors and six
-               shapes. An earlier release of the toy set, made for a challenge, has four of each; its length tells.
+               shapes. An earlier release of the toy set, made for a challenge, has four of each, and another length.
     3D Faces   torch.save: a tensor (50, 21, 11, 11, 64, 64) of bytes.
 
 Labels, where a file has them, must run through the factor grid in order, the last factor fastest. Compressed images

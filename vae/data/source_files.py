@@ -136,7 +136,8 @@ def require_checksum(path: Path, published: SourceFile, memory: Path | None = No
     if result.matches is False:
         raise DataFileError(
             f"{path} has the {result.algorithm} {result.found}, the published {published.name} has "
-            f"{result.expected}: it is damaged or another file; fetch it again, or pass verify=False to read it anyway"
+            f"{result.expected}: it is damaged or another file; fetch it again, or set `verify` to False to read it "
+            "anyway"
         )
     if memory is not None:
         _remember(path, published, memory)

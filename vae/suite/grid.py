@@ -39,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """All cells of a suite, and what its report says about them.
+    """All cells of a suite, and the notes that its report prints about them.
 
     Attributes:
         name: name of the suite.

@@ -108,7 +108,7 @@ class CellResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteResults:
-    """All results of a suite, and what its report says about them.
+    """All results of a suite, and the notes that its report prints about them.
 
     Attributes:
         name: name of the suite.

@@ -156,7 +156,7 @@ def detectable_difference(std: float, num_pairs: int, *, power: float = 0.8, lev
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the pairs say about one metric of one variant.
+    """Conclusion from the pairs about one metric of one variant.
 
     Attributes:
         variant: label of the variant.
