@@ -4,12 +4,16 @@ The kind determines how two values are compared: on a line (scale, position), on
 to the first), or as categories (shape), which are only equal or different.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
+
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["Factor", "FactorKind"]
+__all__ = ["Factor", "FactorKind", "check_indices"]
 
 FactorKind = Literal["linear", "circular", "categorical"]
 
@@ -40,3 +44,32 @@ class Factor:
         if self.kind not in get_args(FactorKind):
             allowed = ", ".join(get_args(FactorKind))
             raise InvalidArgumentError(f"factor {self.name!r}: kind {self.kind!r} is unknown; use one of {allowed}")
+
+
+def check_indices(
+    indices: npt.ArrayLike, factors: Sequence[Factor], argument: str = "indices"
+) -> npt.NDArray[np.int64]:
+    """Return factor indices (n, K) as int64.
+
+    Args:
+        indices: one row per image, one column per factor.
+        factors: the K factors.
+        argument: name of the caller's argument, for messages.
+
+    Raises:
+        InvalidArgumentError: the shape or type is wrong, or an index is out of the range of its factor.
+    """
+    rows = np.asarray(indices)
+    if rows.ndim != 2 or rows.shape[1] != len(factors) or rows.dtype.kind not in "iu":
+        raise InvalidArgumentError(
+            f"{argument} is {rows.dtype} of shape {rows.shape}; "
+            f"give integers of shape (n, {len(factors)}), one column per factor"
+        )
+    for k, factor in enumerate(factors):
+        column = rows[:, k]
+        if len(column) and (column.min() < 0 or column.max() >= factor.size):
+            raise InvalidArgumentError(
+                f"column {k} of {argument} ({factor.name}) ranges from {column.min()} to {column.max()}, "
+                f"but must be 0 to {factor.size - 1}"
+            )
+    return rows.astype(np.int64)

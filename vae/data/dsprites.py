@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.evaluation.factors import Factor, check_indices
 
 __all__ = ["FACTORS", "SHAPES", "SIDE_PX", "draw", "draw_bits"]
 
@@ -67,7 +66,7 @@ def draw(factor_indices: npt.ArrayLike) -> npt.NDArray[np.uint8]:
 
 def draw_bits(factor_indices: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     """Like `draw`, with eight pixels per byte, the first in the highest bit: (n, 5) -> (n, 512) uint8."""
-    rows = _checked(factor_indices)
+    rows = check_indices(factor_indices, FACTORS, "factor_indices")
     return _fill(rows, _OUTLINES, _CORNERS, _SCALES)
 
 
@@ -133,20 +132,3 @@ def _fill(
             for byte in range(8):
                 bits[i, line * 8 + byte] = np.uint8((lines[line] >> np.uint64(56 - 8 * byte)) & np.uint64(255))
     return bits
-
-
-def _checked(factor_indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    rows = np.asarray(factor_indices)
-    if rows.ndim != 2 or rows.shape[1] != len(FACTORS) or rows.dtype.kind not in "iu":
-        raise InvalidArgumentError(
-            f"factor_indices is {rows.dtype} of shape {rows.shape}; "
-            f"give integers of shape (n, {len(FACTORS)}), one column per factor"
-        )
-    for k, factor in enumerate(FACTORS):
-        column = rows[:, k]
-        if len(column) and (column.min() < 0 or column.max() >= factor.size):
-            raise InvalidArgumentError(
-                f"column {k} of factor_indices ({factor.name}) ranges from {column.min()} to {column.max()}, "
-                f"but must be 0 to {factor.size - 1}"
-            )
-    return rows.astype(np.int64)

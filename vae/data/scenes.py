@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.evaluation.factors import Factor, check_indices
 from vae.data.scenes_geometry import SHAPES, coefficient_maps, coefficient_maps_of
 
 __all__ = [
@@ -60,7 +60,7 @@ def values_of(indices: npt.ArrayLike) -> npt.NDArray[np.float64]:
     >>> values_of([[0, 5, 9, 7, 2, 0]]).tolist()
     [[0.0, 0.5, 0.9, 1.25, 2.0, -30.0]]
     """
-    rows = _checked_indices(indices)
+    rows = check_indices(indices, FACTORS)
     return np.stack([FACTOR_VALUES[k][rows[:, k]] for k in range(len(FACTORS))], axis=1)
 
 
@@ -80,7 +80,7 @@ def draw(indices: npt.ArrayLike, resolution: int = 64) -> npt.NDArray[np.uint8]:
     Raises:
         InvalidArgumentError: the indices are out of range, or the resolution is not one of `RESOLUTIONS`.
     """
-    rows = _checked_indices(indices)
+    rows = check_indices(indices, FACTORS)
     _check_resolution(resolution)
     which = np.ravel_multi_index(tuple(rows[:, 3:].T), SIZES[3:]).astype(np.int64)
     table = _table(resolution)
@@ -162,23 +162,6 @@ def _composite(
                     value = np.float32(255.0) * tint + layers[0, row, column] * sky[c]
                     images[i, row, column, c] = np.uint8(min(value + np.float32(0.5), np.float32(255.0)))
     return images
-
-
-def _checked_indices(indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    rows = np.asarray(indices)
-    if rows.ndim != 2 or rows.shape[1] != len(FACTORS) or rows.dtype.kind not in "iu":
-        raise InvalidArgumentError(
-            f"indices is {rows.dtype} of shape {rows.shape}; "
-            f"give integers of shape (n, {len(FACTORS)}), one column per factor"
-        )
-    for k, factor in enumerate(FACTORS):
-        column = rows[:, k]
-        if len(column) and (column.min() < 0 or column.max() >= factor.size):
-            raise InvalidArgumentError(
-                f"column {k} of indices ({factor.name}) ranges from {column.min()} to {column.max()}, "
-                f"but must be 0 to {factor.size - 1}"
-            )
-    return rows.astype(np.int64)
 
 
 def _check_resolution(resolution: int) -> None:
