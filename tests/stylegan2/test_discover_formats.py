@@ -103,7 +103,9 @@ def test_two_processes_find_the_directions_that_one_finds(tmp_path):
     discover_in_processes(one, 1)
     finished = discover_in_processes(two, 2)
     alone, together = (Directions.load(folder / "directions.safetensors") for folder in (one, two))
-    torch.testing.assert_close(together.vectors, alone.vectors, rtol=0, atol=1e-5 * float(alone.vectors.abs().max()))
+    # float32 sums in another order differ by the processor's vector width, and Adam's first steps amplify them: 1.2e-5
+    # was seen on a Xeon, less than 1e-5 on an EPYC; another batch or seed gives 1e-2
+    torch.testing.assert_close(together.vectors, alone.vectors, rtol=0, atol=5e-5 * float(alone.vectors.abs().max()))
     torch.testing.assert_close(together.metadata["rtd_after"], alone.metadata["rtd_after"], rtol=1e-4, atol=0)
     assert finished.stdout.count("explorer.html") == 1
     again = discover_in_processes(two, 2)
