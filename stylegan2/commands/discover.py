@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
+from ganspace_topdis.runs.hub import HubAddress, is_hub_address, pinned
 from stylegan2.picture_settings import PictureSettings, parse_features, parse_layers
 from stylegan2.run_settings import checkpoint_names
 
@@ -53,7 +54,9 @@ class Options(Settings):
         InvalidArgumentError: a value is not allowed, or two contradict each other.
     """
 
-    ckpt: str = option("scenes", help="StyleGAN2 file, https address, or name.", group=_MAIN, complete=checkpoint_names)
+    ckpt: str = option(
+        "scenes", help="StyleGAN2 file, https or hf address, or name.", group=_MAIN, complete=checkpoint_names
+    )
     method: Method = option("topdis", help="Search, or closed form.", group=_MAIN)
     out: Path | None = option(None, help="Run folder.", group=_MAIN, default_text="runs/CKPT-METHOD")
     search: DiscoverySettings = nested(DiscoverySettings, hide=("method", "whitening"))
@@ -118,7 +121,8 @@ class Options(Settings):
     @property
     def folder(self) -> Path:
         """The run folder."""
-        return self.out or Path("runs") / f"{Path(self.ckpt).stem}-{self.method}"
+        name = HubAddress.parse(self.ckpt).path if is_hub_address(self.ckpt) else self.ckpt
+        return self.out or Path("runs") / f"{Path(name).stem}-{self.method}"
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -204,7 +208,7 @@ def space_of(generator: "Generator", options: Options) -> "LatentSpace":
 
 def _config(options: Options, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "ckpt": options.ckpt,
+        "ckpt": pinned(options.ckpt),
         "search": dataclasses.asdict(options.search),
         "pictures": dataclasses.asdict(options.pictures),
         "device": options.device,
