@@ -51,7 +51,7 @@ def load_run(run: Path, settings: RunSettings | None = None, *, tuned: bool = Fa
     settings = RunSettings() if settings is None else settings
     layers, folder = settings.layers, run if run.is_dir() else run.parent
     if is_hub_address(run):
-        folder = Path("runs") / HubAddress.parse(str(run)).repo
+        folder = Path("runs") / HubAddress.parse(run.as_posix()).repo
         run = fetch_from_hub(run)
     directions = Directions.load(run)
     path = locate(settings.ckpt or _published_checkpoint(directions) or checkpoint_of_run(run))

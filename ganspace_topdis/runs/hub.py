@@ -82,7 +82,7 @@ class HubAddress:
 
 def is_hub_address(text: str | os.PathLike[str]) -> bool:
     """Whether `text` starts with hf://, also as a `Path`, which keeps one of the two slashes."""
-    return os.fspath(text).startswith("hf:/")
+    return _posix(text).startswith("hf:/")
 
 
 def fetch_from_hub(
@@ -99,7 +99,7 @@ def fetch_from_hub(
         DownloadError: there is no such repository, revision or file; it is private; there is no network; or the
             SHA-256 differs.
     """
-    address = HubAddress.parse(os.fspath(text))
+    address = HubAddress.parse(_posix(text))
     pin, token = _Pin.read(address), _token()
     url = None if pin is None else address.url(pin.commit)
     if pin is None or url is None or (cached_file(url) is None and not is_offline()):
@@ -220,6 +220,10 @@ def _check(response: "requests.Response", address: HubAddress, *, has_token: boo
             f"{_endpoint()}/{address.repository}/tree/{address.revision}"
         )
     raise DownloadError(f"{where}: the server answered {status} {response.reason}; try again later")
+
+
+def _posix(text: str | os.PathLike[str]) -> str:
+    return text.as_posix() if isinstance(text, Path) else os.fspath(text)
 
 
 def _endpoint() -> str:
