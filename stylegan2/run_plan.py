@@ -53,6 +53,7 @@ class Pace:
         gradient_s: to compute them and the gradient by the code.
         rtd_s: to compute RTD between two clouds.
         image_s: to draw an image.
+        code_dim: the length of a code, which bounds the number of directions.
     """
 
     sample_s: float
@@ -60,6 +61,7 @@ class Pace:
     gradient_s: float
     rtd_s: float
     image_s: float
+    code_dim: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +124,14 @@ def measure_pace(space: LatentSpace, batch_size: int) -> Pace:
         space.features(leaf).square().mean().backward()
 
     gradient_s = _seconds(with_gradient, device) / _TIMED_CODES
-    return Pace(sample_s=sample_s, features_s=features_s, gradient_s=gradient_s, rtd_s=rtd_s, image_s=image_s)
+    return Pace(
+        sample_s=sample_s,
+        features_s=features_s,
+        gradient_s=gradient_s,
+        rtd_s=rtd_s,
+        image_s=image_s,
+        code_dim=codes.shape[-1],
+    )
 
 
 def plan_run(
@@ -146,7 +155,7 @@ def plan_run(
         takes_steps: whether the method is a search; a closed form is allowed the pictures of a search.
         all_pictures: plan all pictures in any case.
     """
-    num_directions = num_directions or search.num_directions or _MOST_DIRECTIONS
+    num_directions = min(num_directions or search.num_directions or _MOST_DIRECTIONS, pace.code_dim)
     num_points = search.batch_size
     span_s = search.num_span_codes * pace.sample_s + (search.span == "effect") * search.num_probes * pace.gradient_s
     per_direction_s = num_points * pace.gradient_s + 2 * pace.rtd_s

@@ -45,7 +45,7 @@ _SMALL_PX = 32
 _FEATURES_PX = 16
 """Generators up to the first size have their last block compared, which found more; larger ones a cheaper block."""
 
-_LONG_S = 10.0
+_LONG_S = 30.0
 """The plan of a run that takes longer is printed."""
 
 _COLUMNS = ("factor", "share", "spearman", "recognised", "agreement", "score", "rtd_before", "rtd_after", "effect")

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from ganspace_topdis.discovery.settings import DiscoverySettings
+from stylegan2 import run_plan, save
+from stylegan2.commands import discover
 from stylegan2.commands.discover import Options, plan_text
 from stylegan2.loading import is_on_this_machine
 from stylegan2.picture_settings import PictureSettings
@@ -13,7 +15,7 @@ from stylegan2.run_plan import Pace, chosen_pictures, measure_pace, plan_run
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import main, small_generator
 
-PACE = Pace(sample_s=0.001, features_s=0.01, gradient_s=0.03, rtd_s=0.5, image_s=1.0)
+PACE = Pace(sample_s=0.001, features_s=0.01, gradient_s=0.03, rtd_s=0.5, image_s=1.0, code_dim=512)
 SEARCH = DiscoverySettings(
     num_directions=4, steps=10, batch_size=16, directions_per_step=2, num_span_codes=1000, num_probes=100
 )
@@ -31,6 +33,10 @@ def test_each_part_is_what_counting_gives():
     assert found.judging_s == pytest.approx(2 * 4 * (1 + 2 * 4) * (16 * 0.01 + 0.5))
     assert plan(all_pictures=True).num_images == 6 * (1 + 4 * 8)
     assert found.total_s == pytest.approx(found.span_s + found.search_s + found.judging_s + found.pictures_s)
+
+
+def test_no_more_directions_are_planned_than_a_code_has_numbers():
+    assert plan(replace(PACE, code_dim=3), replace(SEARCH, num_directions=99)).num_directions == 3
 
 
 def test_a_closed_form_takes_no_steps_and_is_judged_once():
@@ -88,6 +94,21 @@ def test_the_pictures_of_a_folder_stay_those_of_its_first_plan(tmp_path):
 def test_a_generator_is_timed_with_and_without_gradients():
     pace = measure_pace(LatentSpace(generator=small_generator(), resolution=16), batch_size=8)
     assert min(vars(pace).values()) > 0
+
+
+@pytest.mark.parametrize(("long_s", "printed"), [(0.0, True), (1e9, False)])
+def test_a_long_run_prints_its_plan_and_draws_the_pictures_that_fit(tmp_path, monkeypatch, capsys, long_s, printed):
+    monkeypatch.setattr(discover, "_LONG_S", long_s)
+    slow = replace(PACE, image_s=1.0 if printed else 1e-6, code_dim=8)
+    monkeypatch.setattr(run_plan, "measure_pace", lambda *arguments: slow)
+    search = DiscoverySettings(num_directions=2, steps=1, batch_size=8, num_span_codes=100, num_probes=64)
+    ckpt = str(save(small_generator(), tmp_path / "small.safetensors"))
+    out = tmp_path / "run"
+    discover.run(Options(ckpt=ckpt, out=out, search=search, pictures=PictureSettings(num_mixed=0), device="cpu"))
+    assert ("plan, measured" in capsys.readouterr().err) == printed
+    assert (out / "pictures.json").exists() == printed
+    if printed:
+        assert json.loads((out / "pictures.json").read_text())["drawn"]["seeds"] == [0, 1, 2]
 
 
 def test_a_dry_run_shows_the_plan_and_starts_nothing(tmp_path, capsys):
