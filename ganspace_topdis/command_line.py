@@ -6,7 +6,7 @@ A message of the library names a field in backquotes; the running command replac
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -117,12 +117,22 @@ def _run(context: click.Context, declared: Command, found: tuple[Leaf, ...], val
     options = build_options(declared.options, {leaf.path: values[leaf.name] for leaf in found})
     if dry_run and declared.estimate is None:
         click.echo(_settings_json(context) if as_json else describe_settings(context))
+        if declared.plan is not None:
+            click.echo(_plan_text(declared.plan, options), err=True)
         return
     record = (declared.estimate if dry_run and declared.estimate else declared.run)(options)
     for each in record if isinstance(record, Iterator) else (record,):
         click.echo(json.dumps(each, indent=2, default=str) if as_json else declared.to_text(each, options))
         if declared.exit_code is not None:
             context.exit(declared.exit_code(each))
+
+
+def _plan_text(plan: Callable[[Any], str], options: Any) -> str:
+    """The plan, or why there is none: a dry run also answers where the run itself would fail."""
+    try:
+        return plan(options)
+    except TopdisError as error:
+        return f"plan: not timed ({error})"
 
 
 def _refuse_ignored(context: click.Context, found: tuple[Leaf, ...], values: dict[str, Any]) -> None:

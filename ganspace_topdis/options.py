@@ -116,6 +116,7 @@ class Command:
         groups: the headings in their order; others follow in the order of the fields.
         presets: name -> values by option.
         estimate: what `--dry-run` runs instead of listing the settings.
+        plan: options -> what a run would do and how long that takes, which `--dry-run` prints to stderr.
         exit_code: record -> the exit code; 0 by default.
     """
 
@@ -127,6 +128,7 @@ class Command:
     groups: tuple[str, ...] = ()
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     estimate: Callable[[Any], Any] | None = None
+    plan: Callable[[Any], str] | None = None
     exit_code: Callable[[Any], int] | None = None
 
 

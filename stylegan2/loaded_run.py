@@ -8,13 +8,17 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFol
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import sha256_of
+from ganspace_topdis.runs.hub import HubAddress, fetch_from_hub, is_hub_address
 from ganspace_topdis.runs.records import read_run
-from stylegan2.loading import load, locate
+from stylegan2.loading import is_published, load, locate
 from stylegan2.picture_settings import parse_layers, written_short
 from stylegan2.run_settings import RunSettings
 from stylegan2.space import LatentSpace
 
-__all__ = ["LoadedRun", "checkpoint_of_run", "load_run", "require_same_checkpoint"]
+__all__ = ["CHECKPOINT_KEY", "LoadedRun", "checkpoint_of_run", "load_run", "require_same_checkpoint"]
+
+CHECKPOINT_KEY = "checkpoint"
+"""Where the metadata of shared directions name their checkpoint (`stylegan2.model_card`)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,7 +26,7 @@ class LoadedRun:
     """Directions of a run, ready to be drawn.
 
     Attributes:
-        folder: the run folder, or the folder of the directions file.
+        folder: the run folder, or the folder of the directions file; where pictures are written.
         directions: the directions.
         space: the generator's space that they live in, with the layers that move and the class.
     """
@@ -36,7 +40,7 @@ def load_run(run: Path, settings: RunSettings | None = None, *, tuned: bool = Fa
     """Load the directions of `run`, a run folder or a directions file, and their generator.
 
     Args:
-        run: where the directions are.
+        run: where the directions are; an hf:// address of a directions file as a path (runs/REPO is then its folder).
         settings: checkpoint, layers, class and device; by default the run's own, on any device.
         tuned: the checkpoint is not the run's but one of the same kind, tuned to an image.
 
@@ -45,9 +49,12 @@ def load_run(run: Path, settings: RunSettings | None = None, *, tuned: bool = Fa
         InvalidArgumentError: a layer, class or device does not exist.
     """
     settings = RunSettings() if settings is None else settings
-    layers = settings.layers
+    layers, folder = settings.layers, run if run.is_dir() else run.parent
+    if is_hub_address(run):
+        folder = Path("runs") / HubAddress.parse(run.as_posix()).repo
+        run = fetch_from_hub(run)
     directions = Directions.load(run)
-    path = locate(settings.ckpt or checkpoint_of_run(run))
+    path = locate(settings.ckpt or _published_checkpoint(directions) or checkpoint_of_run(run))
     if not tuned:
         require_same_checkpoint(directions, path)
     generator = load(path, choose_device(settings.device))
@@ -60,7 +67,7 @@ def load_run(run: Path, settings: RunSettings | None = None, *, tuned: bool = Fa
             )
         changes["layers"] = _overlapping(parse_layers(layers, generator.num_ws), directions, layers)
     space = LatentSpace.of(directions, generator, **changes)
-    return LoadedRun(folder=run if run.is_dir() else run.parent, directions=directions, space=space)
+    return LoadedRun(folder=folder, directions=directions, space=space)
 
 
 def _overlapping(chosen: tuple[int, ...] | None, directions: Directions, typed: str) -> tuple[int, ...] | None:
@@ -73,6 +80,12 @@ def _overlapping(chosen: tuple[int, ...] | None, directions: Directions, typed: 
             field="layers",
         )
     return chosen
+
+
+def _published_checkpoint(directions: Directions) -> str | None:
+    """The checkpoint that shared directions name: an address or the name of a published network, never a local file."""
+    named = directions.metadata.get(CHECKPOINT_KEY)
+    return named if isinstance(named, str) and is_published(named) else None
 
 
 def checkpoint_of_run(run: Path) -> str:

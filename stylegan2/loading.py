@@ -15,13 +15,15 @@ from pathlib import Path
 import torch
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.runs.downloads import cached_file
+from ganspace_topdis.runs.hub import is_hub_address, pinned
 from ganspace_topdis.runs.progress import Progress
 from stylegan2.checkpoints.key_mapping import GeneratorWeights
 from stylegan2.checkpoints.recognition import read_checkpoint
 from stylegan2.generator import Generator
-from stylegan2.zoo import resolve
+from stylegan2.zoo import ZOO, resolve
 
-__all__ = ["PACKAGED", "load", "locate", "read"]
+__all__ = ["PACKAGED", "is_on_this_machine", "is_published", "load", "locate", "read"]
 
 ASSETS = Path(__file__).parent / "assets"
 PACKAGED = ("scenes", "scenes-fitted")
@@ -31,8 +33,8 @@ def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu
     """Load the generator in a weight file, in evaluation mode and with frozen parameters.
 
     Args:
-        path_or_name: a checkpoint of any kind in docs/checkpoints.md, detected from its content; an https address; a
-            name of the zoo; or "scenes" or "scenes-fitted", the packaged networks.
+        path_or_name: a checkpoint of any kind in docs/checkpoints.md, detected from its content; an https or hf
+            address; a name of the zoo; or "scenes" or "scenes-fitted", the packaged networks.
         device: the device of the generator.
 
     Raises:
@@ -64,10 +66,25 @@ def read(path_or_name: str | os.PathLike[str]) -> GeneratorWeights:
 
 
 def locate(path_or_name: str | os.PathLike[str], progress: Progress | None = None) -> Path:
-    """Return the local file of a path, an https address, or the name of a packaged or published network."""
+    """Return the local file of a path, an address, or the name of a packaged or published network."""
     if path_or_name in PACKAGED:
         return ASSETS / f"{str(path_or_name).replace('-', '_')}.safetensors"
     return resolve(path_or_name, progress=progress)
+
+
+def is_published(name: str) -> bool:
+    """Whether `name` is an https or hf address or a packaged or published network, thus no file of this machine."""
+    return name in PACKAGED or name in ZOO or name.startswith("https://") or is_hub_address(name)
+
+
+def is_on_this_machine(name: str) -> bool:
+    """Whether `name` is loaded without a download."""
+    if Path(name).is_file() or name in PACKAGED:
+        return True
+    if is_hub_address(name):
+        return pinned(name) != name
+    url = ZOO[name].url if name in ZOO else name
+    return not url.startswith("https://") or cached_file(url) is not None
 
 
 def _build(weights: GeneratorWeights, path_or_name: str | os.PathLike[str]) -> Generator:

@@ -1,4 +1,4 @@
-"""The published networks, and the local file of a path, an https address or a name of theirs.
+"""The published networks, and the local file of a path, an https or hf address or a name of theirs.
 
 The files are NVIDIA's and stay on NVIDIA's servers, under NVIDIA's licenses (the weights of 2020 under the Nvidia
 Source Code License, non-commercial; see the pages below); this package contains no part of them. Sources of the
@@ -30,6 +30,7 @@ from typing import Literal
 
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs.downloads import fetch
+from ganspace_topdis.runs.hub import fetch_from_hub, is_hub_address
 from ganspace_topdis.runs.progress import Progress
 from ganspace_topdis.runs.transfer import TransferLimits
 
@@ -68,13 +69,13 @@ def resolve(
     limits: TransferLimits | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Return the local file of a path, an https address or the name of a published network.
+    """Return the local file of a path, an https or hf address, or the name of a published network.
 
     An address or name is downloaded once, and its SHA-256 is verified before the file is parsed. An existing file takes
     precedence over a name.
 
     Args:
-        path_or_url_or_name: "runs/my.pkl", "https://.../ffhq.pkl" or "ffhq".
+        path_or_url_or_name: "runs/my.pkl", "https://.../ffhq.pkl", "hf://owner/repo/ffhq.pkl@revision" or "ffhq".
         limits: bounds on what a server may send, such as `max_bytes`.
         progress: called as `progress(megabytes, total_megabytes)` during a download.
 
@@ -83,6 +84,8 @@ def resolve(
         DownloadError: the download failed or the SHA-256 differs.
     """
     given = os.fspath(path_or_url_or_name)
+    if is_hub_address(given):
+        return fetch_from_hub(given, limits=limits, progress=progress)
     if _ADDRESS.match(given):
         return fetch(given, limits=limits, progress=progress)
     path = Path(given)

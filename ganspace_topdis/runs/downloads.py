@@ -21,7 +21,14 @@ from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import FolderLock, lock_holder, sha256_of, write_json
 from ganspace_topdis.runs.progress import Progress
 from ganspace_topdis.runs.reading import read_json
-from ganspace_topdis.runs.transfer import DownloadError, TransferLimits, require_https, shown_url, transfer
+from ganspace_topdis.runs.transfer import (
+    BearerToken,
+    DownloadError,
+    TransferLimits,
+    require_https,
+    shown_url,
+    transfer,
+)
 
 __all__ = ["cache_folder", "cached_file", "fetch", "is_offline"]
 
@@ -51,6 +58,7 @@ def fetch(
     kind: str = "checkpoints",
     limits: TransferLimits | None = None,
     progress: Progress | None = None,
+    token: BearerToken | None = None,
 ) -> Path:
     """Return the verified file at `url`, from the cache or downloaded into it.
 
@@ -60,6 +68,7 @@ def fetch(
         kind: the folder within the cache ("checkpoints", "data").
         limits: bounds on what the server may send.
         progress: called with megabytes during a download.
+        token: secret for one of the hosts.
 
     Raises:
         DownloadError: the download failed, offline mode forbids it, or the SHA-256 differs.
@@ -79,7 +88,7 @@ def fetch(
             "give a local file"
         )
     with entry.locked():
-        transfer(url, entry.part, limits=limits, progress=progress)
+        transfer(url, entry.part, limits=limits, progress=progress, token=token)
         return entry.accept(expected, published=sha256 is not None)
 
 

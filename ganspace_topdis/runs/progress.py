@@ -8,7 +8,7 @@
                 interrupt.stop("saved after step 120; the same command resumes from there")
 
 Library code takes any `Progress`, that is, any callable of that signature. A terminal shows a bar, drawn by rich.
-Without a terminal, or if NO_COLOR or TERM=dumb is set, a plain line is written every half minute, and nothing for
+Without a terminal, or if NO_COLOR or TERM=dumb is set, a plain line is written every ten seconds, and nothing for
 shorter work. The ETA is based on the pace of the last minute, so that a slow first step or the steps of an earlier run
 do not distort it.
 
@@ -44,7 +44,7 @@ __all__ = [
     "is_secondary_process",
 ]
 
-_PLAIN_INTERVAL_S = 30.0
+_PLAIN_INTERVAL_S = 10.0
 _DRAW_INTERVAL_S = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
@@ -63,7 +63,7 @@ class Progress(Protocol):
 
 
 class ProgressReporter:
-    """A `Progress` that draws a bar, or writes a line every half minute. A context manager.
+    """A `Progress` that draws a bar, or writes a line every ten seconds. A context manager.
 
     Args:
         description: the work, in one or two words.

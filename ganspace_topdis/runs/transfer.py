@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -29,7 +29,7 @@ from ganspace_topdis.runs.reading import read_json
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["DownloadError", "TransferLimits", "require_https", "shown_url", "transfer"]
+__all__ = ["BearerToken", "DownloadError", "TransferLimits", "require_https", "shown_url", "transfer"]
 
 _PLAIN_HTTP_HOSTS: set[str] = set()
 """Hosts ("127.0.0.1:8000") for which plain HTTP is allowed. Only tests, which have no certificate, add one."""
@@ -75,7 +75,33 @@ class TransferLimits:
     backoff_s: float = 1
 
 
-def transfer(url: str, part: Path, *, limits: TransferLimits | None = None, progress: Progress | None = None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class BearerToken:
+    """A secret that requests to one host carry, in place of what ~/.netrc holds for it (an `auth` of requests).
+
+    Attributes:
+        token: the secret.
+        host: the host, with its port, that gets it; servers that it redirects to do not.
+    """
+
+    token: str = field(repr=False)
+    host: str
+
+    def __call__(self, request: "requests.PreparedRequest") -> "requests.PreparedRequest":
+        """Add the header to a request to `host`."""
+        if urlsplit(str(request.url)).netloc == self.host:
+            request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+def transfer(
+    url: str,
+    part: Path,
+    *,
+    limits: TransferLimits | None = None,
+    progress: Progress | None = None,
+    token: BearerToken | None = None,
+) -> None:
     """Download `url` into the file `part`, after the bytes of an earlier attempt if possible.
 
     Args:
@@ -83,6 +109,7 @@ def transfer(url: str, part: Path, *, limits: TransferLimits | None = None, prog
         part: the file, in an existing folder. `NAME.json` beside it records the version of the bytes.
         limits: bounds on what the server may send.
         progress: called as `progress(megabytes, total_megabytes)` if the size is known.
+        token: secret for one of the hosts.
 
     Raises:
         DownloadError: the file does not exist, is too large or a web page; the server or the connection keeps
@@ -92,7 +119,7 @@ def transfer(url: str, part: Path, *, limits: TransferLimits | None = None, prog
     num_failed, max_size = 0, _size(part)
     while True:
         try:
-            return _attempt(url, part, limits, progress)
+            return _attempt(url, part, limits, progress, token)
         except _TransientError as error:  # noqa: PERF203 (each attempt is a whole request)
             gained = _size(part) >= max_size + _MB
             num_failed, max_size = 1 if gained else num_failed + 1, max(max_size, _size(part))
@@ -153,11 +180,13 @@ class _Partial:
         return self.version is not None and self.version.total == self.num_bytes
 
 
-def _attempt(url: str, part: Path, limits: TransferLimits, progress: Progress | None) -> None:
+def _attempt(
+    url: str, part: Path, limits: TransferLimits, progress: Progress | None, token: BearerToken | None
+) -> None:
     partial = _read_partial(part)
     if partial.complete:
         return
-    with _response(url, partial, limits) as response:
+    with _response(url, partial, limits, token) as response:
         start, total = _plan(response, partial, part, url)
         _check_response(response, total, limits, url)
         with _disk_errors(part):
@@ -177,7 +206,9 @@ def _attempt(url: str, part: Path, limits: TransferLimits, progress: Progress | 
 
 
 @contextmanager
-def _response(url: str, partial: _Partial, limits: TransferLimits) -> Iterator["requests.Response"]:
+def _response(
+    url: str, partial: _Partial, limits: TransferLimits, token: BearerToken | None
+) -> Iterator["requests.Response"]:
     """Request the missing bytes, following redirects; yield the open response."""
     import requests
 
@@ -189,7 +220,9 @@ def _response(url: str, partial: _Partial, limits: TransferLimits) -> Iterator["
         for _ in range(limits.max_redirects + 1):
             require_https(url)
             try:
-                response = session.get(url, headers=headers, stream=True, allow_redirects=False, timeout=timeout)
+                response = session.get(
+                    url, headers=headers, stream=True, allow_redirects=False, timeout=timeout, auth=token
+                )
             except requests.exceptions.SSLError as error:
                 raise DownloadError(f"the certificate of {urlsplit(url).netloc} is not valid: {error}") from error
             except (requests.ConnectionError, requests.Timeout) as error:

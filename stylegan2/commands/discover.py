@@ -7,22 +7,26 @@ run, damaged results are reported and made again where that is possible.
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
+from ganspace_topdis.runs.hub import HubAddress, is_hub_address, pinned
 from stylegan2.picture_settings import PictureSettings, parse_features, parse_layers
 from stylegan2.run_settings import checkpoint_names
 
 if TYPE_CHECKING:
     from stylegan2.generator import Generator
+    from stylegan2.run_plan import Pace, RunPlan
     from stylegan2.space import LatentSpace
 
-__all__ = ["COMMAND", "Options", "directions_text", "run", "space_of", "to_text"]
+__all__ = ["COMMAND", "Options", "directions_text", "plan_text", "run", "space_of", "to_text"]
 
 Method = Literal[
     "topdis",
@@ -41,6 +45,9 @@ _SMALL_PX = 32
 _FEATURES_PX = 16
 """Generators up to the first size have their last block compared, which found more; larger ones a cheaper block."""
 
+_LONG_S = 30.0
+"""The plan of a run that takes longer is printed."""
+
 _COLUMNS = ("factor", "share", "spearman", "recognised", "agreement", "score", "rtd_before", "rtd_after", "effect")
 _MAIN, _SPACE = "Main", "Space"
 
@@ -53,7 +60,9 @@ class Options(Settings):
         InvalidArgumentError: a value is not allowed, or two contradict each other.
     """
 
-    ckpt: str = option("scenes", help="StyleGAN2 file, https address, or name.", group=_MAIN, complete=checkpoint_names)
+    ckpt: str = option(
+        "scenes", help="StyleGAN2 file, https or hf address, or name.", group=_MAIN, complete=checkpoint_names
+    )
     method: Method = option("topdis", help="Search, or closed form.", group=_MAIN)
     out: Path | None = option(None, help="Run folder.", group=_MAIN, default_text="runs/CKPT-METHOD")
     search: DiscoverySettings = nested(DiscoverySettings, hide=("method", "whitening"))
@@ -85,6 +94,9 @@ class Options(Settings):
     )
     search_psi: float = option(1.0, help="Truncation of the codes that are searched; 1 for none.", group=_SPACE)
     pictures: PictureSettings = nested(PictureSettings)
+    all_pictures: bool = option(
+        False, help="Draw the default pictures also where they take longer than the search.", group="Pictures"
+    )
     names: Path | None = option(
         None, help="Names of the directions, saved from their page.", group="Pictures", metavar="FILE"
     )
@@ -118,7 +130,8 @@ class Options(Settings):
     @property
     def folder(self) -> Path:
         """The run folder."""
-        return self.out or Path("runs") / f"{Path(self.ckpt).stem}-{self.method}"
+        name = HubAddress.parse(self.ckpt).path if is_hub_address(self.ckpt) else self.ckpt
+        return self.out or Path("runs") / f"{Path(name).stem}-{self.method}"
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -139,6 +152,7 @@ def run(options: Options) -> dict[str, Any]:
     from stylegan2.loading import load
     from stylegan2.ops.weight_cache import frozen_weights
     from stylegan2.run_pictures import draw_run
+    from stylegan2.run_plan import chosen_pictures, measure_pace
 
     tune_malloc()
     with join_process_group(options.device) as world, frozen_weights():
@@ -163,6 +177,13 @@ def run(options: Options) -> dict[str, Any]:
                 else {"method": start.metadata.get("method"), "sha256": start.fingerprint}
             )
 
+        # What will be done, and how long it takes here.
+        pace = measure_pace(space, options.search.batch_size) if world.is_main else None
+        if pace is not None and not (options.folder / "directions.safetensors").exists():
+            plan = _planned(pace, space, options)
+            if plan.total_s >= _LONG_S:
+                print(plan.as_text(), file=sys.stderr, flush=True)
+
         # Search, scores and pictures, in the run folder.
         record = {"command": "discover", "device": str(world.device), "free_keys": ("ckpt", "device", "pictures")}
         with open_shared(world, options.folder, _config(options, facts), **record) as folder:
@@ -176,11 +197,45 @@ def run(options: Options) -> dict[str, Any]:
                 names=options.names,
             ).directions(facts)
             written = [folder.path / "directions.safetensors", folder.path / "scores.json"]
-            if world.is_main:
+            if pace is not None:
                 write_scores(folder.path / "scores.json", directions)
-                written += draw_run(folder.path, space, directions, options.pictures, names=options.names)
+                planned = partial(_planned, pace, space, options, num_directions=directions.num_directions)
+                pictures = chosen_pictures(folder.path, options.pictures, planned, all_pictures=options.all_pictures)
+                written += draw_run(folder.path, space, directions, pictures, names=options.names)
             folder.drop_partial()
     return {**directions.score_table(), "files": [str(path) for path in written]}
+
+
+def plan_text(options: Options) -> str:
+    """What a run with these options would do, and how long each part takes here; nothing is downloaded for it.
+
+    Raises:
+        TopdisError: the checkpoint cannot be used, or the options do not fit it.
+    """
+    from ganspace_topdis.runs.devices import choose_device
+    from stylegan2.loading import is_on_this_machine, load
+    from stylegan2.ops.weight_cache import frozen_weights
+    from stylegan2.run_plan import measure_pace
+
+    if not is_on_this_machine(options.ckpt):
+        return f"plan: {options.ckpt} is downloaded first, and can be timed then"
+    space = space_of(load(options.ckpt, choose_device(options.device)), options)
+    with frozen_weights():
+        return _planned(measure_pace(space, options.search.batch_size), space, options).as_text()
+
+
+def _planned(pace: "Pace", space: "LatentSpace", options: Options, num_directions: int | None = None) -> "RunPlan":
+    from stylegan2.run_plan import plan_run
+
+    return plan_run(
+        pace,
+        options.search,
+        options.pictures,
+        image_px=space.generator.img_resolution,
+        num_directions=num_directions,
+        takes_steps=options.closed_form is None,
+        all_pictures=options.all_pictures,
+    )
 
 
 def space_of(generator: "Generator", options: Options) -> "LatentSpace":
@@ -204,7 +259,7 @@ def space_of(generator: "Generator", options: Options) -> "LatentSpace":
 
 def _config(options: Options, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "ckpt": options.ckpt,
+        "ckpt": pinned(options.ckpt),
         "search": dataclasses.asdict(options.search),
         "pictures": dataclasses.asdict(options.pictures),
         "device": options.device,
@@ -237,6 +292,7 @@ COMMAND = Command(
     options=Options,
     run=run,
     to_text=to_text,
+    plan=plan_text,
     help="""Find directions in a StyleGAN2 checkpoint; write directions, scores, pictures and a page.
 
     Without options: the packaged generator of scenes. The same command resumes a stopped run.""",

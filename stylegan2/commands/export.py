@@ -31,11 +31,18 @@ class Options(Settings):
     """What is written, and where."""
 
     run: Path = option(help="Run folder, or its directions file.", argument=True)
-    to: Literal["npy", "rosinality", "json"] = option(help="Format.", group="Main")
+    to: Literal["npy", "rosinality", "json"] | None = option(None, help="Format.", group="Main")
+    card: bool = option(False, help="A folder to share, with a model card, instead of a format.", group="Main")
+    license: str | None = option(None, help="License of the card: cc-by-4.0, mit, other, ...", group="Main")
     out: Path | None = option(
-        None, help="Folder (npy) or file.", group="Main", default_text="exported in the run folder"
+        None, help="Folder (npy, card) or file.", group="Main", default_text="exported in the run folder"
     )
     loading: RunSettings = nested(RunSettings, hide=("layers", "label", "device"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.to is None) != self.card:
+            raise InvalidArgumentError("give either `to` with npy, rosinality or json, or `card`", field="to")
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -49,10 +56,14 @@ def run(options: Options) -> dict[str, Any]:
     from ganspace_topdis.latent.directions import Directions
     from ganspace_topdis.runs.files import make_folder, write_text
     from stylegan2.loaded_run import load_run
+    from stylegan2.model_card import write_card
 
     directions = Directions.load(options.run)
     folder = (options.run if options.run.is_dir() else options.run.parent) / "exported"
-    if options.to == "npy":
+    if options.card:
+        out = options.out or folder / "card"
+        written = write_card(options.run, out, license_id=options.license, ckpt=options.loading.ckpt)
+    elif options.to == "npy":
         loaded = load_run(options.run, replace(options.loading, device="cpu"))
         written = _write_arrays(loaded, options.out or folder)
     elif options.to == "json":
@@ -112,5 +123,6 @@ COMMAND = Command(
     examples=(
         "topdis-gan export runs/ffhq --to npy",
         "topdis-gan export runs/ffhq --to rosinality --out factor.pt",
+        "topdis-gan export runs/ffhq --card --license cc-by-4.0 --out card",
     ),
 )

@@ -70,6 +70,7 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
     from stylegan2.loading import locate
     from stylegan2.ops.weight_cache import frozen_weights
     from stylegan2.run_pictures import draw_run
+    from stylegan2.run_plan import chosen_pictures
 
     # The run, its checkpoint, and what it is compared with.
     tune_malloc()
@@ -102,7 +103,7 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
         )
         written = [directions.save(folder.path / "directions.safetensors")]
         written.append(write_json(folder.path / "scores.json", directions.score_table()))
-        written += draw_run(folder.path, space, directions, pictures)
+        written += draw_run(folder.path, space, directions, chosen_pictures(folder.path, pictures, None))
     return {**directions.score_table(), "files": [str(path) for path in written]}
 
 

@@ -63,6 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:  # the client had enough
             self.close_connection = True
 
+    do_HEAD = do_GET  # noqa: N815  (the name that http.server calls)
+
     def reply(self, status=200, body=b"", **headers):
         """Answer with `body`; a header that is None is left out."""
         self.send_response(status)
@@ -70,7 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
             if value is not None:
                 self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *arguments):
         pass

@@ -75,14 +75,14 @@ def test_other_work_under_the_same_reporter_restarts_the_eta():
 
 
 def test_without_a_terminal_plain_lines_are_written():
-    lines = run(io.StringIO(), num_steps=100, step_s=1.0).splitlines()
-    assert [line.split()[1] for line in lines] == ["30/100", "60/100", "90/100", "100/100"]
-    assert lines[1] == "search 60/100  loss 0.01667  40 s left"
+    lines = run(io.StringIO(), num_steps=35, step_s=1.0).splitlines()
+    assert [line.split()[1] for line in lines] == ["10/35", "20/35", "30/35", "35/35"]
+    assert lines[1] == "search 20/35  loss 0.05  15 s left"
     assert lines[-1].endswith("done")
 
 
 def test_short_work_without_a_terminal_writes_nothing():
-    assert run(io.StringIO(), num_steps=20, step_s=1.0) == ""
+    assert run(io.StringIO(), num_steps=9, step_s=1.0) == ""
 
 
 def test_a_terminal_shows_a_bar_with_steps_and_values():
@@ -97,7 +97,7 @@ def test_a_terminal_without_color_gets_plain_lines(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     text = run(Terminal(), num_steps=31, step_s=1.0)
     assert "\x1b" not in text
-    assert text.startswith("search 30/31")
+    assert text.startswith("search 10/31")
 
 
 def test_an_empty_no_color_is_ignored(monkeypatch):
