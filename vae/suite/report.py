@@ -132,7 +132,8 @@ def _missing(results: SuiteResults) -> str:
 def _facts(results: SuiteResults) -> str:
     finished = sum(record.state == "finished" for record in results.records)
     facts = f"{finished} of {len(results.records)} cells finished; made by topdis-gan {results.version}."
-    return facts if results.axis is None else f"{facts} Intervals are not corrected for the number of comparisons, p values are."
+    note = "Intervals are not corrected for the number of comparisons, p values are."
+    return facts if results.axis is None else f"{facts} {note}"
 
 
 def _markdown(results: SuiteResults, tables: list[Table], plots: dict[str, bytes]) -> str:

@@ -127,8 +127,8 @@ def difference_sentence(difference: Difference, baseline: str) -> str:
     """Return the comparison of a variant with the baseline in one metric as a sentence."""
     where = f" for {setting_name(difference.setting)}" if difference.setting else ""
     return (
-        f"{metric_name(difference.metric)}: {difference.variant} {_MINUS} {baseline} is {format_signed(difference.mean)} on "
-        f"average{where}, higher in {difference.num_higher} of {len(difference.values)} pairs."
+        f"{metric_name(difference.metric)}: {difference.variant} {_MINUS} {baseline} is "
+        f"{format_signed(difference.mean)} on average{where}, higher in {difference.num_higher} of {len(difference.values)} pairs."
     )
 
 

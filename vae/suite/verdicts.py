@@ -20,6 +20,21 @@ __all__ = ["PairedVerdict", "headline_metrics", "suite_verdicts", "verdict_table
 _HEADLINES = ("mig", "factor_vae", "dci_disentanglement", "sap")
 _UNDIRECTED = tuple(metric.key for metric in METRICS if metric.higher_is_better is None)
 _NUM_OTHERS = 3
+_COLUMNS = (
+    "setting",
+    "variant",
+    "metric",
+    "pairs",
+    "mean",
+    "low",
+    "high",
+    "effect",
+    "effect_low",
+    "effect_high",
+    "p",
+    "corrected_p",
+    "outcome",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +93,7 @@ def verdict_table(tested: Sequence[PairedVerdict], baseline: str) -> Table | Non
 def verdicts_csv(tested: Sequence[PairedVerdict]) -> str:
     """Return one row per setting, variant and metric, with all numbers."""
     rows = [{"setting": setting_name(each.difference.setting), **each.verdict.as_dict()} for each in tested]
-    header = ("setting", "variant", "metric", "pairs", "mean", "low", "high")
-    header += ("effect", "effect_low", "effect_high", "p", "corrected_p", "outcome")
-    return to_csv(header, [tuple(row[name] for name in header) for row in rows])
+    return to_csv(_COLUMNS, [tuple(row[name] for name in _COLUMNS) for row in rows])
 
 
 def _overall(tested: Sequence[PairedVerdict]) -> list[PairedVerdict]:
