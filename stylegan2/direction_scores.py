@@ -92,7 +92,7 @@ def scored(
     others: Sequence[Directions],
     reconstructor: bool,
     labelled: LabeledImages | None,
-    protocol: ProtocolSettings = ProtocolSettings(),
+    protocol: ProtocolSettings,
 ) -> Directions:
     """The directions with the requested scores; other scores stay as they were.
 

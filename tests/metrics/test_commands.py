@@ -74,8 +74,9 @@ def test_the_page_names_factors_and_marks_dead_latents(folder: Path) -> None:
     printed = run(folder, "--codes", "@dead.npy", "--factors", "@factors.csv", "--metrics", "mig", "--out", str(page))
     assert printed.splitlines()[-1] == str(page)
     text = page.read_text()
-    assert "<th>shape<th>scale<th>hue<th>light" in text
-    assert text.count("<tr class=dead><th>4") == 2
+    header = [f'<th scope="col">{name}</th>' for name in ("shape", "scale", "hue", "light")]
+    assert "".join(header) in text
+    assert text.count('<tr class="muted"><th scope="row">4</th>') == 2
     assert "http" not in text
 
 
@@ -132,7 +133,9 @@ def test_wrong_usage_is_refused(folder: Path, arguments: list[str], words: str) 
 
 def test_files_that_cannot_be_read_are_named(folder: Path) -> None:
     (folder / "broken.npy").write_bytes(b"no array")
-    for name in ("broken.npy", "missing.npy"):
+    (folder / "short.npy").write_bytes((folder / "codes.npy").read_bytes()[:-8])
+    (folder / "broken.npz").write_bytes(b"PK\x03\x04 no archive")
+    for name in ("broken.npy", "missing.npy", "short.npy", "broken.npz"):
         with pytest.raises(TopdisError, match=name):
             read_array(str(folder / name))
     (folder / "ragged.csv").write_text("1,2\n3\n")
@@ -141,9 +144,18 @@ def test_files_that_cannot_be_read_are_named(folder: Path) -> None:
 
 
 def test_pickled_arrays_are_never_opened(folder: Path) -> None:
-    np.save(folder / "objects.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
-    with pytest.raises(TopdisError, match="allow_pickle=False"):
-        read_array(str(folder / "objects.npy"))
+    objects = np.array([{}, {}], dtype=object)
+    np.save(folder / "objects.npy", objects, allow_pickle=True)
+    np.savez(folder / "objects.npz", objects=objects)
+    for name in ("objects.npy", "objects.npz"):
+        with pytest.raises(TopdisError, match=rf"{name} cannot be read \(it holds pickled objects"):
+            read_array(str(folder / name))
+
+
+def test_an_archive_that_would_inflate_a_thousand_times_is_not_unpacked(folder: Path) -> None:
+    np.savez_compressed(folder / "bomb.npz", codes=np.zeros((2**20, 20)))
+    with pytest.raises(TopdisError, match=r"bomb.npz cannot be read \(the array would be inflated"):
+        read_array(str(folder / "bomb.npz"))
 
 
 def test_empty_cells_are_missing_numbers(folder: Path) -> None:

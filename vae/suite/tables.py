@@ -128,7 +128,8 @@ def difference_sentence(difference: Difference, baseline: str) -> str:
     where = f" for {setting_name(difference.setting)}" if difference.setting else ""
     return (
         f"{metric_name(difference.metric)}: {difference.variant} {_MINUS} {baseline} is "
-        f"{format_signed(difference.mean)} on average{where}, higher in {difference.num_higher} of {len(difference.values)} pairs."
+        f"{format_signed(difference.mean)} on average{where}, higher in {difference.num_higher} of "
+        f"{len(difference.values)} pairs."
     )
 
 
