@@ -80,7 +80,7 @@ def verdict_table(tested: Sequence[PairedVerdict], baseline: str) -> Table | Non
         return None
     return Table(
         title=f"Verdicts against {baseline}",
-        header=("metric", "setting", "variant", "verdict", "95 % interval", "effect size", "p", "corrected p", "pairs"),
+        header=("metric", "setting", "variant", "verdict", "95 % interval", "effect size", "p (corrected)", "pairs"),
         rows=tuple(_row(each) for each in tested),
         note="Exact sign-flip test of the paired differences (two-sided), with Holm's correction over these metrics of "
         "a setting and variant. Interval: Student's, of the mean difference. Effect size: mean over standard deviation "
@@ -110,9 +110,8 @@ def _row(each: PairedVerdict) -> tuple[str, ...]:
         verdict.variant,
         _outcome(verdict),
         _span(verdict.interval),
-        "—" if verdict.effect is None else f"{format_signed(verdict.effect)} ({_span(verdict.effect_interval)})",
-        _probability(verdict.p),
-        _probability(verdict.corrected_p),
+        _effect(verdict),
+        "—" if verdict.p is None else f"{verdict.p:.2g} ({verdict.corrected_p:.2g})",
         f"{verdict.num_pairs} of {each.difference.num_pairs_requested}",
     )
 
@@ -129,5 +128,7 @@ def _span(interval: tuple[float, float] | None) -> str:
     return "—" if interval is None else f"{format_signed(interval[0])} to {format_signed(interval[1])}"
 
 
-def _probability(p: float | None) -> str:
-    return "—" if p is None else f"{p:.2g}"
+def _effect(verdict: Verdict) -> str:
+    if verdict.effect is None or verdict.effect_interval is None:
+        return format_signed(verdict.effect)
+    return f"{format_signed(verdict.effect)} ({_span(verdict.effect_interval)})"

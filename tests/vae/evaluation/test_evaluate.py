@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from tests.vae.evaluation.readers import SIDE_PX, Dots, reader
 from vae.commands.evaluate_vae import Options, to_text
+from vae.evaluation import measure as evaluation_measure
 from vae.evaluation import run as evaluation_run
 from vae.evaluation.encoding import (
     Encoded,
@@ -154,6 +155,16 @@ def test_every_metric_of_the_default_groups_is_measured_and_finite(measured: Mea
     groups = groups_for(None, has_factors=True)
     assert set(measured.scores) == {metric.key for metric in METRICS if metric.group in groups}
     assert all(math.isfinite(score) for score in measured.scores.values())
+
+
+def test_the_metrics_of_2023_and_later_are_measured_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation_measure, "NUM_TRAIN", 600)
+    monkeypatch.setattr(evaluation_measure, "NUM_TEST", 300)
+    groups = ("infomec", "edi", "dci-es", "snc-nk", "mcc", "iwo")
+    scores = measure(reader(), Dots(), EvaluationSettings(metrics=groups, num_reconstructed=50), jobs=1).scores
+    assert set(scores) == {metric.key for metric in METRICS if metric.group in (*groups, "reconstruction")}
+    assert all(math.isfinite(score) for score in scores.values())
+    assert min(scores["infomec_modularity"], scores["mcc_pearson"], scores["edi_modularity"]) > 0.9
 
 
 def test_a_network_that_reads_one_factor_a_latent_scores_nearly_one(measured: Measurement) -> None:

@@ -79,6 +79,16 @@ def test_a_suite_of_which_nothing_ran_still_has_a_report(tmp_path: Path) -> None
     assert "12 of 12 cells have no scores (12 missing)" in written[0].read_text()
 
 
+def test_metrics_of_2023_and_later_appear_by_name(tmp_path: Path) -> None:
+    results = made_up_results()
+    scores = {"infomec_modularity": 0.5, "edi_compactness": 0.4, "dci_es_size": 1.0, "nk": 0.3, "iwr": 0.2}
+    records = tuple(dataclasses.replace(r, scores={**r.scores, **scores}) for r in results.records)
+    written = write_report(dataclasses.replace(results, records=records), tmp_path)
+    for path in written[:2]:
+        for name in ("InfoMEC modularity", "EDI compactness", "DCI-ES size", "NK", "IWR"):
+            assert name in path.read_text()
+
+
 def test_a_suite_without_cells_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="no cells"):
         write_report(SuiteResults(name="empty"), tmp_path)
