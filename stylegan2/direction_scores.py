@@ -16,7 +16,7 @@ from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out,
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.matching import agreement_of_each
-from ganspace_topdis.evaluation.protocol import LabeledImages, encoder_protocol
+from ganspace_topdis.evaluation.protocol import LabeledImages, ProtocolSettings, encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
 from ganspace_topdis.latent.directions import Directions
@@ -92,6 +92,7 @@ def scored(
     others: Sequence[Directions],
     reconstructor: bool,
     labelled: LabeledImages | None,
+    protocol: ProtocolSettings,
 ) -> Directions:
     """The directions with the requested scores; other scores stay as they were.
 
@@ -102,6 +103,7 @@ def scored(
         others: directions of other seeds.
         reconstructor: whether a network is trained to tell the directions apart.
         labelled: real images of known factors, for the encoder protocol.
+        protocol: settings of the encoder protocol.
     """
     parts: list[Callable[[], Scores]] = []
     if network is not None:
@@ -111,7 +113,7 @@ def scored(
     if others:
         parts.append(partial(_agreement, directions, others))
     if labelled is not None:
-        parts.append(partial(_protocol, space, directions, labelled))
+        parts.append(partial(_protocol, space, directions, labelled, protocol))
     columns: dict[str, Any] = {}
     whole: dict[str, Any] = dict(directions.metadata.get("scores", {}))
     with ProgressReporter("score") as progress:
@@ -169,7 +171,9 @@ def _reconstructor(space: LatentSpace, directions: Directions) -> Scores:
     return {"recognised": list(whole.pop("recognised"))}, {"reconstructor": whole}
 
 
-def _protocol(space: LatentSpace, directions: Directions, labelled: LabeledImages) -> Scores:
+def _protocol(
+    space: LatentSpace, directions: Directions, labelled: LabeledImages, settings: ProtocolSettings
+) -> Scores:
     side, device = space.generator.img_resolution, space.generator.mapping.w_avg.device
     with torch.no_grad():
         codes = space.sample_codes(_NUM_PROTOCOL_CODES, torch.Generator().manual_seed(_SCORE_STREAM + 2))
@@ -178,7 +182,7 @@ def _protocol(space: LatentSpace, directions: Directions, labelled: LabeledImage
         images = torch.from_numpy(labelled.draw(indices, side)).to(device)
         return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
-    result = encoder_protocol(space.images, directions, codes, draw, labelled.factor_sizes)
+    result = encoder_protocol(space.images, directions, codes, draw, labelled.factor_sizes, settings)
     return {}, {"protocol": result.as_dict()}
 
 

@@ -9,6 +9,7 @@ import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.report.values import score_name
 from ganspace_topdis.runs.files import set_aside
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gallery
@@ -190,10 +191,11 @@ def _agreement(scores: Mapping[str, Any]) -> str:
 
 
 def _protocol(scores: Mapping[str, Any]) -> str:
-    return (
-        f"MIG {scores['mig']:.3f}, DCI {scores['disentanglement']:.3f}, FactorVAE score "
-        f"{scores['factor_vae_score']:.3f}, encoder error {scores['encoder_error']:.3f}"
-    )
+    named = {"mig": "MIG", "disentanglement": "DCI", "factor_vae_score": "FactorVAE score"}
+    parts = [f"{name} {scores[key]:.3f}" for key, name in named.items()]
+    known = {*named, "completeness", "informativeness", "encoder_error"}
+    parts += [f"{score_name(key)} {score:.3f}" for key, score in scores.items() if key not in known]
+    return ", ".join([*parts, f"encoder error {scores['encoder_error']:.3f}"])
 
 
 _LINES: dict[str, tuple[str, Any]] = {

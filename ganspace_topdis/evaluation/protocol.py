@@ -2,14 +2,15 @@
 
 A small encoder learns the standardized coordinates of codes along K directions from the generated images. Its outputs
 for real labeled images are then scored like the codes of a VAE: MIG, DCI and the FactorVAE score. For a coordinate that
-is invisible in the images the encoder predicts the mean, and that latent is pruned.
+is invisible in the images the encoder predicts the mean, and that latent is pruned. Further groups of
+`ganspace_topdis.metrics` are scored by name.
 
 Sources: Khrulkov et al. 2021 (arXiv:2102.06204); Ren et al. 2022 (DisCo, arXiv:2102.10543). Deviation: the FactorVAE
 score uses fewer votes than the usual 15,000, because each vote needs its own labeled images.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from ganspace_topdis.discovery.reconstructor_loss import pooled, small_encoder, 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.metrics import dci, mig
+from ganspace_topdis.metrics import dci, evaluate, mig
+from ganspace_topdis.metrics.groups import metric_groups
 from ganspace_topdis.metrics.interventions import least_varying, score_votes
 
 __all__ = ["LabeledImages", "ProtocolScores", "ProtocolSettings", "encoder_protocol"]
@@ -54,9 +56,10 @@ class ProtocolSettings:
         width: channels of the encoder's first layer.
         learning_rate: peak learning rate of Adam.
         seed: of weights and draws.
+        metrics: names of further groups of `ganspace_topdis.metrics.groups.METRICS`.
 
     Raises:
-        InvalidArgumentError: a setting is out of range.
+        InvalidArgumentError: a setting is out of range, or a metric is unknown.
     """
 
     num_steps: int = 1000
@@ -69,8 +72,10 @@ class ProtocolSettings:
     width: int = 16
     learning_rate: float = 3e-3
     seed: int = 0
+    metrics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        metric_groups(self.metrics)
         counts = (self.num_steps, self.batch_size, self.num_train, self.num_test, self.num_votes, self.vote_size)
         if min(counts) < 2 or self.width < 1:
             raise InvalidArgumentError(f"protocol settings {self} are not allowed: counts from 2, width from 1")
@@ -82,6 +87,7 @@ class ProtocolScores:
 
     Attributes:
         encoder_error: mean squared error of the encoder in the last tenth of its training; 1 is guessing.
+        further: scores of the further metrics, by key.
     """
 
     mig: float
@@ -90,10 +96,13 @@ class ProtocolScores:
     informativeness: float
     factor_vae_score: float
     encoder_error: float
+    further: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON."""
-        return asdict(self)
+        """Plain numbers for JSON, the further scores beside the others."""
+        scores = asdict(self)
+        further = scores.pop("further")
+        return {**scores, **further}
 
 
 def encoder_protocol(
@@ -133,7 +142,9 @@ def encoder_protocol(
     factors = rng.integers(0, sizes, size=(settings.num_train + settings.num_test, len(sizes)))
     latents = codes_of(factors)
     first, rest = slice(None, settings.num_train), slice(settings.num_train, None)
-    scores = dci(latents[first], factors[first], latents[rest], factors[rest], seed=settings.seed)
+    split = (latents[first], factors[first], latents[rest], factors[rest])
+    scores = dci(*split, seed=settings.seed)
+    further = evaluate(*split, metrics=settings.metrics, seed=settings.seed) if settings.metrics else {}
     return ProtocolScores(
         mig=mig(latents[first], factors[first]),
         disentanglement=scores.disentanglement,
@@ -141,6 +152,7 @@ def encoder_protocol(
         informativeness=scores.informativeness_test,
         factor_vae_score=_votes(codes_of, latents[first].var(axis=0, ddof=1), sizes, settings, rng),
         encoder_error=error,
+        further=further,
     )
 
 

@@ -1,6 +1,6 @@
 """Codes and factors in files: read without executing anything, scored, and compared.
 
-read_array      .npy, .npz (one array, or FILE.npz:NAME), .csv (a header is allowed), .parquet (extra `parquet`)
+read_array      .npy, .npz (numbers; one array, or FILE.npz:NAME), .csv (a header is allowed), .parquet (an extra)
 score_files     the scores of one representation, as a `Report`
 compare_files   two representations of the same examples, with intervals
 agree_files     UDR: how far models of other seeds agree, without factors
@@ -19,6 +19,8 @@ from ganspace_topdis.metrics.evaluation import Report, measure
 from ganspace_topdis.metrics.groups import metric_groups
 from ganspace_topdis.metrics.inputs import Array
 from ganspace_topdis.metrics.unsupervised import udr
+from ganspace_topdis.runs.archives import map_file, member_sizes, open_archive, parse_npy, read_member
+from ganspace_topdis.runs.reading import ReadingError
 
 __all__ = ["agree_files", "compare_files", "read_array", "score_files"]
 
@@ -141,7 +143,7 @@ def read_array(path: str) -> Array:
 
     Args:
         path: .npy, .npz (its only array, or FILE.npz:NAME), .csv or .parquet. A single column of numbers in .npy may
-            be (N,).
+            be (N,). Text comes in .csv or .parquet.
 
     Raises:
         TopdisError: the file is missing or of another kind.
@@ -162,25 +164,25 @@ def _read(path: str) -> tuple[Array, tuple[str, ...] | None]:
         if file.suffix not in readers:
             raise InvalidArgumentError(f"{file}: {file.suffix or 'no'} suffix is not a known table; give {_FORMATS}")
         array, header = readers[file.suffix](file)
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, TopdisError):
+    except (OSError, ValueError, EOFError) as error:  # a ReadingError is a ValueError
+        if isinstance(error, TopdisError) and not isinstance(error, ReadingError):
             raise
         raise TopdisError(f"{file} cannot be read ({error}); give {_FORMATS}") from error
     return _column(array), header
 
 
 def _read_npy(file: Path) -> tuple[Array, None]:
-    return np.load(file, allow_pickle=False), None
+    return parse_npy(map_file(file)), None
 
 
 def _read_npz(file: Path, key: str) -> Array:
-    with np.load(file, allow_pickle=False) as arrays:
-        names = list(arrays)
+    with open_archive(map_file(file)) as archive:
+        names = list(member_sizes(archive))
         if not key and len(names) != 1:
             raise InvalidArgumentError(f"{file} holds {', '.join(names)}; name one as {file}:{names[0]}")
         if key and key not in names:
             raise InvalidArgumentError(f"{file} holds {', '.join(names)}, not {key!r}; name one of them")
-        return np.asarray(arrays[key or names[0]])
+        return read_member(archive, key or names[0])
 
 
 def _read_csv(file: Path) -> tuple[Array, tuple[str, ...] | None]:

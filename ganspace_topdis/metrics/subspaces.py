@@ -109,7 +109,7 @@ def iwo(
     importances = np.stack([importance_of(*each) for each in zip(losses, baselines, strict=True)])
     bases = np.stack([basis_of(chain) for chain in chains])
     return IWO(
-        iwo=float(np.mean(_orthogonality(importances, bases))),
+        iwo=mean_orthogonality(importances, bases),
         iwr=float(np.mean([rank_score(each) for each in importances])),
         importances=importances,
         bases=bases,
@@ -154,11 +154,17 @@ def rank_score(importance: Array) -> float:
     return float(1 + (held * np.log(held)).sum() / np.log(len(importance)))
 
 
-def _orthogonality(importances: Array, bases: Array) -> list[float]:
-    """IWO of each pair of factors."""
+def mean_orthogonality(importances: Array, bases: Array) -> float:
+    """IWO, the mean over pairs of factors.
+
+    Args:
+        importances: (K, D), each row with sum 1.
+        bases: (K, D, D), orthonormal vectors in columns.
+    """
     roots = np.sqrt(importances)
-    return [
+    pairs = [
         float(1 - roots[j] @ (bases[j].T @ bases[i]) ** 2 @ roots[i])
         for i in range(len(bases))
         for j in range(i + 1, len(bases))
     ]
+    return float(np.mean(pairs))

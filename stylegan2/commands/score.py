@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.options import Command, Settings, nested, option
+from ganspace_topdis.options import Command, Settings, nested, option, split_names
 from stylegan2.commands.discover import directions_text
 from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_settings import RunSettings
 
 if TYPE_CHECKING:
-    from ganspace_topdis.evaluation.protocol import LabeledImages
+    from ganspace_topdis.evaluation.protocol import LabeledImages, ProtocolSettings
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
 
@@ -43,6 +43,13 @@ class Options(Settings):
     protocol: bool = option(
         False, help="Also MIG, DCI and FactorVAE score of an encoder, on scenes (minutes).", group=_MAIN
     )
+    protocol_metrics: tuple[str, ...] = option(
+        (),
+        help="Further metric groups of `protocol`, such as infomec,mcc.",
+        group=_MAIN,
+        metavar="NAME,...",
+        parse=split_names,
+    )
     loading: RunSettings = nested(RunSettings, hide=("layers", "label"))
 
 
@@ -55,7 +62,8 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
 
     Raises:
         CheckpointError: directions, checkpoint or factor network cannot be used, or do not belong together.
-        InvalidArgumentError: truth is requested and no factors are known, or a run is compared with itself.
+        InvalidArgumentError: truth is requested and no factors are known, a run is compared with itself, or a metric
+            is unknown.
         RunFolderError: the folder cannot be used.
     """
     from ganspace_topdis.evaluation.factor_network import FactorNetwork
@@ -74,6 +82,7 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
 
     # The run, its checkpoint, and what it is compared with.
     tune_malloc()
+    protocol = _protocol_settings(options)
     directions = Directions.load(options.run)
     record = read_run(options.run)
     others = [load_other(options.run, directions, path) for path in options.agree_with]
@@ -100,11 +109,21 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
             others=others,
             reconstructor=options.reconstructor,
             labelled=labelled if options.protocol else None,
+            protocol=protocol,
         )
         written = [directions.save(folder.path / "directions.safetensors")]
         written.append(write_json(folder.path / "scores.json", directions.score_table()))
         written += draw_run(folder.path, space, directions, chosen_pictures(folder.path, pictures, None))
     return {**directions.score_table(), "files": [str(path) for path in written]}
+
+
+def _protocol_settings(options: Options) -> "ProtocolSettings":
+    from ganspace_topdis.evaluation.protocol import ProtocolSettings
+
+    try:
+        return ProtocolSettings(metrics=options.protocol_metrics)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"`protocol_metrics`: {error}", field="protocol_metrics") from error
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:

@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -46,13 +47,15 @@ SIZES = (4, 4, 4, 4, 4, 4)
 SETTINGS_PROTOCOL = ProtocolSettings(num_steps=250, num_train=800, num_test=200, num_votes=90, vote_size=24, width=8)
 
 
-def score(vectors: torch.Tensor, generator: HandBuiltGenerator) -> ProtocolScores:
+def score(
+    vectors: torch.Tensor, generator: HandBuiltGenerator, settings: ProtocolSettings = SETTINGS_PROTOCOL
+) -> ProtocolScores:
     codes = torch.randn(2000, 6, generator=torch.Generator().manual_seed(0))
 
     def draw(indices: Any) -> torch.Tensor:
         return generator.draw(torch.from_numpy((np.asarray(indices) + 0.5) / 4).float())
 
-    return encoder_protocol(generator, directions_of(vectors), codes, draw, SIZES, SETTINGS_PROTOCOL)
+    return encoder_protocol(generator, directions_of(vectors), codes, draw, SIZES, settings)
 
 
 def test_the_true_directions_score_higher_than_a_rotation_of_them() -> None:
@@ -64,6 +67,17 @@ def test_the_true_directions_score_higher_than_a_rotation_of_them() -> None:
     assert true.mig > rotated.mig + 0.15
     assert true.disentanglement > rotated.disentanglement + 0.15
     assert true.factor_vae_score > 0.8
+
+
+def test_further_metrics_are_scored_by_name() -> None:
+    generator = HandBuiltGenerator(resolution=16)
+    settings = dataclasses.replace(SETTINGS_PROTOCOL, num_steps=20, num_votes=9, metrics=("infomec", "mcc"))
+    scores = score(generator.true_directions, generator, settings).as_dict()
+    further = {"infomec_modularity", "infomec_explicitness", "infomec_compactness", "mcc_pearson", "mcc_spearman"}
+    assert set(scores) == further | {field.name for field in dataclasses.fields(ProtocolScores)} - {"further"}
+    assert all(0 <= scores[key] <= 1 for key in further)
+    with pytest.raises(InvalidArgumentError, match="did you mean 'infomec'"):
+        ProtocolSettings(metrics=("infomac",))
 
 
 def test_one_varying_factor_is_refused() -> None:

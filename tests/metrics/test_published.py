@@ -9,12 +9,14 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 
-from ganspace_topdis.metrics import dci, edi, infomec, mcc, mig, sap, snc_nk, unsupervised_scores
+from ganspace_topdis.metrics import dci, edi, infomec, iwo, mcc, mig, sap, snc_nk, unsupervised_scores
 from ganspace_topdis.metrics.importance import _explicitness
+from ganspace_topdis.metrics.subspaces import basis_of, importance_of, mean_orthogonality, rank_score
 from tests.metrics.kinds import KINDS, draw_kind
 
 PUBLISHED: Any = json.loads((Path(__file__).parent / "reference" / "published.json").read_text())
 PEERS: Any = json.loads((Path(__file__).parent / "reference" / "peers.json").read_text())
+IWO: Any = json.loads((Path(__file__).parent / "reference" / "iwo.json").read_text())
 UNTIED = [kind for kind in KINDS if kind != "quantized"]
 TRAIN, TEST = slice(0, 1000), slice(1000, 1500)
 
@@ -100,3 +102,28 @@ def test_networks_are_better_than_the_authors_and_lose_at_least_as_much_without_
     ours = snc_nk(codes[TRAIN], factors[TRAIN], codes[TEST], factors[TEST])
     assert ours.accuracy >= max(seed["accuracy"] for seed in PUBLISHED["knockout"][kind])
     assert 0 <= ours.nk - max(seed["nk"] for seed in PUBLISHED["knockout"][kind]) < 0.15
+
+
+@pytest.mark.parametrize("kind", IWO)
+def test_iwo_and_iwr_lie_in_the_spread_of_the_authors_networks(kind: str) -> None:
+    codes, factors = draw_kind(kind, 1500)
+    ours = iwo(codes[TRAIN], factors[TRAIN], codes[TEST], factors[TEST]).as_dict()
+    for name, value in ours.items():
+        theirs = [seed[name] for seed in IWO[kind]]
+        assert min(theirs) - 0.05 <= value <= max(theirs) + 0.05, name
+
+
+def test_iwo_of_the_authors_matrices_and_losses_is_the_authors() -> None:
+    theirs = IWO["entangled"][0]
+    dim = len(theirs["scores"][0])
+    chains = np.zeros((len(theirs["chains"]), dim - 1, dim, dim))
+    for k, chain in enumerate(theirs["chains"]):
+        for i, step in enumerate(chain):
+            chains[k, i, : dim - i - 1, : dim - i] = step
+    pairs = zip(theirs["scores"], theirs["baselines"], strict=True)
+    importances = np.stack([importance_of(np.array(scores[::-1]), baseline) for scores, baseline in pairs])
+    assert importances == pytest.approx(np.array(theirs["importances"]), abs=1e-6)
+    bases = np.stack([basis_of(chain) for chain in chains])
+    assert mean_orthogonality(importances, bases) == pytest.approx(theirs["iwo"], abs=1e-6)
+    ranks = [rank_score(each) for each in importances]
+    assert ranks == pytest.approx(theirs["ranks"], abs=5e-4)  # theirs adds 1e-4 within the logarithm

@@ -11,12 +11,10 @@ from ganspace_topdis.report.table import Table, settings_table, to_html
 from ganspace_topdis.report.values import format_number, score_name
 from ganspace_topdis.runs.files import write_text
 from vae.evaluation.metrics import METRICS, metric_name
-from vae.evaluation.scores import Latent
+from vae.evaluation.scores import LIVE_KL, LIVE_STD, Latent
 
-__all__ = ["LIVE_KL", "draw_curves", "heat_map", "is_live", "write_run_page"]
+__all__ = ["draw_curves", "heat_map", "write_run_page"]
 
-LIVE_KL = 0.1
-"""Nats; a latent below it carries almost no information, however its mean codes vary."""
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 300, 150, 48, 22, 18
 _MAX_POINTS = 400
 _LOG_RATIO = 50.0
@@ -25,13 +23,8 @@ _HEADLINES = ("mig", "factor_vae", "dci_disentanglement", "reconstruction")
 _MAP_NOTE = (
     "Colored cells: mutual information between a latent's mean codes (20 bins) and a factor, divided by the factor's "
     "entropy. KL: mean divergence from the prior, nats. std: standard deviation of the mean codes. Gray latents are "
-    f"not live: their KL is below {LIVE_KL} nats, or their std below 0.05."
+    f"not live: their KL is below {LIVE_KL} nats, or their std below {LIVE_STD}."
 )
-
-
-def is_live(latent: Latent) -> bool:
-    """Return whether a latent varies with the image and carries information about it."""
-    return latent.live and latent.kl >= LIVE_KL
 
 
 def write_run_page(
@@ -58,8 +51,6 @@ def write_run_page(
     Raises:
         RunFolderError: the file cannot be written.
     """
-    if "live_latents" in scores:
-        scores = {**scores, "live_latents": sum(map(is_live, latents))}
     curves = draw_curves(log)
     alt = "Traversals: one row per live latent, from the first image; columns are values of the latent"
     page = build_page(
@@ -78,7 +69,7 @@ def write_run_page(
 
 def _verdict(scores: Mapping[str, float], latents: Sequence[Latent]) -> str:
     shown = [f"{metric_name(key)} {format_number(scores[key])}" for key in _HEADLINES if key in scores]
-    live = [latent for latent in latents if is_live(latent)]
+    live = [latent for latent in latents if latent.live]
     parts = ["; ".join(shown)] if shown else []
     if latents:
         parts.append(f"{len(live)} of {len(latents)} latents are live")
@@ -117,14 +108,14 @@ def heat_map(latents: Sequence[Latent]) -> Table:
         shares = [latent.shares[name] for name in factors]
         tints.update({(place, column): max(share, 0.0) ** 0.5 for column, share in enumerate(shares, start=1)})
         numbers = (f"{latent.kl:.2f}", f"{latent.std:.2f}")
-        state = "live" if is_live(latent) else "dead"
+        state = "live" if latent.live else "dead"
         rows.append((str(latent.index), *(f"{share:.2f}" for share in shares), *numbers, state))
     return Table(
         header=("latent", *factors, "KL", "std", "state"),
         rows=tuple(rows),
         note=_MAP_NOTE,
         tints=tints,
-        muted=[place for place, latent in enumerate(latents) if not is_live(latent)],
+        muted=[place for place, latent in enumerate(latents) if not latent.live],
     )
 
 

@@ -1,7 +1,7 @@
 """Traversals of latents, drawn by the same code as those of StyleGAN2 directions.
 
 A latent is a direction along its axis; one standard deviation is that of the prior, 1. The traversals start at mean
-codes of images of the data set and show live latents only (see `page.is_live`), in order of decreasing KL divergence.
+codes of images of the data set and show live latents only (see `scores.Latent`), in order of decreasing KL divergence.
 
     explorer.html, traversals/        see ganspace_topdis.traversal.gallery
     traversals/latents.gif            all of them at once, from one image
@@ -23,7 +23,6 @@ from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gall
 from ganspace_topdis.traversal.names import DirectionLabel
 from vae.data.dataset import DataSet
 from vae.evaluation.encoding import encode
-from vae.evaluation.page import LIVE_KL, is_live
 from vae.evaluation.scores import Latent
 from vae.networks.autoencoder import AutoEncoder
 
@@ -41,7 +40,7 @@ def draw_latents(
     Raises:
         RunFolderError: a file cannot be written.
     """
-    latents = [latent for latent in latents if is_live(latent)]
+    latents = [latent for latent in latents if latent.live]
     if not latents:
         return []
     device = next(model.parameters()).device
@@ -96,7 +95,7 @@ def latent_labels(latents: Sequence[Latent]) -> list[DirectionLabel]:
     for place, latent in enumerate(latents):
         scores = {"KL": latent.kl}
         name = f"Latent {latent.index}"
-        if latent.factor is not None and latent.kl >= LIVE_KL:
+        if latent.factor is not None and latent.live:
             name += f" ({latent.factor})"
             scores["entropy_share"] = latent.shares[latent.factor]
         labels.append(DirectionLabel(index=place, name=name, scores=scores))

@@ -29,12 +29,24 @@ from ganspace_topdis.metrics.estimators import discretize, entropy, mutual_infor
 from ganspace_topdis.runs.progress import Progress
 from vae.evaluation.encoding import Encoded, kl_of_latents
 
-__all__ = ["NUM_TEST", "NUM_TRAIN", "Latent", "Samples", "describe_latents", "information_shares", "score_all"]
+__all__ = [
+    "LIVE_KL",
+    "LIVE_STD",
+    "NUM_TEST",
+    "NUM_TRAIN",
+    "Latent",
+    "Samples",
+    "describe_latents",
+    "information_shares",
+    "score_all",
+]
 
 NUM_TRAIN, NUM_TEST = 10_000, 5_000
 _MAX_COMPONENTS = 20_000
-_LIVE_STD = 0.05
+LIVE_STD = 0.05
 """Threshold on the mean codes at which Locatello et al. 2019 prune latents for the FactorVAE score."""
+LIVE_KL = 0.1
+"""Nats; a latent below it carries almost no information, however its mean codes vary."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +162,7 @@ class Latent:
         index: its index.
         std: standard deviation of its mean codes.
         kl: mean KL divergence from the prior, nats.
-        live: whether `std` is at least 0.05.
+        live: whether `std` is at least `LIVE_STD` and `kl` at least `LIVE_KL`.
         shares: factor -> I(latent; factor) / H(factor), of the mean codes in 20 bins.
     """
 
@@ -187,7 +199,7 @@ def describe_latents(encoded: Encoded, factor_names: Sequence[str]) -> list[Late
             index=index,
             std=float(deviations[index]),
             kl=float(divergences[index]),
-            live=bool(deviations[index] >= _LIVE_STD),
+            live=bool(deviations[index] >= LIVE_STD and divergences[index] >= LIVE_KL),
             shares={name: float(share) for name, share in zip(factor_names, shares[index], strict=True)},
         )
         for index in range(len(deviations))

@@ -5,6 +5,7 @@ report.md          the same text, beside plots/
 cells.csv          one row per cell and metric, the raw scores
 summary.csv        one row per setting and metric
 differences.csv    one row per comparison and metric
+verdicts.csv       one row per comparison and headline metric: p values, effect size, interval, outcome
 tables.tex         booktabs tables
 plots/             scores.png, differences.png, correlations.png
 """
@@ -20,13 +21,11 @@ from ganspace_topdis.runs.files import make_folder, write_bytes, write_text
 from vae.evaluation.metrics import metric_name
 from vae.suite.plots import draw_correlations, draw_differences, draw_scores
 from vae.suite.results import CellResult, SuiteResults, axes_of
-from vae.suite.statistics import Summary, compare, summarize
+from vae.suite.statistics import MIN_PAIRS, Summary, compare, summarize
 from vae.suite.tables import (
-    MIN_PAIRS,
     against_table,
     cell_table,
     cost_table,
-    difference_sentence,
     difference_table,
     format_score,
     metric_table,
@@ -35,11 +34,10 @@ from vae.suite.tables import (
     shown_interval,
     shown_metrics,
 )
+from vae.suite.verdicts import headline_metrics, suite_verdicts, verdict_table, verdict_text, verdicts_csv
 
 __all__ = ["write_report"]
 
-_HEADLINES = ("mig", "factor_vae", "dci_disentanglement", "sap")
-"""The metrics of the verdict; they are better if higher."""
 _CAPTIONS = {
     "scores": "Scores by seed; a bar is the mean, gray lines connect the same seed.",
     "differences": "Paired differences; gray points are pairs, the diamond is their mean, with its 95 % interval from "
@@ -75,6 +73,7 @@ def write_report(
         write_text(folder / "cells.csv", _cells_csv(results)),
         write_text(folder / "summary.csv", _summary_csv(results)),
         write_text(folder / "differences.csv", _differences_csv(results)),
+        write_text(folder / "verdicts.csv", verdicts_csv(suite_verdicts(results))),
         write_text(folder / "tables.tex", "\n".join(to_latex(table) for table in tables)),
         *(write_bytes(folder / "plots" / f"{name}.png", data) for name, data in plots.items()),
     ]
@@ -95,6 +94,8 @@ def _tables(results: SuiteResults) -> Iterator[Table]:
     metrics = shown_metrics(results.records)
     if metrics:
         yield overview_table(results)
+    if (tested := verdict_table(suite_verdicts(results), results.baseline)) is not None:
+        yield tested
     for metric in metrics:
         yield metric_table(results, metric)
         if (differences := difference_table(results, metric)) is not None:
@@ -104,16 +105,10 @@ def _tables(results: SuiteResults) -> Iterator[Table]:
 
 
 def _verdict(results: SuiteResults) -> str:
-    """Return the result in the headline metrics: paired differences, or the best setting if nothing is compared."""
-    metrics = shown_metrics(results.records)
-    shown = [metric for metric in _HEADLINES if metric in metrics] or metrics[:3]
+    """Return the result in the headline metrics: verdicts, or the best setting if nothing is compared."""
     if results.axis is not None:
-        return " ".join(
-            difference_sentence(difference, results.baseline)
-            for metric in shown
-            for difference in compare(results.records, metric, axis=results.axis, baseline=results.baseline)[-1:]
-            if difference.values
-        )
+        return verdict_text(suite_verdicts(results), results.baseline)
+    shown = headline_metrics(results)
     best = {metric: max(_scored(results, metric), key=lambda summary: summary.mean or 0.0) for metric in shown}
     return " ".join(
         f"Highest {metric_name(metric)}: {setting_name(summary.setting)}, {format_score(summary.mean, metric)}."
@@ -137,7 +132,8 @@ def _missing(results: SuiteResults) -> str:
 def _facts(results: SuiteResults) -> str:
     finished = sum(record.state == "finished" for record in results.records)
     facts = f"{finished} of {len(results.records)} cells finished; made by topdis-gan {results.version}."
-    return facts if results.axis is None else f"{facts} Intervals are not corrected for the number of comparisons."
+    note = "Intervals are not corrected for the number of comparisons, p values are."
+    return facts if results.axis is None else f"{facts} {note}"
 
 
 def _markdown(results: SuiteResults, tables: list[Table], plots: dict[str, bytes]) -> str:

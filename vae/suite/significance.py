@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganspace_topdis.errors import InvalidArgumentError
+from vae.evaluation.metrics import METRICS
 from vae.suite.statistics import MIN_PAIRS, Difference
 
 __all__ = [
@@ -42,7 +43,7 @@ __all__ = [
 _MAX_EXACT = 40
 _NUM_DRAWS = 1 << 20
 _TIE = 1e-12
-_LOWER_IS_BETTER = ("reconstruction", "squared_error", "gaussian_total_correlation", "mutual_information")
+_LOWER_IS_BETTER = tuple(metric.key for metric in METRICS if metric.higher_is_better is False)
 Outcome = Literal["better", "worse", "no difference", "too few pairs"]
 
 
@@ -106,7 +107,8 @@ def effect_size(differences: Sequence[float]) -> float | None:
     1.414213562373095
     """
     std = statistics.stdev(differences) if len(differences) > 1 else 0.0
-    return statistics.fmean(differences) / std if std > 0 else None
+    equal = std <= _TIE * max(map(abs, differences), default=0.0)
+    return None if equal else statistics.fmean(differences) / std
 
 
 def effect_size_interval(differences: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:

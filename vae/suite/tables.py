@@ -19,10 +19,9 @@ from ganspace_topdis.report.table import Table
 from ganspace_topdis.runs.progress import format_duration
 from vae.evaluation.metrics import METRICS, metric_name
 from vae.suite.results import CellResult, Setting, SuiteResults, axes_of, metrics_of, settings_in_order
-from vae.suite.statistics import Difference, Summary, compare, summarize
+from vae.suite.statistics import MIN_PAIRS, Difference, Summary, compare, summarize
 
 __all__ = [
-    "MIN_PAIRS",
     "PUBLISHED",
     "Published",
     "against_table",
@@ -31,6 +30,7 @@ __all__ = [
     "difference_sentence",
     "difference_table",
     "format_score",
+    "format_signed",
     "metric_table",
     "overview_table",
     "published_for",
@@ -40,8 +40,6 @@ __all__ = [
 ]
 
 _MINUS = "−"
-MIN_PAIRS = 5
-"""An interval from fewer pairs would suggest a certainty that they do not give: it is not shown."""
 
 
 def shown_metrics(records: Sequence[CellResult]) -> list[str]:
@@ -129,8 +127,9 @@ def difference_sentence(difference: Difference, baseline: str) -> str:
     """Return the comparison of a variant with the baseline in one metric as a sentence."""
     where = f" for {setting_name(difference.setting)}" if difference.setting else ""
     return (
-        f"{metric_name(difference.metric)}: {difference.variant} {_MINUS} {baseline} is {_signed(difference.mean)} on "
-        f"average{where}, higher in {difference.num_higher} of {len(difference.values)} pairs."
+        f"{metric_name(difference.metric)}: {difference.variant} {_MINUS} {baseline} is "
+        f"{format_signed(difference.mean)} on average{where}, higher in {difference.num_higher} of "
+        f"{len(difference.values)} pairs."
     )
 
 
@@ -144,7 +143,7 @@ def against_table(results: SuiteResults, other: SuiteResults) -> Table:
                 old = theirs[ours.setting]
                 both = ours.mean is not None and old.mean is not None
                 change = ours.mean - old.mean if both else None  # type: ignore[operator]
-                texts = (_spread(ours), _spread(old), _signed(change))
+                texts = (_spread(ours), _spread(old), format_signed(change))
                 rows.append((metric_name(metric), setting_name(ours.setting), *texts))
     return Table(
         title=f"Compared with the results in {other.name}, made by topdis-gan {other.version}",
@@ -217,10 +216,10 @@ def _spread(summary: Summary) -> str:
 
 def _difference_texts(difference: Difference) -> tuple[str, ...]:
     low_high = shown_interval(difference)
-    interval = "—" if low_high is None else f"{_signed(low_high[0])} to {_signed(low_high[1])}"
+    interval = "—" if low_high is None else f"{format_signed(low_high[0])} to {format_signed(low_high[1])}"
     pairs = len(difference.values)
     return (
-        _signed(difference.mean),
+        format_signed(difference.mean),
         interval,
         str(difference.num_higher),
         str(difference.num_lower),
@@ -228,7 +227,12 @@ def _difference_texts(difference: Difference) -> tuple[str, ...]:
     )
 
 
-def _signed(value: float | None) -> str:
+def format_signed(value: float | None) -> str:
+    """Format a difference like a score, with its sign.
+
+    >>> format_signed(0.1), format_signed(-0.1), format_signed(None)
+    ('+0.100', '−0.100', '—')
+    """
     return "—" if value is None else ("+" if value > 0 else "") + format_score(value)
 
 

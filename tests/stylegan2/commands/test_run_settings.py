@@ -91,6 +91,12 @@ def test_means_leave_factors_without_a_direction_out_of_the_ratio() -> None:
     assert "target" not in summary({"rescoring": nothing})["mean over factors"]
 
 
+def test_further_metrics_of_the_protocol_stand_on_its_line_by_name() -> None:
+    scores = {**SCORES["protocol"], "completeness": 0.5, "mcc_pearson": 0.75}
+    line = "MIG 0.100, DCI 0.200, FactorVAE score 0.300, Mcc pearson 0.750, encoder error 0.400"
+    assert summary({"protocol": scores}) == {"encoder protocol": line}
+
+
 def test_no_scores_no_lines() -> None:
     assert summary({}) == {}
 

@@ -178,3 +178,7 @@ def test_truth_and_protocol_need_known_factors(folder: Path, capsys: pytest.Capt
     other = discover(checkpoint(folder / "unknown.safetensors", {}), folder / "unknown")
     assert "--factor-network" in refused(capsys, str(other), "--truth")
     assert "labelled images" in refused(capsys, str(other), "--protocol")
+
+
+def test_an_unknown_metric_of_the_protocol_is_refused(scenes_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean 'mcc'" in refused(capsys, str(scenes_run), "--protocol", "--protocol-metrics", "mccc")

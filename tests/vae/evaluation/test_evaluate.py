@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from tests.vae.evaluation.readers import SIDE_PX, Dots, reader
+from vae.commands.evaluate_vae import Options, to_text
+from vae.evaluation import measure as evaluation_measure
 from vae.evaluation import run as evaluation_run
 from vae.evaluation.encoding import (
     Encoded,
@@ -24,7 +26,7 @@ from vae.evaluation.encoding import (
 from vae.evaluation.measure import Measurement, measure
 from vae.evaluation.metrics import METRICS, EvaluationSettings, groups_for
 from vae.evaluation.run import evaluate, read_evaluation
-from vae.evaluation.scores import describe_latents
+from vae.evaluation.scores import LIVE_KL, LIVE_STD, describe_latents
 from vae.networks.autoencoder import AutoEncoder
 from vae.settings import ExecutionOptions, TrainSettings
 from vae.training.run import train
@@ -124,6 +126,15 @@ def test_a_latent_is_live_from_a_deviation_of_a_twentieth_on() -> None:
     assert {latent.index: latent.live for latent in describe_latents(encoded(), [])} == {0: True, 1: False, 2: False}
 
 
+def test_a_latent_that_varies_without_a_tenth_of_a_nat_is_not_live() -> None:
+    sample = encoded()
+    sample.means[:, 1] = 0.3 * (sample.codes[:, 1] - 1.5)  # KL 0.056 nats
+    sample.means[:, 2] = 0.6 * (sample.codes[:, 1] - 1.5)  # KL 0.225 nats
+    latents = {latent.index: latent for latent in describe_latents(sample, [])}
+    assert (latents[1].std > LIVE_STD, latents[1].kl < LIVE_KL, latents[1].live) == (True, True, False)
+    assert latents[2].live
+
+
 def test_without_factors_there_is_nothing_to_tell() -> None:
     latents = describe_latents(encoded(), [])
     assert all(latent.factor is None and latent.shares == {} for latent in latents)
@@ -144,6 +155,16 @@ def test_every_metric_of_the_default_groups_is_measured_and_finite(measured: Mea
     groups = groups_for(None, has_factors=True)
     assert set(measured.scores) == {metric.key for metric in METRICS if metric.group in groups}
     assert all(math.isfinite(score) for score in measured.scores.values())
+
+
+def test_the_metrics_of_2023_and_later_are_measured_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation_measure, "NUM_TRAIN", 600)
+    monkeypatch.setattr(evaluation_measure, "NUM_TEST", 300)
+    groups = ("infomec", "edi", "dci-es", "snc-nk", "mcc", "iwo")
+    scores = measure(reader(), Dots(), EvaluationSettings(metrics=groups, num_reconstructed=50), jobs=1).scores
+    assert set(scores) == {metric.key for metric in METRICS if metric.group in (*groups, "reconstruction")}
+    assert all(math.isfinite(score) for score in scores.values())
+    assert min(scores["infomec_modularity"], scores["mcc_pearson"], scores["edi_modularity"]) > 0.9
 
 
 def test_a_network_that_reads_one_factor_a_latent_scores_nearly_one(measured: Measurement) -> None:
@@ -217,6 +238,15 @@ def test_an_evaluation_leaves_scores_a_page_and_pictures_in_the_run_folder(train
     page = (trained / "report.html").read_text()
     assert "beta-vae on dsprites" in page
     assert "<svg" in page
+
+
+def test_scores_latents_page_and_command_agree_on_the_live_latents(trained: Path) -> None:
+    evaluation = evaluate(trained, QUICK, device="cpu")
+    live = [latent["index"] for latent in evaluation["latents"] if latent["live"]]
+    assert evaluation["scores"]["live_latents"] == len(live)
+    page, text = (trained / "report.html").read_text(), to_text(evaluation, Options(run=trained))
+    assert f"{len(live)} of {len(evaluation['latents'])} latents are live" in page
+    assert [int(line.split()[1]) for line in text.splitlines() if line.startswith("latent ")] == live
 
 
 def test_the_same_evaluation_is_given_back_and_another_is_made(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

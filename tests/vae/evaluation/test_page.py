@@ -4,7 +4,7 @@ from pathlib import Path
 from PIL import Image
 
 from ganspace_topdis.report.table import to_html
-from vae.evaluation.page import draw_curves, heat_map, is_live, write_run_page
+from vae.evaluation.page import draw_curves, heat_map, write_run_page
 from vae.evaluation.scores import Latent
 
 LATENTS = [
@@ -53,9 +53,8 @@ def test_names_are_shown_as_text_and_dead_latents_are_gray() -> None:
     assert page.count('class="muted"') == 1
 
 
-def test_a_latent_without_information_is_not_called_live() -> None:
-    assert is_live(LATENTS[0])
-    assert not is_live(Latent(index=1, std=0.08, kl=0.003, live=True, shares={}))
+def test_the_map_names_the_state_of_each_latent() -> None:
+    assert [row[-1] for row in heat_map(LATENTS).rows] == ["live", "dead"]
 
 
 def test_settings_are_shown_without_python_syntax(tmp_path: Path) -> None:

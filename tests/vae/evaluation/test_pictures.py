@@ -43,7 +43,7 @@ def test_the_gallery_a_gif_and_the_directions_are_written(tmp_path: Path) -> Non
 
 
 def test_nothing_is_drawn_if_no_latent_is_live(tmp_path: Path) -> None:
-    collapsed = Latent(index=1, std=0.08, kl=0.003, live=True, shares={})
+    collapsed = Latent(index=1, std=0.08, kl=0.003, live=False, shares={})
     assert draw_latents(tmp_path, reader(), Dots(), [collapsed], seed=0, title="Dots") == []
     assert draw_latents(tmp_path, reader(), Dots(), [], seed=0, title="Dots") == []
     assert not list(tmp_path.iterdir())

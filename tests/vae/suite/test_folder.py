@@ -194,7 +194,7 @@ scores = {"request": request, "scores": {"mig": task["seed"] / 10}, "files": [],
 REAL = """
 name = "real"
 seeds = [0]
-metrics = ["mig", "unsupervised"]
+metrics = ["mig", "mcc", "infomec"]
 [base]
 data = "dsprites:shape=2,scale=2,orientation=2,posX=4,posY=4"
 network = "fc"
@@ -244,7 +244,7 @@ def test_a_real_cell_trains_is_scored_and_leaves_a_run_folder(tmp_path: Path) ->
     )
     [record] = folder.results().records
     assert record.state == "finished"
-    assert {"mig", "reconstruction", "live_latents"} < set(record.scores)
+    assert {"mig", "mcc_pearson", "infomec_modularity", "reconstruction", "live_latents"} < set(record.scores)
     run = folder.cell_folder(folder.grid.cells[0])
     assert json.loads((run / "status.json").read_text())["state"] == "finished"
     assert (run / "checkpoints").is_dir()

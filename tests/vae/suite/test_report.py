@@ -32,7 +32,7 @@ def test_the_page_needs_no_other_file_and_no_network(folder: Path) -> None:
 
 
 def test_the_verdict_comes_before_everything_else(folder: Path) -> None:
-    verdict = "MIG: TopDis − plain is +0.100 on average, higher in 5 of 5 pairs."
+    verdict = "MIG: no difference between TopDis and plain larger than 0.1 (95 % interval +0.1 to +0.1, corrected"
     assert verdict in (folder / "report.html").read_text().split("<table")[0]
     assert verdict in (folder / "report.md").read_text().split("|")[0]
 
@@ -77,6 +77,16 @@ def test_a_suite_of_which_nothing_ran_still_has_a_report(tmp_path: Path) -> None
     waiting = [CellResult(labels=r.labels, seed=r.seed, state="missing") for r in results.records]
     written = write_report(dataclasses.replace(results, records=tuple(waiting)), tmp_path)
     assert "12 of 12 cells have no scores (12 missing)" in written[0].read_text()
+
+
+def test_metrics_of_2023_and_later_appear_by_name(tmp_path: Path) -> None:
+    results = made_up_results()
+    scores = {"infomec_modularity": 0.5, "edi_compactness": 0.4, "dci_es_size": 1.0, "nk": 0.3, "iwr": 0.2}
+    records = tuple(dataclasses.replace(r, scores={**r.scores, **scores}) for r in results.records)
+    written = write_report(dataclasses.replace(results, records=records), tmp_path)
+    for path in written[:2]:
+        for name in ("InfoMEC modularity", "EDI compactness", "DCI-ES size", "NK", "IWR"):
+            assert name in path.read_text()
 
 
 def test_a_suite_without_cells_is_refused(tmp_path: Path) -> None:
