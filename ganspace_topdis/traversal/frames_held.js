@@ -77,8 +77,7 @@ function makeFrames(data) {
 
     hint(direction, shifts, shown) {
       if (shifts.some((shift, place) => shift !== shown[place])) {
-        return "This page has no mix of all these directions: those in brackets are kept, but not shown. "
-          + "topdis-gan explore mixes any.";
+        return "No such mix on this page: shifts in brackets are kept, not shown.";
       }
       const numMoved = shown.filter((shift) => shift !== 0).length;
       if (numMoved < 2) return !numMixed || mixes(direction) ? "" : "This page has no mixes with this direction.";
