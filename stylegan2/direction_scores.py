@@ -23,7 +23,7 @@ from ganspace_topdis.evaluation.protocol import LabeledImages, encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.runs.checkpoints import Checkpoint
+from ganspace_topdis.runs.checkpoints import Checkpoint, CheckpointStore
 from ganspace_topdis.runs.progress import ProgressReporter
 from stylegan2.loading import load
 from stylegan2.space import LatentSpace
@@ -82,7 +82,7 @@ def score_held_out(space: LatentSpace, directions: Directions, found: Directions
     )
 
 
-def score_before(space: LatentSpace, directions: Directions, checkpoint: Checkpoint | None) -> list[float] | None:
+def score_before(space: LatentSpace, directions: Directions, checkpoints: CheckpointStore) -> list[float] | None:
     """RTD of the directions that the search started from, on the codes of `score_held_out`, by number.
 
     None for a closed form, which has no start, and, with a warning, where the last checkpoint of the search does not
@@ -90,6 +90,10 @@ def score_before(space: LatentSpace, directions: Directions, checkpoint: Checkpo
     """
     if "rtd_before" not in directions.metadata:
         return None
+    try:
+        checkpoint = checkpoints.load_newest()
+    except CheckpointError:
+        checkpoint = None
     start = None if checkpoint is None else _start_of(space, directions, checkpoint)
     if start is None:
         warnings.warn(

@@ -93,7 +93,7 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
     # Scores and pictures, in the run folder.
     opened = RunFolder.open(options.run, record.config, command=record.command, device=str(device))
     with frozen_weights(), opened as folder:
-        before = score_before(space, directions, record.checkpoints.load_newest())
+        before = score_before(space, directions, record.checkpoints)
         directions = add_scores(directions, score_held_out(space, directions), rtd_before=before)
         directions = scored(
             space,
