@@ -151,7 +151,10 @@ def options(commands: tuple[str, ...]) -> None:
 
 def options_page(names: Sequence[str] = ()) -> str:
     """The options of the commands `names`, by default of all, as a Markdown page."""
-    parts = ["# Options", "Every command also takes `--json`, `--config FILE.toml`, `--dry-run` and `--help`."]
+    parts = [
+        "# Options",
+        "Every command also takes `--json`, `--quiet`, `--config FILE.toml`, `--dry-run` and `--help`.",
+    ]
     for name in names or _MODULES:
         for sub, declared in _declared(name).items():
             parts.append(options_markdown(name if sub == name else f"{name} {sub}", declared))

@@ -133,7 +133,7 @@ class Network(Rung):
         if self._truth is not None:
             z, codes = self._codes(_NUM_ORACLE_CODES, seed + 1)
             true = torch.special.ndtri(self._truth.uniform(z).double())
-            scores["truth"] = coordinate_recovery(directions.coordinates(codes), true).mean
+            scores["truth"] = coordinate_recovery(directions.transform(codes), true).mean
         return scores | {f"share {name}": share for name, share in zip(result.factors, result.share, strict=True)}
 
     def _codes(self, num: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,11 @@
 A message of the library names a field in backquotes; the running command replaces it by the option as it is typed.
 """
 
+import contextlib
 import json
+import os
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -108,6 +112,8 @@ def make_command(name: str, declared: Command) -> click.Command:
         help=declared.help,
     )
     command.params.append(click.Option(["--json"], is_flag=True, help="Print one JSON document."))
+    quiet = click.Option(["--quiet", "-q"], is_flag=True, help="Print no progress, only results, warnings and errors.")
+    command.params.append(quiet)
     return add_layers(presets=declared.presets)(command)
 
 
@@ -120,11 +126,29 @@ def _run(context: click.Context, declared: Command, found: tuple[Leaf, ...], val
         if declared.plan is not None:
             click.echo(_plan_text(declared.plan, options), err=True)
         return
-    record = (declared.estimate if dry_run and declared.estimate else declared.run)(options)
-    for each in record if isinstance(record, Iterator) else (record,):
-        click.echo(json.dumps(each, indent=2, default=str) if as_json else declared.to_text(each, options))
-        if declared.exit_code is not None:
-            context.exit(declared.exit_code(each))
+    with _without_progress() if values["quiet"] else contextlib.nullcontext():
+        record = (declared.estimate if dry_run and declared.estimate else declared.run)(options)
+        for each in record if isinstance(record, Iterator) else (record,):
+            click.echo(json.dumps(each, indent=2, default=str) if as_json else declared.to_text(each, options))
+            if declared.exit_code is not None:
+                context.exit(declared.exit_code(each))
+
+
+@contextlib.contextmanager
+def _without_progress() -> Iterator[None]:
+    """Discard what is written to stderr, except warnings; errors are printed after this context."""
+    stderr, show = sys.stderr, warnings.showwarning
+
+    def show_there(*arguments: Any, **more: Any) -> None:
+        with contextlib.redirect_stderr(stderr):
+            show(*arguments, **more)
+
+    warnings.showwarning = show_there
+    try:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
+            yield
+    finally:
+        warnings.showwarning = show
 
 
 def _plan_text(plan: Callable[[Any], str], options: Any) -> str:

@@ -5,13 +5,72 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["HAND_BUILT_FACTORS", "Generate", "HandBuiltGenerator", "SampleCodes"]
+from ganspace_topdis.errors import InvalidArgumentError
+
+__all__ = ["HAND_BUILT_FACTORS", "Generate", "HandBuiltGenerator", "SampleCodes", "checked_codes", "checked_outputs"]
 
 Generate = Callable[[Tensor], Tensor]
 """Maps codes (N, D) or (N, num_layers, D) to images (N, C, H, W), nominally in [-1, 1], or to features (N, ...)."""
 
 SampleCodes = Callable[[int, torch.Generator], Tensor]
 """Maps a number n and a random generator to codes (n, D)."""
+
+
+def checked_outputs(generate: Generate) -> Generate:
+    """`generate`, which raises `InvalidArgumentError` where it returns anything but what a search can use.
+
+    Refused are lists and arrays, other numbers of rows than codes, integers, values that are not finite and, where a
+    gradient is needed, tensors without one.
+    """
+
+    def run(codes: Tensor) -> Tensor:
+        outputs = _tensor(generate(codes), "generate", f"({len(codes)}, ...)")
+        if outputs.ndim < 2 or len(outputs) != len(codes):
+            raise InvalidArgumentError(
+                f"`generate` returned shape {tuple(outputs.shape)} for {len(codes)} codes; return one row per code, "
+                f"({len(codes)}, ...)",
+                field="generate",
+            )
+        if torch.is_grad_enabled() and codes.requires_grad and not outputs.requires_grad:
+            raise InvalidArgumentError(
+                "`generate` returned a tensor without gradient; do not detach it, convert it to numpy, or compute it "
+                "under torch.no_grad",
+                field="generate",
+            )
+        return outputs
+
+    return run
+
+
+def checked_codes(sample_codes: SampleCodes) -> SampleCodes:
+    """`sample_codes`, which raises `InvalidArgumentError` where it returns anything but finite codes (n, D)."""
+
+    def run(num_codes: int, rng: torch.Generator) -> Tensor:
+        codes = _tensor(sample_codes(num_codes, rng), "sample_codes", f"({num_codes}, D)")
+        if codes.ndim != 2 or len(codes) != num_codes:
+            raise InvalidArgumentError(
+                f"`sample_codes` returned shape {tuple(codes.shape)}; return ({num_codes}, D) for {num_codes} codes",
+                field="sample_codes",
+            )
+        return codes
+
+    return run
+
+
+def _tensor(value: object, name: str, shape: str) -> Tensor:
+    if not isinstance(value, Tensor):
+        kind = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+        raise InvalidArgumentError(f"`{name}` returned {kind}; return a torch.Tensor {shape}", field=name)
+    if not value.is_floating_point():
+        raise InvalidArgumentError(f"`{name}` returned {value.dtype}; return floating-point numbers", field=name)
+    if not bool(value.detach().isfinite().all()):
+        raise InvalidArgumentError(
+            f"`{name}` returned values that are not finite (NaN or infinity); check the codes and the precision of the "
+            "generator",
+            field=name,
+        )
+    return value
+
 
 HAND_BUILT_FACTORS = ("x", "y", "size", "colour", "background", "aspect")
 

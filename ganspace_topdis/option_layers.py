@@ -39,7 +39,7 @@ __all__ = [
 
 Presets = Mapping[str, Mapping[str, Any]]
 
-_OWN = ("config", "preset", "dry_run", "help", "json")
+_OWN = ("config", "preset", "dry_run", "help", "json", "quiet")
 _FILE, _PRESET = "ganspace_topdis.settings.file", "ganspace_topdis.settings.preset"
 
 

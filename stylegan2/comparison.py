@@ -32,9 +32,10 @@ _NUM_CODES = 32
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Side:
-    """One run of a comparison."""
+    """One run of a comparison, and the name of its checkpoint."""
 
     name: str
+    checkpoint: str
     directions: Directions
     space: LatentSpace
     labels: list[DirectionLabel]
@@ -62,7 +63,8 @@ def load_sides(runs: Sequence[Path], ckpt: str | None, device: str) -> list[Side
     if twice:
         raise InvalidArgumentError(f"`runs` has {twice[0]} twice; give each run once", field="runs")
     found = [Directions.load(run) for run in runs]
-    path = locate(ckpt or checkpoint_of_run(runs[0]))
+    named = ckpt or checkpoint_of_run(runs[0])
+    path = locate(named)
     for run, directions in zip(runs, found, strict=True):
         _require_comparable(run, directions, path)
     generator = load(path, choose_device(device))
@@ -71,6 +73,7 @@ def load_sides(runs: Sequence[Path], ckpt: str | None, device: str) -> list[Side
     return [
         Side(
             name=name,
+            checkpoint=Path(named).name,
             directions=directions,
             space=LatentSpace.of(directions, generator),
             labels=labels_of(directions, names_of(folder, directions)),
@@ -140,10 +143,13 @@ def draw_sheet(
             continue
         label = side.labels[partner]
         scores = {"alike": pairing.images.similarity[index]} if side is not sides[0] else {}
-        labels.append(dataclasses.replace(label, name=f"{side.name}: {label.name}", scores={**scores, **label.scores}))
+        method = side.directions.metadata.get("method")
+        run = side.name if method is None or method in side.name else f"{side.name} ({method})"
+        labels.append(dataclasses.replace(label, name=f"{run}: {label.name}", scores={**scores, **label.scores}))
         rows.append(walks[partner][::sign])
     values = walk_settings(pictures, None).values
-    sheet = draw_overview(np.stack(rows), labels, values, subtitle=f"seed {pictures.seeds[0]}")
+    where = f"checkpoint {sides[0].checkpoint}, seed {pictures.seeds[0]}, truncation {pictures.truncation_psi:g}"
+    sheet = draw_overview(np.stack(rows), labels, values, subtitle=where)
     return write_bytes(path, encode_png(sheet))
 
 
@@ -157,6 +163,7 @@ def table_row(side: Side, pairing: Pairing) -> dict[str, Any]:
     }
     return {
         "run": side.name,
+        "checkpoint": side.checkpoint,
         "method": facts.get("method"),
         "space": side.space.name,
         "seed": facts.get("seed"),

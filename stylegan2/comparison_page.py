@@ -7,7 +7,10 @@ from ganspace_topdis.report.page import build_page, figure, section
 from ganspace_topdis.report.table import Table, to_html
 from ganspace_topdis.report.values import MISSING, format_number, score_name, score_note
 
-__all__ = ["comparison_page"]
+__all__ = ["comparison_page", "scores_table"]
+
+_WEAK = 0.35
+"""Below this similarity, a match gets a question mark."""
 
 Row = Mapping[str, Any]
 """The entry of a run in comparison.json."""
@@ -21,11 +24,10 @@ def comparison_page(rows: Sequence[Row], sheets: Sequence[bytes]) -> str:
         sheets: a PNG for each direction of the first run.
     """
     first = rows[0]["run"]
-    names = list(dict.fromkeys(name for row in rows for name in row["means"]))
     return build_page(
         f"{len(rows)} runs compared",
         [
-            section("Scores", to_html(_scores(rows, names))),
+            section("Scores", to_html(scores_table(rows))),
             section("Matched directions", to_html(_matches(rows))),
             section(
                 "Matched walks",
@@ -39,8 +41,8 @@ def comparison_page(rows: Sequence[Row], sheets: Sequence[bytes]) -> str:
                 ),
             ),
         ],
-        subtitle="Each direction of the first run is matched with the direction of every other run that changes images "
-        "most similarly.",
+        subtitle=f"Checkpoint {rows[0].get('checkpoint', 'unknown')}. Each direction of the first run is matched with "
+        "the direction of every other run that changes images most similarly.",
         verdict=" ".join(_verdict(row, first) for row in rows[1:]),
     )
 
@@ -61,7 +63,9 @@ def _verdict(row: Row, first: str) -> str:
     )
 
 
-def _scores(rows: Sequence[Row], names: Sequence[str]) -> Table:
+def scores_table(rows: Sequence[Row]) -> Table:
+    """The mean scores of each run, and its mean similarity to the first."""
+    names = list(dict.fromkeys(name for row in rows for name in row["means"]))
     body = [
         (
             row["run"],
@@ -93,7 +97,8 @@ def _matches(rows: Sequence[Row]) -> Table:
         header=(rows[0]["run"], *(row["run"] for row in rows[1:])),
         rows=tuple(body),
         note="The matching direction and the similarity of their image changes. In parentheses: the match by "
-        "displacements of the codes, and their |cos|, for runs in the same space.",
+        "displacements of the codes, and their |cos|, for runs in the same space. "
+        f"A question mark: below {_WEAK}, which is hardly the same direction.",
     )
 
 
@@ -101,7 +106,8 @@ def _match(row: Row, index: int) -> str:
     partner = row["images"]["partner"][index]
     if partner < 0:
         return "none"
-    text = f"{partner}: {format_number(row['images']['similarity'][index])}"
+    similarity = row["images"]["similarity"][index]
+    text = f"{partner}{'?' if similarity < _WEAK else ''}: {format_number(similarity)}"
     other = row["displacements"]
     if other is None or other["partner"][index] < 0:
         return text

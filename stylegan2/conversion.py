@@ -18,9 +18,12 @@ from stylegan2.checkpoints.native import save
 from stylegan2.generator import Generator
 from stylegan2.loading import load, locate, read
 
-__all__ = ["FORMATS", "convert", "inspect", "rosinality_tensors"]
+__all__ = ["FORMATS", "check_name", "convert", "inspect", "rosinality_tensors"]
 
 FORMATS = ("safetensors", "rosinality")
+_ENDINGS = {"safetensors": (".safetensors",), "rosinality": (".pt", ".pth")}
+_FOREIGN = (".pkl", ".npz", ".npy", ".onnx", ".ckpt", ".json")
+"""Endings of formats that are not written at all."""
 
 
 def inspect(path_or_name: str | os.PathLike[str]) -> dict[str, Any]:
@@ -45,6 +48,25 @@ def inspect(path_or_name: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
+def check_name(out: str | os.PathLike[str], to: str) -> None:
+    """Refuse a file name with the ending of another format than `to`; other endings are free.
+
+    Raises:
+        InvalidArgumentError: the ending is that of another format.
+
+    Example:
+        >>> check_name("ffhq.pt", "rosinality")
+    """
+    path, own = Path(out), _ENDINGS[to]
+    other = next((name for name, endings in _ENDINGS.items() if name != to and path.suffix.lower() in endings), None)
+    if path.suffix.lower() in own or (other is None and path.suffix.lower() not in _FOREIGN):
+        return
+    remedy = "" if other is None else f", or set `to` to {other}"
+    raise InvalidArgumentError(
+        f"`out` is {path}, but `to` is {to!r}; name it {path.with_suffix(own[0]).name}{remedy}", field="out"
+    )
+
+
 def convert(
     path_or_name: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -62,13 +84,14 @@ def convert(
 
     Raises:
         CheckpointError: the file is not supported.
-        InvalidArgumentError: the format is unknown or cannot hold this generator.
+        InvalidArgumentError: the format is unknown or cannot hold this generator, or `out` is named as another one.
         RunFolderError: `out` cannot be written.
     """
     if to not in FORMATS:
         raise InvalidArgumentError(f"`to` is {to!r}; give one of {', '.join(FORMATS)}", field="to")
     if half and to != "safetensors":
         raise InvalidArgumentError(f"`half` is not allowed if `to` is {to!r}; set `to` to safetensors", field="half")
+    check_name(out, to)
     generator = load(path_or_name)
     if to == "safetensors":
         return save(generator, out, half=half, source={"sha256": sha256_of(locate(path_or_name))})

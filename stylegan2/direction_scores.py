@@ -4,6 +4,7 @@ Scores of single directions are columns of the run's table; those of the run as 
 """
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out, rank
+from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
+from ganspace_topdis.discovery.loop import Discovery
+from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.matching import agreement_of_each
@@ -20,13 +23,12 @@ from ganspace_topdis.evaluation.protocol import LabeledImages, ProtocolSettings,
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.checkpoints import Checkpoint, CheckpointStore
 from ganspace_topdis.runs.progress import ProgressReporter
-from ganspace_topdis.traversal.names import NAMES_FILE, write_names
 from stylegan2.loading import load
-from stylegan2.run_pictures import names_of, source_of
 from stylegan2.space import LatentSpace
 
-__all__ = ["load_other", "ordered_by_score", "score_held_out", "scored", "space_of_run"]
+__all__ = ["load_other", "score_before", "score_held_out", "scored", "space_of_run"]
 
 Scores = tuple[dict[str, Any], dict[str, Any]]
 """Columns (a list of K numbers each), and scores of the run as a whole."""
@@ -37,6 +39,8 @@ _NUM_RECONSTRUCTOR_CODES = 1000
 _NUM_PROTOCOL_CODES = 4000
 _RECONSTRUCTOR = ReconstructorSettings(num_steps=250, batch_size=32, held_out=0.1)
 _SCORE_STREAM = 0x5C0_7E
+_SAME = 1e-4
+"""Largest distance between equal directions, in their lengths: both are float32."""
 
 
 def space_of_run(run: Path, directions: Directions, ckpt: Path, device: torch.device) -> LatentSpace:
@@ -55,9 +59,15 @@ def space_of_run(run: Path, directions: Directions, ckpt: Path, device: torch.de
     return LatentSpace.of(directions, load(ckpt, device))
 
 
-def score_held_out(space: LatentSpace, directions: Directions) -> HeldOutScores:
-    """RTD and effect on codes that neither the search nor its evaluation has used."""
-    settings = directions.metadata["settings"]
+def score_held_out(space: LatentSpace, directions: Directions, found: Directions | None = None) -> HeldOutScores:
+    """RTD and effect on codes that neither the search nor its evaluation has used.
+
+    Args:
+        space: the space of the directions.
+        directions: what is scored.
+        found: directions with the settings of the search, which choose the codes; `directions` by default.
+    """
+    settings = (found or directions).metadata["settings"]
     return evaluate_held_out(
         space.features,
         space.sample_codes,
@@ -72,16 +82,51 @@ def score_held_out(space: LatentSpace, directions: Directions) -> HeldOutScores:
     )
 
 
-def ordered_by_score(run: Path, directions: Directions, result: HeldOutScores) -> Directions:
-    """The directions in the order of their new scores; the user's names move with them."""
-    names = names_of(run, directions)
-    numbered = dataclasses.replace(directions, metadata={**directions.metadata, "was": [*range(len(result.rtd))]})
-    ordered = rank(numbered, result)
-    was = ordered.metadata.pop("was")
-    if names and was != sorted(was):
-        moved = {new: names[old] for new, old in enumerate(was) if old in names}
-        write_names(run / NAMES_FILE, moved, source=source_of(ordered))
-    return ordered
+def score_before(space: LatentSpace, directions: Directions, checkpoints: CheckpointStore) -> list[float] | None:
+    """RTD of the directions that the search started from, on the codes of `score_held_out`, by number.
+
+    None for a closed form, which has no start, and, with a warning, where the last checkpoint of the search does not
+    belong to the directions.
+    """
+    if "rtd_before" not in directions.metadata:
+        return None
+    try:
+        checkpoint = checkpoints.load_newest()
+    except CheckpointError:
+        checkpoint = None
+    start = None if checkpoint is None else _start_of(space, directions, checkpoint)
+    if start is None:
+        warnings.warn(
+            "RTD before is left out: the last checkpoint of the search is missing or of other directions, "
+            "so its start cannot be evaluated on the same codes as RTD after",
+            stacklevel=2,
+        )
+        return None
+    return score_held_out(space, start, directions).rtd
+
+
+def _start_of(space: LatentSpace, directions: Directions, checkpoint: Checkpoint) -> Directions | None:
+    """The initial directions of the search, each under the number of the direction that it became."""
+    settings = dict(directions.metadata["settings"])
+    if "shift_law" in settings:
+        settings["shift_kind"] = settings.pop("shift_law")
+    try:
+        search = Discovery.resume(
+            space.features,
+            space.sample_codes,
+            DiscoverySettings(**settings),
+            (checkpoint.tensors, checkpoint.rest),
+            device=space.generator.mapping.w_avg.device,
+        )
+    except (InvalidArgumentError, KeyError, RuntimeError):  # written by another version, or for another generator
+        return None
+    start, found = search.directions(search.initial_rotation), search.directions().vectors
+    if found.shape != directions.vectors.shape:
+        return None
+    distances = torch.cdist(directions.vectors, found)
+    rows = distances.argmin(dim=1).tolist()
+    is_same = bool(distances.amin(dim=1).max() <= _SAME * found.norm(dim=1).max())
+    return start.select(rows) if is_same and sorted(rows) == list(range(len(rows))) else None
 
 
 def scored(

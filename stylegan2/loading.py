@@ -9,6 +9,7 @@
 True
 """
 
+import difflib
 import os
 from pathlib import Path
 
@@ -69,6 +70,11 @@ def locate(path_or_name: str | os.PathLike[str], progress: Progress | None = Non
     """Return the local file of a path, an address, or the name of a packaged or published network."""
     if path_or_name in PACKAGED:
         return ASSETS / f"{str(path_or_name).replace('-', '_')}.safetensors"
+    near = difflib.get_close_matches(os.fspath(path_or_name), PACKAGED, n=1, cutoff=0.7)
+    if near and path_or_name not in ZOO and not Path(path_or_name).exists():
+        raise CheckpointError(
+            f"{os.fspath(path_or_name)!r} is neither a file nor a known network; did you mean {near[0]!r}?"
+        )
     return resolve(path_or_name, progress=progress)
 
 

@@ -1,5 +1,6 @@
 """The pictures of a run on a StyleGAN2 generator, and the names and scores beside them."""
 
+import shlex
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,11 +8,12 @@ from typing import Any
 
 import torch
 
-from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.report.values import score_name
+from ganspace_topdis.report.values import format_factor, score_name
 from ganspace_topdis.runs.files import set_aside
 from ganspace_topdis.runs.progress import ProgressReporter
+from ganspace_topdis.runs.records import read_run
 from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gallery
 from ganspace_topdis.traversal.mixing import largest_mix
 from ganspace_topdis.traversal.names import (
@@ -39,7 +41,7 @@ __all__ = [
 _MAX_MIXED_FRAMES, _MAX_MIXED_PIXELS = 2200, 12_000_000
 """By default the page mixes as many directions as need no more frames and pixels than this; none at 1024 px."""
 
-_SHOWN_SCORES = ("share", "spearman", "recognised", "agreement", "rtd_before", "rtd_after", "effect")
+_SHOWN_SCORES = ("rank", "score", "share", "spearman", "recognised", "agreement", "rtd_before", "rtd_after", "effect")
 
 
 def walk_settings(pictures: PictureSettings, layers: tuple[int, ...] | None) -> WalkSettings:
@@ -61,8 +63,9 @@ def labels_of(directions: Directions, names: dict[int, DirectionName] | None = N
     """The name and the scores of every direction; `names` are the user's."""
     labels = []
     for index, row in enumerate(directions.score_table()["directions"]):
-        scores = {name: value for name in _SHOWN_SCORES if isinstance(value := row.get(name), float)}
-        name = f"Direction {index}" + (f" ({row['factor'].replace('_', ' ')})" if row.get("factor") else "")
+        scores = {name: value for name in _SHOWN_SCORES if isinstance(value := row.get(name), int | float)}
+        factor = f" ({format_factor(row['factor'], row.get('share'))})" if row.get("factor") else ""
+        name = f"Direction {index}{factor}"
         labels.append(DirectionLabel(index=index, name=name, scores=scores))
     return apply_names(labels, names or {})
 
@@ -105,19 +108,51 @@ def _keep_names(path: Path, directions: Directions, names: dict[int, DirectionNa
     write_names(path, names, source=source)
 
 
-def page_text(directions: Directions, options: PictureSettings) -> PageText:
-    """Title, subtitle and source of the page of `directions`."""
+def page_text(
+    directions: Directions, options: PictureSettings, run: Path, *, edit: Mapping[str, str] | None = None
+) -> PageText:
+    """The text of the page of `directions`, which are those of `run`, a run folder or a directions file.
+
+    Args:
+        directions: the directions.
+        options: truncation of the images.
+        run: where the directions are.
+        edit: options of the command that the page offers, besides run and truncation; {"--layers": "0-7"}.
+    """
+    origin = _origin(directions, run)
+    method = directions.metadata.get("method")
     return PageText(
-        title=f"Directions found by {directions.metadata.get('method', 'a search')}",
-        subtitle=_subtitle(directions, options),
+        title=f"Directions found by {method or 'a search'}",
+        subtitle="; ".join([*origin, *_subtitle(directions, options)]),
         source=source_of(directions),
+        origin="  ·  ".join([*([method] if method else []), *origin]),
+        command=_edit_command(run, options, edit or {}),
     )
 
 
-def _subtitle(directions: Directions, options: PictureSettings) -> str:
+def _edit_command(run: Path, options: PictureSettings, edit: Mapping[str, str]) -> str:
+    """`topdis-gan edit` for the images of a page; none where its truncation has a cutoff, which edit has not."""
+    if options.truncation_cutoff is not None:
+        return ""
+    given = {"--directions": str(run), "--truncation-psi": f"{options.truncation_psi:g}", **edit}
+    return " ".join(["topdis-gan edit", *(f"{name} {shlex.quote(value)}" for name, value in given.items())])
+
+
+def _origin(directions: Directions, run: Path) -> list[str]:
+    """The run, and its checkpoint by the name that was given for it, else by its hash."""
+    folder = run if run.is_dir() else run.parent
+    name = folder.resolve().name if run.name in (folder.name, "directions.safetensors") else run.stem
+    try:
+        return [f"run {name}", f"checkpoint {Path(str(read_run(folder).config['ckpt'])).name}"]
+    except (RunFolderError, KeyError):
+        sha256 = directions.metadata.get("checkpoint_sha256")
+        return [f"run {name}"] if sha256 is None else [f"run {name}", f"checkpoint {sha256[:12]}"]
+
+
+def _subtitle(directions: Directions, options: PictureSettings) -> list[str]:
     scores = summary(directions.metadata.get("scores", {}))
     texts = [f"{heading}: {text}" for heading, text in scores.items()]
-    return "; ".join([*_where(directions), f"truncation {options.truncation_psi:g}", *texts])
+    return [*_where(directions), f"truncation {options.truncation_psi:g}", *texts]
 
 
 def _where(directions: Directions) -> list[str]:
@@ -157,7 +192,7 @@ def draw_run(
             labels_of(directions, given),
             [f"seed {seed}" for seed in options.seeds],
             walk=walk_settings(options, space.moving_layers),
-            text=page_text(directions, options),
+            text=page_text(directions, options, folder),
             num_mixed=num_mixed(options, directions.num_directions, space.generator.img_resolution),
             progress=progress,
         )

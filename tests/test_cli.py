@@ -1,8 +1,10 @@
+import dataclasses
 import json
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,9 @@ import pytest
 import torch
 
 import cli
+from ganspace_topdis.command_line import make_command
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.options import Command, Settings, option
 from stylegan2 import Generator, load, save
 
 PICTURES = ["--seeds", "0-1", "--frames", "3"]
@@ -200,6 +205,58 @@ def test_inspect_names_format_and_sizes(checkpoint, capsys):
     assert "safetensors" in capsys.readouterr().out
     assert run("inspect", str(checkpoint), "--json") == 0
     assert "16" in json.dumps(json.loads(capsys.readouterr().out))
+
+
+def test_inspect_fits_the_terminal(checkpoint, capsys):
+    assert run("inspect", str(checkpoint)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines if "sha256" not in line)
+    assert not [line for line in lines if any(mark in line for mark in "[]{}'")]
+
+
+def test_convert_refuses_the_name_of_another_format_and_an_existing_file(checkpoint, tmp_path, capsys):
+    assert run("convert", str(checkpoint), str(tmp_path / "out.pt")) == 2
+    assert "name it out.safetensors, or set --to to rosinality" in capsys.readouterr().err
+    assert run("convert", str(checkpoint), str(tmp_path / "out.pkl")) == 2
+    out = tmp_path / "out.safetensors"
+    out.write_bytes(b"mine")
+    assert run("convert", str(checkpoint), str(out)) == 1
+    assert "would be replaced; give --force, or another OUT" in capsys.readouterr().err
+    assert out.read_bytes() == b"mine"
+    assert run("convert", str(checkpoint), str(out), "--force") == 0
+    assert out.read_bytes() != b"mine"
+
+
+def test_an_unknown_checkpoint_is_answered_with_the_nearest_name(capsys):
+    assert run("inspect", "scense") == 1
+    assert "did you mean 'scenes'?" in capsys.readouterr().err
+
+
+def test_quiet_discards_progress_and_keeps_warnings_results_and_errors(capsys):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Options(Settings):
+        fail: bool = option(False, help="Whether to fail.")
+
+    def noisy(options):
+        print("step 1/2", file=sys.stderr)
+        warnings.warn("odd", UserWarning, stacklevel=1)
+        if options.fail:
+            raise InvalidArgumentError("`fail` is set")
+        return {}
+
+    declared = Command(options=Options, run=noisy, to_text=lambda *_: "done", help="Noisy.", examples=("a", "b"))
+    command = make_command("noisy", declared)
+    shown = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: shown.append(str(message))
+        command.main(["--quiet"], standalone_mode=False)
+        assert capsys.readouterr() == ("done\n", "")
+        command.main([], standalone_mode=False)
+        assert capsys.readouterr() == ("done\n", "step 1/2\n")
+        with pytest.raises(InvalidArgumentError, match="--fail is set"):
+            command.main(["-q", "--fail"], standalone_mode=False)
+    assert shown == ["odd"] * 3
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "rosinality"])

@@ -13,7 +13,7 @@ import torch
 from ganspace_topdis.discovery.held_out import PartialStore, rank
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings, SpanKind
-from ganspace_topdis.generators import Generate, SampleCodes
+from ganspace_topdis.generators import Generate, SampleCodes, checked_codes, checked_outputs
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress
 
@@ -56,12 +56,12 @@ def discover_directions(
         settings: further fields of `DiscoverySettings`.
 
     Returns:
-        K directions, best first. Their `metadata` has one list of K numbers each for "score", held-out RTD of the
-        initial ("rtd_before") and the final directions ("rtd_after"), and "effect"; and the spectrum of the span.
+        K directions, best first. Their `metadata` has one list of K numbers each for "score", "rank", held-out RTD of
+        the initial ("rtd_before") and the final directions ("rtd_after"), and "effect"; and the spectrum of the span.
 
     Raises:
-        InvalidArgumentError: a setting is not allowed, or the span has fewer than K axes.
-        TopdisError: the outputs of the generator are not finite.
+        InvalidArgumentError: a setting is not allowed, the span has fewer than K axes, or a function returns something
+            other than a finite floating-point tensor with a row per code and, for `generate`, a gradient.
 
     Example:
         >>> from ganspace_topdis.generators import HandBuiltGenerator
@@ -79,7 +79,7 @@ def discover_directions(
         seed=seed,
         **settings,
     )
-    search = Discovery(generate, sample_codes, chosen, device=device)
+    search = Discovery(checked_outputs(generate), checked_codes(sample_codes), chosen, device=device)
     if start is not None:
         search.initialize_near(start)
     search.run(progress)

@@ -21,7 +21,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress
 from ganspace_topdis.topology.rtd import rtd
 
-__all__ = ["HeldOutScores", "PartialStore", "evaluate_held_out", "mean_distance", "rank"]
+__all__ = ["HeldOutScores", "PartialStore", "add_scores", "evaluate_held_out", "mean_distance", "rank"]
 
 _MICRO_BATCH = 64
 _HELD_OUT_STREAM = 0x7E57
@@ -146,17 +146,32 @@ def mean_distance(features: Tensor) -> Tensor:
     return (features - features.roll(1, 0)).norm(dim=1).mean().clamp(min=torch.finfo(features.dtype).tiny)
 
 
-def rank(directions: Directions, scores: HeldOutScores, *, rtd_before: list[float] | None = None) -> Directions:
-    """The directions in decreasing order of effect / RTD, with `scores` in their metadata, as lists of K numbers.
+def add_scores(directions: Directions, scores: HeldOutScores, *, rtd_before: list[float] | None = None) -> Directions:
+    """The directions in their order, with `scores` in their metadata as lists of K numbers.
+
+    "score" is effect / RTD, and "rank" its place from 1, the largest first. An earlier "rtd_before" is
+    dropped: RTD on other codes cannot be compared.
 
     Args:
         directions: K directions.
         scores: their held-out scores.
-        rtd_before: (K,) RTD of the directions that the search started from.
+        rtd_before: (K,) RTD of the directions that the search started from, on the same codes.
     """
     ratios = [effect / max(rtd, 1e-12) for effect, rtd in zip(scores.effect, scores.rtd, strict=True)]
     order = sorted(range(len(ratios)), key=lambda index: -ratios[index])
-    columns = {"score": ratios, "rtd_after": scores.rtd, "effect": scores.effect}
+    ranks = [order.index(index) + 1 for index in range(len(order))]
+    columns = {"score": ratios, "rank": ranks, "rtd_after": scores.rtd, "effect": scores.effect}
+    facts = {name: value for name, value in directions.metadata.items() if name != "rtd_before"}
     if rtd_before is not None:
         columns["rtd_before"] = rtd_before
-    return directions.select(order, **{name: [column[index] for index in order] for name, column in columns.items()})
+    return dataclasses.replace(directions, metadata={**facts, **columns})
+
+
+def rank(directions: Directions, scores: HeldOutScores, *, rtd_before: list[float] | None = None) -> Directions:
+    """The directions of a new search, numbered in decreasing order of effect / RTD; for arguments see `add_scores`.
+
+    A direction keeps its number from then on: later scores change its rank only.
+    """
+    scored = add_scores(directions, scores, rtd_before=rtd_before)
+    ranks = scored.metadata["rank"]
+    return scored.select(sorted(range(len(ranks)), key=ranks.__getitem__))

@@ -161,7 +161,7 @@ def _train_encoder(
 ) -> tuple[Callable[[Tensor], Any], float]:
     """The trained encoder, images -> arrays (n, K), and its error in the last tenth of its steps."""
     rng = torch.Generator().manual_seed(settings.seed)
-    labels = directions.coordinates(codes if codes.ndim == 2 else codes[:, 0])
+    labels = directions.transform(codes if codes.ndim == 2 else codes[:, 0])
     labels = (labels - labels.mean(dim=0)) / labels.std(dim=0).clamp(min=1e-12)
     errors: list[float] = []
 

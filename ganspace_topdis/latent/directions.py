@@ -103,9 +103,26 @@ class Directions:
         """SHA-256 of `vectors`: directions of equal fingerprints move codes equally."""
         return hashlib.sha256(self.vectors.contiguous().numpy().tobytes()).hexdigest()
 
-    def coordinates(self, codes: Tensor) -> Tensor:
-        """The coordinates (..., K) of `codes` (..., D) along the directions, in standard deviations."""
+    def transform(self, codes: Tensor) -> Tensor:
+        """The coordinates (..., K) of `codes` (..., D) along the directions, in standard deviations.
+
+        Raises:
+            InvalidArgumentError: `codes` is no floating-point tensor, or of another width.
+        """
+        self._check_rows(codes, "codes", self.code_dim)
         return (codes - self.mean.to(codes)) @ self.dual_vectors.to(codes).T
+
+    def inverse_transform(self, coordinates: Tensor) -> Tensor:
+        """The codes (..., D) in the span of the directions with these `coordinates` (..., K).
+
+        `transform` returns the same coordinates. What a code has outside this span is lost, as with fewer components
+        of a PCA; `move` keeps it.
+
+        Raises:
+            InvalidArgumentError: `coordinates` is no floating-point tensor, or of another width.
+        """
+        self._check_rows(coordinates, "coordinates", self.num_directions)
+        return self.mean.to(coordinates) + coordinates @ self.vectors.to(coordinates)
 
     def move(self, codes: Tensor, index: int, amount: float | Tensor, *, layers: Sequence[int] | None = None) -> Tensor:
         """The codes moved along direction `index` by `amount` standard deviations.
@@ -155,7 +172,7 @@ class Directions:
             InvalidArgumentError: the shape of `codes`, `index` or `amount` is out of range.
         """
         self._check(codes, index)
-        values = self.coordinates(codes if codes.ndim == 2 else codes[:, 0])[:, index]
+        values = self.transform(codes if codes.ndim == 2 else codes[:, 0])[:, index]
         moved, kept = shift_values(values, amount)
         return self.move(codes, index, moved - values)[kept], kept
 
@@ -231,6 +248,13 @@ class Directions:
         from ganspace_topdis.notebook import directions_html  # on use: notebook.py imports the pages
 
         return directions_html(self)
+
+    def _check_rows(self, rows: Tensor, name: str, width: int) -> None:
+        if not isinstance(rows, Tensor) or not rows.is_floating_point():
+            kind = rows.dtype if isinstance(rows, Tensor) else type(rows).__name__
+            raise InvalidArgumentError(f"{name} must be a floating-point torch.Tensor (..., {width}), got {kind}")
+        if rows.ndim == 0 or rows.shape[-1] != width:
+            raise InvalidArgumentError(f"{name} must be (..., {width}), got {tuple(rows.shape)}")
 
     def _check(self, codes: Tensor, index: int) -> None:
         if codes.ndim not in (2, 3) or codes.shape[-1] != self.code_dim:

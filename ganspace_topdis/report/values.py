@@ -4,13 +4,26 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["MISSING", "SCORE_NOTES", "format_number", "format_setting", "format_shift", "score_name", "score_note"]
+__all__ = [
+    "MISSING",
+    "SCORE_NOTES",
+    "format_factor",
+    "format_number",
+    "format_setting",
+    "format_shift",
+    "score_name",
+    "score_note",
+]
+
+WEAK_SHARE = 0.35
+"""Below this share, a matched factor is a guess."""
 
 MISSING = "—"
 """Stands for a value that does not exist."""
 
 SCORE_NOTES: dict[str, tuple[str, str]] = {
     "score": ("Score", "effect divided by RTD after, by which directions are ranked; higher is better"),
+    "rank": ("Rank", "place by score among the directions of the run; 1 is the best"),
     "rtd_before": ("RTD before", "topological change that the shift makes, in the starting basis; lower is better"),
     "rtd_after": ("RTD after", "topological change that the shift makes, in the learned basis; lower is better"),
     "effect": ("Effect", "how much the images change per standard deviation"),
@@ -71,6 +84,16 @@ def format_shift(sigma: float) -> str:
     if sigma == 0:
         return "0"
     return f"{'+' if sigma > 0 else ''}{format_number(sigma)} σ"
+
+
+def format_factor(name: str, share: float | None) -> str:
+    """Format the factor matched to a direction; a question mark stands after a weak match (share below 0.35).
+
+    >>> format_factor("object_hue", 0.62), format_factor("size", 0.21)
+    ('object hue', 'size?')
+    """
+    is_weak = share is None or share < WEAK_SHARE
+    return name.replace("_", " ") + ("?" if is_weak else "")
 
 
 def format_setting(value: Any) -> str:

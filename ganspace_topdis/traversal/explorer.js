@@ -5,46 +5,154 @@
   const frames = makeFrames(data, notice);
 
   // The page shows one image: `seed`, shifted by shifts[i] standard deviations along each direction i.
-  const state = { seed: 0, current: 0, shifts: data.directions.map(() => 0), playing: 0, onlyStarred: false };
+  // `lead` is the direction that was moved last; `original` shows the unshifted image while a key or button is held.
+  const state = {
+    seed: 0, current: 0, lead: 0, shifts: data.directions.map(() => 0), playing: 0, onlyStarred: false, original: false,
+  };
 
   function notice(text) {
     byId("notice").textContent = text;
     byId("notice").hidden = !text;
   }
 
-  const movedDirections = () => state.shifts.flatMap((shift, direction) => (shift ? [direction] : []));
+  const movedDirections = () => shown().flatMap((shift, direction) => (shift ? [direction] : []));
   const currentStops = () => frames.stops(state.current, state.shifts);
   const isVisible = (direction) => !state.onlyStarred || data.directions[direction].starred;
 
-  function moveTo(direction, value, keepPlaying = false) {
-    if (!keepPlaying) stop();
-    state.current = direction;
-    state.shifts = frames.settle(direction, value, state.shifts);
+  function moveTo(direction, value, { keepPlaying = false, exact = false } = {}) {
+    if (!keepPlaying) {
+      stop();
+      record(`shift ${direction}`);
+    }
+    state.current = state.lead = direction;
+    state.shifts = frames.settle(direction, value, state.shifts, exact);
     update();
   }
 
   function nudge(change) {
     const stops = currentStops();
-    const here = stops.indexOf(state.shifts[state.current]);
-    const place = (here < 0 ? (stops.length - 1) / 2 : here) + change * frames.stride;
+    const distances = stops.map((stop) => Math.abs(stop - state.shifts[state.current]));
+    const place = distances.indexOf(Math.min(...distances)) + change * frames.stride;
     moveTo(state.current, stops[Math.max(0, Math.min(stops.length - 1, place))]);
   }
 
+  // Selecting a direction changes no image.
   function choose(direction) {
     if (!data.directions[direction] || direction === state.current) return;
-    moveTo(direction, state.shifts[direction]);
+    stop();
+    state.current = direction;
+    update();
     rows[direction].element.scrollIntoView({ block: "nearest" });
   }
 
   function chooseSeed(seed) {
+    record("seed");
     state.seed = (seed + data.seeds.length) % data.seeds.length;
     update();
   }
 
   function reset() {
     stop();
+    record("reset");
     state.shifts = state.shifts.map(() => 0);
     update();
+  }
+
+  // Undo and redo: the states before each change. Changes of one control in quick succession count as one.
+
+  const past = [];
+  const future = [];
+  let changed = { what: "", time: 0 };
+  const MERGE_MS = 800;
+
+  function snapshot() {
+    const { seed, lead, current, shifts } = state;
+    return { seed, lead, current, shifts: [...shifts], psi: data.live?.psi, layers: data.live?.layers };
+  }
+
+  function record(what) {
+    const time = performance.now();
+    const merges = past.length > 0 && !future.length && what === changed.what && time - changed.time < MERGE_MS;
+    changed = { what, time };
+    if (merges) return;
+    past.push(snapshot());
+    future.length = 0;
+  }
+
+  function travel(from, to) {
+    if (!from.length) return;
+    stop();
+    to.push(snapshot());
+    const { psi, layers, ...shown } = from.pop();
+    Object.assign(state, shown);
+    if (data.live) setLive(psi, layers);
+    changed = { what: "", time: 0 };
+    update();
+  }
+
+  const undo = () => travel(past, future);
+  const redo = () => travel(future, past);
+
+  function showOriginal(held) {
+    if (state.original === held) return;
+    state.original = held;
+    update();
+  }
+
+  // The state as a link, and as the command that draws the same image.
+
+  const seedNumber = (seed) => data.seeds[seed].number ?? Number(seedLabel(seed).replace(/^seed /, ""));
+  const shown = () => (state.original ? unshifted : frames.visible(state.lead, state.shifts));
+  const moves = (shifts) => shifts.flatMap((shift, place) => (shift ? [[data.directions[place].index, shift]] : []));
+  const plain = (value) => String(Number(value.toPrecision(6)));
+
+  function command() {
+    const set = moves(shown()).map(([index, shift]) => `${index}=${shift > 0 ? "+" : ""}${plain(shift)}`).join(",");
+    const live = data.live ? ` --truncation-psi ${plain(data.live.psi)}` : "";
+    const layers = data.live?.layers && data.live.layers.length < data.live.numLayers
+      ? ` --layers ${data.live.layers.join(",")}` : "";
+    return `${data.command}${live}${layers} --seeds ${seedNumber(state.seed)} --set ${set}`;
+  }
+
+  function link() {
+    const parts = new URLSearchParams({ seed: seedNumber(state.seed) });
+    moves(state.shifts).forEach(([index, shift]) => parts.append("set", `${index}=${plain(shift)}`));
+    if (state.lead !== 0) parts.set("lead", data.directions[state.lead].index);
+    if (data.live) parts.set("psi", plain(data.live.psi));
+    if (data.live?.layers) parts.set("layers", data.live.layers.join(","));
+    return `${location.href.split("#")[0]}#${parts}`;
+  }
+
+  function followLink() {
+    const parts = new URLSearchParams(location.hash.slice(1));
+    const placeOf = (index) => data.directions.findIndex((direction) => direction.index === Number(index));
+    if (/^\d{1,10}$/.test(parts.get("seed") ?? "")) {
+      const number = Number(parts.get("seed"));
+      const seed = data.seeds.findIndex((_, place) => seedNumber(place) === number);
+      if (seed >= 0) state.seed = seed;
+      else if (data.live && number < 2 ** 32) addSeed(number);
+    }
+    parts.getAll("set").forEach((part) => {
+      const [index, shift] = part.split("=");
+      const place = placeOf(index);
+      if (place < 0 || !Number.isFinite(Number(shift))) return;
+      state.shifts = frames.settle(place, Number(shift), state.shifts, true);
+      state.lead = state.current = place;
+    });
+    if (placeOf(parts.get("lead") ?? -1) >= 0) state.lead = state.current = placeOf(parts.get("lead"));
+    if (!data.live) return;
+    const psi = Number(parts.get("psi") ?? data.live.psi);
+    const layers = parts.get("layers")?.split(",").map(Number).filter((layer) => layer < data.live.numLayers);
+    setLive(psi >= 0 && psi <= 1 ? psi : data.live.psi, data.live.layers && layers ? layers : data.live.layers);
+  }
+
+  async function copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      notice(`Copied: ${text}`);
+    } catch {
+      notice(`Copy this: ${text}`); // the browser allows no access to the clipboard
+    }
   }
 
   function togglePlay() {
@@ -59,7 +167,7 @@
     state.playing = setInterval(() => {
       if (place + change < 0 || place + change >= stops.length) change = -change;
       place += change;
-      moveTo(state.current, stops[place], true);
+      moveTo(state.current, stops[place], { keepPlaying: true });
     }, Math.max(60, 1600 / stops.length));
     update();
   }
@@ -125,7 +233,7 @@
     const star = make("button", { className: "star", type: "button", title: "Star this direction" });
     const [low, high] = frames.ends(place);
     const slider = make("input", { type: "range", min: low, max: high, step: "any", value: 0 });
-    const output = make("output");
+    const output = make("input", { className: "value", type: "number", step: "any", min: low, max: high });
     const ends = [makeCanvas("ends"), makeCanvas("ends")];
     const scores = direction.scores.map(([label, number, note]) =>
       make("div", { title: note }, make("dt", { textContent: label }), make("dd", { textContent: number })));
@@ -133,7 +241,17 @@
       make("div", { className: "words" },
         make("div", { className: "title" }, make("span", { className: "number", textContent: direction.index }), name, star),
         make("dl", { className: "scores" }, ...scores)),
-      make("div", { className: "control" }, ends[0], slider, ends[1], output));
+      make("div", { className: "control" }, ends[0], slider, ends[1],
+        make("label", { className: "amount" }, output, make("span", { textContent: "σ" }))));
+    output.addEventListener("change", () => {
+      if (output.value !== "" && Number.isFinite(Number(output.value))) moveTo(place, Number(output.value), { exact: true });
+      else update();
+    });
+    output.addEventListener("focus", () => choose(place));
+    output.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") output.value = plain(state.shifts[place]);
+      if (event.key === "Enter" || event.key === "Escape") slider.focus();
+    });
     name.setAttribute("aria-label", `Name of direction ${direction.index}`);
     name.addEventListener("change", () => {
       direction.name = name.value.trim() || `Direction ${direction.index}`;
@@ -142,6 +260,7 @@
       update();
     });
     name.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") name.value = direction.name;
       if (event.key === "Enter" || event.key === "Escape") slider.focus();
     });
     star.addEventListener("click", () => toggleStar(place));
@@ -186,7 +305,7 @@
 
   function description() {
     const moves = movedDirections().map(
-      (direction) => `${inWords(state.shifts[direction])} along ${data.directions[direction].name}`);
+      (direction) => `${inWords(shown()[direction])} along ${data.directions[direction].name}`);
     const seed = seedLabel(state.seed);
     return moves.length ? `Image of ${seed}, moved ${moves.join(" and ")}` : `Unshifted image of ${seed}`;
   }
@@ -196,19 +315,23 @@
       place ? ", " : "",
       make("b", { textContent: data.directions[direction].name }),
       " ",
-      make("span", { textContent: inSigma(state.shifts[direction]) }),
+      make("span", { textContent: inSigma(shown()[direction]) }),
     ]);
+    if (state.original) return [make("b", { textContent: "Original" }), " unshifted"];
     return moves.length ? moves : [make("b", { textContent: data.directions[state.current].name }), " unshifted"];
   }
 
   function update() {
     const view = byId("view");
     const want = { seed: state.seed, direction: state.current };
-    frames.show(view, { ...want, shifts: state.shifts });
+    frames.show(view, { ...want, shifts: shown() });
     view.setAttribute("aria-label", description());
     view.textContent = description();
     if (!state.playing) byId("caption").replaceChildren(...caption());
-    byId("hint").textContent = frames.hint(state.current, state.shifts);
+    byId("hint").textContent = state.original ? "" : frames.hint(state.current, state.shifts, shown());
+    byId("undo").disabled = !past.length;
+    byId("redo").disabled = !future.length;
+    byId("copy-command").disabled = !moves(shown()).length;
     byId("play").setAttribute("aria-pressed", String(Boolean(state.playing)));
     byId("play").setAttribute("aria-label", state.playing ? "Stop" : "Play the traversal");
     seeds.forEach(({ radio, canvas }, seed) => {
@@ -231,7 +354,8 @@
       step.button.disabled = !stops.includes(step.value);
       step.button.setAttribute("aria-current", String(place === nearest));
       if (step.button.disabled) return;
-      frames.show(step.canvas, { ...want, shifts: frames.settle(state.current, step.value, state.shifts) });
+      const shifts = frames.settle(state.current, step.value, state.shifts);
+      frames.show(step.canvas, { ...want, shifts: frames.visible(state.current, shifts) });
     });
   }
 
@@ -247,7 +371,9 @@
     row.slider.style.setProperty("--high", filled[1]);
     row.slider.setAttribute("aria-label", `Shift along ${direction.name}`);
     row.slider.setAttribute("aria-valuetext", shift ? inWords(shift) : "unshifted");
-    row.output.textContent = inSigma(shift);
+    row.output.value = plain(shift);
+    row.output.setAttribute("aria-label", `Exact shift along ${direction.name}, standard deviations`);
+    row.element.classList.toggle("aside", !state.original && shown()[place] !== shift);
     row.output.classList.toggle("zero", !shift);
     row.star.setAttribute("aria-pressed", String(direction.starred));
     row.star.setAttribute("aria-label", `Star ${direction.name}`);
@@ -279,11 +405,17 @@
     s: () => toggleStar(state.current),
     e: () => rows[state.current].name.select(),
     r: reset,
+    o: () => showOriginal(true),
     " ": togglePlay,
   };
 
   document.addEventListener("keydown", (event) => {
     const target = event.target;
+    if ((event.ctrlKey || event.metaKey) && "zy".includes(event.key.toLowerCase()) && !target.matches(".name, input[type=number]")) {
+      event.preventDefault();
+      (event.key.toLowerCase() === "y" || event.shiftKey ? redo : undo)();
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || target.matches(".name, input[type=number], #live input")) return;
     if (event.key === " " && target.matches("button, summary, input:not([type=range])")) return;
     if (event.key.startsWith("Arrow") && target.type === "radio") return;
@@ -294,6 +426,9 @@
     event.preventDefault();
     action();
   });
+
+  document.addEventListener("keyup", (event) => { if (event.key === "o") showOriginal(false); });
+  addEventListener("blur", () => showOriginal(false));
 
   // Controls of the live page: any seed, truncation, layers.
 
@@ -306,12 +441,27 @@
     });
     byId("seed-random").addEventListener("click", () => addSeed(Math.floor(Math.random() * 100000)));
     const truncation = byId("truncation");
-    const tellTruncation = () => { truncation.nextElementSibling.value = Number(truncation.value).toFixed(2); };
-    truncation.value = live.psi;
-    tellTruncation();
-    truncation.addEventListener("input", () => { live.psi = Number(truncation.value); tellTruncation(); update(); });
+    truncation.addEventListener("input", () => {
+      record("truncation");
+      setLive(Number(truncation.value), live.layers);
+      update();
+    });
     byId("layers-setting").hidden = !live.layers;
     if (live.layers) setUpLayers(live);
+    setLive(live.psi, live.layers);
+  }
+
+  function setLive(psi, layers) {
+    data.live.psi = psi;
+    byId("truncation").value = psi;
+    byId("truncation").nextElementSibling.value = psi.toFixed(2);
+    if (layers) chooseLayers(layers);
+  }
+
+  function chooseLayers(layers) {
+    const chips = [...byId("layers").children];
+    data.live.layers = chips.flatMap((_, layer) => (layers.includes(layer) ? [layer] : []));
+    chips.forEach((chip, layer) => chip.setAttribute("aria-pressed", String(data.live.layers.includes(layer))));
   }
 
   function addSeed(number) {
@@ -326,10 +476,7 @@
   function setUpLayers(live) {
     const all = Array.from({ length: live.numLayers }, (_, layer) => layer);
     const chips = all.map((layer) => make("button", { type: "button", textContent: layer }));
-    const set = (layers) => {
-      live.layers = all.filter((layer) => layers.includes(layer));
-      chips.forEach((chip, layer) => chip.setAttribute("aria-pressed", String(live.layers.includes(layer))));
-    };
+    const set = (layers) => { record("layers"); chooseLayers(layers); };
     chips.forEach((chip, layer) => {
       chip.setAttribute("aria-label", `Layer ${layer}`);
       chip.addEventListener("click", () => {
@@ -343,7 +490,6 @@
       button.addEventListener("click", () => { set(layers); update(); });
       return button;
     }));
-    set(live.layers);
   }
 
   recall();
@@ -364,6 +510,17 @@
   byId("play").addEventListener("click", togglePlay);
   byId("reset").addEventListener("click", reset);
   byId("save").addEventListener("click", saveNames);
+  byId("undo").addEventListener("click", undo);
+  byId("redo").addEventListener("click", redo);
+  byId("copy-link").addEventListener("click", () => copy(link()));
+  byId("copy-command").hidden = !data.command;
+  byId("copy-command").addEventListener("click", () => copy(command()));
+  byId("original").addEventListener("pointerdown", () => showOriginal(true));
+  ["pointerup", "pointerleave", "pointercancel"].forEach((kind) =>
+    byId("original").addEventListener(kind, () => showOriginal(false)));
+  document.documentElement.classList.toggle("small", Math.max(width, height) < 128);
   if (data.live) setUpLive();
+  followLink();
+  past.length = 0; // nothing was changed by hand yet
   update();
 })();

@@ -63,6 +63,7 @@ def build_explorer(
     title: str = "Directions",
     subtitle: str = "",
     source: str = "",
+    command: str = "",
     mixed: MixedFrames | None = None,
     max_bytes: int = MAX_PAGE_BYTES,
 ) -> str:
@@ -76,6 +77,7 @@ def build_explorer(
         title: the page's heading.
         subtitle: a line under it.
         source: identifies the directions, such as a hash of them; it is written into saved names.
+        command: the command that makes an image of the page, without its seed and shifts; none by default.
         mixed: frames of several directions at once; without them only one slider moves at a time.
         max_bytes: the maximum size of the page; it determines the size and quality of the images.
 
@@ -89,7 +91,7 @@ def build_explorer(
             f"with {expected[0]}, {expected[1]} and {expected[2]}, at least one of each"
         )
     sprites, held = _held(frames, values, mixed, max_bytes)
-    data = page_data(labels, seeds, source=source) | {
+    data = page_data(labels, seeds, source=source, command=command) | {
         "width": sprites.width,
         "height": sprites.height,
         "transparent": frames.shape[-1] == 4,
@@ -126,11 +128,14 @@ def _storage_key(source: str, labels: Sequence[DirectionLabel], sprites: Sprites
     return f"{source} {hashlib.sha256(repr((names, sprites.uris)).encode()).hexdigest()[:16]}"
 
 
-def page_data(labels: Sequence[DirectionLabel], seeds: Sequence[str], *, source: str) -> dict[str, Any]:
+def page_data(
+    labels: Sequence[DirectionLabel], seeds: Sequence[str], *, source: str, command: str = ""
+) -> dict[str, Any]:
     """Return the data of both pages' scripts: directions with names, stars and scores; seeds; notes on the scores."""
     known = {key: SCORE_NOTES[key] for label in labels for key in label.scores if key in SCORE_NOTES}
     return {
         "source": source,
+        "command": command,
         "namesFormat": NAMES_FORMAT,
         "seeds": list(seeds),
         "notes": list(known.values()),

@@ -56,17 +56,30 @@ function makeFrames(data) {
     film: values,
     ends: () => [values[0], values[values.length - 1]],
 
-    // All shifts after `direction` is moved to `value`: the others move to the nearest steps of that mix, or to 0.
+    // All shifts after `direction` is moved to `value`. Those that mix with it move to the nearest steps of that mix;
+    // all others keep their values, see `visible`.
     settle(direction, value, shifts) {
       const others = companions(direction, shifts);
       const own = nearest(stopsOf(others.length + 1), value);
       const stops = stopsOf(others.length + (own ? 1 : 0)).filter((stop) => stop !== 0);
       return shifts.map((shift, other) =>
-        (other === direction ? own : others.includes(other) ? nearest(stops, shift) : 0));
+        (other === direction ? own : others.includes(other) ? nearest(stops, shift) : shift));
     },
 
-    hint(direction, shifts) {
-      const numMoved = shifts.filter((shift) => shift !== 0).length;
+    // The shifts of the image: those that have frames together with the direction that was moved last, `lead`. The
+    // others wait until it is back at 0.
+    visible(lead, shifts) {
+      const moved = shifts.flatMap((shift, place) => (shift ? [place] : []));
+      if (moved.length < 2) return shifts;
+      const first = shifts[lead] ? lead : moved.find(mixes) ?? moved[0];
+      return shifts.map((shift, other) => (other === first || (mixes(first) && mixes(other)) ? shift : 0));
+    },
+
+    hint(direction, shifts, shown) {
+      if (shifts.some((shift, place) => shift !== shown[place])) {
+        return "No such mix on this page: shifts in brackets are kept, not shown.";
+      }
+      const numMoved = shown.filter((shift) => shift !== 0).length;
       if (numMoved < 2) return !numMixed || mixes(direction) ? "" : "This page has no mixes with this direction.";
       const steps = stopsOf(numMoved).filter((value) => value > 0).map((value) => `±${value}`);
       return `Mixes on this page have the steps 0 and ${steps.join(", ")} σ.`;

@@ -91,8 +91,12 @@ function makeFrames(data, tell) {
     stops: () => stops,
     film,
     ends: () => [stops[0], stops[stops.length - 1]],
-    settle: (direction, value, shifts) => shifts.map((shift, other) =>
-      (other !== direction ? shift : stops.reduce((best, stop) => (Math.abs(stop - value) < Math.abs(best - value) ? stop : best)))),
+    settle: (direction, value, shifts, exact = false) => shifts.map((shift, other) => {
+      if (other !== direction) return shift;
+      if (exact) return Math.max(-extent, Math.min(extent, value));
+      return stops.reduce((best, stop) => (Math.abs(stop - value) < Math.abs(best - value) ? stop : best));
+    }),
+    visible: (lead, shifts) => shifts,
     hint: () => "",
     show,
     rename: (direction) => post("names", { index: direction.index, name: direction.name, starred: direction.starred })

@@ -12,6 +12,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -70,11 +71,15 @@ class PageText:
         title: the heading.
         subtitle: a line under it.
         source: identifies the directions, such as a hash of them; it is written into saved names.
+        origin: method, run and checkpoint, under the name of a direction in its own picture.
+        command: the command that makes an image of the page, without its seed and shifts; none is offered by default.
     """
 
     title: str = "Directions"
     subtitle: str = ""
     source: str = ""
+    origin: str = ""
+    command: str = ""
 
 
 def write_gallery(
@@ -113,7 +118,7 @@ def write_gallery(
     """
     walk, text = walk or WalkSettings(), text or PageText()
     frames, mixed = _draw(generate, codes, directions, labels, seeds, walk, num_mixed, progress)
-    page = build_explorer(frames, labels, walk.values, seeds, mixed=mixed, **dataclasses.asdict(text))
+    page = build_explorer(frames, labels, walk.values, seeds, mixed=mixed, **_of_page(text))
     written = [write_explorer(Path(folder) / "explorer.html", page)]
     return written + _write_traversals(Path(folder), frames, labels, walk.values, seeds, text)
 
@@ -134,7 +139,7 @@ def write_page(
     """Draw only the explorer page, into the file `path`; for arguments and errors see `write_gallery`."""
     walk, text = walk or WalkSettings(), text or PageText()
     frames, mixed = _draw(generate, codes, directions, labels, seeds, walk, num_mixed, progress)
-    page = build_explorer(frames, labels, walk.values, seeds, mixed=mixed, **dataclasses.asdict(text))
+    page = build_explorer(frames, labels, walk.values, seeds, mixed=mixed, **_of_page(text))
     return write_explorer(path, page)
 
 
@@ -191,6 +196,10 @@ def write_traversal(
     return write_animation(path, frames, walk.values, title=label.name, fps=fps, cell_px=cell_px)
 
 
+def _of_page(text: PageText) -> dict[str, Any]:
+    return {"title": text.title, "subtitle": text.subtitle, "source": text.source, "command": text.command}
+
+
 def _draw(
     generate: Generate,
     codes: Tensor,
@@ -237,7 +246,7 @@ def _write_traversals(
     fps = natural_fps(len(values))
     for label, walks in zip(labels, frames, strict=True):
         stem = target / f"direction_{label.index:02d}"
-        sheet = draw_direction(walks, label, values, seeds)
+        sheet = draw_direction(walks, label, values, seeds, subtitle=text.origin)
         written.append(write_bytes(stem.with_suffix(".png"), encode_png(sheet)))
         animated = walks[:_NUM_ANIMATED_SEEDS]
         written.append(write_animation(stem.with_suffix(".webp"), animated, values, title=label.name, fps=fps))

@@ -84,10 +84,13 @@ def default_labels(num_directions: int, scores: Sequence[Mapping[str, float]] | 
 def score_texts(label: DirectionLabel) -> list[tuple[str, str]]:
     """Return the short name and the number of each score of a direction, as shown beside it.
 
-    >>> score_texts(DirectionLabel(index=0, name="Smile", scores={"rtd_after": 0.8}))
-    [('RTD after', '0.800')]
+    >>> score_texts(DirectionLabel(index=0, name="Smile", scores={"rank": 2, "rtd_after": 0.8}))
+    [('Rank', '2'), ('RTD after', '0.800')]
     """
-    return [(score_name(key), format_number(value, num_digits=3)) for key, value in label.scores.items()]
+    return [
+        (score_name(key), str(value) if isinstance(value, int) else format_number(value, num_digits=3))
+        for key, value in label.scores.items()
+    ]
 
 
 def read_names(

@@ -4,16 +4,19 @@ scores of all runs -> match their directions to the first run's -> draw matched 
 """
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.picture_settings import PictureSettings, parse_numbers
-from stylegan2.run_settings import RunSettings
+from stylegan2.run_settings import OutputSettings, RunSettings
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
+
+_MAX_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +34,12 @@ class Options(Settings):
         metavar="RUN RUN...",
     )
     out: Path | None = option(
-        None, help="Folder for page and pictures.", group="Main", default_text="comparison beside the first run"
+        None,
+        help="Folder for page and pictures.",
+        group="Main",
+        default_text="comparison_RUNS_SEED beside the first run",
     )
+    output: OutputSettings = nested(OutputSettings)
     pictures: PictureSettings = nested(PictureSettings, hide=("truncation_cutoff", "num_mixed", "seeds"))
     seeds: tuple[int, ...] = option(
         (0,), help="The image that is drawn, one seed.", group="Pictures", metavar="SEED", parse=parse_numbers
@@ -52,7 +59,7 @@ def run(options: Options) -> dict[str, Any]:
     Raises:
         CheckpointError: a run cannot be used, or is of another checkpoint.
         InvalidArgumentError: fewer than two runs, or one of them twice.
-        RunFolderError: a file cannot be written.
+        RunFolderError: an earlier comparison is there and `force` is not set, or a file cannot be written.
     """
     from ganspace_topdis.runs.files import make_folder, write_json, write_text
     from ganspace_topdis.runs.progress import ProgressReporter
@@ -61,6 +68,8 @@ def run(options: Options) -> dict[str, Any]:
 
     pictures = options.pictures
     sides = load_sides(options.runs, options.loading.ckpt, options.loading.device)
+    folder = options.out or options.runs[0].resolve().parent / _folder_name([side.name for side in sides], pictures)
+    options.output.clear(folder, "comparison.json", "comparison.html", "direction_[0-9]*.png")
 
     # Match directions by how they change images, and draw the walks.
     with ProgressReporter("compare") as progress:
@@ -74,7 +83,7 @@ def run(options: Options) -> dict[str, Any]:
             progress(len(sides) + done + 1, 2 * len(sides))
 
     # Write the sheets, the table and the page.
-    folder = make_folder(options.out or options.runs[0].resolve().parent / "comparison")
+    make_folder(folder)
     sheets = [
         draw_sheet(folder / f"direction_{index:02d}.png", index, sides, pairings, frames, pictures)
         for index in range(sides[0].directions.num_directions)
@@ -87,16 +96,19 @@ def run(options: Options) -> dict[str, Any]:
     return {"runs": table, "files": [str(path) for path in [*written, *sheets]]}
 
 
+def _folder_name(runs: Sequence[str], pictures: PictureSettings) -> str:
+    """The default folder: the runs and the seed; many or long names of runs are cut."""
+    names = "_".join(re.sub(r"[^\w.-]+", "-", name) for name in runs)
+    return f"comparison_{names[:_MAX_NAME]}_seed_{pictures.seeds[0]}"
+
+
 def to_text(record: Mapping[str, Any], options: Options) -> str:
     """The table of means, then the files."""
-    names = list(dict.fromkeys(name for row in record["runs"] for name in row["means"]))
-    lines = [f"{'run':>24}  " + "  ".join(f"{name.replace('_', ' '):>10}" for name in (*names, "matched"))]
-    for place, row in enumerate(record["runs"]):
-        cells = [*(row["means"].get(name) for name in names), row["images"]["mean"] if place else None]
-        lines.append(
-            f"{row['run']:>24}  " + "  ".join(f"{'' if cell is None else f'{cell:.4g}':>10}" for cell in cells)
-        )
-    return "\n".join([*lines, *record["files"]])
+    from ganspace_topdis.report import table
+    from stylegan2.comparison_page import scores_table
+
+    scores = dataclasses.replace(scores_table(record["runs"]), note="")
+    return "\n".join([table.to_text(scores), *record["files"]])
 
 
 COMMAND = Command(

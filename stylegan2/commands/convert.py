@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ganspace_topdis.options import Command, Settings, option
+from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
-from stylegan2.run_settings import checkpoint_names
+from stylegan2.run_settings import OutputSettings, checkpoint_names
 
 __all__ = ["COMMAND", "Options", "run"]
 
@@ -19,6 +19,7 @@ class Options(Settings):
     out: Path = option(help="File to write.", argument=True)
     to: Literal["safetensors", "rosinality"] = option("safetensors", help="Format.", group="Main")
     half: bool = option(False, help="Store in half precision.", group="Main", only_for={"to": ("safetensors",)})
+    output: OutputSettings = nested(OutputSettings)
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -26,11 +27,13 @@ def run(options: Options) -> dict[str, Any]:
 
     Raises:
         CheckpointError: the file cannot be used.
-        InvalidArgumentError: the format cannot hold this generator.
-        RunFolderError: the file cannot be written.
+        InvalidArgumentError: the format cannot hold this generator, or `out` is named as one of another format.
+        RunFolderError: the file exists and `force` is not set, or it cannot be written.
     """
-    from stylegan2.conversion import convert
+    from stylegan2.conversion import check_name, convert
 
+    check_name(options.out, options.to)
+    options.output.clear(options.out)
     return {"files": [str(convert(options.ckpt, options.out, to=options.to, half=options.half))]}
 
 

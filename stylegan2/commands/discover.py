@@ -48,7 +48,8 @@ _FEATURES_PX = 16
 _LONG_S = 30.0
 """The plan of a run that takes longer is printed."""
 
-_COLUMNS = ("factor", "share", "spearman", "recognised", "agreement", "score", "rtd_before", "rtd_after", "effect")
+_SCORES = ("rank", "score", "effect", "rtd_before", "rtd_after")
+_COLUMNS = (*_SCORES, "factor", "share", "spearman", "recognised", "agreement")
 _MAIN, _SPACE = "Main", "Space"
 
 
@@ -274,18 +275,24 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
 
 
 def directions_text(record: Mapping[str, Any]) -> str:
-    """The scores of every direction as a table."""
-    shown = [name for name in _COLUMNS if any(name in row for row in record["directions"])]
-    lines = ["direction  " + "  ".join(f"{name.replace('_', ' '):>10}" for name in shown)]
-    lines += [
-        f"{row['index']:>9}  " + "  ".join(f"{_cell(row.get(name)):>10}" for name in shown)
-        for row in record["directions"]
-    ]
-    return "\n".join(lines)
+    """The scores of every direction as a table of at most 80 columns, by rank where there is one."""
+    from ganspace_topdis.report.table import Table, to_text
+    from ganspace_topdis.report.values import format_factor
 
+    def cell(row: Mapping[str, Any], name: str) -> str:
+        value = row.get(name)
+        if name == "factor" and value is not None:
+            return format_factor(value, row.get("share"))
+        return f"{value:.4g}" if isinstance(value, float) else str(value if value is not None else "")
 
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value if value is not None else "")
+    shown = [name for name in _COLUMNS if any(row.get(name) is not None for row in record["directions"])]
+    rows = sorted(record["directions"], key=lambda row: row.get("rank", 0))
+    return to_text(
+        Table(
+            header=("direction", *(name.replace("_", " ") for name in shown)),
+            rows=tuple((str(row["index"]), *(cell(row, name) for name in shown)) for row in rows),
+        )
+    )
 
 
 COMMAND = Command(

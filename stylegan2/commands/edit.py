@@ -6,6 +6,8 @@ edited.npy holds the moved codes in the form in which they were given: in w one 
 """
 
 import dataclasses
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
-from stylegan2.picture_settings import parse_numbers
-from stylegan2.run_settings import RunSettings
+from stylegan2.picture_settings import parse_numbers, written_short
+from stylegan2.run_settings import OutputSettings, RunSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMAND", "Options", "parse_amounts", "run"]
 
 _MAX_AMOUNT = 100.0
+_MAX_NAME = 150
 _GAP_PX = 8
 _MAIN, _IMAGES, _MACHINE = "Main", "Pictures", "Machine"
 
@@ -51,8 +54,9 @@ class Options(Settings):
         (), help="Codes of seeds instead: 1-8,12.", group=_MAIN, metavar="LIST", parse=parse_numbers
     )
     out: Path | None = option(
-        None, help="Folder for codes and images.", group=_MAIN, default_text="edits in the run folder"
+        None, help="Folder for codes and images.", group=_MAIN, default_text="edits/CODES_SHIFTS in the run folder"
     )
+    output: OutputSettings = nested(OutputSettings)
     loading: RunSettings = nested(RunSettings)
     truncation_psi: float = option(0.7, help="Truncation of the codes of `seeds`.", group=_IMAGES)
     noise_mode: Literal["const", "random", "none"] | None = option(
@@ -75,7 +79,7 @@ def run(options: Options) -> dict[str, Any]:
     Raises:
         CheckpointError: codes, directions or checkpoint cannot be used, or do not belong together.
         InvalidArgumentError: a direction, layer, width or amount is out of range.
-        RunFolderError: a file cannot be written.
+        RunFolderError: an earlier edit is there and `force` is not set, or a file cannot be written.
     """
     from ganspace_topdis.runs.files import make_folder, write_array, write_json
     from stylegan2.latents import fit_latents, read_latents
@@ -91,6 +95,9 @@ def run(options: Options) -> dict[str, Any]:
     if options.noise_mode is not None:
         space = dataclasses.replace(space, noise_mode=options.noise_mode)
 
+    folder = options.out or loaded.folder / "edits" / _folder_name(options, amounts)
+    options.output.clear(folder, "edited.npy", "edit.json", "before_after.png", "edited_[0-9]*.png")
+
     # Move.
     before = space.codes_of_seeds(options.seeds) if codes is None else fit_latents(codes, space)
     after = before
@@ -98,9 +105,7 @@ def run(options: Options) -> dict[str, Any]:
         after = loaded.directions.move(after, index, amount, layers=space.moving_layers)
 
     # Write.
-    stem = options.latents.stem if options.latents is not None else "seeds_" + "_".join(map(str, options.seeds[:8]))
-    folder = make_folder(loaded.folder / "edits" / stem if options.out is None else options.out)
-    codes_file = write_array(folder / "edited.npy", after.detach().cpu().float().numpy())
+    codes_file = write_array(make_folder(folder) / "edited.npy", after.detach().cpu().float().numpy())
     written = [codes_file, *_draw(folder, space, before, after, options.batch_size)]
     record = {
         "amounts": {str(index): amount for index, amount in amounts.items()},
@@ -110,9 +115,25 @@ def run(options: Options) -> dict[str, Any]:
         "tuned": options.tuned,
         "latents": None if options.latents is None else options.latents.name,
         "seeds": list(options.seeds),
+        "truncation_psi": options.truncation_psi if codes is None else None,
+        "noise_mode": space.noise_mode,
     }
     written.append(write_json(folder / "edit.json", record))
     return {"files": [str(path) for path in written]}
+
+
+def _folder_name(options: Options, amounts: Mapping[int, float]) -> str:
+    """The default folder: the codes, the shifts, and what else differs from the defaults."""
+    codes = f"seeds_{written_short(sorted(options.seeds))}" if options.latents is None else options.latents.stem
+    parts = [codes, "set", *(f"{index}={amount:+g}" for index, amount in sorted(amounts.items()))]
+    if options.latents is None and options.truncation_psi != Options.truncation_psi:
+        parts += ["psi", f"{options.truncation_psi:g}"]
+    chosen = {"layers": options.loading.layers, "label": options.loading.label, "noise": options.noise_mode}
+    parts += [f"{name}_{value}" for name, value in chosen.items() if value is not None]
+    if options.tuned:
+        parts.append(f"tuned_{Path(options.loading.ckpt or '').stem}")
+    name = re.sub(r"[^\w.,=+-]+", "-", "_".join(parts))
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def parse_amounts(text: str, directions: "Directions", *, names: Mapping[str, int]) -> dict[int, float]:

@@ -39,25 +39,26 @@ class Options(Settings):
 
 
 def run(options: Options) -> Iterator[dict[str, Any]]:
-    """Serve the live page until Ctrl-C or SIGTERM; yield {"url": its address} once the server answers.
+    """Serve the live page until Ctrl-C, its normal end, or SIGTERM; yield {"url": its address} once the server answers.
 
     Raises:
         CheckpointError: directions or checkpoint cannot be used, or do not belong together.
         InvalidArgumentError: the port, a layer or a class cannot be used.
-        StopRequestedError: Ctrl-C or SIGTERM.
+        StopRequestedError: SIGTERM.
     """
+    import signal
     import threading
     import time
     import webbrowser
 
     from ganspace_topdis.runs.devices import tune_malloc
-    from ganspace_topdis.runs.progress import Interrupt
+    from ganspace_topdis.runs.progress import Interrupt, StopRequestedError
     from stylegan2.loaded_run import load_run
     from stylegan2.ops.weight_cache import frozen_weights
 
     tune_malloc()
     loaded = load_run(options.run, options.loading)
-    serving = open_server(loaded, options.pictures, port=options.port)
+    serving = open_server(loaded, options.pictures, port=options.port, command=_edit_command(options))
     with frozen_weights(), serving as server, Interrupt(notify=lambda _: None) as interrupt:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
         yield {"url": server.url}
@@ -66,7 +67,11 @@ def run(options: Options) -> Iterator[dict[str, Any]]:
         while not interrupt.requested:
             time.sleep(0.1)
         server.shutdown()
-        interrupt.stop("the page no longer answers")
+        try:
+            interrupt.stop("the page no longer answers")
+        except StopRequestedError as stop:
+            if stop.exit_code != 128 + signal.SIGINT:
+                raise
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:
@@ -74,8 +79,23 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
     return str(record["url"])
 
 
-def open_server(loaded: "LoadedRun", pictures: PictureSettings, *, port: int = 0) -> "LiveServer":
+def _edit_command(options: Options) -> str:
+    """The command that the page completes by seed, shifts, truncation and layers."""
+    import shlex
+
+    given = {"--directions": options.run, "--label": options.loading.label, "--ckpt": options.loading.ckpt}
+    texts = [f"{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None]
+    return " ".join(["topdis-gan edit", *texts])
+
+
+def open_server(loaded: "LoadedRun", pictures: PictureSettings, *, port: int = 0, command: str = "") -> "LiveServer":
     """The server of the live page of `loaded`, which answers once `serve_forever` runs.
+
+    Args:
+        loaded: the run.
+        pictures: the initial state of the page.
+        port: 0 for any free one.
+        command: what the page offers for its image; see `PageText`.
 
     Raises:
         InvalidArgumentError: the port cannot be used.
@@ -86,15 +106,16 @@ def open_server(loaded: "LoadedRun", pictures: PictureSettings, *, port: int = 0
     from stylegan2.run_pictures import labels_of, page_text, source_of
 
     directions = loaded.directions
-    text = page_text(directions, pictures)
+    text = page_text(directions, pictures, loaded.folder)
     names = NamesStore(loaded.folder, num_directions=directions.num_directions, source=source_of(directions))
     names.read()  # a file that cannot be used is reported before the page opens
     settings = PageSettings(
         labels=labels_of(directions),
         seeds=pictures.seeds,
         title=text.title,
-        subtitle="live",
+        subtitle=f"live; {text.subtitle}",
         source=text.source,
+        command=command,
         extent=pictures.extent,
         truncation_psi=pictures.truncation_psi,
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
-from stylegan2.run_settings import RunSettings
+from stylegan2.run_settings import OutputSettings, RunSettings
 
 if TYPE_CHECKING:
     from ganspace_topdis.latent.directions import Directions
@@ -37,6 +37,7 @@ class Options(Settings):
     out: Path | None = option(
         None, help="Folder (npy, card) or file.", group="Main", default_text="exported in the run folder"
     )
+    output: OutputSettings = nested(OutputSettings)
     loading: RunSettings = nested(RunSettings, hide=("layers", "label", "device"))
 
     def __post_init__(self) -> None:
@@ -51,7 +52,7 @@ def run(options: Options) -> dict[str, Any]:
     Raises:
         CheckpointError: directions or checkpoint cannot be used, or do not belong together.
         InvalidArgumentError: the format cannot hold these directions.
-        RunFolderError: a file cannot be written.
+        RunFolderError: files exist and `force` is not set, or a file cannot be written.
     """
     from ganspace_topdis.latent.directions import Directions
     from ganspace_topdis.runs.files import make_folder, write_text
@@ -63,15 +64,20 @@ def run(options: Options) -> dict[str, Any]:
     if options.card:
         out = options.out or folder / "card"
         written = write_card(options.run, out, license_id=options.license, ckpt=options.loading.ckpt)
-    elif options.to == "npy":
+        return {"files": [str(path) for path in written]}
+    assert options.to is not None, "validated on construction"
+    out = options.out or folder / {"npy": "", "json": "directions.json", "rosinality": "factor.pt"}[options.to]
+    if options.to == "npy":
         loaded = load_run(options.run, replace(options.loading, device="cpu"))
-        written = _write_arrays(loaded, options.out or folder)
-    elif options.to == "json":
-        text = json.dumps(_as_json(directions))
-        written = [write_text(options.out or make_folder(folder) / "directions.json", text)]
+        options.output.clear(out, "direction_[0-9]*.npy")
+        return {"files": [str(path) for path in _write_arrays(loaded, out)]}
+    options.output.clear(out)
+    make_folder(out.parent)
+    if options.to == "json":
+        written = write_text(out, json.dumps(_as_json(directions)))
     else:
-        written = [_write_factor_file(directions, options, folder)]
-    return {"files": [str(path) for path in written]}
+        written = _write_factor_file(directions, options, out)
+    return {"files": [str(written)]}
 
 
 def _write_arrays(loaded: "LoadedRun", out: Path) -> list[Path]:
@@ -90,10 +96,10 @@ def _write_arrays(loaded: "LoadedRun", out: Path) -> list[Path]:
     return written
 
 
-def _write_factor_file(directions: "Directions", options: Options, folder: Path) -> Path:
+def _write_factor_file(directions: "Directions", options: Options, out: Path) -> Path:
     import torch
 
-    from ganspace_topdis.runs.files import make_folder, write_bytes
+    from ganspace_topdis.runs.files import write_bytes
     from stylegan2.loaded_run import checkpoint_of_run, require_same_checkpoint
 
     space = directions.metadata.get("space")
@@ -106,7 +112,7 @@ def _write_factor_file(directions: "Directions", options: Options, folder: Path)
         require_same_checkpoint(directions, Path(named))
     buffer = io.BytesIO()
     torch.save({"ckpt": named, "eigvec": directions.vectors.T.contiguous().clone()}, buffer)
-    return write_bytes(options.out or make_folder(folder) / "factor.pt", buffer.getvalue())
+    return write_bytes(out, buffer.getvalue())
 
 
 def _as_json(directions: "Directions") -> dict[str, Any]:

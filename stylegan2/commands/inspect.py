@@ -29,8 +29,18 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:
-    """One fact per line."""
-    return "\n".join(f"{name.replace('_', ' '):>19}  {value}" for name, value in record.items())
+    """One fact per line, long ones wrapped to 80 columns."""
+    import textwrap
+
+    from ganspace_topdis.report.values import format_setting
+
+    lines = []
+    for name, value in record.items():
+        text = format_setting(value) if name != "notes" else "; ".join(value) or "none"
+        start = f"{name.replace('_', ' '):>19}  "
+        wrapped = textwrap.wrap(text, 80, initial_indent=start, subsequent_indent=" " * len(start))
+        lines.append("\n".join(wrapped) if len(start) + len(max(text.split(), key=len)) <= 80 else start + text)
+    return "\n".join(lines)
 
 
 COMMAND = Command(

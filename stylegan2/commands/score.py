@@ -1,8 +1,9 @@
 """`topdis-gan score`: how good the directions of a run are, against known factors where there are any.
 
-    evaluate on new codes -> order by effect / RTD -> what each direction changes, against known factors ->
-    can a network tell the directions apart -> do other seeds agree -> save, and draw pictures and page again
+    evaluate on new codes, before and after -> rank by effect / RTD -> what each direction changes, against known
+    factors -> can a network tell the directions apart -> do other seeds agree -> save, and draw pictures and page again
 
+Directions keep their numbers, so that names, commands and exported files keep their meaning; the rank is a column.
 Generators of scenes come with a network that reads their factors; for others such a network can be given.
 """
 
@@ -66,13 +67,14 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
             is unknown.
         RunFolderError: the folder cannot be used.
     """
+    from ganspace_topdis.discovery.held_out import add_scores
     from ganspace_topdis.evaluation.factor_network import FactorNetwork
     from ganspace_topdis.latent.directions import Directions
     from ganspace_topdis.runs.devices import choose_device, tune_malloc
     from ganspace_topdis.runs.files import write_json
     from ganspace_topdis.runs.folder import RunFolder
     from ganspace_topdis.runs.records import read_run
-    from stylegan2.direction_scores import load_other, ordered_by_score, score_held_out, scored, space_of_run
+    from stylegan2.direction_scores import load_other, score_before, score_held_out, scored, space_of_run
     from stylegan2.factor_labels import factor_network_for, makes_scenes
     from stylegan2.loaded_run import checkpoint_of_run, require_same_checkpoint
     from stylegan2.loading import locate
@@ -101,7 +103,8 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
     # Scores and pictures, in the run folder.
     opened = RunFolder.open(options.run, record.config, command=record.command, device=str(device))
     with frozen_weights(), opened as folder:
-        directions = ordered_by_score(options.run, directions, score_held_out(space, directions))
+        before = score_before(space, directions, record.checkpoints)
+        directions = add_scores(directions, score_held_out(space, directions), rtd_before=before)
         directions = scored(
             space,
             directions,
@@ -138,6 +141,6 @@ COMMAND = Command(
     options=Options,
     run=run,
     to_text=to_text,
-    help="Score the directions of a run again and order them: RTD, effect, truth where known, other seeds.",
+    help="Score the directions of a run again and rank them: RTD, effect, truth where known, other seeds.",
     examples=("topdis-gan score runs/ffhq", "topdis-gan score runs/ffhq --agree-with runs/ffhq-1 --no-reconstructor"),
 )

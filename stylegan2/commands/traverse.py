@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.picture_settings import PictureSettings, parse_numbers
-from stylegan2.run_settings import RunSettings
+from stylegan2.picture_settings import PictureSettings, parse_numbers, written_short
+from stylegan2.run_settings import OutputSettings, RunSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ganspace_topdis.traversal.gallery import PageText
     from ganspace_topdis.traversal.names import DirectionLabel
     from stylegan2.loaded_run import LoadedRun
 
@@ -41,6 +42,7 @@ class Options(Settings):
     out: Path | None = option(
         None, help="Folder for the pictures.", group=_MAIN, default_text="traversals in the run folder"
     )
+    output: OutputSettings = nested(OutputSettings)
     pictures: PictureSettings = nested(PictureSettings)
     loading: RunSettings = nested(RunSettings)
     names: Path | None = option(
@@ -54,52 +56,90 @@ def run(options: Options) -> dict[str, Any]:
     Raises:
         CheckpointError: directions or checkpoint cannot be used, or do not belong together.
         InvalidArgumentError: a direction or layer does not exist, or the names belong to other directions.
-        RunFolderError: a picture cannot be written.
+        RunFolderError: a picture exists and `force` is not set, or it cannot be written.
     """
     import torch
 
     from ganspace_topdis.runs.files import make_folder
     from stylegan2.loaded_run import load_run
-    from stylegan2.run_pictures import labels_of, names_of
+    from stylegan2.run_pictures import labels_of, names_of, page_text
 
     pictures, chosen = options.pictures, options.direction
-    loaded, layers = load_run(options.directions, options.loading), options.loading.layers
+    loaded = load_run(options.directions, options.loading)
     labels = labels_of(loaded.directions, names_of(loaded.folder, loaded.directions, options.names))
     if chosen is not None:
         labels = [labels[index] for index in _existing(chosen, len(labels), options.directions)]
-    folder = make_folder(loaded.folder / "traversals" if options.out is None else options.out)
+    folder = loaded.folder / "traversals" if options.out is None else options.out
+    is_page, ending = options.format == "html", _file_ending(options)
+    stems = [_of_page(chosen)] if is_page else [f"direction_{label.index:02d}" for label in labels]
+    paths = [folder / f"{stem}_{ending}" for stem in stems]
+    for path in paths:
+        options.output.clear(path)
+    make_folder(folder)
     space = loaded.space.truncated(pictures.truncation_psi, pictures.truncation_cutoff)
     loaded = dataclasses.replace(loaded, space=space)
     codes = space.codes_of_seeds(pictures.seeds)
-    suffix = "" if layers is None else f"_layers_{layers.replace(',', '_')}"
-    ending = f"seeds_{pictures.seeds[0]}-{pictures.seeds[-1]}{suffix}.{options.format}"
+    text = page_text(loaded.directions, pictures, options.directions, edit=loaded_as(options.loading))
     with torch.no_grad():
-        if options.format == "html":
-            written = [_write_page(folder / f"explorer_{ending}", loaded, codes, labels, pictures)]
+        if is_page:
+            written = [_write_page(paths[0], loaded, codes, labels, pictures, text)]
         else:
             written = [
-                _write_walk(folder / f"direction_{label.index:02d}_{ending}", loaded, codes, label, pictures)
-                for label in labels
+                _write_walk(path, loaded, codes, label, pictures, text.origin)
+                for path, label in zip(paths, labels, strict=True)
             ]
     return {"files": [str(path) for path in written]}
 
 
+def loaded_as(loading: RunSettings) -> dict[str, str]:
+    """The options of `edit` for a run that is loaded like this."""
+    given = {"--layers": loading.layers, "--label": loading.label, "--ckpt": loading.ckpt}
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def _of_page(chosen: Sequence[int] | None) -> str:
+    return "explorer" if chosen is None else f"explorer_directions_{written_short(sorted(chosen))}"
+
+
+def _file_ending(options: Options) -> str:
+    """The end of the names of all files: seeds, what differs from the defaults, and the format."""
+    pictures, loading = options.pictures, options.loading
+    parts = [f"seeds_{written_short(sorted(pictures.seeds))}"]
+    shown = {"extent": "extent", "num_frames": "frames", "truncation_psi": "psi", "truncation_cutoff": "cutoff"}
+    if options.format == "html":
+        shown["num_mixed"] = "mix"
+    for field, name in shown.items():
+        value = getattr(pictures, field)
+        if value != getattr(PictureSettings, field):
+            parts.append(f"{name}_{value:g}")
+    parts += [
+        f"{name}_{value}" for name, value in (("layers", loading.layers), ("label", loading.label)) if value is not None
+    ]
+    return f"{'_'.join(parts)}.{options.format}"
+
+
 def _write_walk(
-    path: Path, loaded: "LoadedRun", codes: "Tensor", label: "DirectionLabel", pictures: PictureSettings
+    path: Path, loaded: "LoadedRun", codes: "Tensor", label: "DirectionLabel", pictures: PictureSettings, origin: str
 ) -> Path:
     from ganspace_topdis.traversal.gallery import write_traversal
     from stylegan2.run_pictures import walk_settings
 
     seeds, walk = [f"seed {seed}" for seed in pictures.seeds], walk_settings(pictures, loaded.space.moving_layers)
-    return write_traversal(path, loaded.space.images, codes, loaded.directions, label, seeds, walk=walk)
+    images = loaded.space.images
+    return write_traversal(path, images, codes, loaded.directions, label, seeds, walk=walk, subtitle=origin)
 
 
 def _write_page(
-    path: Path, loaded: "LoadedRun", codes: "Tensor", labels: Sequence["DirectionLabel"], pictures: PictureSettings
+    path: Path,
+    loaded: "LoadedRun",
+    codes: "Tensor",
+    labels: Sequence["DirectionLabel"],
+    pictures: PictureSettings,
+    text: "PageText",
 ) -> Path:
     from ganspace_topdis.runs.progress import ProgressReporter
     from ganspace_topdis.traversal.gallery import write_page
-    from stylegan2.run_pictures import num_mixed, page_text, walk_settings
+    from stylegan2.run_pictures import num_mixed, walk_settings
 
     with ProgressReporter("pictures") as progress:
         return write_page(
@@ -110,7 +150,7 @@ def _write_page(
             labels,
             [f"seed {seed}" for seed in pictures.seeds],
             walk=walk_settings(pictures, loaded.space.moving_layers),
-            text=page_text(loaded.directions, pictures),
+            text=text,
             num_mixed=num_mixed(pictures, len(labels), loaded.space.generator.img_resolution),
             progress=progress,
         )

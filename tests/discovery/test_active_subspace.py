@@ -200,7 +200,7 @@ def test_directions_move_by_one_standard_deviation_of_their_coordinate():
     span = pca_span(codes(400), size=3)
     rotation, _ = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
     directions = to_directions(span, rotation, method="test")
-    coordinates = directions.coordinates(codes(400).float())
+    coordinates = directions.transform(codes(400).float())
     assert torch.allclose(coordinates.std(0), torch.ones(3), atol=1e-4)
     assert torch.allclose(directions.dual_vectors @ directions.vectors.T, torch.eye(3), atol=1e-5)
     assert torch.allclose(directions.span.norm(dim=1), torch.ones(3))

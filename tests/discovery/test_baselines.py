@@ -35,7 +35,7 @@ def test_components_of_activations_are_regressed_to_the_code():
 
     directions = ganspace_of_features(features, isotropic(), 3)
     assert leading(directions) == [1, 2, 0]
-    assert directions.coordinates(isotropic()).std(0).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
+    assert directions.transform(isotropic()).std(0).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
 
 
 @pytest.mark.parametrize("micro_batch", [1, 64, 597])
@@ -51,7 +51,7 @@ def test_components_do_not_depend_on_how_activations_come(micro_batch):
 
 @pytest.mark.parametrize("make", [ganspace, coordinate_axes])
 def test_a_step_is_one_standard_deviation_of_the_codes(make):
-    assert make(CODES, 2).coordinates(CODES).std(0).tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert make(CODES, 2).transform(CODES).std(0).tolist() == pytest.approx([1, 1], abs=1e-4)
 
 
 @pytest.mark.parametrize("make", [ganspace, coordinate_axes, lambda codes, count: sefa(torch.eye(4), codes, count)])

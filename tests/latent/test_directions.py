@@ -30,8 +30,33 @@ def codes(num_codes: int = 7, code_dim: int = 5) -> torch.Tensor:
 def test_a_move_changes_one_coordinate_by_its_amount():
     directions = make_directions()
     moved = directions.move(codes(), 1, 2.5)
-    change = directions.coordinates(moved) - directions.coordinates(codes())
+    change = directions.transform(moved) - directions.transform(codes())
     assert torch.allclose(change, torch.tensor([0.0, 2.5, 0.0]).expand(7, 3), atol=1e-5)
+
+
+def test_coordinates_and_codes_of_the_span_are_inverse():
+    directions = make_directions()
+    coordinates = codes(6, 3)
+    inverse = directions.inverse_transform(coordinates)
+    assert inverse.shape == (6, 5)
+    assert torch.allclose(directions.transform(inverse), coordinates, atol=1e-5)
+    assert torch.allclose(directions.inverse_transform(directions.transform(inverse)), inverse, atol=1e-5)
+    assert torch.equal(directions.inverse_transform(torch.zeros(3)), directions.mean)
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong", "message"),
+    [
+        ("transform", codes().tolist(), r"codes must be a floating-point torch.Tensor \(..., 5\), got list"),
+        ("transform", codes().numpy(), "got ndarray"),
+        ("transform", codes().long(), r"got torch\.int64"),
+        ("transform", codes(7, 4), r"codes must be \(..., 5\), got \(7, 4\)"),
+        ("inverse_transform", codes(7, 5), r"coordinates must be \(..., 3\), got \(7, 5\)"),
+    ],
+)
+def test_arrays_of_another_kind_or_width_are_refused(method, wrong, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        getattr(make_directions(), method)(wrong)
 
 
 def test_amounts_may_differ_by_code():
@@ -54,7 +79,7 @@ def test_a_shift_drops_the_same_rows_it_does_not_return():
     many = torch.randn(500, 5, generator=torch.Generator().manual_seed(3)) + directions.mean
     shifted, kept = directions.shift(many, 1, 0.25)
     assert 0 < len(shifted) == int(kept.sum()) < 500
-    others = directions.coordinates(shifted)[:, [0, 2]] - directions.coordinates(many[kept])[:, [0, 2]]
+    others = directions.transform(shifted)[:, [0, 2]] - directions.transform(many[kept])[:, [0, 2]]
     assert others.abs().max() < 1e-4
 
 

@@ -183,8 +183,7 @@ def test_moving_a_slider_with_the_mouse_changes_the_frame_and_its_text(open_page
     browser.click(".direction:nth-child(2) input[type=range]", across=0.98)
     assert color(browser) == expected(frames, 1, 0, 4)
     assert alt_text(browser) == "Image of seed 1, moved +2 standard deviations along Green"
-    output = browser.run("document.querySelector('.direction:nth-child(2) output').textContent")
-    assert output == "+2 σ"
+    assert browser.run("document.querySelector('.direction:nth-child(2) .value').value") == "2"
 
 
 def test_every_step_of_every_slider_shows_its_own_frame(open_page: Open, frames: Frames) -> None:
@@ -196,6 +195,7 @@ def test_every_step_of_every_slider_shows_its_own_frame(open_page: Open, frames:
                 f" slider.value = {step - 2}; slider.dispatchEvent(new Event('input')); }})()"
             )
             assert color(browser) == expected(frames, direction, 0, step)
+        browser.press("r")
 
 
 def test_another_seed_keeps_the_shift(open_page: Open, frames: Frames) -> None:
@@ -211,12 +211,12 @@ def test_arrows_shift_and_change_the_direction(open_page: Open, frames: Frames) 
     browser.press("ArrowRight")
     assert color(browser) == expected(frames, 0, 0, 3)
     browser.press("ArrowDown")
-    assert color(browser) == expected(frames, 1, 0, 2)
+    assert color(browser) == expected(frames, 0, 0, 3)  # selecting changes no image
     for _ in range(4):
         browser.press("ArrowLeft")
     assert color(browser) == expected(frames, 1, 0, 0)
     browser.press("ArrowUp")
-    assert alt_text(browser) == "Unshifted image of seed 1"
+    assert alt_text(browser) == "Image of seed 1, moved −2 standard deviations along Green"
 
 
 def test_number_keys_go_to_the_direction_with_that_number(open_page: Open, frames: Frames) -> None:
@@ -273,8 +273,7 @@ def test_three_sliders_move_to_the_steps_that_exist_and_a_hint_lists_them(open_p
     for key in ("End", "ArrowDown", "Home", "ArrowDown", "ArrowRight"):
         browser.press(key)
     assert color(browser) == mixed.frames[0, 1, 2][0, 0b101, 16, 16].tolist()
-    outputs = browser.run("[...document.querySelectorAll('.direction output')].map((output) => output.textContent)")
-    assert outputs == ["+1 σ", "−1 σ", "+1 σ"]
+    assert values(browser) == ["1", "-1", "1"]
     assert "±1 σ" in browser.run("document.getElementById('hint').textContent")
 
 
@@ -298,13 +297,128 @@ def test_each_combination_of_a_mix_shows_its_own_frame(open_page: Open, mixed: M
         assert color(browser) == mixed.frames[1, 2][0, place, 16, 16].tolist()
 
 
-def test_without_mixes_one_direction_moves_at_a_time(open_page: Open, frames: Frames) -> None:
+def values(browser: Any) -> list[str]:
+    return browser.run("[...document.querySelectorAll('.direction .value')].map((value) => value.value)")
+
+
+def test_a_slider_without_a_mix_is_shown_alone_and_the_others_are_kept(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    for key in ("End", "ArrowDown", "End"):
+        browser.press(key)
+    assert color(browser) == expected(frames, 1, 0, 4)
+    assert values(browser) == ["2", "2", "0"]
+    assert browser.run("[...document.querySelectorAll('.aside .number')].map((each) => each.textContent)") == ["0"]
+    assert "not shown" in browser.run("document.getElementById('hint').textContent")
+    browser.press("Delete")
+    assert color(browser) == expected(frames, 0, 0, 4)
+    assert values(browser) == ["2", "0", "0"]
+
+
+def test_a_direction_beyond_the_mixes_leaves_their_sliders_where_they_are(
+    open_page: Open, paint: Any, axes: Any, codes: torch.Tensor, frames: Frames
+) -> None:
+    two = draw_mixed(paint(3, 32, 32), codes, axes, indices=[0, 1], extent=2.0, num_steps=NUM_STEPS)
+    browser = open_page(mixed=two)
+    for key in ("End", "1", "Home"):
+        browser.press(key)
+    mix = color(browser)
+    browser.press("7")
+    assert color(browser) == mix
+    browser.press("End")
+    assert color(browser) == expected(frames, 2, 0, 4)
+    assert values(browser) == ["2", "-2", "2"]
+    browser.press("Delete")
+    assert color(browser) == mix
+
+
+def press_with(browser: Any, key: str, *, shift: bool = False) -> None:
+    """Press a key with Ctrl held, and Shift if asked."""
+    modifiers = 2 + 8 * shift
+    for kind in ("keyDown", "keyUp"):
+        browser.send("Input.dispatchKeyEvent", type=kind, key=key, modifiers=modifiers)
+
+
+def test_undo_and_redo_go_through_shifts_seeds_and_resets(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    shown = [color(browser)]
+    for key in ("End", "n", "r"):
+        browser.press(key)
+        shown.append(color(browser))
+    for before in reversed(shown[:-1]):
+        press_with(browser, "z")
+        assert color(browser) == before
+    assert browser.run("document.getElementById('undo').disabled")
+    for after in shown[1:]:
+        press_with(browser, "Z", shift=True)
+        assert color(browser) == after
+    browser.click("#undo")
+    assert color(browser) == expected(frames, 0, 1, 4)
+
+
+def test_the_original_is_shown_while_it_is_held(open_page: Open, frames: Frames) -> None:
     browser = open_page()
     browser.press("End")
-    browser.press("ArrowDown")
+    browser.send("Input.dispatchKeyEvent", type="keyDown", key="o", text="o")
+    assert color(browser) == expected(frames, 0, 0, 2)
+    assert alt_text(browser) == "Unshifted image of seed 1"
+    browser.send("Input.dispatchKeyEvent", type="keyUp", key="o")
+    assert color(browser) == expected(frames, 0, 0, 4)
+
+
+def test_a_typed_value_moves_to_the_nearest_step_and_escape_takes_it_back(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    browser.click(".direction:nth-child(2) .value")
+    browser.run("document.activeElement.select()")
+    for key in "1.2":
+        browser.press(key)
+    browser.press("Escape")
+    assert values(browser) == ["0", "0", "0"]
+    browser.click(".direction:nth-child(2) .value")
+    browser.run("document.activeElement.select()")
+    for key in "1.2":
+        browser.press(key)
+    browser.click("h1")
+    assert values(browser) == ["0", "1", "0"]
+    assert color(browser) == expected(frames, 1, 0, 3)
+
+
+def test_the_command_and_the_link_are_those_of_the_image(open_page: Open, frames: Frames, tmp_path: Path) -> None:
+    browser = open_page(command="topdis-gan edit --directions runs/a --truncation-psi 0.7")
+    for key in ("n", "7", "Home"):
+        browser.press(key)
+    browser.click("#copy-command")
+    browser.wait_for("!document.getElementById('notice').hidden")
+    told = browser.run("document.getElementById('notice').textContent").split(": ", 1)[1]
+    assert told == "topdis-gan edit --directions runs/a --truncation-psi 0.7 --seeds 2 --set 7=-2"
+    browser.click("#copy-link")
+    browser.wait_for("document.getElementById('notice').textContent.includes('#')")
+    address = browser.run("document.getElementById('notice').textContent").split(": ", 1)[1]
+    browser.open(address)
+    assert color(browser) == expected(frames, 2, 1, 0)
+    assert browser.complaints() == []
+
+
+def test_a_link_with_nonsense_opens_the_page_as_it_is(open_page: Open, frames: Frames, tmp_path: Path) -> None:
+    browser = open_page()
+    browser.open((tmp_path / "explorer.html").as_uri() + "#seed=x&set=99=1&set=0=nan&set=&lead=-3&psi=9&layers=a")
+    assert color(browser) == expected(frames, 0, 0, 2)
+    assert browser.complaints() == []
+
+
+def test_small_images_are_enlarged_without_smoothing(open_page: Open) -> None:
+    browser = open_page()
+    assert browser.run("getComputedStyle(document.getElementById('view')).imageRendering") == "pixelated"
+
+
+def test_escape_cancels_a_rename(open_page: Open) -> None:
+    browser = open_page()
+    browser.press("e")
+    for key in "Sky":
+        browser.press(key)
+    browser.press("Escape")
+    assert browser.run("document.querySelector('.name').value") == "Red"
     browser.press("End")
-    assert color(browser) == expected(frames, 1, 0, 4)
-    assert browser.run("document.querySelector('.direction output').textContent") == "0"
+    assert alt_text(browser) == "Image of seed 1, moved +2 standard deviations along Red"
 
 
 def test_starred_only_leaves_the_starred_and_arrows_skip_the_others(open_page: Open) -> None:

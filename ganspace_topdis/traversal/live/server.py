@@ -30,6 +30,7 @@ class PageSettings:
         title: its heading.
         subtitle: a line under it.
         source: a hash of the directions, for saved names.
+        command: as in `PageText`, without truncation and layers, which the page adds.
         extent: the largest shift, in standard deviations.
         truncation_psi: 0 to 1.
 
@@ -42,6 +43,7 @@ class PageSettings:
     title: str = "Directions"
     subtitle: str = ""
     source: str = ""
+    command: str = ""
     extent: float = 3.0
     truncation_psi: float = 0.7
 
@@ -97,7 +99,8 @@ class LiveServer(LocalServer):
     def page(self) -> str:
         """Return the page with the current names."""
         settings, model = self.settings, self.renderer.model
-        data = page_data(apply_names(settings.labels, self.names.read()), [], source=settings.source)
+        labels = apply_names(settings.labels, self.names.read())
+        data = page_data(labels, [], source=settings.source, command=settings.command)
         layers = None if model.num_layers is None else list(model.layers or range(model.num_layers))
         data |= {
             "seeds": [{"label": f"seed {seed}", "number": seed} for seed in settings.seeds],

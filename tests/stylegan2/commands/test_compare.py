@@ -4,18 +4,27 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
-from stylegan2.commands.compare import Options, run
+from stylegan2.commands.compare import Options, run, to_text
 from stylegan2.picture_settings import PictureSettings
-from stylegan2.run_settings import RunSettings
+from stylegan2.run_settings import OutputSettings, RunSettings
 from tests.stylegan2.commands.found_directions import write_found
 
 PICTURES = PictureSettings(num_frames=3, extent=2.0)
 
 
-def compare(paths, out, **options):
-    record = run(Options(runs=tuple(paths), pictures=PICTURES, seeds=(3,), out=out, loading=RunSettings(**options)))
+def compare(paths, out, *, force=False, **options):
+    record = run(
+        Options(
+            runs=tuple(paths),
+            pictures=PICTURES,
+            seeds=(3,),
+            out=out,
+            output=OutputSettings(force=force),
+            loading=RunSettings(**options),
+        )
+    )
     return record, [Path(each) for each in record["files"]]
 
 
@@ -86,3 +95,25 @@ def test_a_run_on_another_checkpoint_is_refused_by_name(runs, tmp_path):
     other.save(paths[1])
     with pytest.raises(CheckpointError, match=r"reordered\.safetensors cannot be compared"):
         compare(paths, tmp_path / "out", ckpt=ckpt)
+
+
+def test_a_comparison_names_its_checkpoint_and_its_table_fits_the_terminal(runs, tmp_path):
+    ckpt, paths = runs
+    found, written = compare(paths, tmp_path / "out", ckpt=ckpt, device="cpu")
+    assert {row["checkpoint"] for row in found["runs"]} == {"small.safetensors"}
+    assert "small.safetensors" in written[1].read_text(encoding="utf-8")
+    lines = to_text({**found, "files": []}, None).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "reordered" in "".join(lines)
+
+
+def test_an_earlier_comparison_is_kept_and_a_forced_one_leaves_no_old_sheet(runs, tmp_path):
+    ckpt, paths = runs
+    _, written = compare(paths[:2], None, ckpt=ckpt, device="cpu")
+    assert written[0].parent == tmp_path / "comparison_directions_reordered_seed_3"
+    with pytest.raises(RunFolderError, match=r"comparison\.html and 4 more would be replaced; give `force`"):
+        compare(paths[:2], None, ckpt=ckpt, device="cpu")
+    (tmp_path / "one").mkdir()
+    one = Directions.load(paths[0]).select([1]).save(tmp_path / "one/directions.safetensors")
+    compare([one, paths[1]], written[0].parent, force=True, ckpt=ckpt, device="cpu")
+    assert len(list(written[0].parent.glob("direction_*.png"))) == 1

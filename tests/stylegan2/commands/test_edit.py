@@ -6,13 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.traversal.frames import to_uint8
 from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_names
 from stylegan2 import save
 from stylegan2.commands.edit import Options, parse_amounts, run
 from stylegan2.run_pictures import source_of
-from stylegan2.run_settings import RunSettings
+from stylegan2.run_settings import OutputSettings, RunSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import small_generator, write_found
 
@@ -25,7 +25,8 @@ def run_edit(tmp_path, codes=CODES, *, amounts="0=+2,2=-1", space=None, **option
     loading = {"ckpt": str(ckpt), "device": "cpu"}
     loading |= {name: options.pop(name) for name in ("ckpt", "layers") if name in options}
     options = {"latents": tmp_path / "photo.npy", "loading": RunSettings(**loading), **options}
-    written = run(Options(directions=path, amounts=amounts, out=tmp_path / "out", **options))["files"]
+    options = {"out": tmp_path / "out", "output": OutputSettings(force=True), **options}
+    written = run(Options(directions=path, amounts=amounts, **options))["files"]
     return {Path(each).name: Path(each) for each in written}, directions
 
 
@@ -107,3 +108,25 @@ def test_an_amount_that_cannot_be_meant_is_refused(tmp_path, text):
     _, _, directions = write_found(tmp_path)
     with pytest.raises(InvalidArgumentError, match="`amounts`"):
         parse_amounts(text, directions, names={})
+
+
+def test_folders_tell_their_settings_and_nothing_is_replaced_unasked(tmp_path):
+    keep = {"out": None, "output": OutputSettings(), "latents": None}
+    first, _ = run_edit(tmp_path, seeds=(3, 4), **keep)
+    assert first["edit.json"].parent == tmp_path / "edits" / "seeds_3-4_set_0=+2_2=-1"
+    content = first["edited.npy"].read_bytes()
+    with pytest.raises(RunFolderError, match=r"before_after\.png and 4 more would be replaced; give `force`"):
+        run_edit(tmp_path, seeds=(3, 4), **keep)
+    others = [
+        run_edit(tmp_path, seeds=(3, 4), amounts="0=+2.5", **keep),
+        run_edit(tmp_path, seeds=(3, 4), layers="4-5", truncation_psi=0.5, **keep),
+    ]
+    names = [written["edit.json"].parent.name for written, _ in others]
+    assert names == ["seeds_3-4_set_0=+2.5", "seeds_3-4_set_0=+2_2=-1_psi_0.5_layers_4-5"]
+    assert first["edited.npy"].read_bytes() == content
+
+
+def test_no_picture_of_an_earlier_edit_is_left_beside_a_new_one(tmp_path):
+    run_edit(tmp_path, latents=None, seeds=(1, 2, 3))
+    run_edit(tmp_path, latents=None, seeds=(4,))
+    assert [path.name for path in sorted((tmp_path / "out").glob("edited_*.png"))] == ["edited_00.png"]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from stylegan2.commands.export import Options, run
 from stylegan2.run_settings import RunSettings
 from tests.stylegan2.commands.found_directions import write_found
@@ -51,3 +51,12 @@ def test_channels_do_not_fit_a_factor_file(tmp_path):
 def test_codes_of_z_have_no_layers_to_write(tmp_path):
     ckpt, path, _ = write_found(tmp_path, name="z")
     assert len(export(path, "npy", tmp_path / "out", ckpt=str(ckpt))) == 3
+
+
+@pytest.mark.parametrize("to", ["npy", "json", "rosinality"])
+def test_exported_files_are_not_replaced_unasked(tmp_path, to):
+    ckpt, path, _ = write_found(tmp_path)
+    first = export(path, to, None, ckpt=str(ckpt))
+    assert first[0].parent == tmp_path / "exported"
+    with pytest.raises(RunFolderError, match="would be replaced; give `force`, or another `out`"):
+        export(path, to, None, ckpt=str(ckpt))

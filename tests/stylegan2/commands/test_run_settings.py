@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
+from ganspace_topdis.runs.files import write_json
 from stylegan2 import Generator, save
+from stylegan2.commands.discover import directions_text
 from stylegan2.factor_labels import factor_network_for, makes_scenes
 from stylegan2.loading import ASSETS, locate
 from stylegan2.picture_settings import PictureSettings, parse_layers, parse_numbers, written_short
-from stylegan2.run_pictures import page_text, summary
+from stylegan2.run_pictures import labels_of, page_text, summary
+from stylegan2.run_settings import OutputSettings
 from tests.stylegan2.commands.found_directions import write_found
 
 
@@ -62,14 +65,47 @@ def test_numbers_written_short_are_read_as_the_same(numbers):
 )
 def test_a_page_says_where_its_directions_were_found(tmp_path: Path, space: dict[str, object], subtitle: str):
     directions = write_found(tmp_path, **space)[2]
-    text = page_text(directions, PictureSettings(truncation_psi=0.5))
-    assert text.subtitle == subtitle
+    text = page_text(directions, PictureSettings(truncation_psi=0.5), tmp_path)
+    sha256 = directions.metadata["checkpoint_sha256"]
+    assert text.subtitle == f"run {tmp_path.name}; checkpoint {sha256[:12]}; {subtitle}"
 
 
-def test_a_page_names_the_method(tmp_path: Path):
+def test_a_page_names_method_run_and_checkpoint_and_the_command_for_its_images(tmp_path: Path):
     directions = write_found(tmp_path)[2]
     directions.metadata["method"] = "sefa"
-    assert page_text(directions, PictureSettings()).title == "Directions found by sefa"
+    write_json(tmp_path / "config.json", {"command": "discover", "config": {"ckpt": "nets/ffhq.pkl"}})
+    text = page_text(directions, PictureSettings(), tmp_path, edit={"--layers": "0-3"})
+    assert text.title == "Directions found by sefa"
+    assert text.origin == f"sefa  ·  run {tmp_path.name}  ·  checkpoint ffhq.pkl"
+    assert text.command == f"topdis-gan edit --directions {tmp_path} --truncation-psi 0.7 --layers 0-3"
+    assert page_text(directions, PictureSettings(truncation_cutoff=2), tmp_path).command == ""
+
+
+def test_the_score_that_ranks_is_shown_and_a_weak_match_is_a_question(tmp_path: Path):
+    directions = write_found(tmp_path)[2]
+    shares, factors = [0.6, 0.2, None], ["object_hue", "size", None]
+    directions.metadata.update(rank=[2, 1, 3], score=[0.3, 0.4, 0.1], share=shares, factor=factors)
+    labels = labels_of(directions)
+    assert [label.name for label in labels] == ["Direction 0 (object hue)", "Direction 1 (size?)", "Direction 2"]
+    assert [dict(list(label.scores.items())[:2]) for label in labels[:2]] == [
+        {"rank": 2, "score": 0.3},
+        {"rank": 1, "score": 0.4},
+    ]
+    table = directions_text(directions.score_table())
+    assert [line.split()[0] for line in table.splitlines()[1:]] == ["1", "0", "2"]
+    assert max(map(len, table.splitlines())) <= 80
+    assert "size?" in table
+
+
+def test_earlier_results_are_kept_unless_replacing_them_is_asked_for(tmp_path: Path):
+    for name in ("edited_00.png", "edited_01.png", "mine.png"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(RunFolderError, match=r"edited_00\.png and 1 more would be replaced; give `force`, or another"):
+        OutputSettings().clear(tmp_path, "edited_*.png")
+    assert len(list(tmp_path.iterdir())) == 3
+    OutputSettings(force=True).clear(tmp_path, "edited_*.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
+    OutputSettings().clear(tmp_path, "edited_*.png")
 
 
 RESCORING = {"mean_share": 0.4751, "mean_spearman": 0.932, "off_target": [1.0, None, 2.0]}

@@ -11,10 +11,14 @@ import pytest
 import torch
 
 import stylegan2.direction_scores
+from ganspace_topdis.discovery.loop import Discovery
+from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.checkpoints import CheckpointStore
 from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_names
 from stylegan2 import Generator, save
+from stylegan2.direction_scores import score_held_out, space_of_run
 from stylegan2.run_pictures import names_of, source_of
 from tests.stylegan2.commands.found_directions import main as run
 
@@ -87,14 +91,55 @@ def test_the_whole_is_measured_against_truth_and_without_it(scored: dict[str, An
 
 def test_every_direction_has_every_score(scored: dict[str, Any]) -> None:
     expected = {"rtd_before", "rtd_after", "effect", "score", "factor", "share", "spearman", "recognised", "agreement"}
-    assert all(set(row) == {"index", *expected} for row in scored["directions"])
+    assert all(set(row) == {"index", "rank", *expected} for row in scored["directions"])
 
 
-def test_the_order_follows_the_renewed_score(scored: dict[str, Any], scenes_run: Path) -> None:
-    scores = [row["score"] for row in scored["directions"]]
+def test_the_rank_follows_the_new_score_and_the_numbers_stay(scored: dict[str, Any], scenes_run: Path) -> None:
+    rows = scored["directions"]
+    assert [row["index"] for row in rows] == [0, 1, 2]
+    scores = [row["score"] for row in sorted(rows, key=lambda row: row["rank"])]
     assert scores == sorted(scores, reverse=True)
-    assert scores == [row["effect"] / row["rtd_after"] for row in scored["directions"]]
+    assert sorted(row["rank"] for row in rows) == [1, 2, 3]
+    assert [row["score"] for row in rows] == [row["effect"] / row["rtd_after"] for row in rows]
     assert Directions.load(scenes_run).score_table() == scored
+
+
+def unscored(scenes_run: Path, copy: Path, order: list[int]) -> Directions:
+    """A copy of the run whose directions are in another order; returns them."""
+    shutil.copytree(scenes_run, copy)
+    directions = Directions.load(copy).select(order)
+    directions.save(copy / "directions.safetensors")
+    return directions
+
+
+def test_before_and_after_are_evaluated_on_the_same_codes(
+    scored: dict[str, Any], scenes_run: Path, tmp_path: Path
+) -> None:
+    turned = unscored(scenes_run, tmp_path / "run", [2, 0, 1])
+    assert run("score", str(tmp_path / "run"), "--no-truth", "--no-reconstructor") == 0
+    after = Directions.load(tmp_path / "run")
+    assert torch.equal(after.vectors, turned.vectors)
+    assert after.metadata["rtd_before"] == [scored["directions"][index]["rtd_before"] for index in (2, 0, 1)]
+    space = space_of_run(scenes_run, after, scenes_run.parent / "scenes.safetensors", torch.device("cpu"))
+    state = CheckpointStore(scenes_run / "checkpoints").load_newest()
+    settings = DiscoverySettings(**after.metadata["settings"])
+    search = Discovery.resume(space.features, space.sample_codes, settings, (state.tensors, state.rest))
+    start = dataclasses.replace(search.directions(search.initial_rotation), metadata=after.metadata)
+    found = search.directions().vectors
+    same = [next(row for row in range(3) if torch.allclose(found[row], vector, atol=1e-5)) for vector in after.vectors]
+    rtd = score_held_out(space, start, after).rtd
+    assert after.metadata["rtd_before"] == [rtd[row] for row in same]
+
+
+@pytest.mark.filterwarnings("always:RTD before is left out")
+def test_without_the_start_of_the_search_rtd_before_is_left_out_with_a_warning(
+    scored: dict[str, Any], scenes_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unscored(scenes_run, tmp_path / "run", [0, 1, 2])
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    assert run("score", str(tmp_path / "run"), "--no-truth", "--no-reconstructor") == 0
+    assert "warning: RTD before is left out" in capsys.readouterr().err
+    assert "rtd_before" not in json.loads((tmp_path / "run/scores.json").read_text())["directions"][0]
 
 
 def test_scoring_again_changes_nothing(scored: dict[str, Any], scenes_run: Path, other_seed: Path) -> None:
@@ -119,14 +164,13 @@ def test_the_scores_are_printed_and_on_the_page(
     assert share in (scenes_run / "explorer.html").read_text()
 
 
-def test_names_go_along_with_their_directions(scenes_run: Path, tmp_path: Path) -> None:
-    run_folder = tmp_path / "run"
-    shutil.copytree(scenes_run, run_folder)
-    turned = Directions.load(run_folder).select([2, 1, 0])
-    turned.save(run_folder / "directions.safetensors")
-    write_names(run_folder / NAMES_FILE, {2: DirectionName(name="Best")}, source=source_of(turned))
-    assert run("score", str(run_folder), "--no-truth", "--no-reconstructor") == 0
-    assert names_of(run_folder, Directions.load(run_folder)) == {0: DirectionName(name="Best")}
+def test_a_name_stays_with_its_number_whatever_the_scores(scenes_run: Path, tmp_path: Path) -> None:
+    turned = unscored(scenes_run, tmp_path / "run", [2, 1, 0])
+    write_names(tmp_path / "run" / NAMES_FILE, {2: DirectionName(name="Best")}, source=source_of(turned))
+    assert run("score", str(tmp_path / "run"), "--no-truth", "--no-reconstructor") == 0
+    after = Directions.load(tmp_path / "run")
+    assert torch.equal(after.vectors, turned.vectors)
+    assert names_of(tmp_path / "run", after) == {2: DirectionName(name="Best")}
 
 
 def test_a_generator_without_known_factors_gets_the_other_scores(

@@ -50,7 +50,7 @@ def test_a_page_has_the_names_and_the_choice_that_were_given(
 ) -> None:
     options = ["--format", "html", "--frames", "3", "--seeds", "1-2", "--direction", "1,2", "--names", str(names)]
     path = drawn(capsys, "traverse", "--directions", str(finished), "--out", str(tmp_path), *options)
-    assert path.name == "explorer_seeds_1-2.html"
+    assert path.name == "explorer_directions_1-2_seeds_1-2_frames_3.html"
     data = page_data(path)
     assert [(entry["index"], entry["name"], entry["starred"]) for entry in data["directions"]] == [
         (1, "Smile <b>", True),
@@ -62,7 +62,7 @@ def test_a_page_has_the_names_and_the_choice_that_were_given(
 
 def test_mixes_are_as_many_as_asked_for(finished: Path, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     options = ["--format", "html", "--frames", "3", "--seeds", "1", "--out", str(tmp_path), "--mix"]
-    for asked, expected in (("0", 0), ("2", 2), ("8", 3)):
+    for asked, expected in (("0", 0), ("2", 2), ("8", 3)):  # each in a file of its own
         path = drawn(capsys, "traverse", "--directions", str(finished), *options, asked)
         assert page_data(path)["held"]["numMixed"] == expected
     assert run("traverse", "--directions", str(finished), *options, "9") == 2
@@ -98,3 +98,19 @@ def test_large_images_get_no_mixes_by_themselves_and_small_ones_do() -> None:
     assert num_mixed(options, 10, 64) == num_mixed(options, 10, 16) == 5
     assert num_mixed(options, 2, 64) == 2
     assert num_mixed(PictureSettings(num_mixed=3), 10, 1024) == 3
+
+
+def test_a_picture_is_not_replaced_unasked_and_another_has_another_name(
+    finished: Path, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    command = ["traverse", "--directions", str(finished), "--direction", "1", "--seeds", "1,4", "--out", str(tmp_path)]
+    path = drawn(capsys, *command, "--frames", "3")
+    assert path.name == "direction_01_seeds_1,4_frames_3.png"
+    content = path.read_bytes()
+    assert run(*command, "--frames", "3") == 1
+    assert "would be replaced; give --force, or another --out" in capsys.readouterr().err
+    assert (
+        drawn(capsys, *command, "--frames", "3", "--extent", "1").name == "direction_01_seeds_1,4_extent_1_frames_3.png"
+    )
+    assert path.read_bytes() == content
+    assert drawn(capsys, *command, "--frames", "3", "--force") == path

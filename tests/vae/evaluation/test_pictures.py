@@ -18,7 +18,7 @@ def test_a_direction_moves_its_latent_by_the_priors_deviation_and_no_other() -> 
     directions = latent_directions(4, LATENTS)
     codes = torch.zeros(3, 4)
     assert directions.move(codes, 0, 1.5).tolist() == [[0, 0, 1.5, 0]] * 3
-    assert directions.coordinates(directions.move(codes, 1, 2.0))[:, 1].tolist() == [2.0] * 3
+    assert directions.transform(directions.move(codes, 1, 2.0))[:, 1].tolist() == [2.0] * 3
 
 
 def test_labels_name_the_latent_and_its_most_informative_factor() -> None:
