@@ -11,6 +11,7 @@ function makeFrames(data, tell) {
   const film = Array.from({ length: 9 }, (_, step) => stops[step * 15]);
   const RETRY_MS = 2000;
   let number = 0;
+  let saving = Promise.resolve();
 
   const channelOf = (name) => (channels[name] ??= { name, wanted: new Map(), timer: 0, request: null });
 
@@ -99,8 +100,10 @@ function makeFrames(data, tell) {
     visible: (lead, shifts) => shifts,
     hint: () => "",
     show,
-    rename: (direction) => post("names", { index: direction.index, name: direction.name, starred: direction.starred })
-      .then(() => tell(""))
-      .catch((error) => tell(error instanceof TypeError ? "The server does not answer: this name is not saved." : error.message)),
+    rename({ index, name, starred }) { // one after the other, so that the last change is saved last
+      saving = saving.then(() => post("names", { index, name, starred }))
+        .then(() => tell(""))
+        .catch((error) => tell(error instanceof TypeError ? "The server does not answer: this name is not saved." : error.message));
+    },
   };
 }
