@@ -2,8 +2,10 @@
 
 V = V0 exp(A) with A skew-symmetric and V0 an orthonormal initialization: the axes of the span, a random rotation, or
 the rotation nearest to given directions. So V stays orthonormal without projections
-(torch.nn.utils.parametrizations.orthogonal). The loss is one of `discovery.losses`. `Discovery` holds the whole state
-of a search and exports it as tensors, so that a resumed run takes exactly the same steps.
+(torch.nn.utils.parametrizations.orthogonal). V and its optimizer stay on the CPU, where small matrices are faster than
+on a GPU: once per step, V goes to the device of the codes and its gradient comes back. The loss is one of
+`discovery.losses`. `Discovery` holds the whole state of a search and exports it as tensors, so that a resumed run takes
+exactly the same steps.
 """
 
 import dataclasses
@@ -79,7 +81,7 @@ class Discovery:
         self.span = self._find_span(progress) if span is None else span
         self.random_rotation = random_rotation(self.span.size, self._rng)
         initial = torch.eye(self.span.size) if settings.initialization == "axes" else self.random_rotation
-        self._orthonormal = _orthonormal(initial).to(self.span.axes)
+        self._orthonormal = _orthonormal(initial).to(self.span.axes.dtype)
         self.initial_rotation = self.rotation().clone()
         self._loss = _LOSSES[settings.method](self._outputs, self.span, settings)
         self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
@@ -119,7 +121,7 @@ class Discovery:
         return self.step_index >= self.settings.steps
 
     def rotation(self) -> Tensor:
-        """V (K, K), one row per direction, in the whitened coordinates of the span."""
+        """V (K, K) on the CPU, one row per direction, in the whitened coordinates of the span."""
         weight: Tensor = self._orthonormal.weight
         return weight.detach()
 
@@ -149,14 +151,15 @@ class Discovery:
             group["lr"] = group["peak"] * _cosine(self.step_index, self.settings.steps)
         self._optimizer.zero_grad()
         rotation: Tensor = self._orthonormal.weight
-        leaf = rotation.detach().requires_grad_(True)
+        leaf = rotation.detach().to(self.span.axes).requires_grad_(True)
         codes, shift = self.draw(self.settings.batch_size), self.settings.shift_at(self.step_index)
         losses = [self._backward(loss) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
         if losses:
             for gradient in (leaf.grad, *(parameter.grad for parameter in self._loss.parameters())):
                 assert gradient is not None
                 gradient /= len(losses)
-            rotation.backward(leaf.grad)
+            assert leaf.grad is not None
+            rotation.backward(leaf.grad.to(rotation))
             self._optimizer.step()
         self.step_index += 1
         return {"loss": math.fsum(losses) / len(losses) if losses else math.nan}
@@ -230,7 +233,9 @@ class Discovery:
     ) -> "Discovery":
         """The search whose `state` this is, ready to take its next step."""
         parts = unflatten(*state)
-        span = Span(**{name: value.to(device) for name, value in parts["span"].items()})
+        span = Span(
+            **{name: value if name == "spectrum" else value.to(device) for name, value in parts["span"].items()}
+        )
         search = cls(generate, sample_codes, settings, span=span, micro_batch=parts["micro_batch"], device=device)
         search._orthonormal.load_state_dict(parts["orthonormal"])
         search._loss.load_state_dict(parts["objective"])
