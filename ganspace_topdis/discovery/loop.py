@@ -20,7 +20,7 @@ from ganspace_topdis.discovery.active_subspace import Span, find_span, to_direct
 from ganspace_topdis.discovery.held_out import HeldOutScores, PartialStore, evaluate_held_out
 from ganspace_topdis.discovery.initialization import nearest_rotation, random_rotation
 from ganspace_topdis.discovery.losses import ContrastiveLoss, HessianPenalty, SearchLoss, TopDisLoss
-from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, in_mixed_precision, outputs_of
+from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, halved, in_mixed_precision, outputs_of
 from ganspace_topdis.discovery.reconstructor_loss import ReconstructorLoss
 from ganspace_topdis.discovery.settings import DiscoverySettings, SearchMethod
 from ganspace_topdis.errors import TopdisError
@@ -144,16 +144,28 @@ class Discovery:
     def step(self) -> dict[str, float]:
         """Take one step and return its mean loss, NaN if no loss was computed, as {"loss": value}.
 
+        If the device runs out of memory, the step is repeated with half the micro-batch, and a warning gives its size.
+
         Raises:
-            TopdisError: the loss is not finite; V is unchanged.
+            TopdisError: the loss is not finite, or a single code does not fit into the memory; V is unchanged.
         """
+        random = self._rng.get_state()
+        try:
+            return self._take_step()
+        except torch.OutOfMemoryError:
+            self.micro_batch = halved(self.micro_batch)
+        self._rng.set_state(random)
+        return self.step()
+
+    def _take_step(self) -> dict[str, float]:
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak"] * _cosine(self.step_index, self.settings.steps)
         self._optimizer.zero_grad()
         rotation: Tensor = self._orthonormal.weight
         leaf = rotation.detach().to(self.span.axes).requires_grad_(True)
         codes, shift = self.draw(self.settings.batch_size), self.settings.shift_at(self.step_index)
-        losses = [self._backward(loss) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
+        values = [self._backward(loss) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
+        losses = self._finite(values)
         if losses:
             for gradient in (leaf.grad, *(parameter.grad for parameter in self._loss.parameters())):
                 assert gradient is not None
@@ -171,15 +183,21 @@ class Discovery:
             if progress is not None:
                 progress(self.step_index, self.settings.steps, **values)
 
-    def _backward(self, loss: Tensor) -> float:
+    def _backward(self, loss: Tensor) -> Tensor:
         """Accumulates the gradient of one of the losses of a step and returns its value."""
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TopdisError(
-                f"the loss is {value} at step {self.step_index}: the generator returned features that are not finite"
-            )
         loss.backward()
-        return value
+        return loss.detach()
+
+    def _finite(self, losses: list[Tensor]) -> list[float]:
+        """The values of the losses of a step, read from the device together."""
+        values: list[float] = torch.stack(losses).tolist() if losses else []
+        for value in values:
+            if not math.isfinite(value):
+                raise TopdisError(
+                    f"the loss is {value} at step {self.step_index}: "
+                    "the generator returned features that are not finite"
+                )
+        return values
 
     def directions(self, rotation: Tensor | None = None, **metadata: Any) -> Directions:
         """The current directions, or those of another `rotation` (K, M) of the span."""

@@ -8,6 +8,7 @@ import ctypes
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -109,8 +110,8 @@ def _parsed(name: str) -> torch.device:
 
 def _require_other(name: str, device: torch.device) -> None:
     """Refuse a device, such as xpu, whose torch module is missing or counts no such device."""
-    module = getattr(torch, device.type, None)
-    available = module is not None and hasattr(module, "is_available") and module.is_available()
+    module: Any = getattr(torch, device.type, None)
+    available = hasattr(module, "is_available") and module.is_available()
     count = module.device_count() if available and hasattr(module, "device_count") else int(available)
     if (device.index or 0) >= count:
         raise InvalidArgumentError(

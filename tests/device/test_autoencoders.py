@@ -1,4 +1,4 @@
-"""Autoencoders on the second device: every method with TopDis trains as on the CPU, with and without float64."""
+"""Autoencoders on the second device: every method with TopDis trains as on the CPU."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Search, scores and topology on the second device: the results of the CPU, with and without float64."""
+"""Search, scores and topology on the second device: the results of the CPU."""
 
 import dataclasses
 import warnings
@@ -143,6 +143,16 @@ def test_rtd_and_its_gradient_are_those_of_the_cpu(device):
         for here, there in zip(*results, strict=True):
             torch.testing.assert_close(there, here, atol=1e-4, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
     close(rtd_score(*clouds(device), batch=8, trials=2).values, rtd_score(*clouds("cpu"), batch=8, trials=2).values)
+
+
+def test_rtd_in_float64_is_that_of_the_cpu(mimic):
+    results = []
+    for where in ("cpu", "mimic"):
+        x, y = (cloud.detach().double().requires_grad_(True) for cloud in clouds(where))
+        rtd(x, y).backward()
+        results.append(torch.cat([x.grad.cpu(), y.grad.cpu()]))
+    assert results[1].dtype == torch.float64
+    torch.testing.assert_close(results[1], results[0], atol=1e-9, rtol=1e-9)
 
 
 def test_clouds_of_any_scale_have_the_rtd_of_the_cpu(device):
