@@ -89,7 +89,7 @@ class TopDisTerm:
         """Draw the latent and the sign of a step."""
         probabilities = None
         if self.settings.choice == "weighted":
-            weights = model.latent_weights().double().cpu().numpy()
+            weights = model.latent_weights().cpu().double().numpy()
             probabilities = weights / weights.sum() if weights.sum() > 0 else None
         index = int(rng.choice(model.num_latents, p=probabilities))
         return ShiftChoice(index=index, amount=self.settings.shift * (1 if rng.integers(2) else -1))

@@ -42,7 +42,7 @@ class Span:
         mean: (D,), the mean code.
         axes: (M, D), the displacement of a code by one standard deviation along each axis.
         projection: (M, D), y = projection @ (code - mean); projection @ axes.T is the identity.
-        spectrum: (>= M,), the eigenvalues that order the axes, as shares of their sum.
+        spectrum: (>= M,), the eigenvalues that order the axes, as shares of their sum; float64 on the CPU.
     """
 
     mean: Tensor
@@ -104,7 +104,7 @@ def find_span(
 
 def to_directions(span: Span, rotation: Tensor, **metadata: object) -> Directions:
     """The directions of the orthonormal rows of `rotation` (K, M) in the whitened coordinates of `span`."""
-    scales = span.axes.norm(dim=1)
+    scales, rotation = span.axes.norm(dim=1), rotation.to(span.axes)
     return Directions(
         vectors=(rotation @ span.axes).detach().float().cpu(),
         dual_vectors=(rotation @ span.projection).detach().float().cpu(),

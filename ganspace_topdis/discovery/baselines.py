@@ -16,7 +16,9 @@ comparable.
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganspace_topdis.discovery.active_subspace import pca_span, to_directions
@@ -70,11 +72,9 @@ def ganspace_of_features(
         chunks = (*chunks[:-2], torch.cat(chunks[-2:]))
     components = IncrementalPCA(n_components=_checked(num_directions, min(codes.shape[1], len(used))))
     for chunk in chunks:
-        components.partial_fit(features(chunk).flatten(1).double().cpu().numpy())
-    coordinates = torch.cat(
-        [torch.from_numpy(components.transform(features(chunk).flatten(1).double().cpu().numpy())) for chunk in chunks]
-    )
-    centered = (used - used.mean(0)).double().cpu()
+        components.partial_fit(_as_array(features(chunk)))
+    coordinates = torch.cat([torch.from_numpy(components.transform(_as_array(features(chunk)))) for chunk in chunks])
+    centered = (used - used.mean(0)).cpu().double()
     vectors = torch.linalg.lstsq(coordinates, centered).solution
     return unit_directions(torch.nn.functional.normalize(vectors, dim=1).to(codes), codes)
 
@@ -91,7 +91,8 @@ def sefa(weight: Tensor, codes: Tensor, num_directions: int) -> Directions:
     Raises:
         InvalidArgumentError: K is not from 1 to the number of singular vectors.
     """
-    rows = weight.double() / weight.double().norm(dim=1, keepdim=True).clamp(min=1e-30)
+    rows = weight.cpu().double()
+    rows = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-30)
     _, _, vectors = torch.linalg.svd(rows, full_matrices=False)
     return unit_directions(vectors[: _checked(num_directions, len(vectors))].to(codes), codes)
 
@@ -114,6 +115,12 @@ def unit_directions(vectors: Tensor, codes: Tensor) -> Directions:
         span=vectors.float().cpu(),
         scales=deviations[:, 0].float().cpu(),
     )
+
+
+def _as_array(activations: Tensor) -> NDArray[np.float64]:
+    """Activations (N, ...) as (N, F); widened on the CPU, because not every device has float64."""
+    rows: NDArray[np.float64] = activations.flatten(1).cpu().double().numpy()
+    return rows
 
 
 def _checked(num_directions: int, available: int) -> int:

@@ -125,8 +125,8 @@ class _Sums:
         self.num_done = 0 if saved is None else int(saved["num_done"])
 
     def add(self, index: int, divergence: Tensor, effect: Tensor, *, complete: bool) -> None:
-        self.divergences[index] += divergence.double().cpu()
-        self.effects[index] += effect.double().cpu()
+        self.divergences[index] += divergence.cpu().double()
+        self.effects[index] += effect.cpu().double()
         self.num_done += 1
         if self._store is not None:
             state = {"divergences": self.divergences, "effects": self.effects}

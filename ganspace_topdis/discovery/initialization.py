@@ -39,7 +39,7 @@ def nearest_rotation(span: Span, directions: Directions, fill: Tensor) -> Tensor
             f"{span.mean.shape[0]}; give directions of the same space and layers"
         )
     rows = directions.vectors[: span.size].to(span.axes) @ span.projection.T
-    left, sizes, right = torch.linalg.svd(F.normalize(rows, dim=1).double().cpu(), full_matrices=False)
+    left, sizes, right = torch.linalg.svd(F.normalize(rows, dim=1).cpu().double(), full_matrices=False)
     if sizes[0] <= 1e-6:
         raise InvalidArgumentError(
             "the initial directions are orthogonal to the span; search another `span`", field="span"

@@ -2,8 +2,10 @@
 
 V = V0 exp(A) with A skew-symmetric and V0 an orthonormal initialization: the axes of the span, a random rotation, or
 the rotation nearest to given directions. So V stays orthonormal without projections
-(torch.nn.utils.parametrizations.orthogonal). The loss is one of `discovery.losses`. `Discovery` holds the whole state
-of a search and exports it as tensors, so that a resumed run takes exactly the same steps.
+(torch.nn.utils.parametrizations.orthogonal). V and its optimizer stay on the CPU, where small matrices are faster than
+on a GPU: once per step, V goes to the device of the codes and its gradient comes back. The loss is one of
+`discovery.losses`. `Discovery` holds the whole state of a search and exports it as tensors, so that a resumed run takes
+exactly the same steps.
 """
 
 import dataclasses
@@ -18,7 +20,7 @@ from ganspace_topdis.discovery.active_subspace import Span, find_span, to_direct
 from ganspace_topdis.discovery.held_out import HeldOutScores, PartialStore, evaluate_held_out
 from ganspace_topdis.discovery.initialization import nearest_rotation, random_rotation
 from ganspace_topdis.discovery.losses import ContrastiveLoss, HessianPenalty, SearchLoss, TopDisLoss
-from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, in_mixed_precision, outputs_of
+from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, halved, in_mixed_precision, outputs_of
 from ganspace_topdis.discovery.reconstructor_loss import ReconstructorLoss
 from ganspace_topdis.discovery.settings import DiscoverySettings, SearchMethod
 from ganspace_topdis.errors import TopdisError
@@ -79,7 +81,7 @@ class Discovery:
         self.span = self._find_span(progress) if span is None else span
         self.random_rotation = random_rotation(self.span.size, self._rng)
         initial = torch.eye(self.span.size) if settings.initialization == "axes" else self.random_rotation
-        self._orthonormal = _orthonormal(initial).to(self.span.axes)
+        self._orthonormal = _orthonormal(initial).to(self.span.axes.dtype)
         self.initial_rotation = self.rotation().clone()
         self._loss = _LOSSES[settings.method](self._outputs, self.span, settings)
         self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
@@ -119,7 +121,7 @@ class Discovery:
         return self.step_index >= self.settings.steps
 
     def rotation(self) -> Tensor:
-        """V (K, K), one row per direction, in the whitened coordinates of the span."""
+        """V (K, K) on the CPU, one row per direction, in the whitened coordinates of the span."""
         weight: Tensor = self._orthonormal.weight
         return weight.detach()
 
@@ -142,21 +144,34 @@ class Discovery:
     def step(self) -> dict[str, float]:
         """Take one step and return its mean loss, NaN if no loss was computed, as {"loss": value}.
 
+        If the device runs out of memory, the step is repeated with half the micro-batch, and a warning gives its size.
+
         Raises:
-            TopdisError: the loss is not finite; V is unchanged.
+            TopdisError: the loss is not finite, or a single code does not fit into the memory; V is unchanged.
         """
+        random = self._rng.get_state()
+        try:
+            return self._take_step()
+        except torch.OutOfMemoryError:
+            self.micro_batch = halved(self.micro_batch)
+        self._rng.set_state(random)
+        return self.step()
+
+    def _take_step(self) -> dict[str, float]:
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak"] * _cosine(self.step_index, self.settings.steps)
         self._optimizer.zero_grad()
         rotation: Tensor = self._orthonormal.weight
-        leaf = rotation.detach().requires_grad_(True)
+        leaf = rotation.detach().to(self.span.axes).requires_grad_(True)
         codes, shift = self.draw(self.settings.batch_size), self.settings.shift_at(self.step_index)
-        losses = [self._backward(loss) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
+        values = [self._backward(loss) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
+        losses = self._finite(values)
         if losses:
             for gradient in (leaf.grad, *(parameter.grad for parameter in self._loss.parameters())):
                 assert gradient is not None
                 gradient /= len(losses)
-            rotation.backward(leaf.grad)
+            assert leaf.grad is not None
+            rotation.backward(leaf.grad.to(rotation))
             self._optimizer.step()
         self.step_index += 1
         return {"loss": math.fsum(losses) / len(losses) if losses else math.nan}
@@ -168,15 +183,21 @@ class Discovery:
             if progress is not None:
                 progress(self.step_index, self.settings.steps, **values)
 
-    def _backward(self, loss: Tensor) -> float:
+    def _backward(self, loss: Tensor) -> Tensor:
         """Accumulates the gradient of one of the losses of a step and returns its value."""
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TopdisError(
-                f"the loss is {value} at step {self.step_index}: the generator returned features that are not finite"
-            )
         loss.backward()
-        return value
+        return loss.detach()
+
+    def _finite(self, losses: list[Tensor]) -> list[float]:
+        """The values of the losses of a step, read from the device together."""
+        values: list[float] = torch.stack(losses).tolist() if losses else []
+        for value in values:
+            if not math.isfinite(value):
+                raise TopdisError(
+                    f"the loss is {value} at step {self.step_index}: "
+                    "the generator returned features that are not finite"
+                )
+        return values
 
     def directions(self, rotation: Tensor | None = None, **metadata: Any) -> Directions:
         """The current directions, or those of another `rotation` (K, M) of the span."""
@@ -230,7 +251,9 @@ class Discovery:
     ) -> "Discovery":
         """The search whose `state` this is, ready to take its next step."""
         parts = unflatten(*state)
-        span = Span(**{name: value.to(device) for name, value in parts["span"].items()})
+        span = Span(
+            **{name: value if name == "spectrum" else value.to(device) for name, value in parts["span"].items()}
+        )
         search = cls(generate, sample_codes, settings, span=span, micro_batch=parts["micro_batch"], device=device)
         search._orthonormal.load_state_dict(parts["orthonormal"])
         search._loss.load_state_dict(parts["objective"])

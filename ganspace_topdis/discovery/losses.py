@@ -103,19 +103,24 @@ class TopDisLoss(SearchLoss):
             if len(shifted.codes) < _MIN_POINTS:
                 continue
             after = self.outputs(shifted.codes).flatten(1)
-            loss = self.divergence(before[shifted.kept], after)
+            unshifted = shifted.rows_of(before)
+            loss = self.divergence(unshifted, after)
             if settings.per_effect:
-                moved = (after - before[shifted.kept]).norm(dim=1).mean()
+                moved = (after - unshifted).norm(dim=1).mean()
                 loss = loss * distance / moved.clamp(min=torch.finfo(moved.dtype).tiny)
             yield loss
 
 
 @dataclasses.dataclass(frozen=True)
 class Shifted:
-    """Codes after a shift, (M, D), and the mask (N,) of the rows of the batch that they belong to."""
+    """Codes after a shift, (M, D), and the indices (M,) of the rows of the batch that they belong to; None for all."""
 
     codes: Tensor
-    kept: Tensor
+    kept: Tensor | None
+
+    def rows_of(self, features: Tensor) -> Tensor:
+        """The rows (M, F) of `features` (N, F) that belong to `codes`."""
+        return features if self.kept is None else features[self.kept]
 
 
 def shift_codes(span: Span, direction: Tensor, codes: Tensor, amount: float, kind: ShiftKind) -> Shifted:
@@ -130,9 +135,10 @@ def shift_codes(span: Span, direction: Tensor, codes: Tensor, amount: float, kin
     """
     vector = direction @ span.axes
     if kind == "sigma":
-        return Shifted(codes + amount * vector, torch.ones(len(codes), dtype=torch.bool, device=codes.device))
+        return Shifted(codes + amount * vector, None)
     values = (codes - span.mean) @ (direction @ span.projection)
-    moved, kept = shift_values(values, amount)
+    moved, mask = shift_values(values, amount)
+    kept = mask.nonzero()[:, 0]  # indices: a GPU waits for the host at every indexing by a mask
     return Shifted((codes + (moved - values)[:, None] * vector)[kept], kept)
 
 

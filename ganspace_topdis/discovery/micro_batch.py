@@ -6,10 +6,12 @@ Outputs are computed in micro-batches whose forward pass is repeated in the back
 The size of a micro-batch is measured. The bytes that autograd saves for the backward pass are counted for one code and
 for two; the difference is the cost of a code, without the weights that all codes share. These bytes get a third of the
 free memory: the backward pass needs as much again, and the rest is for features. Sizes are powers of two, so that small
-changes of the free memory do not change them.
+changes of the free memory do not change them. If memory runs out all the same, because another process takes some of
+it, a search continues with half the micro-batch.
 """
 
 import math
+import warnings
 
 import torch
 from torch import Tensor
@@ -25,6 +27,7 @@ __all__ = [
     "choose_micro_batch",
     "compiled",
     "features_of",
+    "halved",
     "in_mixed_precision",
     "outputs_of",
 ]
@@ -70,6 +73,25 @@ def choose_micro_batch(generate: Generate, codes: Tensor, *, most: int, free_byt
     while size > 1 and size > fitting:
         size //= 2
     return all_reduce_min(size)
+
+
+def halved(micro_batch: int) -> int:
+    """Half of a micro-batch that does not fit into the memory of the device, with a warning.
+
+    Raises:
+        TopdisError: the micro-batch is a single code, or several processes work in step.
+    """
+    smaller = micro_batch // 2
+    if not smaller:
+        raise TopdisError(
+            "the device is out of memory with one code at a time; use a smaller `batch_size` or another `device`"
+        )
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        raise TopdisError(f"one of the devices is out of memory; set `micro_batch` to {smaller}")
+    warnings.warn(
+        f"the device is out of memory: `micro_batch` is {smaller} from now on, instead of {micro_batch}", stacklevel=3
+    )
+    return smaller
 
 
 def bytes_per_code(generate: Generate, codes: Tensor) -> int:

@@ -76,7 +76,7 @@ def small_encoder(in_channels: int, num_outputs: int, side: int, width: int, see
     layers: list[nn.Module] = []
     channels, features = in_channels, width
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU too
         while side > 4:
             layers += [nn.Conv2d(channels, features, 3, stride=2, padding=1), nn.SiLU()]
             channels, features, side = features, min(2 * features, 4 * width), (side + 1) // 2

@@ -8,6 +8,8 @@ codes of thousands of numbers that depend on few latents, such as style channels
 Directions can then leave the support of the codes. M rows Q chosen in u are whitened together: with C the covariance
 of Q u, the coordinates are C^-1/2 Q u and codes move along the rows of C^1/2 Q, so that a unit is one standard
 deviation here too.
+
+Covariances are decomposed in float64 on the CPU, because not every device has float64. `variances` stay there.
 """
 
 import dataclasses
@@ -68,7 +70,7 @@ class DiagonalWhitening:
 
     def chosen(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The displacements (M, D) and projections (M, D) for orthonormal `rows` (M, D) in u."""
-        covariance = torch.cov((self.normal @ rows.T).double().T).reshape(len(rows), len(rows))
+        covariance = torch.cov((self.normal @ rows.T).cpu().double().T).reshape(len(rows), len(rows))
         variances, vectors = torch.linalg.eigh(covariance)
         deviations = variances.clamp(min=_NEGLIGIBLE_VARIANCE * variances[-1]).sqrt()
         root, inverse = ((vectors * scale) @ vectors.T for scale in (deviations, 1 / deviations))
@@ -93,7 +95,7 @@ def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | DiagonalWhitening:
         deviations = torch.where(deviations > rounding, deviations, 0.0)
         safe = torch.where(deviations > 0, deviations, 1.0)
         return DiagonalWhitening(mean, deviations, (codes[:_MOST_CODES] - mean) / safe * (deviations > 0))
-    variances, vectors = torch.linalg.eigh(torch.cov(codes.double().T).reshape(codes.shape[1], codes.shape[1]))
+    variances, vectors = torch.linalg.eigh(torch.cov(codes.cpu().double().T).reshape(codes.shape[1], codes.shape[1]))
     variances, vectors = variances.flip(0), signed(vectors.flip(1).T)
     kept = variances > _NEGLIGIBLE_VARIANCE * variances[0]
     variances, vectors = variances[kept], vectors[kept]
@@ -103,7 +105,7 @@ def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | DiagonalWhitening:
 
 def principal_axes(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues, largest first, and eigenvectors as rows, of rows^T rows; from the smaller Gram matrix."""
-    wide = rows.double().cpu()
+    wide = rows.cpu().double()
     if len(wide) >= wide.shape[1]:
         values, vectors = torch.linalg.eigh(wide.T @ wide)
         return values.flip(0).clamp(min=0), signed(vectors.flip(1).T)

@@ -101,6 +101,8 @@ def match(scores: Any) -> tuple[int, ...]:
     """The row of each column of `scores` (K, L) in the one-to-one matching with the largest sum, or -1."""
     from scipy.optimize import linear_sum_assignment
 
+    if isinstance(scores, Tensor):
+        scores = scores.detach().cpu()
     rows, columns = linear_sum_assignment(-np.asarray(scores, dtype=np.float64))
     matched = np.full(np.shape(scores)[1], -1)
     matched[columns] = rows
@@ -162,7 +164,7 @@ def match_changes(first: Tensor, second: Tensor) -> Matching:
     if first.shape[1:] != second.shape[1:]:
         raise InvalidArgumentError(f"changes {tuple(first.shape)} and {tuple(second.shape)} are not of the same images")
     a, b = (F.normalize(changes.flatten(2), dim=2) for changes in (first, second))
-    return _matching(torch.einsum("knf,lnf->kl", a, b).double() / first.shape[1])
+    return _matching(torch.einsum("knf,lnf->kl", a, b).cpu().double() / first.shape[1])
 
 
 @torch.no_grad()

@@ -125,7 +125,7 @@ def rescore(
         moved = [change(reading, start) for reading, amount in zip(path, amounts, strict=True) if amount != 0]
         rows.append(torch.stack(moved).mean((0, 1)) / unit)
         paths.append(_ranks_along(path))
-    return _matched(start.factors, torch.stack(rows).double(), torch.stack(paths).double())
+    return _matched(start.factors, torch.stack(rows).cpu().double(), torch.stack(paths).double())
 
 
 def oracle(generate: Generate, read: Read, codes: Tensor, *, ridge: float = 1e-3, batch_size: int = 256) -> Directions:
@@ -142,12 +142,12 @@ def oracle(generate: Generate, read: Read, codes: Tensor, *, ridge: float = 1e-3
         batch_size: images at a time.
     """
     span = identity_span(codes)
-    whitened = ((codes - span.mean) @ span.projection.T).double()
+    whitened = ((codes - span.mean) @ span.projection.T).cpu().double()
     readings = read_codes(generate, read, codes, batch_size)
     gram = whitened.T @ whitened + ridge * len(codes) * torch.eye(whitened.shape[1], dtype=torch.float64)
     rows = []
     for factor, value in zip(readings.factors, readings.values, strict=True):
-        targets = _targets(factor, value.double().to(whitened.device))
+        targets = _targets(factor, value.cpu().double())
         coefficients = torch.linalg.solve(gram, whitened.T @ (targets - targets.mean(0)))
         leading, _, _ = torch.linalg.svd(coefficients, full_matrices=False)
         rows.append(leading[:, 0])

@@ -8,6 +8,7 @@ import ctypes
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ _NEVER = 2**31 - 1
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the torch device called "auto", "cpu", "cuda", "cuda:1" or "mps".
+    """Return the torch device called "auto", "cpu", "cuda", "cuda:1", "mps", or any other that this torch offers.
 
     "auto" selects the CUDA device with the most free memory, else "mps", else the CPU.
 
@@ -29,25 +30,32 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         return _best_device()
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
-        raise InvalidArgumentError(f"`device` is {name!r}, allowed are auto, cpu, cuda, cuda:N and mps", field="device")
-    if kind == "cuda":
-        _require_cuda(name, int(index or 0))
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise InvalidArgumentError(
-            "`device` is 'mps', but this torch or machine has no Apple GPU; use auto or cpu", field="device"
-        )
-    return torch.device(name)
+    device = _parsed(name)
+    if device.type == "cuda":
+        _require_cuda(name, device.index or 0)
+    elif device.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise InvalidArgumentError(
+                "`device` is 'mps', but this torch or machine has no Apple GPU; use auto or cpu", field="device"
+            )
+    elif device.type != "cpu":
+        _require_other(name, device)
+    return device
 
 
 def free_memory_bytes(device: torch.device | str = "cpu") -> int | None:
-    """Return the free memory of `device`, within the limits of a container; None if it is unknown."""
+    """Return the free memory of `device`, within the limits of a container; None if it is unknown.
+
+    Memory that torch has cached on a GPU counts as free.
+    """
     device = torch.device(device)
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + cached
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
+    if device.type != "cpu":
+        return None
     known = [free for free in (_free_in_kernel(), _free_in_cgroup()) if free is not None]
     return min(known, default=None)
 
@@ -85,6 +93,30 @@ def _best_device() -> torch.device:
         free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
         return torch.device("cuda", free.index(max(free)))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _parsed(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type == "meta":  # holds no numbers
+        raise InvalidArgumentError(
+            f"`device` is {name!r}, allowed are auto, cpu, cuda, cuda:N and mps, or another device of this torch",
+            field="device",
+        )
+    return device
+
+
+def _require_other(name: str, device: torch.device) -> None:
+    """Refuse a device, such as xpu, whose torch module is missing or counts no such device."""
+    module: Any = getattr(torch, device.type, None)
+    available = hasattr(module, "is_available") and module.is_available()
+    count = module.device_count() if available and hasattr(module, "device_count") else int(available)
+    if (device.index or 0) >= count:
+        raise InvalidArgumentError(
+            f"`device` is {name!r}, but this torch has {count} {device.type} devices; use auto or cpu", field="device"
+        )
 
 
 def _require_cuda(name: str, index: int) -> None:

@@ -132,13 +132,13 @@ class _PairwiseDistances(torch.autograd.Function):
 
 def _add_near_pairs(result: Tensor, cloud: Tensor, grad: Tensor) -> Tensor:
     """Adds to the gradient of a cloud the part of pairs whose unit vectors are measured from their differences."""
-    pairs = grad.nonzero(as_tuple=True)
-    *batch, first, second = pairs
+    dtype = torch.double if cloud.device.type == "cpu" else cloud.dtype  # not every device has float64
+    *batch, first, second = grad.nonzero(as_tuple=True)
     step = max(1, _CHUNK // max(1, cloud.shape[-1]))
     for s in range(0, len(first), step):
         chunk = [indices[s : s + step] for indices in batch]
         i, j = first[s : s + step], second[s : s + step]
-        difference = cloud[(*chunk, i)].double() - cloud[(*chunk, j)]
+        difference = cloud[(*chunk, i)].to(dtype) - cloud[(*chunk, j)]
         unit = difference / difference.norm(dim=-1, keepdim=True)
         pull = grad[(*chunk, i, j)].unsqueeze(-1) * unit
         result.index_put_((*chunk, i), pull.to(result.dtype), accumulate=True)

@@ -158,7 +158,7 @@ def run(options: Options) -> dict[str, Any]:
     tune_malloc()
     with join_process_group(options.device) as world, frozen_weights():
         # Everything that can be wrong is checked before the folder is made.
-        if options.search.precision == "bf16" and world.device.type != "cuda":
+        if options.search.precision == "bf16" and world.device.type == "cpu":
             raise InvalidArgumentError(
                 f"`precision` is 'bf16', which is faster on a GPU only; {world.device} takes float32", field="precision"
             )

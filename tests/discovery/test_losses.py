@@ -74,7 +74,7 @@ def test_a_shift_moves_along_its_direction_only(law):
     span = pca_span(codes(), size=4)
     direction = torch.nn.functional.normalize(torch.tensor([1.0, 2.0, -1.0, 0.5], dtype=torch.float64), dim=0)
     shifted = shift_codes(span, direction, codes(), 0.2, law)
-    change = (shifted.codes - codes()[shifted.kept]) @ span.projection.T
+    change = (shifted.codes - shifted.rows_of(codes())) @ span.projection.T
     along = change @ direction
     assert torch.allclose(change, along[:, None] * direction, atol=1e-9)
     assert (along > 0).all()

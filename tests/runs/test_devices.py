@@ -18,7 +18,11 @@ def cards(monkeypatch):
     def pretend(*free):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(free))
         monkeypatch.setattr(torch.cuda, "device_count", lambda: len(free))
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[torch.device("cuda", device).index], 99))
+        monkeypatch.setattr(
+            torch.cuda,
+            "mem_get_info",
+            lambda device: (free[torch.device(f"cuda:{device}" if isinstance(device, int) else device).index], 99),
+        )
 
     return pretend
 
@@ -61,6 +65,20 @@ def test_mps_is_refused_on_other_machines(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InvalidArgumentError, match="no Apple GPU"):
         choose_device("mps")
+
+
+def test_a_device_without_memory_or_module_is_refused():
+    with pytest.raises(InvalidArgumentError, match="allowed are auto"):
+        choose_device("meta")
+    with pytest.raises(InvalidArgumentError, match="'xla', but this torch has 0 xla devices"):
+        choose_device("xla")
+
+
+def test_memory_that_torch_caches_on_a_gpu_counts_as_free(cards, monkeypatch):
+    cards(5)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 7)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 4)
+    assert free_memory_bytes("cuda:0") == 8
 
 
 def test_free_memory_is_a_plausible_number():

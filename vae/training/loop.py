@@ -231,7 +231,7 @@ def _initialize(settings: TrainSettings, data: DataSet, device: torch.device) ->
         device=device,
     )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+        torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed would reseed every GPU too
         model = build_networks(
             settings.network,
             image_shape=data.image_shape,
