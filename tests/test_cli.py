@@ -91,7 +91,7 @@ def test_traverse_draws_the_named_direction(finished, picture_format, capsys, tm
     options = ["--direction", "1", "--seeds", "1-2", "--frames", "3", "--layers", "0-3", "--format", picture_format]
     assert run("traverse", "--directions", str(finished), "--out", str(tmp_path), *options) == 0
     (path,) = capsys.readouterr().out.split()
-    assert Path(path).name == f"direction_01_seeds_1-2_layers_0-3.{picture_format}"
+    assert Path(path).name == f"direction_01_seeds_1-2_frames_3_layers_0-3.{picture_format}"
     assert Path(path).stat().st_size > 0
 
 

@@ -63,8 +63,8 @@ def run(options: Options) -> dict[str, Any]:
     folder = (options.run if options.run.is_dir() else options.run.parent) / "exported"
     if options.card:
         out = options.out or folder / "card"
-        written = write_card(options.run, out, license_id=options.license, ckpt=options.loading.ckpt)
-        return {"files": [str(path) for path in written]}
+        shared = write_card(options.run, out, license_id=options.license, ckpt=options.loading.ckpt)
+        return {"files": [str(path) for path in shared]}
     assert options.to is not None, "validated on construction"
     out = options.out or folder / {"npy": "", "json": "directions.json", "rosinality": "factor.pt"}[options.to]
     if options.to == "npy":
