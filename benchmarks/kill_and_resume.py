@@ -13,6 +13,7 @@ of --seed. Checkpoints are written every 0.2 s here. Exits with 1 if a byte diff
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -54,7 +55,7 @@ NOT_COMPARED = {"status.json", "environment.json", ".lock"}
 
 def discover(out: Path) -> None:
     """Search in a small generator with random weights, stored beside the run."""
-    ckpt = out.parent / "small.safetensors"
+    ckpt = out.parents[1] / "small.safetensors"
     if not ckpt.exists():
         torch.manual_seed(0)
         save(Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=1, channel_base=64).eval(), ckpt)
@@ -157,6 +158,8 @@ def contents(out: Path) -> Iterator[tuple[str, str]]:
             evaluation = json.loads(path.read_text(encoding="utf-8"))
             evaluation["duration_s"] = None
             yield name, json.dumps(evaluation)
+        elif path.suffix == ".html":  # pages hold commands that name the folder
+            yield name, hashlib.sha256(path.read_bytes().replace(str(out).encode(), b"RUN")).hexdigest()
         else:
             yield name, sha256_of(path)
 
@@ -179,7 +182,7 @@ def main() -> None:
 
 def hunt(name: str, folder: Path, num_kills: int, rng: random.Random) -> bool:
     """Kill and resume, print the outcome, and return whether all results are the same."""
-    whole, log = folder / "whole", folder / "log"
+    whole, log = folder / "whole" / "run", folder / "log"  # all of one name, which is on the pictures
     started_s = time.monotonic()
     if attempt(name, whole, log, kill_after_s=None, kill_at_write=None) != 0:
         return False
@@ -187,8 +190,8 @@ def hunt(name: str, folder: Path, num_kills: int, rng: random.Random) -> bool:
     expected = dict(contents(whole))
     kills: Counter[str] = Counter()
     num_runs = num_attempts = 0
-    while kills.total() < num_kills or num_attempts == 0 or (folder / f"run{num_runs}").exists():
-        out = folder / f"run{num_runs}"
+    while kills.total() < num_kills or num_attempts == 0 or (folder / str(num_runs)).exists():
+        out = folder / str(num_runs) / "run"
         print(f"attempt {num_attempts}, kills {kills.total()}", file=sys.stderr, end="\r")
         alive = kills.total() >= num_kills
         at_write = rng.randint(1, 24) if rng.random() < 0.5 else None
