@@ -142,7 +142,7 @@ def draw_sheet(
         if partner < 0:
             continue
         label = side.labels[partner]
-        scores = {"alike": pairing.images.similarity[index]} if side is not sides[0] else {}
+        scores = {"similarity": pairing.images.similarity[index]} if side is not sides[0] else {}
         method = side.directions.metadata.get("method")
         run = side.name if method is None or method in side.name else f"{side.name} ({method})"
         labels.append(dataclasses.replace(label, name=f"{run}: {label.name}", scores={**scores, **label.scores}))
