@@ -182,7 +182,7 @@ def _settings_json(context: click.Context) -> str:
 def _parameter(leaf: Leaf, spelled: Mapping[str, str]) -> click.Parameter:
     declared, kind = leaf.declared, _click_type(leaf)
     if declared.argument:
-        given = {} if leaf.required else {"default": leaf.default}
+        given = {} if leaf.required or declared.nargs == -1 else {"default": leaf.default}  # any number may be none
         return click.Argument(
             [leaf.name],
             type=kind,

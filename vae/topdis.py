@@ -22,6 +22,7 @@ The gradient of a step keeps the TopDis term from opposing other terms (Balabin 
 Nothing is differentiated twice: terms that need not be kept apart are summed first.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -156,7 +157,10 @@ def mmd_loss(x: Tensor, y: Tensor) -> Tensor:
 
 def _scale(x: Tensor, quantile: float) -> Tensor:
     """Return a quantile of the distances within a cloud, without gradient."""
-    return torch.pdist(x.detach()).quantile(quantile).clamp(min=_MIN_SCALE)
+    distances = torch.pdist(x.detach()).sort().values  # torch.quantile needs float64, which not every device has
+    place = quantile * (len(distances) - 1)
+    low = int(place)
+    return torch.lerp(distances[low], distances[math.ceil(place)], place - low).clamp(min=_MIN_SCALE)
 
 
 def step_gradient(

@@ -5,6 +5,9 @@ import torch
 
 from tests.device.mimic import Mimic, load_mimic, missing
 
+if missing() is None:
+    load_mimic()  # while tests are collected: the threads of autograd know the devices that are there at its first use
+
 
 @pytest.fixture(scope="session")
 def built() -> Mimic:

