@@ -289,7 +289,11 @@ class SuggestingGroup(click.Group):
 
 def usage_text(error: click.ClickException) -> str:
     """The error on one line, with the option at fault as it is typed."""
-    text = error.message if isinstance(error, click.BadParameter) and error.message else error.format_message()
+    if isinstance(error, click.NoSuchOption):  # click's own words differ by its version
+        known = ", ".join(sorted(error.possibilities or ()))
+        text = f"no such option {error.option_name}{f'; did you mean {known}?' if known else ''}"
+    else:
+        text = error.message if isinstance(error, click.BadParameter) and error.message else error.format_message()
     text = " ".join(text.split()).rstrip(".")
     if isinstance(error, click.BadParameter) and error.param is not None and error.param.opts[0] not in text:
         text = f"{error.param.get_error_hint(error.ctx)}: {text}".replace("'", "", 2)
