@@ -22,7 +22,6 @@ The gradient of a step keeps the TopDis term from opposing other terms (Balabin 
 Nothing is differentiated twice: terms that need not be kept apart are summed first.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +35,7 @@ from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.latent.gradients import orthogonalize_gradient
 from ganspace_topdis.latent.shift import gaussian_shift
 from ganspace_topdis.topology import RTDLoss, rtd_lite
+from ganspace_topdis.topology.distances import interpolated_quantile
 from vae.networks.autoencoder import AutoEncoder, Posterior
 from vae.released_rtd import released_rtd
 from vae.settings import CloudLoss, Features, Orthogonalization, TopDisSettings
@@ -157,10 +157,7 @@ def mmd_loss(x: Tensor, y: Tensor) -> Tensor:
 
 def _scale(x: Tensor, quantile: float) -> Tensor:
     """Return a quantile of the distances within a cloud, without gradient."""
-    distances = torch.pdist(x.detach()).sort().values  # torch.quantile needs float64, which not every device has
-    place = quantile * (len(distances) - 1)
-    low = int(place)
-    return torch.lerp(distances[low], distances[math.ceil(place)], place - low).clamp(min=_MIN_SCALE)
+    return interpolated_quantile(torch.pdist(x.detach()), quantile).clamp(min=_MIN_SCALE)
 
 
 def step_gradient(

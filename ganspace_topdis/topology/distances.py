@@ -16,7 +16,7 @@ from torch import Tensor
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.topology.backend import MAX_POINTS
 
-__all__ = ["as_point_pairs", "normalized_distances", "pairwise_distances"]
+__all__ = ["as_point_pairs", "interpolated_quantile", "normalized_distances", "pairwise_distances"]
 
 _CLOSE = 1e-6
 _NEAR = 1e-3
@@ -80,7 +80,7 @@ def normalized_distances(cloud: Tensor, *, quantile: float = 0.9) -> Tensor:
     """
     factor = _factor_to_safe_range(cloud)
     distances = pairwise_distances(cloud if factor is None else cloud * factor)
-    scale = _quantile(distances.detach().flatten(-2), quantile)[..., None, None]
+    scale = interpolated_quantile(distances.detach().flatten(-2), quantile)[..., None, None]
     floor = scale.new_tensor(1e-5) if factor is None else 1e-5 * factor
     return distances / torch.where(scale == 0, floor, scale)
 
@@ -183,8 +183,11 @@ def _squared_differences(cloud: Tensor, pairs: tuple[Tensor, ...]) -> Tensor:
     return torch.cat(parts) if parts else cloud.new_empty(0, dtype=torch.double)
 
 
-def _quantile(values: Tensor, quantile: float) -> Tensor:
-    """Linearly interpolated quantile over the last axis, by selection: torch.quantile stops at 16 million."""
+def interpolated_quantile(values: Tensor, quantile: float) -> Tensor:
+    """The linearly interpolated quantile of `values` (..., n) over the last axis, shape (...), by selection.
+
+    torch.quantile stops at 16 million values, and needs float64 on the device.
+    """
     position = quantile * (values.shape[-1] - 1)
     low = int(position)
     below = values.kthvalue(low + 1).values
