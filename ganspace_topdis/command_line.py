@@ -290,8 +290,8 @@ class SuggestingGroup(click.Group):
 def usage_text(error: click.ClickException) -> str:
     """The error on one line, with the option at fault as it is typed."""
     if isinstance(error, click.NoSuchOption):  # click's own words differ by its version
-        known = ", ".join(sorted(error.possibilities or ()))
-        text = f"no such option {error.option_name}{f'; did you mean {known}?' if known else ''}"
+        known = [spelled for parameter in error.ctx.command.params for spelled in parameter.opts] if error.ctx else []
+        text = f"no such option {error.option_name}{nearest(error.option_name, known)}"
     else:
         text = error.message if isinstance(error, click.BadParameter) and error.message else error.format_message()
     text = " ".join(text.split()).rstrip(".")
