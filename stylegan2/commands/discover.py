@@ -10,7 +10,7 @@ import dataclasses
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -179,9 +179,9 @@ def run(options: Options) -> dict[str, Any]:
             )
 
         # What will be done, and how long it takes here.
-        pace = measure_pace(space, options.search.batch_size) if world.is_main else None
-        if pace is not None and not (options.folder / "directions.safetensors").exists():
-            plan = _planned(pace, space, options)
+        pace = cache(partial(measure_pace, space, options.search.batch_size))  # measured where it is needed
+        if world.is_main and not (options.folder / "directions.safetensors").exists():
+            plan = _planned(pace(), space, options)
             if plan.total_s >= _LONG_S:
                 print(plan.as_text(), file=sys.stderr, flush=True)
 
@@ -198,10 +198,15 @@ def run(options: Options) -> dict[str, Any]:
                 names=options.names,
             ).directions(facts)
             written = [folder.path / "directions.safetensors", folder.path / "scores.json"]
-            if pace is not None:
+            if world.is_main:
                 write_scores(folder.path / "scores.json", directions)
-                planned = partial(_planned, pace, space, options, num_directions=directions.num_directions)
-                pictures = chosen_pictures(folder.path, options.pictures, planned, all_pictures=options.all_pictures)
+                count = directions.num_directions
+                pictures = chosen_pictures(
+                    folder.path,
+                    options.pictures,
+                    lambda: _planned(pace(), space, options, count),
+                    all_pictures=options.all_pictures,
+                )
                 written += draw_run(folder.path, space, directions, pictures, names=options.names)
             folder.drop_partial()
     return {**directions.score_table(), "files": [str(path) for path in written]}
