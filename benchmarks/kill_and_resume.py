@@ -13,6 +13,7 @@ of --seed. Checkpoints are written every 0.2 s here. Exits with 1 if a byte diff
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import cli
 import stylegan2.direction_search
+import vae.training.run
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.topology import rtd
 from stylegan2 import Generator, save
@@ -67,6 +69,13 @@ def train_vae(out: Path) -> None:
 
 
 def suite_cell(out: Path) -> None:
+    """Train and evaluate, with checkpoints as frequent as those of the other commands."""
+    train = vae.training.run.train
+
+    def train_with_frequent_checkpoints(settings: Any, folder: Any, options: Any) -> Any:
+        return train(settings, folder, options=dataclasses.replace(options, checkpoint_every_s=SAVE_EVERY_S))
+
+    vae.training.run.train = train_with_frequent_checkpoints  # type: ignore[assignment]
     run_cell(CellTask(folder=str(out), settings=CELL, seed=0, metrics=("mig",), max_images=300, device="cpu"))
 
 
@@ -194,7 +203,7 @@ def hunt(name: str, folder: Path, num_kills: int, rng: random.Random) -> bool:
         out = folder / str(num_runs) / "run"
         print(f"attempt {num_attempts}, kills {kills.total()}", file=sys.stderr, end="\r")
         alive = kills.total() >= num_kills
-        at_write = rng.randint(1, 24) if rng.random() < 0.5 else None
+        at_write = rng.randint(1, 60) if rng.random() < 0.5 else None
         after_s = rng.uniform(0.02, 0.7 * whole_s) if at_write is None else None
         num_attempts += 1
         code = attempt(
