@@ -130,8 +130,7 @@ def main(folder: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         scores: dict[str, Any] = {kind: published(kind) for kind in KINDS}
         scores["curves"] = explicitness_curves()
-        kinds = ("perfect", "permuted", "rotated")
-        scores["knockout"] = {kind: [knockout(kind, seed) for seed in range(3)] for kind in kinds}
+        scores["knockout"] = {kind: [knockout(kind, seed) for seed in range(3)] for kind in KINDS}
         untied = (kind for kind in KINDS if kind not in ("perfect", "quantized"))  # their trees drop distances of 0
         scores["representations"] = {kind: representations(kind) for kind in untied}
     (Path(__file__).parent / "published.json").write_text(json.dumps(scores, indent=1) + "\n")
