@@ -28,6 +28,7 @@ __all__ = [
     "Option",
     "Settings",
     "Variants",
+    "check_names",
     "nearest",
     "nested",
     "option",
@@ -226,6 +227,24 @@ def split_names(text: str, name: str = "names") -> tuple[str, ...]:
     ('mig', 'dci')
     """
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def check_names(names: Iterable[str], known: Iterable[str], name: str) -> None:
+    """Raise for the first of `names` that is not among `known`.
+
+    Args:
+        names: what was given.
+        known: what is allowed.
+        name: the field or argument that holds the names.
+
+    Raises:
+        InvalidArgumentError: a name is unknown.
+    """
+    allowed = list(known)
+    for each in names:
+        if each not in allowed:
+            text = f"`{name}` {each!r} is unknown; choose from {', '.join(allowed)}{nearest(each, allowed)}"
+            raise InvalidArgumentError(text, field=name)
 
 
 def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.options import Command, Settings, nearest, option, split_names
+from ganspace_topdis.options import Command, Settings, check_names, option, split_names
 
 __all__ = ["COMMAND", "SCORES", "Options", "run", "to_text"]
 
@@ -48,12 +47,7 @@ class Options(Settings):
         super().__post_init__()
         if not self.scores:
             self.refuse("scores", f"names among {', '.join(SCORES)}")
-        for name in self.scores:
-            if name not in SCORES:
-                raise InvalidArgumentError(
-                    f"`scores` {name!r} is unknown; choose from {', '.join(SCORES)}{nearest(name, SCORES)}",
-                    field="scores",
-                )
+        check_names(self.scores, SCORES, "scores")
 
     @property
     def files(self) -> tuple[Path, ...]:

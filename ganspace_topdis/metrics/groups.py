@@ -7,7 +7,6 @@ write its function, and add a row to `METRICS`.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.importance import dci, dci_es
 from ganspace_topdis.metrics.information import mig, modularity
 from ganspace_topdis.metrics.inputs import Array
@@ -16,6 +15,7 @@ from ganspace_topdis.metrics.normalized_information import edi, infomec
 from ganspace_topdis.metrics.predictors import explicitness, sap, snc_nk
 from ganspace_topdis.metrics.subspaces import iwo, mcc
 from ganspace_topdis.metrics.unsupervised import unsupervised_scores
+from ganspace_topdis.options import check_names
 
 __all__ = ["METRICS", "MetricGroup", "Sample", "metric_groups"]
 
@@ -186,13 +186,7 @@ def metric_groups(names: Sequence[str] | None, *, learns: bool = True) -> tuple[
     Raises:
         InvalidArgumentError: a name is unknown.
     """
-    known = [group.name for group in METRICS]
-    if unknown := [name for name in names or () if name not in known]:
-        import difflib
-
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"did you mean {near[0]!r}? It can be" if near else "choose from"
-        raise InvalidArgumentError(f"metric {unknown[0]!r} is unknown; {hint} {', '.join(known)}")
+    check_names(names or (), [group.name for group in METRICS], "metrics")
     if names is None:
         return tuple(group for group in METRICS if learns or not group.learns)
     return tuple(group for group in METRICS if group.name in names)

@@ -24,6 +24,7 @@ import numpy as np
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.metrics.inputs import Array
+from ganspace_topdis.options import check_names
 from ganspace_topdis.runs.archives import parse_npy
 from ganspace_topdis.runs.reading import ReadingError, parsing, read_bytes
 
@@ -180,8 +181,7 @@ def compare_clouds(
     sizes = [np.shape(cloud)[0] if np.ndim(cloud) else 0 for cloud in clouds]
     if len(clouds) < 2 or len(set(sizes)) > 1 or sizes[0] < 2:
         raise InvalidArgumentError(f"{len(clouds)} clouds of {sizes} points; give two or more of the same points")
-    if unknown := [name for name in scores if name not in _SCORES]:
-        raise InvalidArgumentError(f"`scores` {unknown[0]!r} is unknown; choose from {', '.join(_SCORES)}")
+    check_names(scores, _SCORES, "scores")
     if trials < 1 or batch < 2:
         raise InvalidArgumentError(f"`trials` {trials} and `batch` {batch}: use at least 1 and 2")
     num_points, rng = sizes[0], np.random.default_rng(seed)

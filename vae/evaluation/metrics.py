@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.options import Settings, nearest, option, split_names
+from ganspace_topdis.options import Settings, check_names, option, split_names
 
 __all__ = [
     "ALL_GROUPS",
@@ -18,7 +18,6 @@ __all__ = [
     "Metric",
     "groups_for",
     "metric_name",
-    "unknown_groups",
 ]
 
 
@@ -125,11 +124,6 @@ def metric_name(key: str) -> str:
     return next((metric.name for metric in METRICS if metric.key == key), key)
 
 
-def unknown_groups(groups: Sequence[str]) -> list[str]:
-    """Return the unknown ones among `groups`."""
-    return [group for group in groups if group not in ALL_GROUPS]
-
-
 def groups_for(requested: Sequence[str] | None, *, has_factors: bool) -> tuple[str, ...]:
     """Return the groups to compute, "reconstruction" included; None selects all that the data set supports.
 
@@ -145,12 +139,7 @@ def groups_for(requested: Sequence[str] | None, *, has_factors: bool) -> tuple[s
     if requested is None:
         available = ALL_GROUPS if has_factors else [g for g in ALL_GROUPS if g not in GROUPS_WITH_FACTORS]
         return tuple(group for group in available if group not in _OPT_IN)
-    if unknown := unknown_groups(requested):
-        raise InvalidArgumentError(
-            f"`metrics` {unknown[0]!r} is unknown; choose from {', '.join(ALL_GROUPS)}"
-            f"{nearest(unknown[0], ALL_GROUPS)}",
-            field="metrics",
-        )
+    check_names(requested, ALL_GROUPS, "metrics")
     supervised = [group for group in requested if group in GROUPS_WITH_FACTORS]
     if supervised and not has_factors:
         allowed = ", ".join(group for group in ALL_GROUPS if group not in GROUPS_WITH_FACTORS)

@@ -43,7 +43,7 @@ from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.options import nearest
 from ganspace_topdis.runs.reading import ReadingError, parse_toml, read_toml
 from vae.data.opening import find_info
-from vae.evaluation.metrics import ALL_GROUPS, GROUPS_WITH_FACTORS, EvaluationSettings, unknown_groups
+from vae.evaluation.metrics import ALL_GROUPS, GROUPS_WITH_FACTORS, EvaluationSettings
 from vae.settings import TopDisSettings, TrainSettings
 from vae.suite.grid import Cell, Grid, build_cells, slug
 
@@ -230,7 +230,8 @@ def _validate_labels(document: Mapping[str, Any]) -> list[str]:
 
 
 def _validate_cells(cells: Sequence[Cell], metrics: Sequence[str] | None) -> list[str]:
-    errors = [f"unknown metric {name!r} (known: {', '.join(ALL_GROUPS)})" for name in unknown_groups(metrics or ())]
+    unknown = [name for name in metrics or () if name not in ALL_GROUPS]
+    errors = [f"unknown metric {name!r} (known: {', '.join(ALL_GROUPS)})" for name in unknown]
     known = None if metrics is None else [name for name in metrics if name in ALL_GROUPS]
     cells_by_error: dict[str, list[str]] = {}
     for cell in cells:
