@@ -26,7 +26,7 @@ CHANGES = (
     "and distances from pieces that fit into the cache",
     "and what is made of weights kept",
 )
-pays_off = modulated_conv._pays_off
+prefers_winograd = modulated_conv._prefers_winograd
 
 
 @contextlib.contextmanager
@@ -34,9 +34,9 @@ def changed(count: int) -> Iterator[None]:
     """The first `count` changes made, the others undone."""
 
     def without_gradients(x: torch.Tensor, weight: torch.Tensor) -> bool:
-        return not torch.is_grad_enabled() and pays_off(x, weight)
+        return not torch.is_grad_enabled() and prefers_winograd(x, weight)
 
-    modulated_conv._pays_off = pays_off if count > 0 else without_gradients
+    modulated_conv._prefers_winograd = prefers_winograd if count > 0 else without_gradients
     if count > 1:
         tune_malloc()
     else:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ganspace_topdis.runs.devices import choose_device, tune_malloc
-from ganspace_topdis.topology import bar_sum
+from ganspace_topdis.topology import total_persistence
 from vae.data import open_data
 from vae.methods import METHODS
 from vae.settings import TopDisSettings, TrainSettings
@@ -109,7 +109,7 @@ def duration_s(step: Callable[[], object], device: torch.device, clock: Callable
 def barcode_time(clock: Callable[[], float]) -> Iterator[list[float]]:
     """The seconds of every call that computes barcodes within the block."""
     durations_s: list[float] = []
-    compute = bar_sum.bars_of_pairs
+    compute = total_persistence.bars_of_pairs
 
     def timed(*arguments: Any, **options: Any) -> Any:
         start_s = clock()
@@ -117,11 +117,11 @@ def barcode_time(clock: Callable[[], float]) -> Iterator[list[float]]:
         durations_s.append(clock() - start_s)
         return bars
 
-    bar_sum.bars_of_pairs = timed
+    total_persistence.bars_of_pairs = timed
     try:
         yield durations_s
     finally:
-        bar_sum.bars_of_pairs = compute
+        total_persistence.bars_of_pairs = compute
 
 
 def parse() -> argparse.Namespace:

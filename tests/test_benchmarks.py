@@ -1,6 +1,7 @@
 """The scripts of benchmarks/ that print tables of directions and train the packaged generators."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -148,3 +149,21 @@ def test_blur_of_width_zero_leaves_an_image_alone_and_others_keep_their_mean() -
     assert torch.allclose(soft[0], images[0], atol=1e-6)
     assert soft[1].std() < 0.5 * images[1].std()
     assert soft[1].mean() == pytest.approx(float(images[1].mean()), abs=0.02)
+
+
+def test_every_script_can_be_imported() -> None:
+    """What the scripts take from the packages is there; libraries of the extra `benchmark` may be missing."""
+    code = """
+import importlib, sys
+sys.path[:0] = sys.argv[1:3]
+for name in sys.argv[3:]:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] in ("ganspace_topdis", "stylegan2", "vae", "tests", "benchmarks", "cli"):
+            raise
+"""
+    names = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
+    assert "vae_step" in names
+    command = [sys.executable, "-c", code, str(BENCHMARKS), str(BENCHMARKS.parent), *names]
+    subprocess.run(command, check=True, timeout=300)
