@@ -43,7 +43,7 @@ def description(state: dict[str, Any], settings: dict[str, Any]) -> dict[str, An
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
-    state = torch.load(options.run / "state.pt", weights_only=True)
+    state = torch.load(options.run / "state.pt", map_location="cpu", weights_only=True)
     settings = json.loads((options.run / "settings.json").read_text())
     generator = stylegan2.Generator.from_state_dict(state["average"])
     path = stylegan2.save(generator, options.output, half=True, source=description(state, settings))

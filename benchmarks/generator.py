@@ -119,7 +119,7 @@ def main() -> None:
     print(f"config-f, {options.resolution} px, {options.device}, {threads} threads, torch {torch.__version__}")
     print("| batch | what | form | seconds | against plain | largest difference |\n|---|---|---|---|---|---|")
     for batch in options.batch:
-        w = generator.mapping(torch.randn(batch, generator.z_dim))
+        w = generator.mapping(torch.randn(batch, generator.z_dim).to(options.device))
         for label, forms in forms_of(generator, options.compile).items():
             times, differences = best_times(forms, w, options.repeats, clock)
             for name, seconds in times.items():

@@ -40,7 +40,7 @@ class Run:
     def load(self) -> dict[str, Any] | None:
         """The last state, or None for a new run."""
         path = self.folder / "state.pt"
-        return torch.load(path, weights_only=True) if path.exists() else None
+        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the state atomically."""
