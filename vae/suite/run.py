@@ -7,7 +7,6 @@ evaluation, which takes minutes per cell and hardly depends on the setting.
 """
 
 import contextlib
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +25,11 @@ from vae.suite.grid import Cell, Grid, data_root_for
 from vae.suite.results import CellStatus, Setting
 from vae.suite.settings import CellOptions, EngineSettings
 from vae.suite.tables import setting_name
-from vae.training.loop import Training
+from vae.training.pace import step_seconds
 
 __all__ = ["SettingCost", "estimate", "estimate_text", "run_suite"]
 
 _MAX_ROUNDS = 3
-_WARMUP_STEPS, _TIMED_STEPS = 3, 10
 
 
 def run_suite(
@@ -210,16 +208,9 @@ def _cost(setting: Setting, cells: Sequence[Cell], device: str, data_root: Path 
     settings = TrainSettings.from_tables(cells[0].settings, seed=cells[0].seed)
     root = data_root_for(cells[0].settings, data_root)
     cost = SettingCost(setting=setting, num_cells=len(cells), steps=settings.steps, step_s=None)
-    if settings.topdis is not None:  # time the steps in which TopDis is active
-        settings = replace(settings, topdis=replace(settings.topdis, delay=0))
     try:
-        training = Training(settings, open_data(settings.data, root=root), device=choose_device(device))
-        for _ in range(_WARMUP_STEPS):
-            training.step()
-        start_s = time.perf_counter()
-        for _ in range(_TIMED_STEPS):
-            training.step()
-        return replace(cost, step_s=(time.perf_counter() - start_s) / _TIMED_STEPS)
+        data = open_data(settings.data, root=root)
+        return replace(cost, step_s=step_seconds(settings, data, device=choose_device(device)))
     except TopdisError as error:
         return replace(cost, reason=str(error))
 

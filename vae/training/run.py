@@ -27,7 +27,7 @@ from vae.networks import AutoEncoder, build_networks
 from vae.settings import ExecutionOptions, TrainSettings
 from vae.training.loop import Training
 
-__all__ = ["TrainedModel", "load_trained", "train"]
+__all__ = ["TrainedModel", "load_trained", "open_training_data", "train"]
 
 
 def train(
@@ -57,9 +57,7 @@ def train(
     """
     tune_malloc()
     options = ExecutionOptions() if options is None else options
-    if data is None:
-        with ProgressReporter("data, images") as unpacking:
-            data = open_data(settings.data, root=options.data_root, verify=options.verify, progress=unpacking)
+    data = open_training_data(settings, options) if data is None else data
     config = {
         **settings.as_config(),
         "data_fingerprint": data.fingerprint,
@@ -79,6 +77,16 @@ def train(
             training.load_state(unflatten(checkpoint.tensors, checkpoint.rest))
         _take_steps(folder, world, training, options, progress)
         return folder.path
+
+
+def open_training_data(settings: TrainSettings, options: ExecutionOptions) -> DataSet:
+    """Open the data set named in the settings, with a bar on stderr while it is unpacked.
+
+    Raises:
+        TopdisError: see `vae.data.open_data`.
+    """
+    with ProgressReporter("data, images") as unpacking:
+        return open_data(settings.data, root=options.data_root, verify=options.verify, progress=unpacking)
 
 
 def _take_steps(

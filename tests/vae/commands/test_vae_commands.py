@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -101,9 +102,13 @@ def test_an_option_that_is_not_used_or_not_allowed_is_refused_as_typed(arguments
     assert message in str(result.exception)
 
 
-def test_a_dry_run_lists_the_source_of_each_value() -> None:
-    result = invoke("train-vae", "--preset", "topdis-factor-vae", "--steps", 7, "--dry-run")
+def test_a_dry_run_lists_the_source_of_each_value_and_times_the_steps() -> None:
+    small = ["--data", DATA, "--network", "fc", "--width", "0.02", "--topdis-delay", "3", "--device", "cpu"]
+    result = invoke("train-vae", "--preset", "topdis-factor-vae", "--steps", 7, *small, "--dry-run")
     assert result.exit_code == 0
+    assert re.search(
+        r"plan, .*\ntraining    about 1 s +3 steps .*\nwith TopDis about 1 s +4 steps .* ms each", result.stderr
+    )
     rows = {line.split()[0]: line for line in result.output.splitlines()[1:]}
     assert rows["steps"].endswith("command line")
     assert rows["gamma"].endswith("preset topdis-factor-vae")
@@ -114,6 +119,25 @@ def test_the_run_folder_is_what_the_command_prints(tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = ["--network", "fc", "--width", "0.01", "--steps", "2", "--batch-size", "4", "--device", "cpu"]
     assert invoke("train-vae", *options, "--out", out).stdout.strip() == str(out)
+
+
+def test_a_dry_run_says_why_nothing_was_timed(tmp_path: Path) -> None:
+    result = invoke("train-vae", "--data", "3dshapes", "--data-root", tmp_path, "--dry-run")
+    assert result.exit_code == 0
+    assert "plan: not timed (" in result.stderr
+
+
+def test_a_long_training_prints_its_plan_first_and_is_the_same_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--data", DATA, "--network", "fc", "--width", "0.01", "--steps", "2", "--batch-size", "4"]
+    options += ["--device", "cpu", "--log-every", "1", "--topdis", "2"]
+    short = invoke("train-vae", *options, "--out", tmp_path / "a")
+    monkeypatch.setattr(train_vae, "_MANY_STEPS", 2)
+    long = invoke("train-vae", *options, "--out", tmp_path / "b")
+    again = invoke("train-vae", *options, "--out", tmp_path / "b")
+    assert ["plan" in each.stderr for each in (short, long, again)] == [False, True, False]
+    assert (tmp_path / "a" / "metrics.jsonl").read_text() == (tmp_path / "b" / "metrics.jsonl").read_text()
 
 
 @pytest.mark.parametrize("name", PRESETS)
