@@ -24,7 +24,7 @@ from tests.stylegan2.nvidia_files import persistent_tree, snapshot_bytes  # noqa
 LOAD = """
 import json, re, sys, time
 from pathlib import Path
-import stylegan2
+import stylegan2, stylegan2.loading  # the latter imports torch, which is not to be measured
 def peak():
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before, start = peak(), time.perf_counter()

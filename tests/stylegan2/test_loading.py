@@ -23,7 +23,7 @@ SMALL = {"z_dim": 4, "w_dim": 4, "img_resolution": 8, "num_mapping_layers": 1, "
 LOAD_AND_MEASURE = r"""
 import json, re, sys, time
 from pathlib import Path
-import stylegan2
+import stylegan2, stylegan2.loading  # the latter imports torch, which is not to be measured
 def peak():
     return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 before, start = peak(), time.process_time()

@@ -150,7 +150,7 @@ ROOT = Path(__file__).parents[3]
 COMMAND = "train-vae --data dsprites --steps 6 --log-every 1 --batch-size 11 --network narrow --width 0.125 --seed 3"
 DISTRIBUTED_METHODS = {
     "factor-vae": "--method factor-vae --discriminator-width 16 --topdis 5",
-    "dava": "--method dava --discriminator-width 4 --gamma 1 --topdis 5 --orthogonalize all",
+    "dava": "--method dava --discriminator-width 4 --gamma 1 --topdis 5 --topdis-orthogonalize all",
 }
 
 
