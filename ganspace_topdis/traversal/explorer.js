@@ -107,7 +107,7 @@
     const latent = latentOf(state.seed);
     const parts = new URLSearchParams(latent === undefined ? { seed: seedNumber(state.seed) } : { latent });
     moves(state.shifts).forEach(([index, shift]) => parts.append("set", `${index}=${plain(shift)}`));
-    if (state.lead !== 0) parts.set("lead", data.directions[state.lead].index);
+    parts.set("lead", data.directions[state.lead].index);
     if (data.live) parts.set("psi", plain(data.live.psi));
     if (data.live?.layers) parts.set("layers", data.live.layers.join(","));
     return `${location.href.split("#")[0]}#${parts}`;

@@ -276,3 +276,14 @@ def test_a_command_comes_with_what_its_reader_must_know(open_page: Open) -> None
     browser.wait_for("!document.getElementById('notice').hidden")
     assert notice(browser).endswith("--seeds 1 --set 0=+2 (run it beside runs)")
     assert color(browser)
+
+
+def test_a_link_keeps_which_of_two_directions_without_a_mix_is_shown(open_page: Open, frames: Frames) -> None:
+    browser = open_page()
+    for key in ("End", "7", "End", "0", "ArrowLeft"):
+        browser.press(key)
+    assert color(browser) == frames[0, 0, 3, 16, 16].tolist()
+    browser.click("#copy-link")
+    browser.wait_for("document.getElementById('notice').textContent.includes('#')")
+    browser.open(browser.run("document.getElementById('notice').textContent").split(": ", 1)[1])
+    assert color(browser) == frames[0, 0, 3, 16, 16].tolist()
