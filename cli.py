@@ -9,18 +9,18 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from ganspace_topdis import __version__
 from ganspace_topdis.command_line import SuggestingGroup, make_command, usage_text
-from ganspace_topdis.errors import TopdisError
-from ganspace_topdis.option_layers import NameChoice
-from ganspace_topdis.option_leaves import options_markdown
-from ganspace_topdis.options import Command, nearest
+from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.option_leaves import options_markdown, options_record
+from ganspace_topdis.options import Command, Settings, nearest, option
 from ganspace_topdis.runs.progress import is_secondary_process
 
 __all__ = ["cli", "main", "options_page"]
@@ -117,36 +117,79 @@ def cli() -> None:
     """
 
 
-@cli.command(short_help="Print the completion script of a shell.")
-@click.argument("shell", type=NameChoice(("bash", "zsh", "fish")), metavar="bash|zsh|fish")
-def completion(shell: str) -> None:
-    """Print the completion script of a shell: commands, options, checkpoints, data sets, files.
+@dataclass(frozen=True, kw_only=True)
+class CompletionOptions(Settings):
+    """The shell."""
 
-    \b
-    bash  add to ~/.bashrc:  eval "$(topdis-gan completion bash)"
-    zsh   add to ~/.zshrc:   eval "$(topdis-gan completion zsh)"
-    fish  topdis-gan completion fish > ~/.config/fish/completions/topdis-gan.fish
-    """
+    shell: Literal["bash", "zsh", "fish"] = option(help="Shell.", argument=True, metavar="bash|zsh|fish")
+
+
+def completion(options: CompletionOptions) -> dict[str, Any]:
+    """The completion script of a shell."""
     from click.shell_completion import get_completion_class
 
-    kind = get_completion_class(shell)
-    assert kind is not None, shell
-    click.echo(kind(cli, {}, PROGRAM, f"_{PROGRAM.upper().replace('-', '_')}_COMPLETE").source())
+    kind = get_completion_class(options.shell)
+    assert kind is not None, options.shell
+    script = kind(cli, {}, PROGRAM, f"_{PROGRAM.upper().replace('-', '_')}_COMPLETE").source()
+    return {"shell": options.shell, "script": script}
 
 
-@cli.command(short_help="Print the options of commands as Markdown tables.")
-@click.argument("commands", nargs=-1, metavar="[COMMAND]...")
-def options(commands: tuple[str, ...]) -> None:
-    """Print the options of commands, by default of all, as Markdown tables: docs/options.md.
+@dataclass(frozen=True, kw_only=True)
+class OptionsOptions(Settings):
+    """The commands."""
 
-    \b
-    topdis-gan options discover
-    topdis-gan options > docs/options.md
+    commands: tuple[str, ...] = option((), help="Commands; all by default.", argument=True, nargs=-1)
+
+
+def list_options(options: OptionsOptions) -> dict[str, Any]:
+    """The options of commands.
+
+    Raises:
+        InvalidArgumentError: a command does not exist.
     """
-    unknown = [name for name in commands if name not in _MODULES]
+    unknown = [name for name in options.commands if name not in _MODULES]
     if unknown:
-        raise click.UsageError(f"no such command {unknown[0]!r}{nearest(unknown[0], _MODULES)}")
-    click.echo(options_page(commands), nl=False)
+        raise InvalidArgumentError(f"no such command {unknown[0]!r}{nearest(unknown[0], _MODULES)}", field="commands")
+    return {
+        "commands": {
+            name: {"help": declared.help, "options": options_record(declared)}
+            for name, declared in _all_declared(options.commands)
+        }
+    }
+
+
+_HELP_COMMANDS = {
+    "completion": Command(
+        options=CompletionOptions,
+        run=completion,
+        to_text=lambda record, _: record["script"],
+        help="""Print the completion script of a shell: commands, options, checkpoints, data sets, files.
+
+        \b
+        bash  add to ~/.bashrc:  eval "$(topdis-gan completion bash)"
+        zsh   add to ~/.zshrc:   eval "$(topdis-gan completion zsh)"
+        fish  topdis-gan completion fish > ~/.config/fish/completions/topdis-gan.fish""",
+        examples=("topdis-gan completion bash", "topdis-gan completion fish --json"),
+    ),
+    "options": Command(
+        options=OptionsOptions,
+        run=list_options,
+        to_text=lambda _, options: options_page(options.commands).rstrip("\n"),
+        help="Print the options of commands, by default of all, as Markdown tables: docs/options.md.",
+        examples=("topdis-gan options discover", "topdis-gan options > docs/options.md"),
+    ),
+}
+for _name, _help_command in _HELP_COMMANDS.items():
+    cli.add_command(make_command(_name, _help_command))
+cli.commands["completion"].short_help = "Print the completion script of a shell."
+cli.commands["options"].short_help = "Print the options of commands as Markdown tables."
+
+
+def _all_declared(names: Sequence[str] = ()) -> Iterator[tuple[str, Command]]:
+    """Name and declaration of commands, by default of all; those of a group as `data list`."""
+    for name in names or _MODULES:
+        for sub, declared in _declared(name).items():
+            yield (name if sub == name else f"{name} {sub}"), declared
 
 
 def options_page(names: Sequence[str] = ()) -> str:
@@ -155,9 +198,7 @@ def options_page(names: Sequence[str] = ()) -> str:
         "# Options",
         "Every command also takes `--json`, `--quiet`, `--config FILE.toml`, `--dry-run` and `--help`.",
     ]
-    for name in names or _MODULES:
-        for sub, declared in _declared(name).items():
-            parts.append(options_markdown(name if sub == name else f"{name} {sub}", declared))
+    parts += [options_markdown(name, declared) for name, declared in _all_declared(names)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -2,7 +2,7 @@
 
 leaves(Options)                     every option, with its name, flag, type and default
 build_options(Options, values)      an instance of nested settings with values by path
-options_markdown("discover", ...)   tables for the documentation
+options_markdown("discover", ...)   tables for the documentation; options_record(...) the same as plain data
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Option, limits, plain_type
 
-__all__ = ["Leaf", "build_options", "leaves", "options_markdown", "replaced", "spellings"]
+__all__ = ["Leaf", "build_options", "leaves", "options_markdown", "options_record", "replaced", "spellings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +185,24 @@ def options_markdown(name: str, declared: Command) -> str:
     if declared.presets:
         lines += ["", f"Presets: {', '.join(f'`{preset}`' for preset in declared.presets)}."]
     return "\n".join(lines)
+
+
+def options_record(declared: Command) -> list[dict[str, Any]]:
+    """The options of a command as plain data, in the order of its help."""
+    found = tuple(leaves(declared.options))
+    spelled = spellings(found)
+    return [
+        {
+            "option": leaf.flag,
+            "value": _value_kind(leaf),
+            "choices": list(leaf.choices),
+            "default": replaced(leaf.shown, spelled),
+            "required": leaf.required,
+            "group": "Arguments" if leaf.declared.argument else leaf.declared.group,
+            "help": replaced(leaf.declared.help, spelled),
+        }
+        for leaf in found
+    ]
 
 
 def _value_kind(leaf: Leaf) -> str:

@@ -1,5 +1,6 @@
 """The pictures of a run on a StyleGAN2 generator, and the names and scores beside them."""
 
+import os
 import shlex
 import warnings
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ __all__ = [
     "names_of",
     "num_mixed",
     "page_text",
+    "shown_run",
     "source_of",
     "summary",
     "walk_settings",
@@ -126,15 +128,26 @@ def page_text(
         subtitle="; ".join([*origin, *_subtitle(directions, options)]),
         source=source_of(directions),
         origin="  ·  ".join([*([method] if method else []), *origin]),
-        command=_edit_command(run, options, edit or {}),
+        command=_edit_command(shown_run(run), options, edit or {}),
+        command_note=f"run it in the folder that holds {shown_run(run)}, or put the run's path there",
     )
 
 
-def _edit_command(run: Path, options: PictureSettings, edit: Mapping[str, str]) -> str:
+def shown_run(run: Path) -> str:
+    """The path of a run for a page that others may read: relative to the working directory, else the run's name.
+
+    A path from the root means nothing on another machine, and names folders that are nobody's business.
+    """
+    path = Path(os.path.relpath(run)) if run.is_absolute() and run.is_relative_to(Path.cwd()) else run
+    folder = run if run.is_dir() or not run.suffix else run.parent
+    return folder.name if path.is_absolute() else str(path)
+
+
+def _edit_command(run: str, options: PictureSettings, edit: Mapping[str, str]) -> str:
     """`topdis-gan edit` for the images of a page; none where its truncation has a cutoff, which edit has not."""
     if options.truncation_cutoff is not None:
         return ""
-    given = {"--directions": str(run), "--truncation-psi": f"{options.truncation_psi:g}", **edit}
+    given = {"--directions": run, "--truncation-psi": f"{options.truncation_psi:g}", **edit}
     return " ".join(["topdis-gan edit", *(f"{name} {shlex.quote(value)}" for name, value in given.items())])
 
 

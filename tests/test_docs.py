@@ -7,9 +7,11 @@ import json
 import os
 import re
 import runpy
+import shlex
 import sys
 import textwrap
 import threading
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import stylegan2
 import vae.evaluation.measure
 import vae.training
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs import progress
 from ganspace_topdis.traversal.live.server import LiveServer
 from vae.data import open_data
 from vae.evaluation.metrics import EvaluationSettings
@@ -226,6 +229,39 @@ def test_unknown_options_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("    topdis-gan discover --out x \\\n        --offset=1 && topdis-gan data check --all  # --not\n")
     assert [unknown_options(words) for words in commands_of(page)] == [["--offset"], ["--all"]]
+
+
+SHORT = {"STEPS": "1", "NUM_SPAN_CODES": "200", "BATCH_SIZE": "16", "MIX": "0"}
+"""Options of a search, given in the environment together with a small checkpoint, so that commands run as printed."""
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_gallery_run_as_they_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    small = stylegan2.Generator(
+        z_dim=8, w_dim=8, img_resolution=32, num_mapping_layers=1, channel_base=64, channel_max=8
+    )
+    for name, value in {**SHORT, "CKPT": str(stylegan2.save(small.eval(), tmp_path / "small.safetensors"))}.items():
+        monkeypatch.setenv(f"TOPDIS_{name}", value)
+    monkeypatch.setattr(webbrowser, "open", lambda url: None)
+    commands = re.findall(r"^ {4}topdis-gan (.*)$", (ROOT / "docs/gallery.md").read_text(encoding="utf-8"), re.M)
+    assert len(commands) >= 10
+    for line in commands:
+        is_search = line.startswith("discover")
+        monkeypatch.setattr(progress.Interrupt, "requested", not is_search)  # the live page ends when it answers
+        assert cli.cli.main(args=shlex.split(line), prog_name="topdis-gan", standalone_mode=False) in (None, 0), line
+    printed = capsys.readouterr().out.split()
+    assert [path for path in printed if path.endswith(".png") and not Path(path).exists()] == []
+
+
+def test_the_pictures_of_the_gallery_exist_and_are_small() -> None:
+    page = (ROOT / "docs/gallery.md").read_text(encoding="utf-8")
+    pictures = [ROOT / "docs" / path for path in re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)]
+    assert len(pictures) == 10
+    assert sum(path.stat().st_size for path in pictures) < 1_500_000
 
 
 def example(name: str) -> dict[str, Any]:

@@ -242,6 +242,16 @@ def test_the_shell_completes_commands_checkpoints_and_data_sets(words: str, expe
     assert expected in [item.value for item in found]
 
 
+def test_help_commands_print_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("completion", "bash", "--json", "--quiet") == 0
+    assert "_TOPDIS_GAN_COMPLETE" in json.loads(capsys.readouterr().out)["script"]
+    assert run("options", "rtd", "data", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)["commands"]
+    assert list(listed)[:2] == ["rtd", "data list"]
+    scores = next(entry for entry in listed["rtd"]["options"] if entry["option"] == "--scores")
+    assert (scores["default"], scores["required"], scores["group"]) == ("rtd", False, "Scores")
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_completion_prints_a_script_for_the_program(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("completion", shell) == 0

@@ -8,9 +8,9 @@
                 interrupt.stop("saved after step 120; the same command resumes from there")
 
 Library code takes any `Progress`, that is, any callable of that signature. A terminal shows a bar, drawn by rich.
-Without a terminal, or if NO_COLOR or TERM=dumb is set, a plain line is written every ten seconds, and nothing for
-shorter work. The ETA is based on the pace of the last minute, so that a slow first step or the steps of an earlier run
-do not distort it.
+Without a terminal, or if TERM=dumb is set, a plain line is written every ten seconds, and nothing for shorter work;
+NO_COLOR removes the color of the bar. The ETA is based on the pace of the last minute, so that a slow first step or the
+steps of an earlier run do not distort it.
 
 The first SIGINT (Ctrl-C) or SIGTERM sets `requested` and prints a line to stderr. `stop` raises `StopRequestedError`,
 with `exit_code` 130 for SIGINT and 143 for SIGTERM. A second signal stops the command at once. Outside the main
@@ -251,7 +251,7 @@ def _details(values: dict[str, float], left_s: float | None) -> str:
 
 
 def _draws_on(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _to_stderr(message: str) -> None:

@@ -111,7 +111,8 @@ def _pool(num_threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(num_threads, thread_name_prefix="topdis-barcode")
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def reference_barcode(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> NDArray[np.float64]:

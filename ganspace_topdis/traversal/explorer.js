@@ -2,7 +2,10 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const storageKey = "topdis-gan names " + data.storageKey;
   const byId = (id) => document.getElementById(id);
-  const frames = makeFrames(data, notice);
+  const frames = makeFrames(data, (text) => notice(text, "server"));
+  const history = makeHistory(snapshot, restore);
+  const record = history.record;
+  const keysKey = "topdis-gan keys";
 
   // The page shows one image: `seed`, shifted by shifts[i] standard deviations along each direction i.
   // `lead` is the direction that was moved last; `original` shows the unshifted image while a key or button is held.
@@ -10,9 +13,13 @@
     seed: 0, current: 0, lead: 0, shifts: data.directions.map(() => 0), playing: 0, onlyStarred: false, original: false,
   };
 
-  function notice(text) {
-    byId("notice").textContent = text;
-    byId("notice").hidden = !text;
+  // A message at the edge of the window. What the server says stays until it answers again; the rest can be closed.
+  function notice(text, from = "page") {
+    const box = byId("notice");
+    if (!text && from !== box.dataset.from) return;
+    box.dataset.from = from;
+    box.firstElementChild.textContent = text;
+    box.hidden = !text;
   }
 
   const movedDirections = () => shown().flatMap((shift, direction) => (shift ? [direction] : []));
@@ -58,40 +65,19 @@
     update();
   }
 
-  // Undo and redo: the states before each change. Changes of one control in quick succession count as one.
-
-  const past = [];
-  const future = [];
-  let changed = { what: "", time: 0 };
-  const MERGE_MS = 800;
-
   function snapshot() {
     const { seed, lead, current, shifts } = state;
-    return { seed, lead, current, shifts: [...shifts], psi: data.live?.psi, layers: data.live?.layers };
+    const names = data.directions.map(({ name, starred }) => ({ name, starred }));
+    return { seed, lead, current, shifts: [...shifts], names, psi: data.live?.psi, layers: data.live?.layers };
   }
 
-  function record(what) {
-    const time = performance.now();
-    const merges = past.length > 0 && !future.length && what === changed.what && time - changed.time < MERGE_MS;
-    changed = { what, time };
-    if (merges) return;
-    past.push(snapshot());
-    future.length = 0;
-  }
-
-  function travel(from, to) {
-    if (!from.length) return;
+  function restore({ psi, layers, names, ...shown }) {
     stop();
-    to.push(snapshot());
-    const { psi, layers, ...shown } = from.pop();
     Object.assign(state, shown);
-    if (data.live) setLive(psi, layers);
-    changed = { what: "", time: 0 };
+    liveControls?.set(psi, layers);
+    names.forEach((entry, place) => setName(place, entry));
     update();
   }
-
-  const undo = () => travel(past, future);
-  const redo = () => travel(future, past);
 
   function showOriginal(held) {
     if (state.original === held) return;
@@ -102,22 +88,26 @@
   // The state as a link, and as the command that draws the same image.
 
   const seedNumber = (seed) => data.seeds[seed].number ?? Number(seedLabel(seed).replace(/^seed /, ""));
+  const latentOf = (seed) => data.seeds[seed].latent; // the place of a code in the file of codes; undefined for seeds
   const shown = () => (state.original ? unshifted : frames.visible(state.lead, state.shifts));
   const moves = (shifts) => shifts.flatMap((shift, place) => (shift ? [[data.directions[place].index, shift]] : []));
-  const plain = (value) => String(Number(value.toPrecision(6)));
+
+  const setText = () => moves(shown()).map(([index, shift]) => `${index}=${signed(shift)}`).join(",");
+  const someLayers = () => data.live?.layers && data.live.layers.length < data.live.numLayers;
 
   function command() {
-    const set = moves(shown()).map(([index, shift]) => `${index}=${shift > 0 ? "+" : ""}${plain(shift)}`).join(",");
-    const live = data.live ? ` --truncation-psi ${plain(data.live.psi)}` : "";
-    const layers = data.live?.layers && data.live.layers.length < data.live.numLayers
-      ? ` --layers ${data.live.layers.join(",")}` : "";
-    return `${data.command}${live}${layers} --seeds ${seedNumber(state.seed)} --set ${set}`;
+    const isSeed = latentOf(state.seed) === undefined;
+    const psi = data.live && isSeed ? ` --truncation-psi ${plain(data.live.psi)}` : "";
+    const layers = someLayers() ? ` --layers ${data.live.layers.join(",")}` : "";
+    const codes = isSeed ? `--seeds ${seedNumber(state.seed)}` : `--latents ${data.live.latents}`;
+    return `${data.command}${psi}${layers} ${codes} --set ${setText()}`;
   }
 
   function link() {
-    const parts = new URLSearchParams({ seed: seedNumber(state.seed) });
+    const latent = latentOf(state.seed);
+    const parts = new URLSearchParams(latent === undefined ? { seed: seedNumber(state.seed) } : { latent });
     moves(state.shifts).forEach(([index, shift]) => parts.append("set", `${index}=${plain(shift)}`));
-    if (state.lead !== 0) parts.set("lead", data.directions[state.lead].index);
+    parts.set("lead", data.directions[state.lead].index);
     if (data.live) parts.set("psi", plain(data.live.psi));
     if (data.live?.layers) parts.set("layers", data.live.layers.join(","));
     return `${location.href.split("#")[0]}#${parts}`;
@@ -128,10 +118,12 @@
     const placeOf = (index) => data.directions.findIndex((direction) => direction.index === Number(index));
     if (/^\d{1,10}$/.test(parts.get("seed") ?? "")) {
       const number = Number(parts.get("seed"));
-      const seed = data.seeds.findIndex((_, place) => seedNumber(place) === number);
+      const seed = data.seeds.findIndex((_, place) => latentOf(place) === undefined && seedNumber(place) === number);
       if (seed >= 0) state.seed = seed;
       else if (data.live && number < 2 ** 32) addSeed(number);
     }
+    const own = data.seeds.findIndex((_, place) => String(latentOf(place)) === parts.get("latent"));
+    if (own >= 0) state.seed = own;
     parts.getAll("set").forEach((part) => {
       const [index, shift] = part.split("=");
       const place = placeOf(index);
@@ -143,16 +135,46 @@
     if (!data.live) return;
     const psi = Number(parts.get("psi") ?? data.live.psi);
     const layers = parts.get("layers")?.split(",").map(Number).filter((layer) => layer < data.live.numLayers);
-    setLive(psi >= 0 && psi <= 1 ? psi : data.live.psi, data.live.layers && layers ? layers : data.live.layers);
+    liveControls.set(psi >= 0 && psi <= 1 ? psi : data.live.psi, data.live.layers && layers ? layers : data.live.layers);
   }
 
-  async function copy(text) {
+  async function copy(text, more = "") {
     try {
       await navigator.clipboard.writeText(text);
-      notice(`Copied: ${text}`);
+      notice(`Copied: ${text}${more}`);
     } catch {
-      notice(`Copy this: ${text}`); // the browser allows no access to the clipboard
+      notice(`Copy this: ${text}${more}`); // the browser allows no access to the clipboard
     }
+  }
+
+  // Saved pictures: the image, and the traversal of the selected direction. Both wait until what they show is drawn.
+
+  async function drawn(canvases) {
+    while (!canvases.every(frames.isShown)) await new Promise((done) => setTimeout(done, 20));
+  }
+
+  const seedName = () => (latentOf(state.seed) === undefined ? `seed_${seedNumber(state.seed)}` : seedLabel(state.seed));
+
+  function settingsName() {
+    const psi = data.live && latentOf(state.seed) === undefined ? `psi_${plain(data.live.psi)}` : "";
+    return [psi, someLayers() ? `layers_${data.live.layers.join(",")}` : ""];
+  }
+
+  async function saveImage() {
+    await drawn([byId("view")]);
+    const name = pictureName([seedName(), setText() && `set_${setText()}`, ...settingsName()]);
+    saveFile(name, await toPng(byId("view")));
+  }
+
+  async function saveStrip() {
+    const steps = film.filter((step) => !step.button.disabled);
+    await drawn(steps.map((step) => step.canvas));
+    const { index, name } = data.directions[state.current];
+    const fixed = moves(frames.visible(state.current, state.shifts)).filter(([other]) => other !== index);
+    const set = fixed.map(([other, shift]) => `${other}=${signed(shift)}`).join(",");
+    const heading = [`${index}  ${name}`, seedLabel(state.seed), set && `with ${set}`].filter(Boolean).join("  ·  ");
+    const strip = drawStrip(steps.map(({ canvas, value }) => ({ canvas, label: inSigma(value) })), heading);
+    saveFile(pictureName([`direction_${index}`, seedName(), set && `set_${set}`, ...settingsName()]), await toPng(strip));
   }
 
   function togglePlay() {
@@ -168,7 +190,7 @@
       if (place + change < 0 || place + change >= stops.length) change = -change;
       place += change;
       moveTo(state.current, stops[place], { keepPlaying: true });
-    }, Math.max(60, 1600 / stops.length));
+    }, matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : Math.max(60, 1600 / stops.length));
     update();
   }
 
@@ -177,7 +199,8 @@
     state.playing = 0;
   }
 
-  // A live page saves names and stars in the run folder, other pages in this browser; the button saves them as a file.
+  // A live page saves names and stars in the run folder, other pages in this browser; a button saves them as a file,
+  // which any page of these directions opens again.
 
   function remember(direction) {
     if (frames.rename) {
@@ -185,7 +208,7 @@
       return;
     }
     try {
-      localStorage.setItem(storageKey, JSON.stringify(namesRecord()));
+      localStorage.setItem(storageKey, JSON.stringify(namesRecord(data)));
     } catch { /* private windows refuse; the file still works */ }
   }
 
@@ -200,19 +223,36 @@
     } catch { /* nothing stored */ }
   }
 
-  function namesRecord() {
-    const directions = {};
-    data.directions.forEach(({ index, name, starred }) => { directions[index] = { name, starred }; });
-    return { format: data.namesFormat, source: data.source, directions };
+  function setName(place, { name, starred }) {
+    const direction = data.directions[place];
+    if (direction.name === name && direction.starred === starred) return;
+    Object.assign(direction, { name, starred });
+    rows[place].name.value = name;
+    remember(direction);
+  }
+
+  function rename(place, change) {
+    record(`name ${place}`);
+    setName(place, { ...data.directions[place], ...change });
+    update();
   }
 
   function saveNames() {
-    const file = new Blob([JSON.stringify(namesRecord(), null, 2) + "\n"], { type: "application/json" });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(file);
-    link.download = "names.json";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    const text = JSON.stringify(namesRecord(data), null, 2) + "\n";
+    saveFile("names.json", new Blob([text], { type: "application/json" }));
+  }
+
+  async function loadNames(file) {
+    try {
+      const names = parseNames(await file.text(), data);
+      const known = data.directions.flatMap(({ index }, place) => (names.has(index) ? [[place, names.get(index)]] : []));
+      record("names");
+      known.forEach(([place, entry]) => setName(place, entry));
+      update();
+      notice(`Names of ${known.length} direction${known.length === 1 ? "" : "s"} loaded; Undo takes them back.`);
+    } catch (error) {
+      notice(error.message);
+    }
   }
 
   function make(tag, properties = {}, ...children) {
@@ -254,10 +294,9 @@
     });
     name.setAttribute("aria-label", `Name of direction ${direction.index}`);
     name.addEventListener("change", () => {
-      direction.name = name.value.trim() || `Direction ${direction.index}`;
-      name.value = direction.name;
-      remember(direction);
-      update();
+      const given = name.value.trim() || `Direction ${direction.index}`;
+      if (given !== direction.name) rename(place, { name: given });
+      name.value = given;
     });
     name.addEventListener("keydown", (event) => {
       if (event.key === "Escape") name.value = direction.name;
@@ -272,12 +311,7 @@
     return { element, name, star, slider, output, ends };
   }
 
-  function toggleStar(place) {
-    const direction = data.directions[place];
-    direction.starred = !direction.starred;
-    remember(direction);
-    update();
-  }
+  const toggleStar = (place) => rename(place, { starred: !data.directions[place].starred });
 
   function makeSeed(label, seed) {
     const radio = make("input", { type: "radio", name: "seed" });
@@ -292,7 +326,7 @@
     const button = make("button", { type: "button", title: inSigma(value), className: value ? "" : "zero" });
     const canvas = makeCanvas("film");
     button.setAttribute("aria-label", inSigma(value));
-    button.append(canvas);
+    button.append(canvas, make("span", { textContent: inSigma(value).replace(" σ", "") }));
     button.addEventListener("click", () => moveTo(state.current, value));
     byId("film").append(button);
     return { button, canvas, value };
@@ -325,12 +359,14 @@
     const view = byId("view");
     const want = { seed: state.seed, direction: state.current };
     frames.show(view, { ...want, shifts: shown() });
+    byId("traversal-title").textContent = `Traversal of ${data.directions[state.current].name}`;
+    liveControls?.applies(latentOf(state.seed) === undefined);
     view.setAttribute("aria-label", description());
     view.textContent = description();
     if (!state.playing) byId("caption").replaceChildren(...caption());
     byId("hint").textContent = state.original ? "" : frames.hint(state.current, state.shifts, shown());
-    byId("undo").disabled = !past.length;
-    byId("redo").disabled = !future.length;
+    byId("undo").disabled = !history.hasPast();
+    byId("redo").disabled = !history.hasFuture();
     byId("copy-command").disabled = !moves(shown()).length;
     byId("play").setAttribute("aria-pressed", String(Boolean(state.playing)));
     byId("play").setAttribute("aria-label", state.playing ? "Stop" : "Play the traversal");
@@ -365,6 +401,7 @@
     const [low, high] = frames.ends(place);
     row.element.hidden = !isVisible(place);
     row.element.classList.toggle("current", place === state.current);
+    row.element.setAttribute("aria-current", String(place === state.current));
     row.slider.value = shift;
     const filled = [0.5, (shift - low) / (high - low)].sort();
     row.slider.style.setProperty("--low", filled[0]);
@@ -413,12 +450,13 @@
     const target = event.target;
     if ((event.ctrlKey || event.metaKey) && "zy".includes(event.key.toLowerCase()) && !target.matches(".name, input[type=number]")) {
       event.preventDefault();
-      (event.key.toLowerCase() === "y" || event.shiftKey ? redo : undo)();
+      (event.key.toLowerCase() === "y" || event.shiftKey ? history.redo : history.undo)();
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || target.matches(".name, input[type=number], #live input")) return;
     if (event.key === " " && target.matches("button, summary, input:not([type=range])")) return;
     if (event.key.startsWith("Arrow") && target.type === "radio") return;
+    if (/^[^ ]$/.test(event.key) && !byId("character-keys").checked) return;
     const numbered = /^[0-9]$/.test(event.key)
       ? data.directions.findIndex((direction) => direction.index === Number(event.key)) : -1;
     const action = numbered >= 0 ? () => focusDirection(numbered) : keys[event.key];
@@ -430,38 +468,18 @@
   document.addEventListener("keyup", (event) => { if (event.key === "o") showOriginal(false); });
   addEventListener("blur", () => showOriginal(false));
 
-  // Controls of the live page: any seed, truncation, layers.
+  // Keys of one letter or digit can be turned off, for speech input and switches; this browser remembers that.
 
-  function setUpLive() {
-    const live = data.live;
-    byId("live").hidden = false;
-    const number = byId("seed-number");
-    number.addEventListener("change", () => {
-      if (number.value !== "" && number.checkValidity()) addSeed(Number(number.value));
+  function setUpCharacterKeys() {
+    const box = byId("character-keys");
+    try {
+      box.checked = localStorage.getItem(keysKey) !== "off";
+    } catch { /* private windows refuse; the keys are on */ }
+    box.addEventListener("change", () => {
+      try {
+        localStorage.setItem(keysKey, box.checked ? "on" : "off");
+      } catch { /* it holds until the page is closed */ }
     });
-    byId("seed-random").addEventListener("click", () => addSeed(Math.floor(Math.random() * 100000)));
-    const truncation = byId("truncation");
-    truncation.addEventListener("input", () => {
-      record("truncation");
-      setLive(Number(truncation.value), live.layers);
-      update();
-    });
-    byId("layers-setting").hidden = !live.layers;
-    if (live.layers) setUpLayers(live);
-    setLive(live.psi, live.layers);
-  }
-
-  function setLive(psi, layers) {
-    data.live.psi = psi;
-    byId("truncation").value = psi;
-    byId("truncation").nextElementSibling.value = psi.toFixed(2);
-    if (layers) chooseLayers(layers);
-  }
-
-  function chooseLayers(layers) {
-    const chips = [...byId("layers").children];
-    data.live.layers = chips.flatMap((_, layer) => (layers.includes(layer) ? [layer] : []));
-    chips.forEach((chip, layer) => chip.setAttribute("aria-pressed", String(data.live.layers.includes(layer))));
   }
 
   function addSeed(number) {
@@ -473,30 +491,12 @@
     chooseSeed(seed);
   }
 
-  function setUpLayers(live) {
-    const all = Array.from({ length: live.numLayers }, (_, layer) => layer);
-    const chips = all.map((layer) => make("button", { type: "button", textContent: layer }));
-    const set = (layers) => { record("layers"); chooseLayers(layers); };
-    chips.forEach((chip, layer) => {
-      chip.setAttribute("aria-label", `Layer ${layer}`);
-      chip.addEventListener("click", () => {
-        set(live.layers.includes(layer) ? live.layers.filter((other) => other !== layer) : [...live.layers, layer]);
-        update();
-      });
-    });
-    byId("layers").append(...chips);
-    byId("layer-ranges").append(...live.layerRanges.map(([name, layers]) => {
-      const button = make("button", { type: "button", textContent: name });
-      button.addEventListener("click", () => { set(layers); update(); });
-      return button;
-    }));
-  }
-
   recall();
   document.documentElement.classList.toggle("transparent", Boolean(data.transparent));
   document.documentElement.classList.toggle("live", Boolean(data.live));
   const [width, height] = frames.size("view");
   Object.assign(byId("view"), { width, height, channel: "view" });
+  const liveControls = data.live ? makeLiveControls({ data, record, addSeed, update }) : null;
   const rows = data.directions.map(makeRow);
   byId("directions").append(...rows.map((row) => row.element));
   const seeds = data.seeds.map((_, seed) => makeSeed(seedLabel(seed), seed));
@@ -509,18 +509,32 @@
   });
   byId("play").addEventListener("click", togglePlay);
   byId("reset").addEventListener("click", reset);
-  byId("save").addEventListener("click", saveNames);
-  byId("undo").addEventListener("click", undo);
-  byId("redo").addEventListener("click", redo);
+  byId("undo").addEventListener("click", history.undo);
+  byId("redo").addEventListener("click", history.redo);
+  byId("save-image").addEventListener("click", saveImage);
+  byId("save-strip").addEventListener("click", saveStrip);
+  byId("save-names").addEventListener("click", saveNames);
+  byId("load-names").addEventListener("click", () => byId("names-file").click());
+  byId("names-file").addEventListener("change", (event) => {
+    if (event.target.files.length) loadNames(event.target.files[0]);
+    event.target.value = ""; // the same file can be opened again
+  });
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    if (event.dataTransfer.files.length) loadNames(event.dataTransfer.files[0]);
+  });
   byId("copy-link").addEventListener("click", () => copy(link()));
   byId("copy-command").hidden = !data.command;
-  byId("copy-command").addEventListener("click", () => copy(command()));
+  byId("copy-command").addEventListener("click", () => copy(command(), data.commandNote ? ` (${data.commandNote})` : ""));
+  byId("notice").lastElementChild.addEventListener("click", () => { byId("notice").hidden = true; });
   byId("original").addEventListener("pointerdown", () => showOriginal(true));
   ["pointerup", "pointerleave", "pointercancel"].forEach((kind) =>
     byId("original").addEventListener(kind, () => showOriginal(false)));
   document.documentElement.classList.toggle("small", Math.max(width, height) < 128);
-  if (data.live) setUpLive();
+  byId("keys").open = innerWidth > 640;
+  setUpCharacterKeys();
   followLink();
-  past.length = 0; // nothing was changed by hand yet
+  history.clear(); // nothing was changed by hand yet
   update();
 })();

@@ -2,7 +2,8 @@
 
 `build_explorer` makes the self-contained page. It needs no network and no server, and stays small enough to be mailed:
 the sizes and qualities of its frames are chosen for that. Several sliders can move at once if the frames of their mixes
-were drawn (see `mixing`). The live page (see `live.server`) differs in one script only: where frames come from.
+were drawn (see `mixing`). The live page (see `live.server`) differs in where frames come
+from, and in what can be chosen.
 
 Style and scripts are inside the page. Its content security policy allows their hashes, images from data: URIs and, on
 the live page, requests to its own server, and nothing else. Names and scores come from files, so all text is either
@@ -64,6 +65,7 @@ def build_explorer(
     subtitle: str = "",
     source: str = "",
     command: str = "",
+    command_note: str = "",
     mixed: MixedFrames | None = None,
     max_bytes: int = MAX_PAGE_BYTES,
 ) -> str:
@@ -78,6 +80,7 @@ def build_explorer(
         subtitle: a line under it.
         source: identifies the directions, such as a hash of them; it is written into saved names.
         command: the command that makes an image of the page, without its seed and shifts; none by default.
+        command_note: what a reader must know to run it.
         mixed: frames of several directions at once; without them only one slider moves at a time.
         max_bytes: the maximum size of the page; it determines the size and quality of the images.
 
@@ -91,7 +94,7 @@ def build_explorer(
             f"with {expected[0]}, {expected[1]} and {expected[2]}, at least one of each"
         )
     sprites, held = _held(frames, values, mixed, max_bytes)
-    data = page_data(labels, seeds, source=source, command=command) | {
+    data = page_data(labels, seeds, source=source, command=command, command_note=command_note) | {
         "width": sprites.width,
         "height": sprites.height,
         "transparent": frames.shape[-1] == 4,
@@ -129,13 +132,14 @@ def _storage_key(source: str, labels: Sequence[DirectionLabel], sprites: Sprites
 
 
 def page_data(
-    labels: Sequence[DirectionLabel], seeds: Sequence[str], *, source: str, command: str = ""
+    labels: Sequence[DirectionLabel], seeds: Sequence[str], *, source: str, command: str = "", command_note: str = ""
 ) -> dict[str, Any]:
     """Return the data of both pages' scripts: directions with names, stars and scores; seeds; notes on the scores."""
     known = {key: SCORE_NOTES[key] for label in labels for key in label.scores if key in SCORE_NOTES}
     return {
         "source": source,
         "command": command,
+        "commandNote": command_note,
         "namesFormat": NAMES_FORMAT,
         "seeds": list(seeds),
         "notes": list(known.values()),
@@ -185,7 +189,8 @@ def _style() -> str:
 
 
 def _script(frames_from: FrameSource) -> str:
-    return _asset(f"frames_{frames_from}.js") + _asset("explorer.js")
+    parts = [f"frames_{frames_from}", "explorer_history", "explorer_files", "explorer_live", "explorer"]
+    return "".join(_asset(f"{part}.js") for part in parts)
 
 
 def _script_json(value: Any) -> str:

@@ -34,12 +34,15 @@ function makeFrames(data) {
     context.clearRect(0, 0, data.width, data.height);
     context.drawImage(strip(uri).image, place * data.width, 0, data.width, data.height, 0, 0, data.width, data.height);
     canvas.dataset.place = place;
+    canvas.classList.remove("pending");
   }
 
-  function frameFor({ seed, shifts, direction }) {
+  // Walks share their unshifted frame. It is always taken from the first, so that selecting a direction changes nothing,
+  // not even by the losses of compression.
+  function frameFor({ seed, shifts }) {
     const moved = shifts.flatMap((shift, place) => (shift ? [place] : []));
     if (moved.length < 2) {
-      const shown = moved.length ? moved[0] : direction;
+      const shown = moved[0] ?? 0;
       return { uri: strips[shown][seed], place: values.indexOf(shifts[shown]) };
     }
     const steps = stopsOf(moved.length).filter((value) => value !== 0);
@@ -88,8 +91,10 @@ function makeFrames(data) {
     show(canvas, want) {
       canvas.frame = frameFor(want);
       const entry = strip(canvas.frame.uri);
+      canvas.classList.add("pending");
       if (entry.ready) paint(canvas);
       else entry.waiting.add(canvas);
     },
+    isShown: (canvas) => strip(canvas.frame.uri).ready,
   };
 }

@@ -3,7 +3,7 @@
 // ends of the sliders, the seeds. A channel requests all frames of its canvases at once. The large image waits for an
 // answer before it requests the newest state; the other channels abort the request that is in progress.
 function makeFrames(data, tell) {
-  const { extent, viewSize, thumbSize, maxStates } = data.live;
+  const { extent, sizes, maxStates } = data.live;
   const page = Math.random().toString(36).slice(2);
   const delays = { view: 0, film: 120, ends: 250, seeds: 60 };
   const channels = {};
@@ -13,16 +13,18 @@ function makeFrames(data, tell) {
   let number = 0;
   let saving = Promise.resolve();
 
+  const codeOf = ({ number, latent }) => (latent === undefined ? { seed: number } : { latent });
   const channelOf = (name) => (channels[name] ??= { name, wanted: new Map(), timer: 0, request: null });
 
   function show(canvas, { seed, shifts }) {
     const state = {
-      seed: data.seeds[seed].number,
+      ...codeOf(data.seeds[seed]),
       shifts: Object.fromEntries(shifts.flatMap((shift, place) => (shift ? [[data.directions[place].index, shift]] : []))),
     };
     const key = JSON.stringify([state, data.live.psi, data.live.layers]);
     if (canvas.wanted === key) return;
     canvas.wanted = key;
+    canvas.classList.add("pending");
     const channel = channelOf(canvas.channel);
     channel.wanted.set(canvas, { state, key });
     if (channel.name === "view" && channel.request) return;
@@ -84,11 +86,12 @@ function makeFrames(data, tell) {
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.drawImage(strip, place * width, 0, width, strip.height, 0, 0, canvas.width, canvas.height);
     canvas.dataset.shown = want.key;
+    canvas.classList.toggle("pending", canvas.wanted !== want.key);
   }
 
   return {
     stride: 5,
-    size: (channel) => (channel === "view" ? viewSize : thumbSize),
+    size: (channel) => sizes[channel],
     stops: () => stops,
     film,
     ends: () => [stops[0], stops[stops.length - 1]],
@@ -100,6 +103,7 @@ function makeFrames(data, tell) {
     visible: (lead, shifts) => shifts,
     hint: () => "",
     show,
+    isShown: (canvas) => canvas.dataset.shown === canvas.wanted,
     rename({ index, name, starred }) { // one after the other, so that the last change is saved last
       saving = saving.then(() => post("names", { index, name, starred }))
         .then(() => tell(""))

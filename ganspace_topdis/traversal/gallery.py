@@ -73,6 +73,7 @@ class PageText:
         source: identifies the directions, such as a hash of them; it is written into saved names.
         origin: method, run and checkpoint, under the name of a direction in its own picture.
         command: the command that makes an image of the page, without its seed and shifts; none is offered by default.
+        command_note: what a reader of the page must know to run it.
     """
 
     title: str = "Directions"
@@ -80,6 +81,7 @@ class PageText:
     source: str = ""
     origin: str = ""
     command: str = ""
+    command_note: str = ""
 
 
 def write_gallery(
@@ -197,7 +199,8 @@ def write_traversal(
 
 
 def _of_page(text: PageText) -> dict[str, Any]:
-    return {"title": text.title, "subtitle": text.subtitle, "source": text.source, "command": text.command}
+    shown = ("title", "subtitle", "source", "command", "command_note")
+    return {name: getattr(text, name) for name in shown}
 
 
 def _draw(

@@ -15,7 +15,7 @@ __all__ = ["COMMAND", "Options", "run"]
 class Options(Settings):
     """What is read, and what is written."""
 
-    ckpt: str = option(help="StyleGAN2 file, https address, or name.", argument=True, complete=checkpoint_names)
+    ckpt: str = option(help="StyleGAN2 file, https or hf address, or name.", argument=True, complete=checkpoint_names)
     out: Path = option(help="File to write.", argument=True)
     to: Literal["safetensors", "rosinality"] = option("safetensors", help="Format.", group="Main")
     half: bool = option(False, help="Store in half precision.", group="Main", only_for={"to": ("safetensors",)})

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMAND", "Options", "parse_amounts", "run"]
 
+_TRUNCATION_PSI = 0.7
 _MAX_AMOUNT = 100.0
 _MAX_NAME = 150
 _GAP_PX = 8
@@ -42,7 +43,7 @@ class Options(Settings):
     """What is moved, and how far.
 
     Raises:
-        InvalidArgumentError: neither or both of `latents` and `seeds` are given.
+        InvalidArgumentError: neither or both of `latents` and `seeds` are given, or `truncation_psi` with `latents`.
     """
 
     directions: Path = option(help="Run folder, or its directions file.", group=_MAIN, metavar="RUN")
@@ -58,7 +59,9 @@ class Options(Settings):
     )
     output: OutputSettings = nested(OutputSettings)
     loading: RunSettings = nested(RunSettings)
-    truncation_psi: float = option(0.7, help="Truncation of the codes of `seeds`.", group=_IMAGES)
+    truncation_psi: float | None = option(
+        None, help="Truncation of the codes of `seeds`.", group=_IMAGES, default_text=f"{_TRUNCATION_PSI:g}"
+    )
     noise_mode: Literal["const", "random", "none"] | None = option(
         None, help="Noise of the images.", group=_IMAGES, flag="--noise", default_text="the run's"
     )
@@ -71,6 +74,17 @@ class Options(Settings):
             raise InvalidArgumentError(
                 "edit moves the codes of one source: give either `latents` or `seeds`", field="latents"
             )
+        if self.latents is not None and self.truncation_psi is not None:
+            raise InvalidArgumentError(
+                "codes of a file are not truncated; leave `truncation_psi` out", field="truncation_psi"
+            )
+
+    @property
+    def psi(self) -> float:
+        """The truncation: 1, that is none, for codes of a file."""
+        if self.latents is not None:
+            return 1.0
+        return _TRUNCATION_PSI if self.truncation_psi is None else self.truncation_psi
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -91,7 +105,7 @@ def run(options: Options) -> dict[str, Any]:
     loaded = load_run(options.directions, options.loading, tuned=options.tuned)
     names = {given.name: index for index, given in names_of(loaded.folder, loaded.directions).items() if given.name}
     amounts = parse_amounts(options.amounts, loaded.directions, names=names)
-    space = loaded.space.truncated(options.truncation_psi if codes is None else 1.0)
+    space = loaded.space.truncated(options.psi)
     if options.noise_mode is not None:
         space = dataclasses.replace(space, noise_mode=options.noise_mode)
 
@@ -115,7 +129,7 @@ def run(options: Options) -> dict[str, Any]:
         "tuned": options.tuned,
         "latents": None if options.latents is None else options.latents.name,
         "seeds": list(options.seeds),
-        "truncation_psi": options.truncation_psi if codes is None else None,
+        "truncation_psi": options.psi if codes is None else None,
         "noise_mode": space.noise_mode,
     }
     written.append(write_json(folder / "edit.json", record))
@@ -126,8 +140,8 @@ def _folder_name(options: Options, amounts: Mapping[int, float]) -> str:
     """The default folder: the codes, the shifts, and what else differs from the defaults."""
     codes = f"seeds_{written_short(sorted(options.seeds))}" if options.latents is None else options.latents.stem
     parts = [codes, "set", *(f"{index}={amount:+g}" for index, amount in sorted(amounts.items()))]
-    if options.latents is None and options.truncation_psi != Options.truncation_psi:
-        parts += ["psi", f"{options.truncation_psi:g}"]
+    if options.latents is None and options.psi != _TRUNCATION_PSI:
+        parts += ["psi", f"{options.psi:g}"]
     chosen = {"layers": options.loading.layers, "label": options.loading.label, "noise": options.noise_mode}
     parts += [f"{name}_{value}" for name, value in chosen.items() if value is not None]
     if options.tuned:

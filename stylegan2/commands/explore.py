@@ -4,11 +4,13 @@ The run is only read; names and stars go into names.json. So it may be explored 
 folder, or explores it too.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.picture_settings import NAMED_LAYERS, PictureSettings
 from stylegan2.run_settings import RunSettings
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
     from ganspace_topdis.traversal.live.renderer import LiveModel
     from ganspace_topdis.traversal.live.server import LiveServer
     from stylegan2.loaded_run import LoadedRun
+    from stylegan2.space import LatentSpace
 
-__all__ = ["COMMAND", "Options", "open_server", "run", "to_text"]
+__all__ = ["COMMAND", "Options", "OwnLatents", "open_server", "run", "to_text"]
 
-_MAX_CODES = 4096
+_MAX_CODES, _MAX_OWN = 4096, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,9 @@ class Options(Settings):
     """What the page starts with, and where it is served."""
 
     run: Path = option(help="Run folder, or its directions file.", argument=True)
+    latents: Path | None = option(
+        None, help="Codes of images to start with: .npy, .npz or .pt.", group="Pictures", metavar="FILE"
+    )
     port: int = option(0, help="Port on 127.0.0.1; 0 for any free one.", group="Server", minimum=0, maximum=65535)
     browser: bool = option(True, help="Open the page.", group="Server")
     pictures: PictureSettings = nested(
@@ -58,7 +64,9 @@ def run(options: Options) -> Iterator[dict[str, Any]]:
 
     tune_malloc()
     loaded = load_run(options.run, options.loading)
-    serving = open_server(loaded, options.pictures, port=options.port, command=_edit_command(options))
+    latents = None if options.latents is None else OwnLatents.read(options.latents, loaded.space)
+    command = _edit_command(options)
+    serving = open_server(loaded, options.pictures, port=options.port, command=command, latents=latents)
     with frozen_weights(), serving as server, Interrupt(notify=lambda _: None) as interrupt:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
         yield {"url": server.url}
@@ -81,14 +89,53 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
 
 def _edit_command(options: Options) -> str:
     """The command that the page completes by seed, shifts, truncation and layers."""
-    import shlex
-
     given = {"--directions": options.run, "--label": options.loading.label, "--ckpt": options.loading.ckpt}
     texts = [f"{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None]
     return " ".join(["topdis-gan edit", *texts])
 
 
-def open_server(loaded: "LoadedRun", pictures: PictureSettings, *, port: int = 0, command: str = "") -> "LiveServer":
+@dataclass(frozen=True, kw_only=True)
+class OwnLatents:
+    """The user's codes.
+
+    Attributes:
+        path: their file.
+        codes: (N, code_dim); in w (N, num_ws, w_dim).
+        names: what the page calls them.
+    """
+
+    path: Path
+    codes: "Tensor"
+    names: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path, space: "LatentSpace") -> "OwnLatents":
+        """Read the codes in `path` and fit them to `space`.
+
+        Raises:
+            CheckpointError: the file holds no codes.
+            InvalidArgumentError: they do not fit, or there are too many for the page.
+        """
+        from stylegan2.latents import fit_latents, read_latents
+
+        codes = fit_latents(read_latents(path), space)
+        if len(codes) > _MAX_OWN:
+            raise InvalidArgumentError(
+                f"`latents` {path} holds {len(codes)} codes; the page shows at most {_MAX_OWN}, give a file of fewer",
+                field="latents",
+            )
+        numbered = tuple(f"{path.stem} {row}" for row in range(len(codes)))
+        return cls(path=path, codes=codes, names=(path.stem,) if len(codes) == 1 else numbered)
+
+
+def open_server(
+    loaded: "LoadedRun",
+    pictures: PictureSettings,
+    *,
+    port: int = 0,
+    command: str = "",
+    latents: OwnLatents | None = None,
+) -> "LiveServer":
     """The server of the live page of `loaded`, which answers once `serve_forever` runs.
 
     Args:
@@ -96,6 +143,7 @@ def open_server(loaded: "LoadedRun", pictures: PictureSettings, *, port: int = 0
         pictures: the initial state of the page.
         port: 0 for any free one.
         command: what the page offers for its image; see `PageText`.
+        latents: the user's codes, shown before those of seeds.
 
     Raises:
         InvalidArgumentError: the port cannot be used.
@@ -118,11 +166,13 @@ def open_server(loaded: "LoadedRun", pictures: PictureSettings, *, port: int = 0
         command=command,
         extent=pictures.extent,
         truncation_psi=pictures.truncation_psi,
+        latent_names=() if latents is None else latents.names,
+        latents_file="" if latents is None else shlex.quote(str(latents.path)),
     )
-    return LiveServer(Renderer(_model_of(loaded)), names, settings, port=port)
+    return LiveServer(Renderer(_model_of(loaded, latents)), names, settings, port=port)
 
 
-def _model_of(loaded: "LoadedRun") -> "LiveModel":
+def _model_of(loaded: "LoadedRun", latents: OwnLatents | None) -> "LiveModel":
     from functools import lru_cache
 
     import torch
@@ -150,6 +200,7 @@ def _model_of(loaded: "LoadedRun") -> "LiveModel":
         num_channels=generator.img_channels,
         num_layers=generator.num_ws if has_layers else None,
         layers=space.moving_layers,
+        latents=None if latents is None else latents.codes,
         layer_ranges=[("all", tuple(all_layers)), *((name, layers) for name, layers in ranges if layers)],
     )
 
@@ -158,8 +209,12 @@ COMMAND = Command(
     options=Options,
     run=run,
     to_text=to_text,
-    help="""Explore the directions of a run on a live page: any seed, any mix of shifts, truncation, layers.
+    help="""Explore the directions of a run on a live page: any seed or code, any mix of shifts, truncation, layers.
 
     Serves this machine only, until Ctrl-C. Names and stars go into names.json in the run folder.""",
-    examples=("topdis-gan explore runs/ffhq", "topdis-gan explore runs/ffhq --seeds 3,7 --port 8000 --no-browser"),
+    examples=(
+        "topdis-gan explore runs/ffhq",
+        "topdis-gan explore runs/ffhq --latents photo.npz",
+        "topdis-gan explore runs/ffhq --seeds 3,7 --port 8000 --no-browser",
+    ),
 )

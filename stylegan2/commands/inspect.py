@@ -14,7 +14,7 @@ __all__ = ["COMMAND", "Options", "run", "to_text"]
 class Options(Settings):
     """The checkpoint."""
 
-    ckpt: str = option(help="StyleGAN2 file, https address, or name.", argument=True, complete=checkpoint_names)
+    ckpt: str = option(help="StyleGAN2 file, https or hf address, or name.", argument=True, complete=checkpoint_names)
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -48,5 +48,5 @@ COMMAND = Command(
     run=run,
     to_text=to_text,
     help="Describe a checkpoint: format, sizes, layers, and what was inferred. Nothing in it is executed.",
-    examples=("topdis-gan inspect ffhq.pkl", "topdis-gan inspect scenes --json"),
+    examples=("topdis-gan inspect ffhq.pkl", "topdis-gan inspect hf://OWNER/REPO/ffhq.pkl --json"),
 )

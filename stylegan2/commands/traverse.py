@@ -25,7 +25,11 @@ _MAIN = "Main"
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Settings):
-    """What is drawn."""
+    """What is drawn.
+
+    Raises:
+        InvalidArgumentError: `num_mixed` is given for a picture, which does not mix.
+    """
 
     directions: Path = option(help="Run folder, or its directions file.", group=_MAIN, metavar="RUN")
     direction: tuple[int, ...] | None = option(
@@ -48,6 +52,14 @@ class Options(Settings):
     names: Path | None = option(
         None, help="Names saved from the page.", group="Pictures", metavar="FILE", default_text="in the run folder"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pictures.num_mixed is not None and self.format != "html":
+            raise InvalidArgumentError(
+                f"`num_mixed` is not used by `format` {self.format}, only by html; leave `num_mixed` out",
+                field="num_mixed",
+            )
 
 
 def run(options: Options) -> dict[str, Any]:

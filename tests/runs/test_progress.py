@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,17 +93,23 @@ def test_a_terminal_shows_a_bar_with_steps_and_values():
     assert "loss 0.2" in text
 
 
-@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_a_terminal_without_color_gets_plain_lines(monkeypatch, name, value):
-    monkeypatch.setenv(name, value)
+def test_a_terminal_without_a_cursor_gets_plain_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
     text = run(Terminal(), num_steps=31, step_s=1.0)
     assert "\x1b" not in text
     assert text.startswith("search 10/31")
 
 
-def test_an_empty_no_color_is_ignored(monkeypatch):
-    monkeypatch.setenv("NO_COLOR", "")
-    assert "\x1b" in run(Terminal(), num_steps=5, step_s=1.0)
+COLOR = re.compile(r"\x1b\[(?:\d+;)*(?:3\d|9\d)[\d;]*m")
+
+
+@pytest.mark.parametrize(("value", "has_color"), [("1", False), ("", True)])
+def test_no_color_removes_the_color_of_the_bar_and_nothing_else(monkeypatch, value, has_color):
+    monkeypatch.setenv("NO_COLOR", value)
+    text = run(Terminal(), num_steps=5, step_s=1.0)
+    assert "\x1b" in text
+    assert "5/5" in text
+    assert bool(COLOR.search(text)) == has_color
 
 
 def test_results_printed_during_progress_go_to_stdout(capsys):

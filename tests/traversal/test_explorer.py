@@ -1,6 +1,5 @@
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from ganspace_topdis.traversal.explorer import (
     fill_page,
     page_data,
     page_overhead,
-    write_explorer,
 )
-from ganspace_topdis.traversal.frames import Frames, step_values, traverse_all
+from ganspace_topdis.traversal.frames import Frames, step_values
 from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed
 from ganspace_topdis.traversal.names import DirectionLabel, read_names
+from tests.traversal.pages import LABELS, NUM_STEPS, SEEDS, Open, alt_text, color, contrast, luminance, settle
 
 
 @pytest.mark.parametrize("frames_from", ["held", "live"])
@@ -57,63 +56,7 @@ def test_known_scores_come_with_their_meaning() -> None:
     assert re.search("standard deviation", direction["scores"][0][2])
 
 
-NUM_STEPS = 5
-SEEDS = ["seed 1", "seed 2", "seed 3"]
-LABELS = [
-    DirectionLabel(index=0, name="Red", scores={"rtd_before": 4.0, "rtd_after": 0.5}),
-    DirectionLabel(index=1, name="Green", scores={"rtd_before": 3.0, "rtd_after": 0.25}),
-    DirectionLabel(index=7, name="Blue", scores={"effect": 0.125}),
-]
 EVIL = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture
-def codes() -> torch.Tensor:
-    return torch.randn(3, 3, generator=torch.Generator().manual_seed(1)) / 2
-
-
-@pytest.fixture
-def frames(paint: Any, axes: Any, codes: torch.Tensor) -> Frames:
-    return traverse_all(paint(3, 32, 32), codes, axes, num_steps=NUM_STEPS, extent=2.0)
-
-
-@pytest.fixture
-def mixed(paint: Any, axes: Any, codes: torch.Tensor) -> MixedFrames:
-    return draw_mixed(paint(3, 32, 32), codes, axes, indices=[0, 1, 2], extent=2.0, num_steps=NUM_STEPS)
-
-
-@pytest.fixture
-def open_page(browser: Any, tmp_path: Path, frames: Frames) -> Open:
-    """Write the page, open it, and wait for its first image."""
-
-    def opened(labels: list[DirectionLabel] = LABELS, **options: Any) -> Any:
-        options = {"source": tmp_path.name, **options}  # what the browser keeps of one test is not of another
-        page = build_explorer(frames, labels, step_values(2.0, NUM_STEPS), SEEDS, **options)
-        browser.open(write_explorer(tmp_path / "explorer.html", page))
-        settle(browser)
-        return browser
-
-    return opened
-
-
-def settle(browser: Any) -> None:
-    browser.wait_for("document.getElementById('view').dataset.place !== undefined")
-    browser.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 60)))")
-
-
-def color(browser: Any) -> list[int]:
-    """The color that the page shows: every frame here has one color."""
-    settle(browser)
-    return browser.run(
-        "(() => { const view = document.getElementById('view');"
-        " return [...view.getContext('2d').getImageData(view.width / 2, view.height / 2, 1, 1).data].slice(0, 3); })()"
-    )
-
-
-def alt_text(browser: Any) -> str:
-    return browser.run("document.getElementById('view').getAttribute('aria-label')")
 
 
 def expected(frames: Frames, direction: int, seed: int, step: int) -> list[int]:
@@ -458,7 +401,7 @@ def test_renamed_and_starred_directions_are_saved_as_read_names_reads_them(open_
     )
     browser.click(".direction:nth-child(2) .star")
     browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path / "saved"))
-    browser.click("#save")
+    browser.click("#save-names")
     path = tmp_path / "saved" / "names.json"
     browser.wait_for("true")
     for _ in range(200):
@@ -522,16 +465,3 @@ def test_every_control_has_an_accessible_name(open_page: Open) -> None:
     controls = [node for node in nodes if not node["ignored"] and node["role"]["value"] in roles]
     assert {node["role"]["value"] for node in controls} >= roles
     assert [node for node in controls if not node["name"]["value"].strip()] == []
-
-
-def luminance(color_text: str) -> float:
-    """The relative luminance of the Web Content Accessibility Guidelines 2.2."""
-    channels = np.array([int(part) for part in re.findall(r"\d+", color_text)[:3]]) / 255
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
-
-
-def contrast(first: str, second: str) -> float:
-    """Their contrast ratio, 1 to 21."""
-    dark, light = sorted([luminance(first), luminance(second)])
-    return (light + 0.05) / (dark + 0.05)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from ganspace_topdis.traversal.sprites import encode_sprite
 
 __all__ = ["LiveModel", "Renderer", "Request", "RequestQueue", "StaleError"]
 
-_THUMB_PX = 96
+_FILM_PX, _THUMB_PX = 256, 96
 _TURN_S, _MAX_FRAMES_PER_TURN = 0.05, 8
 """An urgent request waits about this long: a turn draws as many frames as were drawn in that time before."""
 _MAX_QUEUES = 256
@@ -138,6 +139,7 @@ class LiveModel:
         generate: codes and a truncation -> images (N, C, H, W), with constant noise.
         directions: the directions.
         code_of_seed: a seed and a truncation -> a code (1, D), or (1, num_layers, D).
+        latents: codes of the user, in the same form, (N, ...); they are not truncated.
         image_px: height and width of the images.
         num_channels: of the images: 1, 3 or 4.
         num_layers: number of layers that can be shifted separately; None if codes have no layers.
@@ -153,6 +155,12 @@ class LiveModel:
     num_layers: int | None = None
     layers: tuple[int, ...] | None = None
     layer_ranges: Sequence[tuple[str, tuple[int, ...]]] = ()
+    latents: Tensor | None = None
+
+    @property
+    def num_latents(self) -> int:
+        """The number of codes of the user."""
+        return 0 if self.latents is None else len(self.latents)
 
 
 class Renderer:
@@ -200,14 +208,21 @@ class Renderer:
 
     def _draw_states(self, states: Sequence[FrameState], request: FramesRequest) -> Frames:
         start_s = time.monotonic()
-        with torch.no_grad():
-            codes = torch.cat([self._code(state, request) for state in states])
-        frames = draw_frames(partial(self._generate, request.psi), codes, max_size_px=self._limit(request.channel))
-        self._frame_s = max(1e-4, (time.monotonic() - start_s) / len(frames))
-        return frames
+        parts: list[Frames] = []
+        for is_seed, group in groupby(states, lambda state: state.latent is None):
+            with torch.no_grad():
+                codes = torch.cat([self._code(state, request) for state in group])
+            draw = partial(self._generate, request.psi if is_seed else 1.0)
+            parts.append(draw_frames(draw, codes, max_size_px=self._limit(request.channel)))
+        self._frame_s = max(1e-4, (time.monotonic() - start_s) / len(states))
+        return np.concatenate(parts)
 
     def _code(self, state: FrameState, request: FramesRequest) -> Tensor:
-        code = self.model.code_of_seed(state.seed, request.psi)
+        if state.latent is None:
+            code = self.model.code_of_seed(state.seed, request.psi)
+        else:
+            assert self.model.latents is not None, "the request was validated"
+            code = self.model.latents[state.latent : state.latent + 1]
         for index, shift in state.shifts.items():
             code = self.model.directions.move(code, index, shift, layers=request.layers)
         return code
@@ -216,4 +231,4 @@ class Renderer:
         return self.model.generate(codes, psi)
 
     def _limit(self, channel: str) -> int:
-        return self._max_size_px if channel == CHANNELS[0] else _THUMB_PX
+        return {"view": self._max_size_px, "film": _FILM_PX}.get(channel, _THUMB_PX)

@@ -22,10 +22,17 @@ _LARGEST_NUMBER = 2**53
 
 @dataclass(frozen=True, kw_only=True)
 class FrameState:
-    """One frame: the code of `seed`, shifted by shifts[i] standard deviations along direction i."""
+    """One frame: the code of `seed` or number `latent` of the user's codes, shifted along directions.
 
-    seed: int
+    Attributes:
+        shifts: direction -> shift, in standard deviations.
+        seed: 0 to 2**32 - 1; unused if `latent` is given.
+        latent: the row of the user's codes; None for a seed.
+    """
+
     shifts: Mapping[int, float]
+    seed: int = 0
+    latent: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +64,17 @@ class NameChange:
     name: DirectionName
 
 
-def read_frames(body: bytes, *, num_directions: int, num_layers: int | None, extent: float) -> FramesRequest:
+def read_frames(
+    body: bytes, *, num_directions: int, num_layers: int | None, extent: float, num_latents: int = 0
+) -> FramesRequest:
     """Return the request in the JSON document `body`.
+
+    Args:
+        body: the document.
+        num_directions: directions that can be shifted.
+        num_layers: layers that can be shifted; None if codes have none.
+        extent: the largest shift, in standard deviations.
+        num_latents: codes of the user.
 
     Raises:
         InvalidArgumentError: a field is missing, of another type, or out of range.
@@ -78,7 +94,7 @@ def read_frames(body: bytes, *, num_directions: int, num_layers: int | None, ext
         **{name: fields[name] for name in ("page", "channel", "number")},
         psi=float(fields["psi"]),
         layers=None if layers is None else tuple(layers),
-        states=tuple(_state(state, num_directions, extent) for state in states),
+        states=tuple(_state(state, num_directions, extent, num_latents) for state in states),
     )
 
 
@@ -107,15 +123,16 @@ def _read(body: bytes, kind: type, *more: str) -> dict[str, Any]:
     return fields
 
 
-def _state(state: Any, num_directions: int, extent: float) -> FrameState:
-    _check(isinstance(state, dict) and set(state) == {"seed", "shifts"}, "states", state)
-    seed, shifts = state["seed"], state["shifts"]
-    _check(_is_in(seed, range(_MAX_SEED + 1)), "seed", seed)
+def _state(state: Any, num_directions: int, extent: float, num_latents: int) -> FrameState:
+    _check(isinstance(state, dict) and set(state) in ({"seed", "shifts"}, {"latent", "shifts"}), "states", state)
+    shifts, source = state["shifts"], "seed" if "seed" in state else "latent"
+    allowed = range(_MAX_SEED + 1) if source == "seed" else range(num_latents)
+    _check(_is_in(state[source], allowed), source, state[source])
     _check(isinstance(shifts, dict), "shifts", shifts)
     known = {str(index): index for index in range(num_directions)}
     for key, shift in shifts.items():
         _check(key in known and _is_number(shift) and abs(shift) <= extent, "shifts", f"{key[:40]}: {_shown(shift)}")
-    return FrameState(seed=seed, shifts={known[key]: float(shift) for key, shift in shifts.items()})
+    return FrameState(**{source: state[source]}, shifts={known[key]: float(shift) for key, shift in shifts.items()})
 
 
 def _is_in(value: Any, allowed: range) -> bool:

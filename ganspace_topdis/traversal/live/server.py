@@ -14,7 +14,7 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.traversal.explorer import fill_page, page_data
 from ganspace_topdis.traversal.live.http_server import Answer, LocalServer
 from ganspace_topdis.traversal.live.renderer import Renderer
-from ganspace_topdis.traversal.live.requests import MAX_STATES, read_frames, read_name
+from ganspace_topdis.traversal.live.requests import CHANNELS, MAX_STATES, read_frames, read_name
 from ganspace_topdis.traversal.names import DirectionLabel, NamesStore, apply_names
 
 __all__ = ["LiveServer", "PageSettings"]
@@ -33,6 +33,8 @@ class PageSettings:
         command: as in `PageText`, without truncation and layers, which the page adds.
         extent: the largest shift, in standard deviations.
         truncation_psi: 0 to 1.
+        latent_names: names of the codes in `LiveModel.latents`; the page opens on the first of them.
+        latents_file: their file, as the command takes it.
 
     Raises:
         InvalidArgumentError: an attribute is out of range.
@@ -46,6 +48,8 @@ class PageSettings:
     command: str = ""
     extent: float = 3.0
     truncation_psi: float = 0.7
+    latent_names: Sequence[str] = ()
+    latents_file: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.extent <= 100:
@@ -102,8 +106,9 @@ class LiveServer(LocalServer):
         labels = apply_names(settings.labels, self.names.read())
         data = page_data(labels, [], source=settings.source, command=settings.command)
         layers = None if model.num_layers is None else list(model.layers or range(model.num_layers))
+        own = [{"label": name, "latent": row} for row, name in enumerate(settings.latent_names)]
         data |= {
-            "seeds": [{"label": f"seed {seed}", "number": seed} for seed in settings.seeds],
+            "seeds": [*own, *({"label": f"seed {seed}", "number": seed} for seed in settings.seeds)],
             "transparent": model.num_channels == 4,
             "live": {
                 "extent": settings.extent,
@@ -111,8 +116,8 @@ class LiveServer(LocalServer):
                 "layers": layers,
                 "numLayers": model.num_layers or 0,
                 "layerRanges": [[name, list(chosen)] for name, chosen in model.layer_ranges],
-                "viewSize": self.renderer.size("view"),
-                "thumbSize": self.renderer.size("film"),
+                "latents": settings.latents_file,
+                "sizes": {channel: self.renderer.size(channel) for channel in CHANNELS},
                 "maxStates": MAX_STATES,
             },
         }
@@ -128,6 +133,7 @@ class LiveServer(LocalServer):
             num_directions=model.directions.num_directions,
             num_layers=model.num_layers,
             extent=self.settings.extent,
+            num_latents=model.num_latents,
         )
         return self.renderer.draw(request), "image/webp"
 

@@ -130,3 +130,8 @@ def test_no_picture_of_an_earlier_edit_is_left_beside_a_new_one(tmp_path):
     run_edit(tmp_path, latents=None, seeds=(1, 2, 3))
     run_edit(tmp_path, latents=None, seeds=(4,))
     assert [path.name for path in sorted((tmp_path / "out").glob("edited_*.png"))] == ["edited_00.png"]
+
+
+def test_truncation_is_refused_for_codes_of_a_file_which_ignore_it(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="not truncated"):
+        Options(directions=tmp_path, amounts="0=1", latents=tmp_path / "photo.npy", truncation_psi=0.5)

@@ -24,8 +24,8 @@ from ganspace_topdis.traversal.frames import to_uint8
 from ganspace_topdis.traversal.live.requests import FramesRequest, FrameState
 from ganspace_topdis.traversal.names import read_names
 from stylegan2 import load
-from stylegan2.commands.explore import open_server
-from stylegan2.loaded_run import LoadedRun
+from stylegan2.commands.explore import OwnLatents, open_server
+from stylegan2.loaded_run import LoadedRun, load_run
 from stylegan2.picture_settings import PictureSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import main as run
@@ -181,3 +181,33 @@ def test_ctrl_c_while_an_image_is_being_drawn_ends_cleanly(finished: Path) -> No
     for thread in threads:
         thread.join(timeout=30)
     assert (code, error) == (0, "")
+
+
+def test_codes_of_a_file_are_drawn_as_edit_draws_them(finished: Path, tmp_path: Path) -> None:
+    loaded = load_run(finished)
+    codes = torch.randn(3, loaded.space.generator.w_dim, generator=torch.Generator().manual_seed(2))
+    np.save(tmp_path / "photo.npy", codes.numpy())
+    latents = OwnLatents.read(tmp_path / "photo.npy", loaded.space)
+    assert latents.names == ("photo 0", "photo 1", "photo 2")
+    state = FrameState(latent=1, shifts={0: 1.5})
+    question = FramesRequest(page="p", channel="view", number=1, psi=0.3, layers=None, states=(state,))
+    with open_server(loaded, PictureSettings(), latents=latents) as server:
+        image = server.renderer.draw(question)
+    given = {"--directions": finished, "--latents": tmp_path / "photo.npy", "--set": "0=1.5", "--out": tmp_path / "e"}
+    assert run("edit", *(str(word) for option in given.items() for word in option)) == 0
+    with Image.open(io.BytesIO(image)) as picture, Image.open(tmp_path / "e" / "edited_01.png") as edited:
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(edited))
+
+
+@pytest.mark.parametrize(
+    ("codes", "reason"), [(np.zeros((2, 5)), "has shape"), (np.zeros((65, 8)), "at most 64"), (None, "cannot be read")]
+)
+def test_codes_that_the_page_cannot_show_are_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture, codes: np.ndarray | None, reason: str
+) -> None:
+    if codes is not None:
+        np.save(tmp_path / "codes.npy", codes)
+    assert run("explore", str(finished), "--no-browser", "--latents", str(tmp_path / "codes.npy")) in (1, 2)
+    error = capsys.readouterr().err
+    assert reason in error
+    assert "--latents" in error

@@ -14,7 +14,7 @@ from stylegan2.commands.discover import directions_text
 from stylegan2.factor_labels import factor_network_for, makes_scenes
 from stylegan2.loading import ASSETS, locate
 from stylegan2.picture_settings import PictureSettings, parse_layers, parse_numbers, written_short
-from stylegan2.run_pictures import labels_of, page_text, summary
+from stylegan2.run_pictures import labels_of, page_text, shown_run, summary
 from stylegan2.run_settings import OutputSettings
 from tests.stylegan2.commands.found_directions import write_found
 
@@ -77,7 +77,8 @@ def test_a_page_names_method_run_and_checkpoint_and_the_command_for_its_images(t
     text = page_text(directions, PictureSettings(), tmp_path, edit={"--layers": "0-3"})
     assert text.title == "Directions found by sefa"
     assert text.origin == f"sefa  ·  run {tmp_path.name}  ·  checkpoint ffhq.pkl"
-    assert text.command == f"topdis-gan edit --directions {tmp_path} --truncation-psi 0.7 --layers 0-3"
+    assert text.command == f"topdis-gan edit --directions {tmp_path.name} --truncation-psi 0.7 --layers 0-3"
+    assert text.command_note == f"run it in the folder that holds {tmp_path.name}, or put the run's path there"
     assert page_text(directions, PictureSettings(truncation_cutoff=2), tmp_path).command == ""
 
 
@@ -171,3 +172,14 @@ def test_truth_that_is_not_known_says_what_would_work(tmp_path: Path) -> None:
         factor_network_for(tmp_path / "other.pkl", given=None, wanted=True)
     with pytest.raises(InvalidArgumentError, match="leave one of them out"):
         factor_network_for(tmp_path / "other.pkl", given=Path("mine"), wanted=False)
+
+
+def test_a_page_shows_the_path_of_its_run_as_a_reader_can_use_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "v1.2"
+    run.mkdir(parents=True)
+    assert shown_run(Path("runs/v1.2")) == "runs/v1.2"
+    assert shown_run(run) == "runs/v1.2", "below the working directory"
+    assert shown_run(run / "directions.safetensors") == "runs/v1.2/directions.safetensors"
+    monkeypatch.chdir(run)
+    assert shown_run(tmp_path / "runs") == "runs", "a path from the root means nothing to others"

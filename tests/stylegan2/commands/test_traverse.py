@@ -114,3 +114,8 @@ def test_a_picture_is_not_replaced_unasked_and_another_has_another_name(
     )
     assert path.read_bytes() == content
     assert drawn(capsys, *command, "--frames", "3", "--force") == path
+
+
+def test_mixes_are_refused_for_pictures_which_ignore_them(finished: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run("traverse", "--directions", str(finished), "--mix", "2") == 2
+    assert "--mix is not used by --format png" in capsys.readouterr().err

@@ -312,5 +312,5 @@ def test_large_images_are_reduced_for_thumbnails(paint: Any, axes: Any) -> None:
         generate=drawing(paint(3, 256, 128)), directions=axes, code_of_seed=code_of_seed, image_px=(256, 128)
     )
     renderer = Renderer(model)
-    assert (renderer.size("view"), renderer.size("film")) == ((128, 256), (48, 96))
-    assert opened(renderer.draw(frames_request(FrameState(seed=0, shifts={}), channel="film"))).shape == (96, 48, 3)
+    assert [renderer.size(channel) for channel in ("view", "film", "ends")] == [(128, 256), (128, 256), (48, 96)]
+    assert opened(renderer.draw(frames_request(FrameState(seed=0, shifts={}), channel="ends"))).shape == (96, 48, 3)

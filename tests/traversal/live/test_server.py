@@ -348,3 +348,68 @@ def test_an_error_is_shown_on_the_page_until_a_request_succeeds(page: Any, slow:
     slide(page, 0, 2.0)
     shows(page, 1, {"0": 2})
     page.wait_for("document.getElementById('notice').hidden")
+
+
+SETTINGS_END = "document.getElementById('live').getBoundingClientRect().bottom"
+
+
+@pytest.mark.parametrize(("width_px", "height_px"), [(1400, 900), (1366, 768), (400, 800)])
+def test_truncation_and_layers_are_above_the_fold(page: Any, server: LiveServer, width_px: int, height_px: int) -> None:
+    page.open(server.url, width_px, height_px)
+    page.wait_for("document.getElementById('view').dataset.shown")
+    assert page.run(SETTINGS_END) <= height_px
+
+
+@pytest.fixture
+def own(slow: Slow, axes: Any, tmp_path: Path) -> Iterator[LiveServer]:
+    """A server with two codes of the user."""
+    codes = torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.0, -0.5]])[:, None].expand(-1, 4, 3)
+    model = LiveModel(
+        generate=slow, directions=axes, code_of_seed=code_of_seed, image_px=(32, 32), num_layers=4, latents=codes
+    )
+    settings = PageSettings(
+        labels=default_labels(3),
+        seeds=[1],
+        command="topdis-gan edit --directions runs/a",
+        latent_names=("photo 0", "photo 1"),
+        latents_file="'my photo.npy'",
+    )
+    with LiveServer(Renderer(model), NamesStore(tmp_path, num_directions=3, source=""), settings) as live:
+        thread = threading.Thread(target=live.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield live
+        live.shutdown()
+        thread.join(timeout=10)
+
+
+def test_the_users_own_codes_are_shown_and_the_command_and_the_link_name_them(
+    browser: Any, own: LiveServer, paint: Any
+) -> None:
+    browser.open(own.url)
+    browser.wait_for("document.getElementById('view').dataset.shown")
+    browser.press("n")
+    slide(browser, 1, 2.0)
+    key = json.dumps([{"latent": 1, "shifts": {"1": 2}}, 0.7, [0, 1, 2, 3]])
+    browser.wait_for(f"document.getElementById('view').dataset.shown === JSON.stringify({key})")
+    assert pixel(browser) == to_uint8(paint()(torch.tensor([[1.5, 2.0, -0.5]])))[0, 0, 0].tolist()
+    assert browser.run("document.getElementById('truncation').disabled")
+    browser.click("#copy-command")
+    browser.wait_for("!document.getElementById('notice').hidden")
+    command = browser.run("document.getElementById('notice').textContent").split(": ", 1)[1]
+    assert command == "topdis-gan edit --directions runs/a --latents 'my photo.npy' --set 1=+2"
+    browser.click("#copy-link")
+    browser.wait_for("document.getElementById('notice').textContent.includes('#')")
+    address = browser.run("document.getElementById('notice').textContent").split(": ", 1)[1]
+    browser.open(address)
+    browser.wait_for(f"document.getElementById('view').dataset.shown === JSON.stringify({key})")
+    browser.press("n")
+    browser.wait_for("!document.getElementById('truncation').disabled")
+    browser.open("about:blank")
+
+
+@pytest.mark.parametrize("latent", [2, -1, "0", True, None])
+def test_a_code_that_does_not_exist_is_refused(own: LiveServer, server: LiveServer, latent: Any) -> None:
+    request = {**REQUEST, "states": [{"latent": latent, "shifts": {}}]}
+    for asked in (own, server):
+        status, content, _ = ask(asked, "POST", "/frames", request)
+        assert (status, content[:9]) == (400, b"latent is")
