@@ -127,7 +127,7 @@ class SearchRun:
             near = self.start if isinstance(self.start, Directions) else closed_form(self.start, search, space)
             search.initialize_near(near)
         if self.names is not None:
-            read_names(self.names, num_directions=search.span.size)
+            read_names(self.names, num_directions=search.span.num_directions)
         if self.closed_form is None:
             self.folder.save(0, *search.state())
         return search
