@@ -115,14 +115,14 @@ class ScaleFreeLoss(SearchLoss):
         return shifts.effects.new_zeros(())
 
     def _curvature(self, shifts: "_Shifts", rng: torch.Generator) -> Tensor:
-        """The variance of second differences over random signs of all directions, mean over codes and features."""
+        """The variance of second differences over random signs, in squared distances of two random codes."""
         size = (_NUM_PROBES, len(shifts.codes), len(shifts.rows))
         signs = (torch.randint(2, size, generator=rng) * 2 - 1).to(shifts.rows)
         curvatures = []
         for step in _HESSIAN_STEP_SIGMA * signs @ (shifts.rows @ self.span.axes):
             ahead, behind = (self.outputs(shifts.codes + sign * step).flatten(1) for sign in (1, -1))
             curvatures.append((ahead - 2 * shifts.before + behind) / _HESSIAN_STEP_SIGMA**2)
-        variance = torch.stack(curvatures).var(0).mean()
+        variance = torch.stack(curvatures).var(0).mean() / mean_distance(shifts.before).square()
         return variance.clamp(min=_tiny(variance))
 
     def _similarity(self, rotation: Tensor) -> Tensor:

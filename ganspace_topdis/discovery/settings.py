@@ -51,7 +51,7 @@ class DiscoverySettings(Settings):
         "span",
         help="Orthonormal basis of the span, or unit vectors of the whole whitened code.",
         group=_MAIN,
-        only_for=_FOR_SEARCHES,
+        only_for={"method": SEARCH_METHODS, "space": ("z", "w", "w+")},
     )
     num_directions: int | None = option(
         None, help="Number of directions.", group=_MAIN, minimum=1, default_text="read from the spectrum of the span"
