@@ -25,7 +25,7 @@ from torch import Tensor
 from ganspace_topdis.discovery.settings import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["DiagonalWhitening", "FullWhitening", "LayerWhitening", "principal_axes", "whiten"]
+__all__ = ["DiagonalWhitening", "FullWhitening", "LayerWhitening", "principal_axes", "signed", "whiten"]
 
 _NEGLIGIBLE_VARIANCE = 1e-6
 """Axes of the codes with less than this fraction of the largest variance are left out."""

@@ -39,6 +39,7 @@ Method = Literal[
     "span-axes",
     "ganspace",
     "ganspace-features",
+    "ica",
     "sefa",
     "axes",
 ]

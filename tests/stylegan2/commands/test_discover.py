@@ -16,6 +16,7 @@ SEARCH = DiscoverySettings(num_directions=3, steps=2, batch_size=8, num_span_cod
 PICTURES = PictureSettings(seeds=(0,), num_frames=3, num_mixed=0)
 IN_SPACES = [(method, "w") for method in (*SEARCH_METHODS, *CLOSED_FORMS)]
 IN_SPACES += [("topdis", "z"), ("ganspace", "z"), ("topdis", "s"), ("ganspace-features", "s"), ("axes", "s")]
+IN_SPACES += [(method, "w+") for method in ("topdis", "hessian", "reconstructor", "ganspace", "ica", "random")]
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +32,19 @@ def run(ckpt, out, method="topdis", search=SEARCH, **options):
 def test_methods_work_in_their_spaces_and_say_so(ckpt, tmp_path, method, space):
     directions = run(ckpt, tmp_path / "run", method, space=space)
     assert (directions.metadata["method"], directions.metadata["space"]) == (method, space)
+    assert directions.code_dim == {"z": 8, "w": 8, "w+": 6 * 8}.get(space, directions.code_dim)
     assert directions.num_directions == 3
     assert min(directions.metadata["effect"]) > 0
     assert (tmp_path / "run/traversals/overview.png").exists()
+
+
+@pytest.mark.parametrize("space", ["z", "w", "w+", "s"])
+@pytest.mark.parametrize("search_in", ["span", "whole"])
+def test_the_span_or_the_whole_code_is_searched_but_for_channels(ckpt, tmp_path, space, search_in):
+    search = dataclasses.replace(SEARCH, num_directions=2, search_in=search_in)
+    settings = run(ckpt, tmp_path / "run", search=search, space=space).metadata["settings"]
+    assert settings["search_in"] == ("span" if space == "s" else search_in)
+    assert settings["whitening"] == {"w+": "layers", "s": "channels"}.get(space, "full")
 
 
 @pytest.mark.parametrize("refine", ["sefa", "run"])
