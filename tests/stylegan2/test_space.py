@@ -99,7 +99,7 @@ def test_directions_that_do_not_match_the_generator_are_refused(generator):
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"name": "p"}, "allowed are z, w, w+, s"),
+        ({"name": "p"}, r"allowed are z, w, w\+, s"),
         ({"resolution": 12}, "blocks at"),
         ({"layers": (99,)}, "0 to 7"),
         ({"layers": ()}, "no layer"),
