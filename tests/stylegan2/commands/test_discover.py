@@ -57,6 +57,14 @@ def test_refining_starts_from_the_directions_that_are_named(ckpt, tmp_path, refi
     assert refined.metadata["refined"]["method"] == earlier.metadata["method"]
 
 
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_directions_of_w_are_refined_outside_their_span_and_layer_by_layer(ckpt, tmp_path, space):
+    earlier = run(ckpt, tmp_path / "earlier", "random")
+    no_steps = dataclasses.replace(SEARCH, steps=0, search_in="whole")
+    refined = run(ckpt, tmp_path / "run", search=no_steps, space=space, refine=str(tmp_path / "earlier"))
+    assert recovery(refined.vectors, earlier.vectors.repeat(1, refined.code_dim // 8)).worst > 0.999
+
+
 @pytest.mark.parametrize(("side", "block"), [(16, 16), (32, 32), (64, 16)])
 def test_the_last_block_of_a_small_generator_is_compared_and_an_early_one_of_a_large_one(side, block):
     generator = Generator(z_dim=8, w_dim=8, img_resolution=side, num_mapping_layers=1, channel_base=64)
