@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, sefa
+from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, ica, sefa
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
@@ -13,25 +13,27 @@ from stylegan2.space import LatentSpace
 
 __all__ = ["CLOSED_FORMS", "ClosedForm", "closed_form", "style_weights"]
 
-ClosedForm = Literal["random", "span-axes", "ganspace", "ganspace-features", "sefa", "axes"]
+ClosedForm = Literal["random", "span-axes", "ganspace", "ganspace-features", "ica", "sefa", "axes"]
 CLOSED_FORMS: tuple[ClosedForm, ...] = get_args(ClosedForm)
 
 
 def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Directions:
-    """The directions `name`, as many as the span of `search` has axes, in their own order."""
+    """The directions `name`, as many as `search` looks for, in their own order."""
     if name == "random":
         return search.directions(search.random_rotation)
     if name == "span-axes":
-        return search.directions(torch.eye(search.span.size))
+        return search.directions(search.span.start)
     settings = search.settings
     codes = space.sample_codes(settings.num_span_codes, torch.Generator().manual_seed(settings.seed))
     if name == "ganspace":
-        return ganspace(codes, search.span.size, whitening=settings.whitening)
+        return ganspace(codes, search.span.num_directions, whitening=settings.whitening)
     if name == "ganspace-features":
-        return ganspace_of_features(space.features, codes, search.span.size, micro_batch=search.micro_batch)
+        return ganspace_of_features(space.features, codes, search.span.num_directions, micro_batch=search.micro_batch)
+    if name == "ica":
+        return ica(codes, search.span.num_directions, whitening=settings.whitening, seed=settings.seed)
     if name == "sefa":
-        return sefa(style_weights(space), codes, search.span.size)
-    return coordinate_axes(codes, search.span.size, importance=_importance(search, space, codes))
+        return sefa(style_weights(space), codes, search.span.num_directions)
+    return coordinate_axes(codes, search.span.num_directions, importance=_importance(search, space, codes))
 
 
 def _importance(search: Discovery, space: LatentSpace, codes: Tensor) -> Tensor | None:

@@ -23,7 +23,7 @@ from stylegan2.loaded_run import require_same_checkpoint
 from stylegan2.loading import locate
 from stylegan2.space import LatentSpace
 
-__all__ = ["SearchRun", "Start", "find_start", "locate_everywhere", "write_scores"]
+__all__ = ["SearchRun", "Start", "find_start", "in_every_layer", "locate_everywhere", "write_scores"]
 
 Start = Directions | ClosedForm | None
 """Where a search starts: earlier directions, those of a closed form, or the axes of the span."""
@@ -127,7 +127,7 @@ class SearchRun:
             near = self.start if isinstance(self.start, Directions) else closed_form(self.start, search, space)
             search.initialize_near(near)
         if self.names is not None:
-            read_names(self.names, num_directions=search.span.size)
+            read_names(self.names, num_directions=search.span.num_directions)
         if self.closed_form is None:
             self.folder.save(0, *search.state())
         return search
@@ -159,6 +159,8 @@ def locate_everywhere(ckpt: str, world: ProcessGroup) -> Path:
 def find_start(refine: str | None, ckpt: Path, space: LatentSpace) -> Start:
     """The start that `refine` names: a closed form, or the directions of a run on the same checkpoint and space.
 
+    Directions of w also start a search in w+, with the same vector in every layer.
+
     Raises:
         CheckpointError: the directions cannot be used, or are of another checkpoint.
         InvalidArgumentError: there is no such start, or the directions are of another space.
@@ -176,12 +178,21 @@ def find_start(refine: str | None, ckpt: Path, space: LatentSpace) -> Start:
     directions = Directions.load(refine)
     require_same_checkpoint(directions, ckpt)
     found_in = directions.metadata.get("space", space.name)
+    if (found_in, space.name) == ("w", "w+") and directions.metadata.get("layers") is None:
+        return in_every_layer(directions, space.generator.num_ws)
     if found_in != space.name:
         raise InvalidArgumentError(
             f"`refine` {refine} holds directions of space {found_in}, `space` is {space.name}; give the same space",
             field="refine",
         )
     return directions
+
+
+def in_every_layer(directions: Directions, num_layers: int) -> Directions:
+    """Directions of w as directions of w+, of the same displacement in every layer."""
+    tensors = {name: getattr(directions, name) for name in ("vectors", "dual_vectors", "span")}
+    repeated = {name: rows.repeat(1, num_layers) for name, rows in tensors.items()}
+    return dataclasses.replace(directions, **repeated, mean=directions.mean.repeat(num_layers))
 
 
 def write_scores(path: Path, directions: Directions) -> None:

@@ -54,7 +54,7 @@ def read_latents(path: Path) -> Tensor:
 
 
 def fit_latents(codes: Tensor, space: LatentSpace) -> Tensor:
-    """Return `codes` in the shape that `space` moves: (N, num_ws, w_dim) in w, (N, code_dim) in z and s.
+    """Return `codes` in the shape that `space` moves: (N, num_ws, w_dim) in w, (N, code_dim) otherwise.
 
     In s, styles are turned into channels.
 
@@ -71,6 +71,7 @@ def fit_latents(codes: Tensor, space: LatentSpace) -> Tensor:
         allowed = {
             "z": f"({generator.z_dim},) or (N, {generator.z_dim}), because these directions are in space z",
             "w": f"({width},), (N, {width}), ({num_ws}, {width}) or (N, {num_ws}, {width})",
+            "w+": f"those of w, or ({space.code_dim},) or (N, {space.code_dim})",
             "s": f"those of w, or ({space.code_dim},) or (N, {space.code_dim})",
         }[space.name]
         raise InvalidArgumentError(
@@ -79,7 +80,9 @@ def fit_latents(codes: Tensor, space: LatentSpace) -> Tensor:
     if codes.ndim == 2 and len(codes) == num_ws:
         codes = codes[None]
     styles = codes.reshape(-1, codes.shape[1] if codes.ndim == 3 else 1, width).expand(-1, num_ws, -1)
-    return styles if space.name == "w" else space.styles.of(styles)
+    if space.name == "s":
+        return space.styles.of(styles)
+    return styles if space.name == "w" else styles.flatten(1)
 
 
 def _parse(data: bytes) -> Tensor:

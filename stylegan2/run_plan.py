@@ -157,7 +157,8 @@ def plan_run(
     """
     num_directions = min(num_directions or search.num_directions or _MOST_DIRECTIONS, pace.code_dim)
     num_points = search.batch_size
-    span_s = search.num_span_codes * pace.sample_s + (search.span == "effect") * search.num_probes * pace.gradient_s
+    probed = search.span == "effect" or search.search_in == "whole"
+    span_s = search.num_span_codes * pace.sample_s + probed * search.num_probes * pace.gradient_s
     per_direction_s = num_points * pace.gradient_s + 2 * pace.rtd_s
     moved = min(search.directions_per_step, num_directions)
     search_s = search.steps * (num_points * pace.features_s + moved * per_direction_s)

@@ -1,8 +1,9 @@
 """The latent spaces of a generator: codes for a search, and their features and images.
 
-    z    (z_dim,)      the input of the mapping network
-    w    (w_dim,)      one style for all layers, or for some; with one style per layer, (num_ws, w_dim), this is W+
-    s    (channels,)   the style channels of all layers
+    z    (z_dim,)           the input of the mapping network
+    w    (w_dim,)           one style for all layers, or for some
+    w+   (num_ws * w_dim,)  a style for each layer, one after the other (Abdal et al. 2019, arXiv:1904.03189)
+    s    (channels,)        the style channels of all layers
 
 Each convolution and each image layer scales its input channels by a style s = A w + b. All styles together, in the
 order of use, are StyleSpace (Wu et al. 2021, arXiv:2011.12799): 9088 channels for a 1024 px generator.
@@ -39,8 +40,8 @@ __all__ = [
     "codes_of_seed",
 ]
 
-SpaceName = Literal["z", "w", "s"]
-SPACES: tuple[SpaceName, ...] = ("z", "w", "s")
+SpaceName = Literal["z", "w", "w+", "s"]
+SPACES: tuple[SpaceName, ...] = ("z", "w", "w+", "s")
 NoiseMode = Literal["const", "random", "none"]
 
 LARGEST_POOLED_IMAGE = 64
@@ -107,7 +108,7 @@ class LatentSpace:
 
     Attributes:
         generator: in evaluation mode.
-        name: "z", "w" or "s".
+        name: "z", "w", "w+" or "s".
         resolution: the block whose activations are the features; None: images, pooled to 64 px.
         layers: the layers that use the code; None: all.
         label: the class, for a conditional generator only.
@@ -145,6 +146,11 @@ class LatentSpace:
             "layers",
             self.layers is None or self.name != "z",
             "`layers` was given, but a code z has none: leave `layers` out, or search in space w or s",
+        )
+        _require(
+            "layers",
+            self.layers is None or self.name != "w+",
+            "`layers` was given, but a code w+ has a style for every layer: leave `layers` out, or search in space w",
         )
         cutoff = self.truncation_cutoff
         _require(
@@ -193,13 +199,14 @@ class LatentSpace:
     @property
     def code_dim(self) -> int:
         """The length of a code."""
-        if self.name == "z":
-            return self.generator.z_dim
-        return self.generator.w_dim if self.name == "w" else self.styles.num_channels
+        generator = self.generator
+        if self.name == "s":
+            return self.styles.num_channels
+        return {"z": generator.z_dim, "w": generator.w_dim, "w+": generator.num_ws * generator.w_dim}[self.name]
 
     @property
     def moving_layers(self) -> tuple[int, ...] | None:
-        """The layers in which codes of `codes_of_seeds` move: in w only, because directions of s name channels."""
+        """The layers in which codes of `codes_of_seeds` move: in w only, as directions of w+ and s name theirs."""
         return self.layers if self.name == "w" else None
 
     @cached_property
@@ -219,13 +226,15 @@ class LatentSpace:
         chunks = [self._mapped(part) for part in z.split(_MAPPED_AT_ONCE)]
         if self.name == "w":
             return torch.cat([ws[:, 0] for ws in chunks])
+        if self.name == "w+":
+            return torch.cat([ws.flatten(1) for ws in chunks])
         return torch.cat([self.styles.of(self._mean_outside_layers(ws)) for ws in chunks])
 
     def codes_of_seeds(self, seeds: Sequence[int]) -> Tensor:
         """Return the codes of each seed, see `codes_of_seed`. A seed gives the same image in any list.
 
         Returns:
-            (num_seeds, code_dim); in w, one style per layer, (num_seeds, num_ws, w_dim).
+            (num_seeds, code_dim); in w, with a dimension for the layers, (num_seeds, num_ws, w_dim).
 
         Raises:
             InvalidArgumentError: a seed is negative or exceeds 32 bits.
@@ -235,7 +244,10 @@ class LatentSpace:
         with torch.no_grad():
             if self.name == "z":
                 return z
-            return self._mapped(z) if self.name == "w" else self.styles.of(self._mapped(z))
+            ws = self._mapped(z)
+            if self.name == "s":
+                return self.styles.of(ws)
+            return ws if self.name == "w" else ws.flatten(1)
 
     def features(self, codes: Tensor) -> Tensor:
         """Return the features (N, C, H, W) of codes (N, code_dim): activations of a block, or pooled images."""
@@ -258,9 +270,11 @@ class LatentSpace:
             return synthesis(self._unused_styles(len(codes)), self.noise_mode)
 
     def broadcast_ws(self, codes: Tensor) -> Tensor:
-        """Return the styles (N, num_ws, w_dim) of codes of z or w."""
+        """Return the styles (N, num_ws, w_dim) of codes of z, w or w+."""
         if codes.ndim == 3:
             return codes
+        if self.name == "w+":
+            return codes.unflatten(1, (self.generator.num_ws, self.generator.w_dim))
         if self.name == "z":
             return self._mapped(codes)
         return self._mean_outside_layers(codes[:, None].expand(-1, self.generator.num_ws, -1))

@@ -163,7 +163,11 @@ def test_an_unknown_setting_is_refused_with_the_nearest():
         ("shift", float("nan"), "a finite number greater than 0"),
         ("learning_rate", float("inf"), "a finite number greater than 0"),
         ("per_effect", 1, "true or false"),
-        ("method", "topdiss", "one of topdis, hessian, contrastive, reconstructor; did you mean 'topdis'?"),
+        (
+            "method",
+            "topdiss",
+            "one of topdis, hessian, contrastive, reconstructor, overlap, sparsity; did you mean 'topdis'?",
+        ),
         ("batch_size", None, "an integer of at least 4"),
     ],
 )

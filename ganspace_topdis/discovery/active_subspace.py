@@ -8,6 +8,11 @@ in u; y = Q u has unit variance in every direction. There are three choices of Q
 * pca: the leading principal components of the codes (GANSpace, Harkonen et al. 2020, arXiv:2004.02546);
 * identity: all of u, for generators with few latents.
 
+A search in the whole code takes all eigenvectors of E[J^T J] as its axes, so that E[J^T J] is diagonal there, with the
+spectrum on its diagonal; it starts at the axes of the span. For codes of W+ the span is that of codes that are equal in
+all layers, and the whole code has a vector per layer. With fewer probes than coordinates, the axes are as many as the
+probes: the others were not seen to change anything.
+
 E[J^T J] is estimated from vector-Jacobian products with Gaussian probes g, E[J^T g g^T J] = E[J^T J]: one backward
 pass per code and no step size. The default size of the span is the number of axes that each hold at least 1/400 of the
 sum of the spectrum, at most 32.
@@ -19,8 +24,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ganspace_topdis.discovery.settings import SpanKind, Whitening
-from ganspace_topdis.discovery.whitening import DiagonalWhitening, FullWhitening, principal_axes, whiten
+from ganspace_topdis.discovery.settings import SearchRange, SpanKind, Whitening
+from ganspace_topdis.discovery.whitening import (
+    DiagonalWhitening,
+    FullWhitening,
+    LayerWhitening,
+    principal_axes,
+    whiten,
+)
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
@@ -28,6 +39,8 @@ from ganspace_topdis.runs.distributed import row_parallel
 from ganspace_topdis.runs.progress import Progress
 
 __all__ = ["Span", "active_subspace", "find_span", "identity_span", "pca_span", "to_directions"]
+
+Coordinates = FullWhitening | LayerWhitening | DiagonalWhitening
 
 _SMALLEST_SHARE = 1 / 400
 _LARGEST_SIZE = 32
@@ -43,17 +56,25 @@ class Span:
         axes: (M, D), the displacement of a code by one standard deviation along each axis.
         projection: (M, D), y = projection @ (code - mean); projection @ axes.T is the identity.
         spectrum: (>= M,), the eigenvalues that order the axes, as shares of their sum; float64 on the CPU.
+        start: (K, M), the K axes where a search starts, unit vectors in the coordinates of the M axes; those of the
+            identity unless the whole code is searched.
     """
 
     mean: Tensor
     axes: Tensor
     projection: Tensor
     spectrum: Tensor
+    start: Tensor
 
     @property
     def size(self) -> int:
         """M."""
         return len(self.axes)
+
+    @property
+    def num_directions(self) -> int:
+        """K."""
+        return len(self.start)
 
 
 def find_span(
@@ -64,52 +85,62 @@ def find_span(
     size: int | None,
     rng: torch.Generator,
     whitening: Whitening = "full",
+    search_in: SearchRange = "span",
     num_probes: int = 1024,
     micro_batch: int = 64,
     progress: Progress | None = None,
 ) -> Span:
-    """The span of that `kind` for `codes` (n, D).
+    """The span of that `kind` for `codes` (n, D), or the whole code with a start at its axes.
 
     Args:
         kind: "effect", "pca" or "identity"; see the module.
-        generate: codes (N, D) -> features (N, ...), differentiable; used by "effect" only.
+        generate: codes (N, D) -> features (N, ...), differentiable; used by "effect" and by the whole code.
         codes: (n, D).
-        size: M; None reads it off the spectrum.
-        rng: random generator for the probes of "effect".
-        whitening: "full" or "channels"; see `discovery.whitening`.
-        num_probes: number of backward passes of "effect".
-        micro_batch: codes per backward pass of "effect".
-        progress: called after every micro-batch of "effect".
+        size: number of directions; None reads it off the spectrum.
+        rng: random generator for the probes.
+        whitening: "full", "layers" or "channels"; see `discovery.whitening`.
+        search_in: "span", or "whole" for all eigenvectors of E[J^T J].
+        num_probes: number of backward passes.
+        micro_batch: codes per backward pass.
+        progress: called after every micro-batch.
 
     Raises:
         InvalidArgumentError: the kind is unknown, or `size` exceeds the dimension of the codes.
     """
+    if kind not in ("effect", "pca", "identity"):
+        raise InvalidArgumentError(f"`span` is {kind!r}, allowed are 'effect', 'pca' and 'identity'", field="span")
+    coordinates = whiten("full" if kind == "identity" and whitening == "channels" else whitening, codes)
+    if kind == "effect" or search_in == "whole":
+        pulled = _pulled(coordinates, generate, codes[:num_probes], rng, micro_batch, progress)
     if kind == "effect":
-        return active_subspace(
-            generate,
-            codes,
-            size=size,
-            rng=rng,
-            whitening=whitening,
-            num_probes=num_probes,
-            micro_batch=micro_batch,
-            progress=progress,
-        )
-    if kind == "pca":
-        return pca_span(codes, size=size, whitening=whitening)
+        spectrum, rows = _shared_axes(coordinates, pulled)
+        rows = rows.to(codes)
+    else:
+        spectrum, rows = coordinates.principal()
     if kind == "identity":
-        return identity_span(codes, size=size)
-    raise InvalidArgumentError(f"`span` is {kind!r}, allowed are 'effect', 'pca' and 'identity'", field="span")
+        _require_all(size, spectrum)
+    rows = rows if kind == "identity" else rows[: _checked_size(size, spectrum)]
+    if search_in == "span":
+        return _span(coordinates, rows, spectrum)
+    effects, axes = principal_axes(pulled)
+    axes = axes.to(rows)
+    return _span(coordinates, axes, effects, start=torch.nn.functional.normalize(rows @ axes.T, dim=1))
 
 
 def to_directions(span: Span, rotation: Tensor, **metadata: object) -> Directions:
-    """The directions of the orthonormal rows of `rotation` (K, M) in the whitened coordinates of `span`."""
-    scales, rotation = span.axes.norm(dim=1), rotation.to(span.axes)
+    """The directions of the unit rows of `rotation` (K, M) in the whitened coordinates of `span`.
+
+    Directions in the whole code span less than its axes do, so their span is their own.
+    """
+    rotation = rotation.to(span.axes)
+    vectors = rotation @ span.axes
+    axes = span.axes if span.num_directions == span.size else vectors
+    scales = axes.norm(dim=1)
     return Directions(
-        vectors=(rotation @ span.axes).detach().float().cpu(),
+        vectors=vectors.detach().float().cpu(),
         dual_vectors=(rotation @ span.projection).detach().float().cpu(),
         mean=span.mean.detach().float().cpu(),
-        span=(span.axes / scales[:, None]).detach().float().cpu(),
+        span=(axes / scales[:, None]).detach().float().cpu(),
         scales=scales.detach().float().cpu(),
         metadata=dict(metadata),
     )
@@ -130,11 +161,7 @@ def identity_span(codes: Tensor, *, size: int | None = None) -> Span:
     """
     coordinates = whiten("full", codes)
     variances, rows = coordinates.principal()
-    if size is not None and _checked_size(size, variances) < len(variances):
-        raise InvalidArgumentError(
-            f"the identity span has {len(variances)} axes, but `num_directions` is {size}; use the pca `span`",
-            field="num_directions",
-        )
+    _require_all(size, variances)
     return _span(coordinates, rows, variances)
 
 
@@ -156,7 +183,7 @@ def active_subspace(
         codes: (n, D); all are used for the variances, the first `num_probes` for the gradients.
         size: M; read off the spectrum by default.
         rng: random generator for the Gaussian probes.
-        whitening: the coordinates u of the gradients, "full" or "channels".
+        whitening: the coordinates u of the gradients, "full", "layers" or "channels".
         num_probes: number of backward passes.
         micro_batch: codes per backward pass.
         progress: called after every micro-batch with the number of codes done.
@@ -164,15 +191,43 @@ def active_subspace(
     Raises:
         InvalidArgumentError: `size` exceeds the number of axes that change the outputs.
     """
-    coordinates = whiten(whitening, codes)
+    return find_span(
+        "effect",
+        generate,
+        codes,
+        size=size,
+        rng=rng,
+        whitening=whitening,
+        num_probes=num_probes,
+        micro_batch=micro_batch,
+        progress=progress,
+    )
+
+
+def _pulled(
+    coordinates: Coordinates,
+    generate: Generate,
+    codes: Tensor,
+    rng: torch.Generator,
+    micro_batch: int,
+    progress: Progress | None,
+) -> Tensor:
+    """Gradients of probed features with respect to u, one row per code (n, D), on the CPU."""
     pulled: list[Tensor] = []
-    for group in codes[:num_probes].split(_PROBED_TOGETHER):
+    for group in codes.split(_PROBED_TOGETHER):
         for gradients in _probed(generate, group, rng, micro_batch):
             pulled.append(coordinates.pulled(gradients).cpu())
             if progress is not None:
-                progress(sum(map(len, pulled)), min(num_probes, len(codes)))
-    effects, rows = principal_axes(torch.cat(pulled))
-    return _span(coordinates, rows[: _checked_size(size, effects)].to(codes), effects)
+                progress(sum(map(len, pulled)), len(codes))
+    return torch.cat(pulled)
+
+
+def _shared_axes(coordinates: Coordinates, pulled: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors of E[J^T J], for codes of W+ those that move all layers together."""
+    if not isinstance(coordinates, LayerWhitening):
+        return principal_axes(pulled)
+    effects, rows = principal_axes(coordinates.shared(pulled))
+    return effects, coordinates.repeated(rows)
 
 
 def _probed(generate: Generate, codes: Tensor, rng: torch.Generator, micro_batch: int) -> Iterator[Tensor]:
@@ -189,9 +244,24 @@ def _probed(generate: Generate, codes: Tensor, rng: torch.Generator, micro_batch
         yield gradients
 
 
-def _span(coordinates: FullWhitening | DiagonalWhitening, rows: Tensor, spectrum: Tensor) -> Span:
+def _span(coordinates: Coordinates, rows: Tensor, spectrum: Tensor, start: Tensor | None = None) -> Span:
     axes, projection = coordinates.chosen(rows)
-    return Span(mean=coordinates.mean, axes=axes, projection=projection, spectrum=spectrum / spectrum.sum())
+    return Span(
+        mean=coordinates.mean,
+        axes=axes,
+        projection=projection,
+        spectrum=spectrum / spectrum.sum(),
+        start=torch.eye(len(rows)).to(axes) if start is None else start,
+    )
+
+
+def _require_all(size: int | None, variances: Tensor) -> None:
+    """Refuse fewer directions than the identity span has axes."""
+    if size is not None and _checked_size(size, variances) < len(variances):
+        raise InvalidArgumentError(
+            f"the identity span has {len(variances)} axes, but `num_directions` is {size}; use the pca `span`",
+            field="num_directions",
+        )
 
 
 def _checked_size(size: int | None, spectrum: Tensor) -> int:

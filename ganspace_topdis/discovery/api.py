@@ -35,10 +35,12 @@ def discover_directions(
     progress: Progress | None = None,
     **settings: Any,
 ) -> Directions:
-    """Find orthonormal directions whose shifts preserve the topology of the outputs of a generator.
+    """Find directions whose shifts preserve the topology of the outputs of a generator.
 
-    The method is TopDis (Balabin et al. 2024) by default; see `discovery.losses` for the others. The defaults are those
-    of `topdis-gan discover`.
+    The method is TopDis (Balabin et al. 2024) by default; see `discovery.losses` for the others. Directions are an
+    orthonormal basis of the span, or with `search_in="whole"` unit vectors of the whole code (`discovery.scale_free`).
+    Codes of W+, one vector per layer side by side, need `whitening="layers"`. The defaults are those of
+    `topdis-gan discover`.
 
     Args:
         generate: codes (N, D) -> images or features (N, ...), differentiable.
@@ -50,7 +52,8 @@ def discover_directions(
         batch_size: N, codes per step and points per cloud, at least 4.
         shift: length of a shift, in standard deviations of the code by default (see `DiscoverySettings`).
         seed: equal seeds give equal directions on the same machine.
-        start: directions to start near, up to rotation in the span; None starts at the axes of the span.
+        start: directions to start near, up to rotation in the span, or exactly at in the whole code; None starts at the
+            axes of the span.
         device: device of the codes; that of `sample_codes` by default.
         progress: called after every step with the step, the number of steps, and the loss.
         settings: further fields of `DiscoverySettings`.

@@ -5,6 +5,7 @@
 * ganspace: the leading principal components of the codes (Harkonen et al. 2020, arXiv:2004.02546);
 * ganspace-features: the principal components of a layer's activations, regressed to the code, as in the same paper for
   isotropic spaces;
+* ica: independent components of the codes (Hyvarinen 1999), in the span of the leading principal components;
 * sefa: the leading right singular vectors of the stacked weights that multiply the code (Shen and Zhou 2021,
   arXiv:2007.06600);
 * axes: the coordinate axes of the code with the largest variance; for style channels, whose variances are not
@@ -22,11 +23,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganspace_topdis.discovery.active_subspace import pca_span, to_directions
+from ganspace_topdis.discovery.initialization import random_rotation
 from ganspace_topdis.discovery.settings import Whitening
+from ganspace_topdis.discovery.whitening import signed
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 
-__all__ = ["coordinate_axes", "ganspace", "ganspace_of_features", "sefa", "unit_directions"]
+__all__ = ["coordinate_axes", "ganspace", "ganspace_of_features", "ica", "sefa", "unit_directions"]
 
 
 def ganspace(codes: Tensor, num_directions: int, *, whitening: Whitening = "full") -> Directions:
@@ -77,6 +80,49 @@ def ganspace_of_features(
     centered = (used - used.mean(0)).cpu().double()
     vectors = torch.linalg.lstsq(coordinates, centered).solution
     return unit_directions(torch.nn.functional.normalize(vectors, dim=1).to(codes), codes)
+
+
+def ica(
+    codes: Tensor,
+    num_directions: int,
+    *,
+    whitening: Whitening = "full",
+    seed: int = 0,
+    num_iterations: int = 500,
+    tolerance: float = 1e-6,
+) -> Directions:
+    """FastICA with symmetric decorrelation and the contrast log cosh (Hyvarinen 1999, IEEE TNN 10(3), Eqs. 20 and 26).
+
+    With y the whitened leading components, g = tanh and W orthonormal, all rows are updated together,
+
+        W <- orthonormalize( E[g(W y) y^T] - diag(E[g'(W y)]) W ),
+
+    until none turns by more than `tolerance`, in 1 - |cos|. Directions are ordered by the standard deviation of the
+    codes along them. Components of normal codes, such as z, are arbitrary.
+
+    Args:
+        codes: (n, D).
+        num_directions: K, the number of principal components and of directions.
+        whitening: see `discovery.whitening`.
+        seed: of the random rotation where the iteration starts.
+        num_iterations: largest number of updates.
+        tolerance: see above.
+
+    Raises:
+        InvalidArgumentError: the codes have fewer components.
+    """
+    span = pca_span(codes, size=num_directions, whitening=whitening)
+    y = ((codes - span.mean) @ span.projection.T).cpu().double()
+    rotation = random_rotation(num_directions, torch.Generator().manual_seed(seed)).double()
+    for _ in range(num_iterations):
+        slopes = torch.tanh(y @ rotation.T)
+        target = slopes.T @ y / len(y) - (1 - slopes.square()).mean(0)[:, None] * rotation
+        left, _, right = torch.linalg.svd(target)
+        earlier, rotation = rotation, left @ right
+        if (1 - (earlier * rotation).sum(1).abs()).max() < tolerance:
+            break
+    directions = to_directions(span, signed(rotation).to(span.axes))
+    return directions.select(directions.vectors.norm(dim=1).argsort(descending=True, stable=True).tolist())
 
 
 def sefa(weight: Tensor, codes: Tensor, num_directions: int) -> Directions:

@@ -1,8 +1,9 @@
-"""Initialization of a search: a random rotation of the span, or the rotation nearest to given directions.
+"""Initialization of a search: a random rotation of the span, or what is nearest to given directions.
 
 Directions w_k have the coordinates P w_k in the whitened coordinates of a span with the projection P. The orthonormal
 rows nearest to these, after normalization, are U V^T of the singular value decomposition U S V^T (Schoenemann 1966). If
-there are fewer directions than axes, a random basis of the orthogonal complement follows.
+there are fewer directions than axes, a random basis of the orthogonal complement follows. In the whole code directions
+need not be orthogonal, and the search starts at the directions themselves.
 """
 
 import torch
@@ -13,7 +14,7 @@ from ganspace_topdis.discovery.active_subspace import Span
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 
-__all__ = ["nearest_rotation", "random_rotation"]
+__all__ = ["nearest_rotation", "nearest_units", "random_rotation"]
 
 
 def random_rotation(size: int, rng: torch.Generator) -> Tensor:
@@ -33,17 +34,39 @@ def nearest_rotation(span: Span, directions: Directions, fill: Tensor) -> Tensor
     Raises:
         InvalidArgumentError: the directions belong to codes of another width, or are all orthogonal to the span.
     """
+    left, _, right = torch.linalg.svd(_unit_coordinates(span, directions).double(), full_matrices=False)
+    nearest = left @ right
+    basis, _ = torch.linalg.qr(torch.cat([nearest, fill.double()]).T)
+    return torch.cat([nearest, basis.T[len(nearest) :]]).to(fill)
+
+
+def nearest_units(span: Span, directions: Directions, fill: Tensor) -> Tensor:
+    """Unit vectors (K, M) along the first K of `directions` in the coordinates of `span`, in their order.
+
+    Args:
+        span: M axes, with a start of K rows.
+        directions: K directions or more; where there are fewer, a basis of what `fill` spans besides them follows.
+        fill: (K, M), orthonormal rows.
+
+    Raises:
+        InvalidArgumentError: as `nearest_rotation`.
+    """
+    units = _unit_coordinates(span, directions).to(fill)
+    basis, _ = torch.linalg.qr(torch.cat([units, fill]).T)
+    return torch.cat([units, basis.T[len(units) : len(fill)]])
+
+
+def _unit_coordinates(span: Span, directions: Directions) -> Tensor:
+    """The directions, at most as many as are searched, as unit rows (., M) in the coordinates of `span`; on the CPU."""
     if directions.code_dim != span.mean.shape[0]:
         raise InvalidArgumentError(
             f"the initial directions are for codes of {directions.code_dim} numbers, but this space has "
             f"{span.mean.shape[0]}; give directions of the same space and layers"
         )
-    rows = directions.vectors[: span.size].to(span.axes) @ span.projection.T
-    left, sizes, right = torch.linalg.svd(F.normalize(rows, dim=1).cpu().double(), full_matrices=False)
-    if sizes[0] <= 1e-6:
+    rows = directions.vectors[: span.num_directions].to(span.axes) @ span.projection.T
+    units = F.normalize(rows, dim=1).cpu()
+    if torch.linalg.matrix_norm(units.double(), 2) <= 1e-6:
         raise InvalidArgumentError(
             "the initial directions are orthogonal to the span; search another `span`", field="span"
         )
-    nearest = left @ right
-    basis, _ = torch.linalg.qr(torch.cat([nearest, fill.double()]).T)
-    return torch.cat([nearest, basis.T[len(nearest) :]]).to(fill)
+    return units

@@ -1,11 +1,12 @@
-"""The search: Adam on an orthonormal matrix V.
+"""The search: Adam on a matrix V whose rows are the directions.
 
-V = V0 exp(A) with A skew-symmetric and V0 an orthonormal initialization: the axes of the span, a random rotation, or
-the rotation nearest to given directions. So V stays orthonormal without projections
-(torch.nn.utils.parametrizations.orthogonal). V and its optimizer stay on the CPU, where small matrices are faster than
-on a GPU: once per step, V goes to the device of the codes and its gradient comes back. The loss is one of
-`discovery.losses`. `Discovery` holds the whole state of a search and exports it as tensors, so that a resumed run takes
-exactly the same steps.
+In a span, V = V0 exp(A) with A skew-symmetric and V0 an orthonormal initialization: the axes of the span, a random
+rotation, or the rotation nearest to given directions. So V stays orthonormal without projections
+(torch.nn.utils.parametrizations.orthogonal). In the whole code the rows of V are unit vectors, normalized rows of the
+matrix that Adam moves, and start at the same places. V and its optimizer stay on the CPU, where small matrices are
+faster than on a GPU: once per step, V goes to the device of the codes and its gradient comes back. The loss is one of
+`discovery.losses` or `discovery.scale_free`. `Discovery` holds the whole state of a search and exports it as tensors,
+so that a resumed run takes exactly the same steps.
 """
 
 import dataclasses
@@ -14,14 +15,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations, parametrize
 
 from ganspace_topdis.discovery.active_subspace import Span, find_span, to_directions
 from ganspace_topdis.discovery.held_out import HeldOutScores, PartialStore, evaluate_held_out
-from ganspace_topdis.discovery.initialization import nearest_rotation, random_rotation
+from ganspace_topdis.discovery.initialization import nearest_rotation, nearest_units, random_rotation
 from ganspace_topdis.discovery.losses import ContrastiveLoss, HessianPenalty, SearchLoss, TopDisLoss
 from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, halved, in_mixed_precision, outputs_of
 from ganspace_topdis.discovery.reconstructor_loss import ReconstructorLoss
+from ganspace_topdis.discovery.scale_free import ScaleFreeLoss
 from ganspace_topdis.discovery.settings import DiscoverySettings, SearchMethod
 from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.generators import Generate, SampleCodes
@@ -31,11 +34,13 @@ from ganspace_topdis.runs.progress import Progress
 
 __all__ = ["Discovery"]
 
-_LOSSES: dict[SearchMethod, type[SearchLoss]] = {
+_LOSSES_IN_SPAN: dict[SearchMethod, type[SearchLoss]] = {
     "topdis": TopDisLoss,
     "hessian": HessianPenalty,
     "contrastive": ContrastiveLoss,
     "reconstructor": ReconstructorLoss,
+    "overlap": ScaleFreeLoss,
+    "sparsity": ScaleFreeLoss,
 }
 
 
@@ -52,8 +57,9 @@ class Discovery:
         progress: called while the active subspace is estimated.
 
     Attributes:
-        random_rotation: (K, K), a random rotation of the span, drawn with the seed.
-        initial_rotation: (K, K), V at step 0.
+        random_rotation: (K, M), a random rotation of the K axes where a search starts, drawn with the seed; M axes are
+            searched, K of them in a span.
+        initial_rotation: (K, M), V at step 0.
 
     Raises:
         InvalidArgumentError: the span has fewer axes than `settings.num_directions`.
@@ -79,17 +85,22 @@ class Discovery:
         if settings.compile != "none":
             self._generate = compiled(self._generate)
         self.span = self._find_span(progress) if span is None else span
-        self.random_rotation = random_rotation(self.span.size, self._rng)
-        initial = torch.eye(self.span.size) if settings.initialization == "axes" else self.random_rotation
-        self._orthonormal = _orthonormal(initial).to(self.span.axes.dtype)
+        start = self.span.start.detach().cpu()
+        self.random_rotation = random_rotation(len(start), self._rng) @ start.float()
+        initial = start if settings.initialization == "axes" else self.random_rotation
+        whole = settings.search_in == "whole"
+        self._parametrized = (_unit_rows if whole else _orthonormal)(initial).to(self.span.axes.dtype)
         self.initial_rotation = self.rotation().clone()
-        self._loss = _LOSSES[settings.method](self._outputs, self.span, settings)
+        loss = ScaleFreeLoss if whole else _LOSSES_IN_SPAN[settings.method]
+        self._loss = loss(self._outputs, self.span, settings)
         self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
         self.step_index = 0
 
     def _fitting_micro_batch(self) -> int:
         codes = self._sample(2, torch.Generator().manual_seed(self.settings.seed)).to(self._device)
-        return choose_micro_batch(self._generate, codes, most=self.settings.batch_size)
+        settings = self.settings
+        together = settings.directions_per_step if settings.search_in == "whole" else 1
+        return choose_micro_batch(self._generate, codes, most=settings.batch_size * together)
 
     def _outputs(self, codes: Tensor) -> Tensor:
         return outputs_of(self._generate, codes, self.micro_batch)
@@ -103,6 +114,7 @@ class Discovery:
             codes,
             size=settings.num_directions,
             whitening=settings.whitening,
+            search_in=settings.search_in,
             rng=self._rng,
             num_probes=settings.num_probes,
             micro_batch=self.micro_batch,
@@ -111,7 +123,7 @@ class Discovery:
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """The parameters of V and of the loss, each with the peak of its cosine learning rate."""
-        groups = [{"params": list(self._orthonormal.parameters()), "peak": self.settings.learning_rate}]
+        groups = [{"params": list(self._parametrized.parameters()), "peak": self.settings.peak_learning_rate}]
         own = list(self._loss.parameters())
         return groups + ([{"params": own, "peak": self._loss.own_learning_rate}] if own else [])
 
@@ -121,19 +133,20 @@ class Discovery:
         return self.step_index >= self.settings.steps
 
     def rotation(self) -> Tensor:
-        """V (K, K) on the CPU, one row per direction, in the whitened coordinates of the span."""
-        weight: Tensor = self._orthonormal.weight
+        """V (K, M) on the CPU, one row per direction, in the whitened coordinates of the span."""
+        weight: Tensor = self._parametrized.weight
         return weight.detach()
 
     def initialize_near(self, directions: Directions) -> None:
-        """Initialize V with the rotation nearest to `directions`, such as those of a baseline.
+        """Initialize V near `directions`, such as those of a baseline: exactly there in the whole code.
 
         Raises:
             InvalidArgumentError: the directions do not fit the space or the span.
         """
         assert self.step_index == 0, "V can be initialized before the first step only"
-        rotation = nearest_rotation(self.span, directions, self.random_rotation)
-        self._orthonormal.weight = rotation.to(self.initial_rotation)
+        near = nearest_units if self.settings.search_in == "whole" else nearest_rotation
+        rotation = near(self.span, directions, self.random_rotation)
+        self._parametrized.weight = rotation.to(self.initial_rotation)
         self.initial_rotation = self.rotation().clone()
 
     def draw(self, num_codes: int) -> Tensor:
@@ -161,7 +174,7 @@ class Discovery:
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak"] * _cosine(self.step_index, self.settings.steps)
         self._optimizer.zero_grad()
-        rotation: Tensor = self._orthonormal.weight
+        rotation: Tensor = self._parametrized.weight
         leaf = rotation.detach().to(self.span.axes).requires_grad_(True)
         codes, shift = self.draw(self.settings.batch_size), self.settings.shift_at(self.step_index)
         values = [self._backward(loss) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
@@ -233,7 +246,7 @@ class Discovery:
                 "random_start": self.random_rotation,
                 "start": self.initial_rotation,
                 "span": {field.name: getattr(self.span, field.name) for field in dataclasses.fields(self.span)},
-                "orthonormal": self._orthonormal.state_dict(),
+                "orthonormal": self._parametrized.state_dict(),
                 "objective": self._loss.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
             }
@@ -255,7 +268,7 @@ class Discovery:
             **{name: value if name == "spectrum" else value.to(device) for name, value in parts["span"].items()}
         )
         search = cls(generate, sample_codes, settings, span=span, micro_batch=parts["micro_batch"], device=device)
-        search._orthonormal.load_state_dict(parts["orthonormal"])
+        search._parametrized.load_state_dict(parts["orthonormal"])
         search._loss.load_state_dict(parts["objective"])
         search._optimizer.load_state_dict(parts["optimizer"])
         search.random_rotation = parts.get("random_start", search.random_rotation).to(search.random_rotation)
@@ -269,6 +282,25 @@ def _orthonormal(rotation: Tensor) -> nn.Linear:
     """A module with an orthonormal `weight`, initialized with `rotation` (M, M)."""
     module = nn.Linear(len(rotation), len(rotation), bias=False)
     parametrizations.orthogonal(module, orthogonal_map="matrix_exp")
+    module.weight = rotation
+    return module
+
+
+class _UnitRows(nn.Module):
+    """Normalizes the rows of a matrix."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return F.normalize(weight, dim=1)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The rows themselves, which are unit vectors."""
+        return weight
+
+
+def _unit_rows(rotation: Tensor) -> nn.Linear:
+    """A module with a `weight` of unit rows, initialized with `rotation` (K, M)."""
+    module = nn.Linear(rotation.shape[1], len(rotation), bias=False)
+    parametrize.register_parametrization(module, "weight", _UnitRows())
     module.weight = rotation
     return module
 

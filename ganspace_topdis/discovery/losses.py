@@ -1,8 +1,8 @@
-"""The losses that a search can minimize: TopDis, the Hessian penalty and the contrastive loss.
+"""The losses of a search in a span: TopDis, the Hessian penalty and the contrastive loss.
 
 A search moves an orthonormal matrix V (K, M) whose rows v_i are unit vectors in the whitened coordinates of a span
 (`discovery.active_subspace`). f maps codes to features. The fourth loss, with a network of its own, is in
-`discovery.reconstructor_loss`.
+`discovery.reconstructor_loss`; those of a search in the whole code are in `discovery.scale_free`.
 """
 
 import abc
@@ -29,6 +29,7 @@ __all__ = [
     "TopDisLoss",
     "contrastive_loss",
     "shift_codes",
+    "topdis_divergence",
 ]
 
 _MIN_POINTS = 4
@@ -85,9 +86,7 @@ class TopDisLoss(SearchLoss):
 
     def __init__(self, outputs: Generate, span: Span, settings: DiscoverySettings) -> None:
         super().__init__(outputs, span, settings)
-        self.divergence: Callable[[Tensor, Tensor], Tensor] = rtd_lite
-        if settings.divergence == "rtd":
-            self.divergence = RTDLoss(p=settings.p, variant=settings.variant)
+        self.divergence = topdis_divergence(settings)
 
     def losses(self, rotation: Tensor, codes: Tensor, shift: float, rng: torch.Generator) -> Iterator[Tensor]:
         """Yields the divergence for each of the directions drawn in this step."""
@@ -109,6 +108,11 @@ class TopDisLoss(SearchLoss):
                 moved = (after - unshifted).norm(dim=1).mean()
                 loss = loss * distance / moved.clamp(min=torch.finfo(moved.dtype).tiny)
             yield loss
+
+
+def topdis_divergence(settings: DiscoverySettings) -> Callable[[Tensor, Tensor], Tensor]:
+    """The divergence of two clouds (N, F) that `settings` name."""
+    return RTDLoss(p=settings.p, variant=settings.variant) if settings.divergence == "rtd" else rtd_lite
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,7 +38,7 @@ class ReconstructorLoss(SearchLoss):
         with torch.no_grad():
             sample = _as_images(outputs(span.mean[None]))
         channels, side = sample.shape[1], sample.shape[-1]
-        network = small_encoder(2 * channels, span.size + 1, side, _WIDTH, settings.seed)
+        network = small_encoder(2 * channels, span.num_directions + 1, side, _WIDTH, settings.seed)
         self.network = network.to(sample.device)
 
     def losses(self, rotation: Tensor, codes: Tensor, shift: float, rng: torch.Generator) -> Iterator[Tensor]:

@@ -13,14 +13,16 @@ __all__ = [
     "Initialization",
     "Precision",
     "SearchMethod",
+    "SearchRange",
     "ShiftKind",
     "SpanKind",
     "Whitening",
 ]
 
-SearchMethod = Literal["topdis", "hessian", "contrastive", "reconstructor"]
+SearchMethod = Literal["topdis", "hessian", "contrastive", "reconstructor", "overlap", "sparsity"]
+SearchRange = Literal["span", "whole"]
 SpanKind = Literal["effect", "pca", "identity"]
-Whitening = Literal["full", "channels"]
+Whitening = Literal["full", "layers", "channels"]
 Initialization = Literal["axes", "random"]
 ShiftKind = Literal["gaussian", "sigma"]
 Barcodes = Literal["min", "max", "minmax"]
@@ -31,6 +33,8 @@ SEARCH_METHODS: tuple[SearchMethod, ...] = get_args(SearchMethod)
 
 _FOR_SEARCHES = {"method": SEARCH_METHODS}
 _FOR_TOPDIS = {"method": ("topdis",)}
+_IN_SPAN = {"method": ("topdis",), "search_in": ("span",)}
+_IN_WHOLE = {"method": SEARCH_METHODS, "search_in": ("whole",)}
 _MAIN, _SHIFT, _LOSS, _SPAN, _MACHINE = "Search", "Shift", "Loss", "Span", "Machine"
 
 
@@ -43,6 +47,12 @@ class DiscoverySettings(Settings):
     """
 
     method: SearchMethod = option("topdis", help="What the steps minimize.", group=_MAIN)
+    search_in: SearchRange = option(
+        "span",
+        help="Orthonormal basis of the span, or unit vectors of the whole whitened code.",
+        group=_MAIN,
+        only_for={"method": SEARCH_METHODS, "space": ("z", "w", "w+")},
+    )
     num_directions: int | None = option(
         None, help="Number of directions.", group=_MAIN, minimum=1, default_text="read from the spectrum of the span"
     )
@@ -50,11 +60,12 @@ class DiscoverySettings(Settings):
         100, help="Optimization steps; 0 keeps the start.", group=_MAIN, minimum=0, only_for=_FOR_SEARCHES
     )
     batch_size: int = option(64, help="Points per cloud.", group=_MAIN, minimum=4)
-    learning_rate: float = option(
-        0.1,
+    learning_rate: float | None = option(
+        None,
         help="Adam's learning rate, decayed to 0 by a cosine.",
         group=_MAIN,
         above=0,
+        default_text="0.1 in the span, 0.03 in the whole code",
         only_for=_FOR_SEARCHES,
     )
     seed: int = option(0, help="Seed of codes, start, signs and choices.", group=_MAIN)
@@ -85,12 +96,40 @@ class DiscoverySettings(Settings):
         default_text="constant length",
         only_for=_FOR_SEARCHES,
     )
+    shift_spread: float = option(
+        0.4,
+        help="Shifts vary by up to this fraction of their length.",
+        group=_SHIFT,
+        minimum=0,
+        below=1,
+        only_for=_IN_WHOLE,
+    )
     divergence: Divergence = option("rtd", help="RTD, or its cheaper lower bound.", group=_LOSS, only_for=_FOR_TOPDIS)
     variant: Barcodes = option("minmax", help="Barcodes that RTD sums.", group=_LOSS, only_for=_FOR_TOPDIS)
     p: float = option(1.0, help="Power of the bar lengths.", group=_LOSS, minimum=1, only_for=_FOR_TOPDIS)
-    per_effect: bool = option(False, help="Divide RTD by the effect of the shift.", group=_LOSS, only_for=_FOR_TOPDIS)
+    per_effect: bool = option(False, help="Divide RTD by the effect of the shift.", group=_LOSS, only_for=_IN_SPAN)
+    effect_power: float = option(
+        1.0,
+        help="Power of the effect that RTD is divided by.",
+        group=_LOSS,
+        minimum=0,
+        only_for={"method": ("topdis",), "search_in": ("whole",)},
+    )
+    orthogonality: float = option(
+        3.0, help="Weight of directions having different effects.", group=_LOSS, minimum=0, only_for=_IN_WHOLE
+    )
+    overlap: float = option(
+        3.0, help="Weight of directions changing different features.", group=_LOSS, minimum=0, only_for=_IN_WHOLE
+    )
+    least_effect: float = option(
+        0.15,
+        help="Smallest effect per standard deviation that is not penalized.",
+        group=_LOSS,
+        minimum=0,
+        only_for=_IN_WHOLE,
+    )
     span: SpanKind = option("effect", help="Subspace that is searched.", group=_SPAN)
-    whitening: Whitening = option("full", help="Whitening of the codes; channels for long ones.", group=_SPAN)
+    whitening: Whitening = option("full", help="Whitening of the codes; layers for w+, channels for s.", group=_SPAN)
     num_span_codes: int = option(10_000, help="Codes that the span is estimated from.", group=_SPAN, minimum=64)
     num_probes: int = option(1024, help="Backward passes that the effect is estimated from.", group=_SPAN, minimum=16)
     micro_batch: int | None = option(
@@ -109,6 +148,26 @@ class DiscoverySettings(Settings):
             value = getattr(self, name)
             if self.shift_kind == "gaussian" and value is not None and value >= 1:
                 self.refuse(name, "less than 1 for the Gaussian-preserving shift")
+
+        self._check_the_whole_code()
+
+    def _check_the_whole_code(self) -> None:
+        """Refuse what only a basis of the span can do."""
+        if self.search_in == "span":
+            return
+        if self.whitening == "channels":
+            self.refuse("search_in", "span where channels are whitened one by one: their covariance is singular")
+        if self.shift_kind != "sigma":
+            self.refuse("shift_kind", "sigma where `search_in` is whole")
+        if self.method == "overlap" and not self.overlap:
+            self.refuse("overlap", "more than 0 for the method of that name")
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate of the directions at the first step."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 0.1 if self.search_in == "span" else 0.03
 
     def shift_at(self, step: int) -> float:
         """Length of the shift in step 0, 1, ...

@@ -3,6 +3,11 @@
 Full whitening: with the mean m and the covariance U diag(L) U^T of the codes c, u = L^-1/2 U^T (c - m). Every direction
 of u has unit variance; axes of negligible variance are left out.
 
+Layer whitening ("layers") is for codes of W+ (Abdal et al. 2019, arXiv:1904.03189): L vectors, one per layer of the
+generator, one after the other, all equal where a code is drawn. Each vector has the coordinates u_l of the full
+whitening, and u = (u_1, ..., u_L) / L^1/2. So the same unit vector in every layer moves all layers by one standard
+deviation, and a direction is free to differ between layers.
+
 Diagonal whitening ("channels"): u = (c - m) / d, each number divided by its own standard deviation. It is meant for
 codes of thousands of numbers that depend on few latents, such as style channels, whose covariance is singular.
 Directions can then leave the support of the codes. M rows Q chosen in u are whitened together: with C the covariance
@@ -20,7 +25,7 @@ from torch import Tensor
 from ganspace_topdis.discovery.settings import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["DiagonalWhitening", "FullWhitening", "principal_axes", "whiten"]
+__all__ = ["DiagonalWhitening", "FullWhitening", "LayerWhitening", "principal_axes", "signed", "whiten"]
 
 _NEGLIGIBLE_VARIANCE = 1e-6
 """Axes of the codes with less than this fraction of the largest variance are left out."""
@@ -52,6 +57,45 @@ class FullWhitening:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class LayerWhitening:
+    """u = (u_1, ..., u_L) / L^1/2 with u_l of `layer`, the whitening of one of the `num_layers` equal vectors."""
+
+    layer: FullWhitening
+    num_layers: int
+
+    @property
+    def mean(self) -> Tensor:
+        """(D,), the mean code."""
+        return self.layer.mean.repeat(self.num_layers)
+
+    def pulled(self, gradients: Tensor) -> Tensor:
+        """Gradients with respect to u (n, L R), from those with respect to the code (n, D)."""
+        return (self._split(gradients) @ self.layer.axes.T).flatten(1) * self.num_layers**0.5
+
+    def principal(self) -> tuple[Tensor, Tensor]:
+        """Variances (R,) of the principal components, and their axes as rows (R, L R) in u."""
+        variances, rows = self.layer.principal()
+        return variances, self.repeated(rows)
+
+    def repeated(self, rows: Tensor) -> Tensor:
+        """The rows (M, L R) in u that move every layer along `rows` (M, R)."""
+        return rows.repeat(1, self.num_layers) / self.num_layers**0.5
+
+    def shared(self, pulled: Tensor) -> Tensor:
+        """Gradients (n, R) with respect to moving all layers together, from those with respect to u (n, L R)."""
+        return self._split(pulled).sum(1) / self.num_layers**0.5
+
+    def chosen(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The displacements (M, D) and projections (M, D) for orthonormal `rows` (M, L R) in u."""
+        root = self.num_layers**0.5
+        parts = self._split(rows)
+        return (parts @ self.layer.axes).flatten(1) * root, (parts @ self.layer.projection).flatten(1) / root
+
+    def _split(self, rows: Tensor) -> Tensor:
+        return rows.unflatten(1, (self.num_layers, -1))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class DiagonalWhitening:
     """u = (c - mean) / deviations, with `normal` the u of some codes; constant channels do not move."""
 
@@ -78,8 +122,8 @@ class DiagonalWhitening:
         return root.to(rows) @ rows * self.deviations, inverse.to(rows) @ rows * inverse_deviations
 
 
-def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | DiagonalWhitening:
-    """The whitening of that kind, "full" or "channels", for `codes` (n, D).
+def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | LayerWhitening | DiagonalWhitening:
+    """The whitening of that kind, "full", "layers" or "channels", for `codes` (n, D).
 
     Raises:
         InvalidArgumentError: there are fewer than two codes, or all are equal.
@@ -95,6 +139,24 @@ def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | DiagonalWhitening:
         deviations = torch.where(deviations > rounding, deviations, 0.0)
         safe = torch.where(deviations > 0, deviations, 1.0)
         return DiagonalWhitening(mean, deviations, (codes[:_MOST_CODES] - mean) / safe * (deviations > 0))
+    if kind == "layers":
+        width = _layer_width(codes)
+        return LayerWhitening(_fully(codes[:, :width]), codes.shape[1] // width)
+    return _fully(codes)
+
+
+def _layer_width(codes: Tensor) -> int:
+    """The smallest width of which all codes are repetitions."""
+    total = codes.shape[1]
+    for width in (each for each in range(1, total) if total % each == 0):
+        vectors = codes.unflatten(1, (-1, width))
+        if bool((vectors[:2] == vectors[:2, :1]).all()) and bool((vectors == vectors[:, :1]).all()):
+            return width
+    return total
+
+
+def _fully(codes: Tensor) -> FullWhitening:
+    mean = codes.mean(0)
     variances, vectors = torch.linalg.eigh(torch.cov(codes.cpu().double().T).reshape(codes.shape[1], codes.shape[1]))
     variances, vectors = variances.flip(0), signed(vectors.flip(1).T)
     kept = variances > _NEGLIGIBLE_VARIANCE * variances[0]

@@ -58,8 +58,8 @@ class Directions:
 
     Attributes:
         vectors: (K, D), the displacement of a code by one standard deviation along each direction.
-        dual_vectors: (K, D), dual to `vectors` in the span: the coordinates of a code, each of unit variance, are
-            `dual_vectors @ (code - mean)`.
+        dual_vectors: (K, D), the coordinates of a code, each of unit variance, are `dual_vectors @ (code - mean)`. They
+            are dual to `vectors` where the directions are orthogonal in the span.
         mean: (D,), the mean code.
         span: (M, D), unit vectors whose combinations are the directions.
         scales: (M,), the length of one standard deviation along each of them, in units of the code.
@@ -122,7 +122,9 @@ class Directions:
             InvalidArgumentError: `coordinates` is no floating-point tensor, or of another width.
         """
         self._check_rows(coordinates, "coordinates", self.num_directions)
-        return self.mean.to(coordinates) + coordinates @ self.vectors.to(coordinates)
+        vectors, dual_vectors = (rows.cpu().double() for rows in (self.vectors, self.dual_vectors))
+        basis = torch.linalg.solve(vectors @ dual_vectors.T, vectors)
+        return self.mean.to(coordinates) + coordinates @ basis.to(coordinates)
 
     def move(self, codes: Tensor, index: int, amount: float | Tensor, *, layers: Sequence[int] | None = None) -> Tensor:
         """The codes moved along direction `index` by `amount` standard deviations.

@@ -14,7 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
+from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings, Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from ganspace_topdis.runs.hub import HubAddress, is_hub_address, pinned
@@ -33,14 +33,18 @@ Method = Literal[
     "hessian",
     "contrastive",
     "reconstructor",
+    "overlap",
+    "sparsity",
     "random",
     "span-axes",
     "ganspace",
     "ganspace-features",
+    "ica",
     "sefa",
     "axes",
 ]
 
+_WHITENING: dict[str, Whitening] = {"w+": "layers", "s": "channels"}
 _SMALL_PX = 32
 _FEATURES_PX = 16
 """Generators up to the first size have their last block compared, which found more; larger ones a cheaper block."""
@@ -75,8 +79,8 @@ class Options(Settings):
         default_text="the axes of the span",
         only_for={"method": SEARCH_METHODS},
     )
-    space: Literal["z", "w", "s"] = option(
-        "w", help="Codes z, styles w (w+ by `layers`), or style channels s.", group=_SPACE
+    space: Literal["z", "w", "w+", "s"] = option(
+        "w", help="Codes z, styles w, a style per layer w+, or style channels s.", group=_SPACE
     )
     layers: str | None = option(
         None, help='Layers that get the code: "0-3,6", coarse, middle, fine.', group=_SPACE, default_text="all"
@@ -119,9 +123,14 @@ class Options(Settings):
                 f"give `method` {', '.join(SEARCH_METHODS[:-1])} or {SEARCH_METHODS[-1]}",
                 field="refine",
             )
-        whitening = "channels" if self.space == "s" else self.search.whitening
+        whitening: Whitening = _WHITENING.get(self.space, self.search.whitening)
         method = self.method if self.method in SEARCH_METHODS else "topdis"
-        object.__setattr__(self, "search", dataclasses.replace(self.search, method=method, whitening=whitening))
+        search_in = self.search.search_in if self.method == method and self.space != "s" else "span"
+        object.__setattr__(
+            self,
+            "search",
+            dataclasses.replace(self.search, method=method, whitening=whitening, search_in=search_in),
+        )
 
     @property
     def closed_form(self) -> Any:

@@ -93,6 +93,9 @@ def _write_arrays(loaded: "LoadedRun", out: Path) -> list[Path]:
             rows = torch.zeros(space.generator.num_ws, len(vector))
             rows[slice(None) if space.layers is None else list(space.layers)] = vector
             written.append(write_array(folder / f"direction_{index:02d}_layers.npy", rows.numpy()))
+        if space.name == "w+":
+            rows = space.broadcast_ws(vector[None])[0]
+            written.append(write_array(folder / f"direction_{index:02d}_layers.npy", rows.numpy()))
     return written
 
 

@@ -92,7 +92,7 @@ def assert_same_images(here: Path, there: Path) -> None:
         assert abs(mine - theirs).max() <= 2, name
 
 
-@pytest.mark.parametrize("space", ["z", "w", "s"])
+@pytest.mark.parametrize("space", ["z", "w", "w+", "s"])
 def test_discover_finds_the_directions_of_the_cpu_in_every_space(device, folder, space):
     here, there = (Directions.load(discovered(folder, where, space, "--space", space)) for where in ("cpu", "mimic"))
     cosines = torch.nn.functional.cosine_similarity(here.vectors, there.vectors)

@@ -26,6 +26,9 @@ from ganspace_topdis.topology import RTDLoss, rtd, rtd_lite, rtd_score
 SETTINGS = {"steps": 3, "batch_size": 12, "num_span_codes": 128, "num_probes": 32, "shift": 0.25}
 METHODS = {
     **{method: {"method": method} for method in SEARCH_METHODS},
+    **{
+        f"{method}, whole": {"method": method, "search_in": "whole", "shift_kind": "sigma"} for method in SEARCH_METHODS
+    },
     "pca": {"span": "pca", "num_directions": 4},
     "effect": {"span": "effect", "num_directions": 4},
     "channels": {"span": "effect", "num_directions": 4, "whitening": "channels"},

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, sefa
+from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, ica, sefa
 from ganspace_topdis.errors import InvalidArgumentError
 
 SCALES = torch.tensor([1.0, 3.0, 2.0, 0.5])
@@ -49,12 +49,31 @@ def test_components_do_not_depend_on_how_activations_come(micro_batch):
     assert cosines.min() > 0.95  # incremental components are approximate
 
 
-@pytest.mark.parametrize("make", [ganspace, coordinate_axes])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ica_finds_the_sources_that_codes_mix(seed):
+    rng = torch.Generator().manual_seed(2)
+    sources = torch.stack(
+        [
+            torch.rand(4000, generator=rng),
+            torch.randn(4000, generator=rng) ** 3,
+            torch.randn(4000, generator=rng).sign(),
+        ]
+    )
+    mixing = torch.tensor([[1.0, 2.0, 0.5], [0.3, 1.0, -1.0], [-1.0, 0.4, 0.8]])
+    found = ica((mixing @ sources).T, 3, seed=seed).vectors
+    cosines = torch.nn.functional.normalize(found, dim=1) @ torch.nn.functional.normalize(mixing, dim=0)
+    assert cosines.abs().amax(0).min() > 0.995
+    assert found.norm(dim=1).tolist() == sorted(found.norm(dim=1).tolist(), reverse=True)
+
+
+@pytest.mark.parametrize("make", [ganspace, coordinate_axes, ica])
 def test_a_step_is_one_standard_deviation_of_the_codes(make):
     assert make(CODES, 2).transform(CODES).std(0).tolist() == pytest.approx([1, 1], abs=1e-4)
 
 
-@pytest.mark.parametrize("make", [ganspace, coordinate_axes, lambda codes, count: sefa(torch.eye(4), codes, count)])
+@pytest.mark.parametrize(
+    "make", [ganspace, coordinate_axes, ica, lambda codes, count: sefa(torch.eye(4), codes, count)]
+)
 def test_more_directions_than_there_are_is_refused(make):
     with pytest.raises(InvalidArgumentError, match="`num_directions` is 5"):
         make(CODES, 5)

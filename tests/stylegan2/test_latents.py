@@ -121,9 +121,26 @@ def test_styles_become_channels_in_space_s(generator):
     assert torch.equal(fit_latents(fitted, space), fitted)
 
 
+def test_styles_of_all_layers_are_one_row_in_w_plus(generator):
+    space = LatentSpace(generator=generator, name="w+")
+    fitted = fit_latents(CODES, space)
+    assert fitted.shape == (len(CODES), 4 * 8)
+    assert torch.allclose(space.images(fitted), generator.synthesis(CODES), atol=1e-5)
+    assert torch.equal(fit_latents(fitted, space), fitted)
+
+
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("w", (7,)), ("w", (2, 5, 8)), ("w", (1, 1, 4, 8)), ("w", (0, 8)), ("z", (1, 4, 8)), ("z", (8,)), ("s", (3, 9))],
+    [
+        ("w+", (3, 9)),
+        ("w", (7,)),
+        ("w", (2, 5, 8)),
+        ("w", (1, 1, 4, 8)),
+        ("w", (0, 8)),
+        ("z", (1, 4, 8)),
+        ("z", (8,)),
+        ("s", (3, 9)),
+    ],
 )
 def test_a_wrong_width_or_number_of_layers_is_refused_with_the_allowed_shapes(generator, name, shape):
     with pytest.raises(InvalidArgumentError, match=r"`latents` has shape .* this generator takes"):

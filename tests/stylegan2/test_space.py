@@ -81,7 +81,7 @@ def test_no_hook_remains(generator):
 
 @pytest.mark.parametrize("name", SPACES)
 def test_directions_record_their_space_and_restore_it(generator, name):
-    layers = None if name == "z" else (1, 2)
+    layers = None if name in ("z", "w+") else (1, 2)
     space = LatentSpace(generator=generator, name=name, resolution=8, layers=layers, noise_mode="none")
     codes = space.sample_codes(20, rng())
     directions = unit_directions(torch.eye(space.code_dim)[:2], codes)
@@ -99,11 +99,12 @@ def test_directions_that_do_not_match_the_generator_are_refused(generator):
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"name": "p"}, "allowed are z, w, s"),
+        ({"name": "p"}, r"allowed are z, w, w\+, s"),
         ({"resolution": 12}, "blocks at"),
         ({"layers": (99,)}, "0 to 7"),
         ({"layers": ()}, "no layer"),
         ({"name": "z", "layers": (1,)}, "a code z has none"),
+        ({"name": "w+", "layers": (1,)}, "a style for every layer"),
         ({"label": 1}, "not conditional"),
         ({"truncation_cutoff": 9}, "0 to 8"),
     ],

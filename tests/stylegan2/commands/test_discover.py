@@ -16,6 +16,7 @@ SEARCH = DiscoverySettings(num_directions=3, steps=2, batch_size=8, num_span_cod
 PICTURES = PictureSettings(seeds=(0,), num_frames=3, num_mixed=0)
 IN_SPACES = [(method, "w") for method in (*SEARCH_METHODS, *CLOSED_FORMS)]
 IN_SPACES += [("topdis", "z"), ("ganspace", "z"), ("topdis", "s"), ("ganspace-features", "s"), ("axes", "s")]
+IN_SPACES += [(method, "w+") for method in ("topdis", "ica", "random")]
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +32,18 @@ def run(ckpt, out, method="topdis", search=SEARCH, **options):
 def test_methods_work_in_their_spaces_and_say_so(ckpt, tmp_path, method, space):
     directions = run(ckpt, tmp_path / "run", method, space=space)
     assert (directions.metadata["method"], directions.metadata["space"]) == (method, space)
+    assert directions.code_dim == {"z": 8, "w": 8, "w+": 6 * 8}.get(space, directions.code_dim)
     assert directions.num_directions == 3
     assert min(directions.metadata["effect"]) > 0
     assert (tmp_path / "run/traversals/overview.png").exists()
+
+
+@pytest.mark.parametrize("space", ["z", "w+", "s"])
+def test_the_whole_code_is_searched_where_that_is_asked_for_but_for_channels(ckpt, tmp_path, space):
+    search = dataclasses.replace(SEARCH, num_directions=2, search_in="whole")
+    settings = run(ckpt, tmp_path / "run", search=search, space=space).metadata["settings"]
+    assert settings["search_in"] == ("span" if space == "s" else "whole")
+    assert settings["whitening"] == {"w+": "layers", "s": "channels"}.get(space, "full")
 
 
 @pytest.mark.parametrize("refine", ["sefa", "run"])
@@ -45,6 +55,14 @@ def test_refining_starts_from_the_directions_that_are_named(ckpt, tmp_path, refi
     )
     assert recovery(refined.vectors, earlier.vectors).mean > (0.8 if refine == "sefa" else 0.99)
     assert refined.metadata["refined"]["method"] == earlier.metadata["method"]
+
+
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_directions_of_w_are_refined_outside_their_span_and_layer_by_layer(ckpt, tmp_path, space):
+    earlier = run(ckpt, tmp_path / "earlier", "random")
+    no_steps = dataclasses.replace(SEARCH, steps=0, search_in="whole")
+    refined = run(ckpt, tmp_path / "run", search=no_steps, space=space, refine=str(tmp_path / "earlier"))
+    assert recovery(refined.vectors, earlier.vectors.repeat(1, refined.code_dim // 8)).worst > 0.999
 
 
 @pytest.mark.parametrize(("side", "block"), [(16, 16), (32, 32), (64, 16)])

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,18 @@ def test_another_checkpoint_is_refused_unless_it_is_said_to_be_tuned(tmp_path):
 def test_layers_that_the_directions_were_not_found_in_are_refused(tmp_path):
     with pytest.raises(InvalidArgumentError, match=r"found in layers 0-1; give"):
         run_edit(tmp_path, space={"layers": (0, 1)}, layers="4-5")
+
+
+@pytest.mark.parametrize(("space", "what"), [("w+", "layers"), ("s", "channels")])
+def test_directions_that_name_their_layers_or_channels_move_no_others(tmp_path, space, what):
+    with pytest.raises(InvalidArgumentError, match=rf"directions of space {re.escape(space)} name their {what}"):
+        run_edit(tmp_path, space={"name": space}, layers="4-5")
+
+
+def test_styles_of_a_photo_are_moved_layer_by_layer_in_w_plus(tmp_path):
+    written, directions = run_edit(tmp_path, space={"name": "w+"})
+    moved = torch.from_numpy(np.load(written["edited.npy"])) - CODES.flatten(1)
+    assert torch.allclose(moved, (2 * directions.vectors[0] - directions.vectors[2]).expand_as(moved), atol=1e-5)
 
 
 def test_latents_and_seeds_contradict_each_other():

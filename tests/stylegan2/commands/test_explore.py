@@ -144,7 +144,7 @@ def test_bad_input_is_one_line_and_the_right_exit_code(
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("space", ["z", "w", "s"])
+@pytest.mark.parametrize("space", ["z", "w", "w+", "s"])
 def test_the_server_draws_what_the_run_would_in_every_space(finished: Path, tmp_path: Path, space: str) -> None:
     generator = load(finished / "small.safetensors")
     where = LatentSpace(generator=generator, name=space)

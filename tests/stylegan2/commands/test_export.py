@@ -26,6 +26,14 @@ def test_arrays_have_the_shapes_that_editors_add(tmp_path):
     assert layers[[0, 3, 4, 5]].abs().max() == 0
 
 
+def test_a_direction_of_w_plus_is_written_with_a_row_per_layer(tmp_path):
+    ckpt, path, directions = write_found(tmp_path, name="w+")
+    one, layers = (np.load(each) for each in export(path, "npy", tmp_path / "out", ckpt=str(ckpt))[:2])
+    assert (one.shape, layers.shape) == ((48,), (6, 8))
+    assert np.array_equal(layers.ravel(), one)
+    assert np.array_equal(one, directions.vectors[0].numpy())
+
+
 def test_a_factor_file_moves_codes_as_its_readers_do(tmp_path):
     ckpt, path, directions = write_found(tmp_path)
     (written,) = export(path, "rosinality", tmp_path / "factor.pt", ckpt=str(ckpt))
