@@ -3,7 +3,7 @@
     directions = discover_directions(generate, sample_codes)
 
 runs the search of `discovery.loop`, evaluates the initial and the final directions on held-out codes
-(`discovery.held_out`), and ranks the directions by effect / RTD: the change of the features per topology broken.
+(`discovery.held_out`), and ranks the directions by their score without truth.
 """
 
 from typing import Any
@@ -94,7 +94,7 @@ def finalize(search: Discovery, progress: Progress | None = None, store: Partial
         progress: called after every shifted cloud of the evaluation.
         store: saves and restores the evaluation; see `evaluate_held_out`.
     """
-    before = search.evaluate(search.directions(search.initial_rotation), _half(progress, 0), store)
+    before = search.evaluate(search.directions(search.initial_rotation), _half(progress, 0), store, rtd_only=True)
     directions = search.directions(spectrum=[round(share, 6) for share in search.span.spectrum.tolist()])
     return rank(directions, search.evaluate(directions, _half(progress, 1), store), rtd_before=before.rtd)
 

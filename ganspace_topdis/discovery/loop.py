@@ -205,16 +205,20 @@ class Discovery:
         return to_directions(self.span, chosen, **metadata)
 
     def evaluate(
-        self, directions: Directions, progress: Progress | None = None, store: PartialStore | None = None
+        self,
+        directions: Directions,
+        progress: Progress | None = None,
+        store: PartialStore | None = None,
+        *,
+        rtd_only: bool = False,
     ) -> HeldOutScores:
-        """The held-out scores of `directions` with the settings of this search; see `evaluate_held_out`."""
+        """The held-out scores of `directions`, on codes that the settings of this search choose."""
         settings = self.settings
         return evaluate_held_out(
             self._generate,
             self._sample,
             directions,
-            shift=settings.shift,
-            shift_kind=settings.shift_kind,
+            rtd_only=rtd_only,
             batch_size=settings.batch_size,
             micro_batch=self.micro_batch,
             seed=settings.seed,
