@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--spaces", default=",".join(SPACES))
     parser.add_argument("--seeds", type=parse_numbers, default=(0,))
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=0.03)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)

@@ -174,8 +174,13 @@ def table(cells: Sequence[Cell], num_seeds: int) -> str:
         names = [name for name in (*SCORES, "seconds") if any(name in cell.scores for cell in of_rung)]
         columns = [_column(of_rung, name, num_seeds) for name in names]
         if names:
-            parts.append(f"{rung}:\n\n" + markdown([SCORES.get(name, name) for name in names], columns))
+            parts.append(f"{rung}:\n\n" + markdown([_title(name) for name in names], columns))
     return "\n\n".join(parts)
+
+
+def _title(name: str) -> str:
+    """The heading of a score, without bars, which would end a cell."""
+    return SCORES.get(name, name).replace("|cos|", "abs cos")
 
 
 def markdown(titles: Sequence[str], columns: Sequence[dict[str, str]]) -> str:

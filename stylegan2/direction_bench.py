@@ -213,7 +213,8 @@ def _belongs(directions: Directions, rung: Rung) -> bool:
     found_in = directions.metadata.get("checkpoint_sha256")
     if found_in != rung.checkpoint_sha256:
         return False
-    return directions.metadata.get("space", "w") == "w" and directions.code_dim == rung.space(0).code_dim
+    widths = [rung.space(0).code_dim * layers for layers in rung.allowed_layers]
+    return directions.metadata.get("space", "w") in ("w", "w+") and directions.code_dim in widths
 
 
 def _name_of(path: Path) -> str:

@@ -12,6 +12,7 @@ correlated with the true factors.
 
 import abc
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -77,11 +78,14 @@ class Rung(abc.ABC):
         name: one of `RUNGS`.
         num_directions: the number of directions that a method is asked for; more are refused.
         checkpoint_sha256: of the generator's file; None where there is none.
+        allowed_layers: numbers of layers that vectors may have parts for, one after the other: 1, and in a network
+            also all of them, which is W+.
     """
 
     name: str
     num_directions: int
     checkpoint_sha256: str | None = None
+    allowed_layers: tuple[int, ...] = (1,)
 
     @abc.abstractmethod
     def space(self, seed: int) -> BenchSpace:
@@ -97,18 +101,31 @@ class Rung(abc.ABC):
         Raises:
             InvalidArgumentError: their shape does not fit the rung, or they are zero or not finite.
         """
-        self._check(vectors, self.space(seed).code_dim)
+        space = self.space(seed)
+        self._check(vectors, space.code_dim)
         with torch.no_grad():
-            codes = self.space(seed).sample_codes(_NUM_SPAN_CODES, torch.Generator().manual_seed(_STREAM + seed))
+            codes = space.sample_codes(_NUM_SPAN_CODES, torch.Generator().manual_seed(_STREAM + seed))
         span = identity_span(codes)
-        whitened = vectors.to(span.projection) @ span.projection.T
-        return to_directions(span, F.normalize(whitened, dim=1))
+        if vectors.shape[1] == space.code_dim:
+            return to_directions(span, F.normalize(vectors.to(span.projection) @ span.projection.T, dim=1))
+        layers = vectors.shape[1] // space.code_dim
+        whitened = vectors.unflatten(1, (layers, space.code_dim)) @ span.projection.T
+        vectors = vectors * math.sqrt(layers) / whitened.flatten(1).norm(dim=1, keepdim=True)
+        scales = vectors.norm(dim=1)
+        return Directions(
+            vectors=vectors,
+            dual_vectors=vectors / scales[:, None] ** 2,
+            mean=span.mean.repeat(layers),
+            span=vectors / scales[:, None],
+            scales=scales,
+        )
 
     def _check(self, vectors: Tensor, code_dim: int) -> None:
-        if vectors.ndim != 2 or vectors.shape[1] != code_dim or not 1 <= len(vectors) <= self.num_directions:
+        widths = [code_dim * layers for layers in self.allowed_layers]
+        if vectors.ndim != 2 or vectors.shape[1] not in widths or not 1 <= len(vectors) <= self.num_directions:
             raise InvalidArgumentError(
-                f"directions of shape {tuple(vectors.shape)} do not fit rung {self.name}; it takes (K, {code_dim}) "
-                f"with K from 1 to {self.num_directions}"
+                f"directions of shape {tuple(vectors.shape)} do not fit rung {self.name}; it takes "
+                f"{' or '.join(f'(K, {width})' for width in widths)} with K from 1 to {self.num_directions}"
             )
         if not bool(torch.isfinite(vectors).all()) or bool((vectors.norm(dim=1) == 0).any()):
             raise InvalidArgumentError(f"directions for rung {self.name} hold zero vectors, NaN or infinite numbers")
@@ -149,6 +166,7 @@ class Network(Rung):
         self.checkpoint_sha256 = sha256_of(self._path)
         generator = load(self._path)
         self.latent_space = LatentSpace(generator=generator, resolution=generator.img_resolution)
+        self.allowed_layers = (1, generator.num_ws)
 
     @cached_property
     def factor_network(self) -> FactorNetwork:
@@ -172,7 +190,7 @@ class Network(Rung):
             "spearman": found.mean_spearman,
         }
         rotation = _true_rotation(self._path)
-        if rotation is not None:
+        if rotation is not None and directions.code_dim == self.latent_space.code_dim:
             z, codes = self.codes(_NUM_TRUTH_CODES, seed + 1)
             true = (z @ rotation.T) * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
             scores["truth"] = coordinate_recovery(directions.transform(codes), true).mean
@@ -182,7 +200,13 @@ class Network(Rung):
         """What the directions change, by factor."""
         with torch.no_grad(), frozen_weights():
             codes = self.codes(_NUM_CODES, seed + 1)[1]
-            return rescore(self.latent_space.images, self.factor_network.read, codes, directions)
+            layers = directions.code_dim // codes.shape[1]
+            return rescore(self._images, self.factor_network.read, codes.repeat(1, layers), directions)
+
+    def _images(self, codes: Tensor) -> Tensor:
+        """Images of codes w, or of a code for each layer, one after the other."""
+        width = self.latent_space.code_dim
+        return self.latent_space.images(codes if codes.shape[1] == width else codes.unflatten(1, (-1, width)))
 
     @torch.no_grad()
     def codes(self, num: int, seed: int) -> tuple[Tensor, Tensor]:

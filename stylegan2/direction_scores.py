@@ -34,7 +34,7 @@ Scores = tuple[dict[str, Any], dict[str, Any]]
 """Columns (a list of K numbers each), and scores of the run as a whole."""
 
 _NUM_CODES = 300
-_NUM_CLOUDS, _NUM_RANDOM = 10, 39
+_NUM_CLOUDS, _NUM_RANDOM = 10, 40
 _NUM_ORACLE_CODES = 4000
 _NUM_RECONSTRUCTOR_CODES = 1000
 _NUM_PROTOCOL_CODES = 4000

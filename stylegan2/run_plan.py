@@ -184,7 +184,7 @@ def _judging_s(pace: Pace, num_points: int, num_directions: int, *, before: bool
     """Seconds of `discovery.held_out`, whose amounts take two half batches per direction."""
     num_sets, clouds = 1 + before, num_directions * NUM_CLOUDS
     shifted = num_sets * (clouds + num_directions + NUM_CLOUDS) + 0.6 * clouds + 3 * NUM_RANDOM
-    return shifted * num_points * pace.features_s + (num_sets * clouds + 2 * NUM_RANDOM) * pace.rtd_s
+    return shifted * num_points * pace.features_s + num_sets * clouds * pace.rtd_s
 
 
 def chosen_pictures(

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from ganspace_topdis.discovery.held_out import PartialStore, rank
+from ganspace_topdis.discovery.cloud_measures import PartialStore
+from ganspace_topdis.discovery.held_out import rank
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings, SpanKind
 from ganspace_topdis.generators import Generate, SampleCodes, checked_codes, checked_outputs

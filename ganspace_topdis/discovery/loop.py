@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from ganspace_topdis.discovery.active_subspace import Span, find_span, to_directions
-from ganspace_topdis.discovery.held_out import HeldOutScores, PartialStore, evaluate_held_out
+from ganspace_topdis.discovery.cloud_measures import PartialStore
+from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
 from ganspace_topdis.discovery.initialization import nearest_rotation, random_rotation
 from ganspace_topdis.discovery.losses import ContrastiveLoss, HessianPenalty, SearchLoss, TopDisLoss
 from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, halved, in_mixed_precision, outputs_of

@@ -22,9 +22,9 @@ MISSING = "—"
 """Stands for a value that does not exist."""
 
 SCORE_NOTES: dict[str, tuple[str, str]] = {
-    "score": ("Score", "1 / sqrt(mixed x overlap), at equal effect; directions are ranked by it; higher is better"),
+    "score": ("Score", "1 - overlap, by which directions are ranked; higher is better"),
     "rank": ("Rank", "place by score among the directions of the run; 1 is the best"),
-    "chance": ("Chance", "p value against random directions; above 0.05 a direction is no better than chance"),
+    "chance": ("Chance", "p value against random directions; above 0.1 a direction is no better than chance"),
     "mixed": ("Mixed", "how far shifts along two directions do not add up, at equal effect; lower is better"),
     "overlap": ("Overlap", "how far directions change the same features, at equal effect; lower is better"),
     "amount": ("Amount", "standard deviations that have the effect at which directions are judged"),

@@ -16,7 +16,7 @@ from ganspace_topdis.discovery.held_out import add_scores, evaluate_held_out, ra
 from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 
-QUICK = {"batch_size": 16, "num_batches": 2, "num_random": 3}
+QUICK = {"batch_size": 16, "num_batches": 2, "num_random": 4}
 GENERATOR = HandBuiltGenerator(seed=0, resolution=16)
 
 
@@ -83,41 +83,30 @@ def test_effects_that_add_up_in_separate_features_have_neither_mixed_difference_
 
 def test_true_directions_score_higher_than_random_ones():
     true, random = (judge(each, batch_size=64, num_batches=4) for each in (TRUE, RANDOM))
-    for name in ("mixed", "overlap", "rtd"):
-        assert sum(getattr(true, name)) < sum(getattr(random, name))
-    assert sum(true.score) > 1.2 * sum(random.score)
+    assert sum(true.overlap) < 0.7 * sum(random.overlap)
+    assert true.score == pytest.approx([1 - each for each in true.overlap])
 
 
-def test_intervals_hold_the_mean_and_widen_with_fewer_clouds():
-    few, many = judge(TRUE, num_batches=2), judge(TRUE, num_batches=12)
+def test_intervals_hold_the_mean():
+    found = judge(TRUE, num_batches=4)
     for name in ("rtd", "effect"):
-        for found in (few, many):
-            low, mean, high = (getattr(found, each) for each in (f"{name}_low", name, f"{name}_high"))
-            assert all(a <= b <= c for a, b, c in zip(low, mean, high, strict=True))
-    widths = [sum(found.effect_high) - sum(found.effect_low) for found in (few, many)]
-    assert 0 < widths[1] < widths[0] * 1.5
+        low, mean, high = (getattr(found, each) for each in (f"{name}_low", name, f"{name}_high"))
+        assert all(a < b < c for a, b, c in zip(low, mean, high, strict=True))
 
 
-def test_a_direction_that_keeps_the_topology_is_better_than_chance_and_a_random_one_is_not():
-    def generate(codes):
-        """The first number moves all points alike; the others scatter them."""
-        return torch.cat([codes[:, :1].expand(-1, 8) * 3, torch.sin(4 * codes[:, 1:]).repeat(1, 4)], dim=1)
-
-    def sample(count, rng):
-        return torch.randn(count, 4, generator=rng)
-
-    axes = directions_along(torch.eye(4))
-    found = add_scores(axes, evaluate_held_out(generate, sample, axes, batch_size=32, num_batches=4)).metadata
-    assert found["better_than_chance"][0]
-    assert found["chance"][0] == 0.05
-    assert not all(found["better_than_chance"])
-    assert max(found["chance"]) > 0.2
+def test_true_directions_are_better_than_chance_and_random_ones_are_not():
+    how = {"batch_size": 64, "num_batches": 4, "num_random": 20}
+    true, random = (add_scores(each, judge(each, **how)).metadata for each in (TRUE, RANDOM))
+    assert sum(true["better_than_chance"]) >= 4
+    assert min(true["chance"]) == pytest.approx(1 / 21)
+    assert sum(random["better_than_chance"]) <= 1
+    assert max(random["chance"]) > 0.3
 
 
 def test_a_single_direction_is_scored_by_its_rtd():
     one = TRUE.select([0])
     found = judge(one)
-    assert found.score == pytest.approx([1 / found.rtd[0]])
+    assert found.score == pytest.approx([1 / (1 + found.rtd[0])])
     assert {"mixed", "overlap"} & {*add_scores(one, found).metadata} == set()
 
 
@@ -156,7 +145,7 @@ def test_every_direction_meets_every_other_over_the_batches(num_directions):
     assert len(met) == max(num_directions * (num_directions - 1) // 2, 1)
 
 
-@pytest.mark.parametrize("stop_at", [1, 5, 9, 10, 18])
+@pytest.mark.parametrize("stop_at", [1, 5, 16, 17, 20])
 def test_a_resumed_evaluation_gives_the_same_scores(stop_at):
     whole = judge(TRUE)
     store = MemoryStore()
@@ -164,6 +153,6 @@ def test_a_resumed_evaluation_gives_the_same_scores(stop_at):
     with pytest.raises(InterruptedError):
         judge(TRUE, store=store)
     assert judge(TRUE, store=store) == whole
-    assert store.num_saves == 18
-    judge(TRUE, num_random=4, store=store)
-    assert store.num_saves == 38  # an evaluation with other settings does not take these measures
+    assert store.num_saves == 20
+    judge(TRUE, num_random=5, store=store)
+    assert store.num_saves == 42  # an evaluation with other settings does not take these measures
