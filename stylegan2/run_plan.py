@@ -183,7 +183,7 @@ def plan_run(
 def _judging_s(pace: Pace, num_points: int, num_directions: int, *, before: bool) -> float:
     """Seconds of `discovery.held_out`, whose amounts take two half batches per direction."""
     num_sets, clouds = 1 + before, num_directions * NUM_CLOUDS
-    shifted = num_sets * (clouds + num_directions + NUM_CLOUDS) + 0.6 * clouds + 3 * NUM_RANDOM
+    shifted = num_sets * (clouds + num_directions + NUM_CLOUDS) + 0.4 * clouds + 2.5 * NUM_RANDOM
     return shifted * num_points * pace.features_s + num_sets * clouds * pace.rtd_s
 
 

@@ -2,8 +2,8 @@
 
 Rows are K directions, then R random ones in groups of orthonormal directions of the same span. Every direction is
 measured on every batch of codes, every random one on two. On a batch, each direction has another one as its partner,
-and the pair's overlap counts for both; the partners of a random one are all others of its group. RTD and, on every
-other batch, the mixed second difference are measured for the directions only.
+and the pair's overlap counts for both; the partners of a random one are all others of its group. RTD and, on half of
+the batches, the mixed second difference are measured for the directions only.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from ganspace_topdis.discovery.equal_effect import (
     mixed_difference,
     overlap,
     pairs_of,
+    profile,
 )
 from ganspace_topdis.latent.directions import Directions
 
@@ -70,6 +71,7 @@ class CloudMeasures:
         saved = None if store is None else store.load(self._name)
         self._state = saved or {
             "amounts": torch.full((self._offsets[-1],), torch.nan, dtype=torch.float64),
+            "done": torch.zeros(self._offsets[-1], num_batches),
             **{name: torch.full((self._offsets[-1], num_batches), torch.nan).double() for name in _MEASURES},
         }
 
@@ -81,7 +83,7 @@ class CloudMeasures:
     @property
     def num_done(self) -> int:
         """The number of measurements that are done."""
-        return int(self._state["effect"].isfinite().sum())
+        return int(self._state["done"].sum())
 
     @property
     def amounts(self) -> Tensor:
@@ -104,11 +106,17 @@ class CloudMeasures:
                         counts[each] += 1
         return sums / counts
 
-    def calibrate(self, batch: ShiftedBatch) -> None:
-        """Find the amounts of all rows, unless they are known."""
-        if not self.amounts.isfinite().all():
-            amounts = [each for group in self._groups for each in equal_effect_amounts(batch, group)]
-            self._state["amounts"] = torch.tensor(amounts, dtype=torch.float64)
+    def calibrate(self, of_directions: ShiftedBatch, of_random: ShiftedBatch) -> None:
+        """Find the amounts of all rows, on a batch for the directions and one for the random ones."""
+        batches = [of_directions, *[of_random] * (len(self._groups) - 1)]
+        pairs = zip(batches, self._groups, strict=True)
+        amounts = [each for batch, group in pairs for each in equal_effect_amounts(batch, group)]
+        self._state["amounts"] = torch.tensor(amounts, dtype=torch.float64)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the amounts are known."""
+        return bool(self.amounts.isfinite().all())
 
     def is_done(self, place: int) -> bool:
         """Whether all measurements of a batch are done."""
@@ -117,28 +125,34 @@ class CloudMeasures:
     def measure(self, batch: ShiftedBatch, place: int) -> Iterator[int]:
         """Measure what is missing on a batch; yields the number of measurements done after each.
 
-        A change is held while a later visit needs it: three at a time, or those of a group of random directions, as
-        each takes the memory of a batch's features.
+        A change is held while a later visit needs it: three at a time, or the profiles of a group of random directions,
+        as each takes the memory of a batch's features.
         """
-        held: dict[int, Tensor] = {}
+        changes: dict[int, Tensor] = {}
+        profiles: dict[int, Tensor] = {}
         visits = self._missing(place)
         for done, (row, partners) in enumerate(visits):
+            is_random = row >= self._offsets[1]
             for each in (row, *partners):
-                if each not in held:
-                    held[each] = batch.change([self._shift(each, place)])
-            values = {"effect": batch.effect(held[row])}
-            if row < self._offsets[1]:
-                values["rtd"] = batch.rtd(held[row])
+                if each not in profiles:
+                    change = batch.change([self._shift(each, place)])
+                    profiles[each] = profile(change) if partners else change
+                    self._state["effect"][each, place] = batch.effect(change)
+                    if not is_random:
+                        changes[each] = change
+            values = {} if is_random else {"rtd": batch.rtd(changes[row])}
             if partners:
-                values["overlap"] = sum(float(overlap(held[row], held[each])) for each in partners) / len(partners)
-            if partners and place % 2 == 0 and row < self._offsets[1]:
+                values["overlap"] = sum(overlap(profiles[row], profiles[each]) for each in partners) / len(partners)
+            if partners and not is_random and place < self._num_batches / 2:
                 (partner,) = partners
                 both = batch.change([self._shift(row, place), self._shift(partner, place)])
-                values["mixed"] = float(mixed_difference(both, held[row], held[partner]))
+                values["mixed"] = float(mixed_difference(both, changes[row], changes[partner]))
             for name, value in values.items():
                 self._state[name][row, place] = value
+            self._state["done"][row, place] = 1
             needed = {each for later, others in visits[done + 1 :] for each in (later, *others)}
-            held = {each: change for each, change in held.items() if each in needed}
+            changes = {each: change for each, change in changes.items() if each in needed}
+            profiles = {each: held for each, held in profiles.items() if each in needed}
             if self._store is not None:
                 self._store.save(self._name, self._state, complete=self.num_done == self.num_cells)
             yield self.num_done
@@ -157,7 +171,7 @@ class CloudMeasures:
         return found
 
     def _missing(self, place: int) -> list[tuple[int, tuple[int, ...]]]:
-        return [visit for visit in self._visits(place) if not self._state["effect"][visit[0], place].isfinite()]
+        return [visit for visit in self._visits(place) if not self._state["done"][visit[0], place]]
 
     def _shift(self, row: int, place: int) -> tuple[Directions, int, float]:
         """The shift of a row: its sign alternates from batch to batch, and between neighbors."""

@@ -35,6 +35,7 @@ __all__ = [
     "mixed_difference",
     "overlap",
     "pairs_of",
+    "profile",
 ]
 
 EQUAL_EFFECT = 0.2
@@ -62,13 +63,18 @@ def mixed_difference(both: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return ((both - first - second).norm(dim=1) / scale.clamp(min=torch.finfo(scale.dtype).tiny)).mean()
 
 
-def overlap(first: Tensor, second: Tensor) -> Tensor:
-    """The overlap of changes (N, F), in [0, 1]: 0 where they change different features; a scalar.
+def profile(change: Tensor) -> Tensor:
+    """The absolute changes (N, F) of a shift, of unit norm for each code: where it changes the features."""
+    return F.normalize(change.abs(), dim=1)
 
-    >>> float(overlap(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, -2.0]])))
+
+def overlap(first: Tensor, second: Tensor) -> float:
+    """The overlap of two profiles (N, F), in [0, 1]: 0 where the shifts change different features.
+
+    >>> overlap(profile(torch.tensor([[1.0, 0.0]])), profile(torch.tensor([[0.0, -2.0]])))
     0.0
     """
-    return F.cosine_similarity(first.abs(), second.abs(), dim=1).mean()
+    return float(torch.linalg.vecdot(first, second).mean())
 
 
 def pairs_of(batch: int, num_directions: int) -> Iterator[tuple[int, int]]:

@@ -5,7 +5,7 @@ cloud to cloud:
 
     overlap  of the features that it changes with those of the other directions: 0 if they are different ones
     score    1 - overlap, by which directions are ranked (1 / (1 + RTD) where there is a single direction)
-    mixed    mixed second difference with the other directions, on every other cloud: 0 if effects add up
+    mixed    mixed second difference with the other directions, on half of the clouds: 0 if effects add up
     RTD      between features before and after the shift, mean over clouds
     effect   the distance that features move per standard deviation, over that between two random codes' features
 
@@ -41,7 +41,9 @@ SIGNIFICANT = 0.1
 """A direction of a larger p value is no better than chance."""
 
 _MICRO_BATCH = 64
-_CALIBRATED_CODES = 32
+_CALIBRATED_CODES = (32, 16)
+"""Codes that the amounts of directions, and of random ones, are found on."""
+
 _LARGEST_GROUP = 6
 _NUM_RESAMPLED = 1000
 _HELD_OUT_STREAM, _RANDOM_STREAM = 0x7E57, 0x7A2D
@@ -129,8 +131,8 @@ def evaluate_held_out(
             codes = sample_codes(batch_size, rng).to(device)
             if measures.is_done(place):
                 continue
-            if place == 0:
-                measures.calibrate(ShiftedBatch(features, codes[:_CALIBRATED_CODES]))
+            if not measures.calibrated:
+                measures.calibrate(*(ShiftedBatch(features, codes[:count]) for count in _CALIBRATED_CODES))
             for num_done in measures.measure(ShiftedBatch(features, codes), place):
                 if progress is not None:
                     progress(num_done, measures.num_cells)
