@@ -174,7 +174,7 @@ class CloudMeasures:
         return [visit for visit in self._visits(place) if not self._state["done"][visit[0], place]]
 
     def _shift(self, row: int, place: int) -> tuple[Directions, int, float]:
-        """The shift of a row: its sign alternates from batch to batch, and between neighbors."""
+        """The shift of a row; its sign alternates from batch to batch."""
         index = next(index for index, end in enumerate(self._offsets[1:]) if row < end)
-        amount = float(self.amounts[row]) * (-1) ** (row + place)
+        amount = float(self.amounts[row]) * (-1) ** place
         return self._groups[index], row - self._offsets[index], amount

@@ -167,7 +167,7 @@ def test_the_scores_are_printed_and_on_the_page(
     assert "unseen pairs" in printed
     page = (scenes_run / "explorer.html").read_text()
     assert share in page
-    assert all(word in printed and word in page for word in ("Chance", "Overlap", "RTD after", "Own change"))
+    assert all(word in printed and word in page for word in ("Rank", "Score", "Chance", "Overlap", "Share"))
 
 
 def test_a_direction_no_better_than_chance_says_so_in_the_table_and_on_the_page(
