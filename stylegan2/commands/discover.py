@@ -294,8 +294,10 @@ def directions_text(record: Mapping[str, Any]) -> str:
             return str(value if value is not None else "")
         if name == "chance":
             return f"{value:.3g}" if row.get("better_than_chance") else f"{value:.3g}, no better"
-        low, high = (row.get(end) for end in _INTERVALS.get(name, ("", "")))
-        return f"{value:.4g}" if low is None or high is None else f"{value:.3g} ({low:.3g} to {high:.3g})"
+        ends = [row.get(end) for end in _INTERVALS.get(name, ())]
+        if not ends or not all(isinstance(end, float) for end in ends):
+            return f"{value:.4g}"
+        return f"{value:.3g} ({ends[0]:.3g} to {ends[1]:.3g})"
 
     shown = [name for name in _COLUMNS if any(row.get(name) is not None for row in record["directions"])]
     rows = sorted(record["directions"], key=lambda row: row.get("rank", 0))
