@@ -108,10 +108,17 @@ class CloudMeasures:
 
     def calibrate(self, of_directions: ShiftedBatch, of_random: ShiftedBatch) -> None:
         """Find the amounts of all rows, on a batch for the directions and one for the random ones."""
-        batches = [of_directions, *[of_random] * (len(self._groups) - 1)]
-        pairs = zip(batches, self._groups, strict=True)
-        amounts = [each for batch, group in pairs for each in equal_effect_amounts(batch, group)]
-        self._state["amounts"] = torch.tensor(amounts, dtype=torch.float64)
+        for index, group in enumerate(self._groups):
+            batch = of_random if index else of_directions
+            for place in range(group.num_directions):
+                row = self._offsets[index] + place
+                if not self.amounts[row].isfinite():
+                    self.amounts[row] = equal_effect_amounts(batch, group.select([place]))[0]
+                    self._save()
+
+    def _save(self) -> None:
+        if self._store is not None:
+            self._store.save(self._name, self._state, complete=self.num_done == self.num_cells)
 
     @property
     def calibrated(self) -> bool:
@@ -153,8 +160,7 @@ class CloudMeasures:
             needed = {each for later, others in visits[done + 1 :] for each in (later, *others)}
             changes = {each: change for each, change in changes.items() if each in needed}
             profiles = {each: held for each, held in profiles.items() if each in needed}
-            if self._store is not None:
-                self._store.save(self._name, self._state, complete=self.num_done == self.num_cells)
+            self._save()
             yield self.num_done
 
     def _visits(self, place: int) -> list[tuple[int, tuple[int, ...]]]:

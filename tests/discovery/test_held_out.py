@@ -146,7 +146,7 @@ def test_every_direction_meets_every_other_over_the_batches(num_directions):
     assert len(met) == max(num_directions * (num_directions - 1) // 2, 1)
 
 
-@pytest.mark.parametrize("stop_at", [1, 5, 16, 17, 20])
+@pytest.mark.parametrize("stop_at", [1, 5, 10, 16, 17, 30])
 def test_a_resumed_evaluation_gives_the_same_scores(stop_at):
     whole = judge(TRUE)
     store = MemoryStore()
@@ -154,6 +154,6 @@ def test_a_resumed_evaluation_gives_the_same_scores(stop_at):
     with pytest.raises(InterruptedError):
         judge(TRUE, store=store)
     assert judge(TRUE, store=store) == whole
-    assert store.num_saves == 20
+    assert store.num_saves == 30
     judge(TRUE, num_random=5, store=store)
-    assert store.num_saves == 42  # an evaluation with other settings does not take these measures
+    assert store.num_saves == 63  # an evaluation with other settings does not take these measures
