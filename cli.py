@@ -36,6 +36,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("stylegan2.commands.compare", "Compare runs of methods or seeds."),
         "edit": ("stylegan2.commands.edit", "Move codes of real images along them."),
         "export": ("stylegan2.commands.export", "Write them for other programs."),
+        "bench": ("stylegan2.commands.bench", "Score a method of finding them, where truth is known."),
     },
     "Checkpoints": {
         "inspect": ("stylegan2.commands.inspect", "Describe a checkpoint."),
@@ -55,6 +56,8 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
 }
 """Section -> command -> its module, and one line."""
 _MODULES = {name: entry for commands in _SECTIONS.values() for name, entry in commands.items()}
+_GROUPS = ("data", "bench")
+"""The commands that have subcommands."""
 
 
 class _Commands(SuggestingGroup):
@@ -68,9 +71,9 @@ class _Commands(SuggestingGroup):
         """Import a command."""
         if cmd_name not in _MODULES:
             return self.commands.get(cmd_name)
-        if cmd_name == "data":
-            subcommands = [make_command(name, declared) for name, declared in _declared("data").items()]
-            return SuggestingGroup("data", subcommands, help=_MODULES["data"][1], context_settings=_CONTEXT)
+        if cmd_name in _GROUPS:
+            subcommands = [make_command(name, declared) for name, declared in _declared(cmd_name).items()]
+            return SuggestingGroup(cmd_name, subcommands, help=_MODULES[cmd_name][1], context_settings=_CONTEXT)
         return make_command(cmd_name, _declared(cmd_name)[cmd_name])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -88,7 +91,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 def _declared(name: str) -> dict[str, Command]:
     """The declarations of a command, or of the subcommands of a group."""
     module = importlib.import_module(_MODULES[name][0])
-    if name == "data":
+    if name in _GROUPS:
         return dict(module.COMMANDS)
     declared: Command = module.COMMAND
     return {name: dataclasses.replace(declared, run=_score_with_scenes) if name == "score" else declared}

@@ -4,8 +4,8 @@
     python benchmarks/direction_scores.py                 # scores them: about as long
     python benchmarks/direction_scores.py --table         # results so far
 
-The directions are those that `directions.py` stored, so both take the same `--methods`, `--seeds`, `--features` and
-`--cells`. What needs no truth: RTD and effect on codes that no search has seen, how many of the shifts a
+The directions are those that `directions.py` stored, so both take the same `--methods`, `--seeds` and
+`--cells`. What needs no truth: the scores of `topdis-gan score` on codes that no search has seen, how many shifts a
 network distinguishes, and |cos| with the matched directions of the other seeds. What needs it: share, Spearman and the
 encoder protocol (MIG, DCI, FactorVAE score). A cell takes about a minute of one core.
 """
@@ -19,28 +19,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from direction_rungs import Network
 from directions import argument_parser, column, markdown, path_of
 from torch import Tensor
 
-from ganspace_topdis.discovery.held_out import evaluate_held_out
+from ganspace_topdis.discovery.held_out import add_scores, evaluate_held_out
 from ganspace_topdis.evaluation.matching import agreement_of_each
 from ganspace_topdis.evaluation.protocol import encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
+from stylegan2.direction_rungs import Network, Rung, rung_named
+from stylegan2.ops.weight_cache import frozen_weights
 from vae.data import scenes
 
 SCORES = (
-    *("share", "spearman", "rtd", "effect", "ratio", "recognised", "agreement"),
+    *("share", "own_change", "spearman", "score", "mixed", "rtd", "effect", "better", "recognised", "agreement"),
     *("mig", "disentanglement", "completeness", "factor_vae_score"),
 )
-NEITHER_BETTER = ("rtd", "effect")
-"""A direction that does nothing has the lowest RTD; the ratio of the two says more."""
+NEITHER_BETTER = ("effect",)
+LOWER_BETTER = ("mixed", "rtd")
 
 TITLES = (
-    *("share", "Spearman", "RTD", "effect", "effect / RTD", "recognised", "agreement"),
-    *("MIG", "DCI D", "DCI C", "FactorVAE score"),
+    *("share", "own change", "Spearman", "score", "mixed", "RTD", "effect", "better than chance", "recognized"),
+    *("agreement", "MIG", "DCI D", "DCI C", "FactorVAE score"),
 )
 
 _NUM_CODES = 1000
@@ -59,41 +60,46 @@ def measure(options: argparse.Namespace, rung: Network, scores: Path, method: st
     print(f"{method}, seed {seed}: {shown} ({time.perf_counter() - since:.0f} s)", file=sys.stderr, flush=True)
 
 
-def kept(options: argparse.Namespace, rung: Network, method: str, seed: int) -> Directions:
+def kept(options: argparse.Namespace, rung: Rung, method: str, seed: int) -> Directions:
     """The directions that `directions.py` found."""
-    return Directions.load(path_of(options.cells, rung, method, seed, rung.steps).with_suffix(".safetensors"))
+    return Directions.load(path_of(options, rung, method, seed).with_suffix(".safetensors"))
 
 
 def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str, float]:
-    """RTD, effect, and the share of recognized shifts."""
-    space = rung.space
-    held_out = evaluate_held_out(
-        *(space.features, space.sample_codes, directions),
-        shift=1.0,
-        shift_kind="sigma",
-        num_batches=8,
-        seed=_STREAM + seed,
-    )
+    """The held-out scores, and the share of recognized shifts."""
+    space = rung.latent_space
+    with frozen_weights():
+        held_out = evaluate_held_out(
+            *(space.features, space.sample_codes, directions), num_batches=10, num_random=40, seed=_STREAM + seed
+        )
+    scored = add_scores(directions, held_out).metadata
     recognised = reconstructor_accuracy(space.images, directions, codes_of(rung, _NUM_CODES, seed), _RECONSTRUCTOR)
-    rtd, effect = (sum(values) / len(values) for values in (held_out.rtd, held_out.effect))
-    return {"rtd": rtd, "effect": effect, "recognised": recognised.accuracy}
+    columns = {
+        "score": "score",
+        "mixed": "mixed",
+        "rtd": "rtd_after",
+        "effect": "effect",
+        "better": "better_than_chance",
+    }
+    means = {name: sum(scored[column]) / len(scored[column]) for name, column in columns.items()}
+    return {**means, "recognised": recognised.accuracy}
 
 
 def protocol(rung: Network, directions: Directions, seed: int) -> dict[str, float]:
     """Scores on drawn images of an encoder that was trained on generated ones."""
 
     def draw(indices: Any) -> Tensor:
-        images = torch.from_numpy(scenes.draw(indices, rung.space.generator.img_resolution))
+        images = torch.from_numpy(scenes.draw(indices, rung.latent_space.generator.img_resolution))
         return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
     codes = codes_of(rung, _NUM_PROTOCOL_CODES, seed)
-    return encoder_protocol(rung.space.images, directions, codes, draw, scenes.SIZES).as_dict()
+    return encoder_protocol(rung.latent_space.images, directions, codes, draw, scenes.SIZES).as_dict()
 
 
 @torch.no_grad()
 def codes_of(rung: Network, num_codes: int, seed: int) -> Tensor:
     """Codes that no search has seen."""
-    return rung.space.sample_codes(num_codes, torch.Generator().manual_seed(_STREAM + seed))
+    return rung.latent_space.sample_codes(num_codes, torch.Generator().manual_seed(_STREAM + seed))
 
 
 def results(options: argparse.Namespace, rung: Network) -> str:
@@ -102,19 +108,18 @@ def results(options: argparse.Namespace, rung: Network) -> str:
     columns = []
     for name in SCORES:
         values = {method: [cell[name] for cell in found if name in cell] for method, found in cells.items()}
-        columns.append(column(values, len(options.seeds), bold=name not in NEITHER_BETTER))
+        columns.append(column(values, len(options.seeds), bold=name not in (*NEITHER_BETTER, *LOWER_BETTER)))
     return markdown(TITLES, columns)
 
 
-def measured(options: argparse.Namespace, rung: Network, method: str) -> list[dict[str, float]]:
+def measured(options: argparse.Namespace, rung: Rung, method: str) -> list[dict[str, float]]:
     """The scores of a method's cells, with the agreement of each with the others."""
-    paths = {seed: path_of(options.cells, rung, method, seed, rung.steps) for seed in options.seeds}
+    paths = {seed: path_of(options, rung, method, seed) for seed in options.seeds}
     paths = {seed: path for seed, path in paths.items() if scores_of(path).exists()}
     sets = {seed: kept(options, rung, method, seed) for seed in paths}
     found = []
     for seed, path in paths.items():
-        cell = {**json.loads(path.read_text()), **json.loads(scores_of(path).read_text())}
-        cell["ratio"] = cell["effect"] / cell["rtd"]
+        cell = {**json.loads(path.read_text())["scores"], **json.loads(scores_of(path).read_text())}
         if others := [each for other, each in sets.items() if other != seed]:
             agreements = agreement_of_each(sets[seed], others)
             cell["agreement"] = sum(agreements) / len(agreements)
@@ -131,10 +136,11 @@ def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(__doc__)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    rung = Network("scenes", "scenes", options.features)
+    rung = rung_named("scenes")
+    assert isinstance(rung, Network)
     if not options.table:
         for seed, method in itertools.product(options.seeds, options.methods):
-            path = path_of(options.cells, rung, method, seed, rung.steps)
+            path = path_of(options, rung, method, seed)
             if path.exists() and not scores_of(path).exists():
                 measure(options, rung, scores_of(path), method, seed)
     print(results(options, rung))

@@ -1,53 +1,103 @@
-"""Every method of finding directions, measured against the truth on three rungs, over several seeds.
+"""This project's methods of finding directions on the rungs of `topdis-gan bench directions`, over several seeds.
 
     python benchmarks/directions.py                       # everything: hours on two cores
     python benchmarks/directions.py scenes --methods topdis,sefa --seeds 0-2
     python benchmarks/directions.py --table               # results so far
+    python benchmarks/directions.py --table --record      # and write them into the package
 
-A cell is one method on one rung with one seed (see `direction_rungs`). Each is stored as a JSON file, its directions
-beside it, as soon as it is measured, and never measured again, so an interrupted run resumes, and several processes can
-share the work. The Markdown table has means and standard deviations over the seeds, with the best method of a column
-in bold; the oracle, regression on the factors' readings, is not a method. Times are processor time of one thread.
+A cell is one method on one rung with one seed (see `stylegan2.direction_rungs`). Each is stored as a JSON file, its
+directions beside it, as soon as it is measured, and never measured again, so an interrupted run resumes, and several
+processes can share the work. The Markdown table has means and standard deviations over the seeds, with the best method
+of a column in bold; the oracle, regression on the factors' readings, is not a method. Times are processor time of one
+thread.
 """
 
 import argparse
+import dataclasses
+import functools
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from direction_rungs import HandBuilt, Network, Rung
 
+from ganspace_topdis.discovery import Discovery, DiscoverySettings
+from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features
 from ganspace_topdis.discovery.settings import SEARCH_METHODS
-from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.evaluation.rescoring import oracle
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.files import write_json, write_text
+from stylegan2.closed_forms import CLOSED_FORMS, closed_form
+from stylegan2.direction_bench import Cell, cells_csv
+from stylegan2.direction_rungs import RUNGS, SCORES, HandBuilt, Network, Rung, rung_named
+from stylegan2.loading import ASSETS
+from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.picture_settings import parse_numbers
 
-RUNGS = ("hand-built", "fitted", "scenes")
 METHODS = (
     *("random", "axes", "sefa", "ganspace", "ganspace-features", "span-axes"),
     *("hessian", "contrastive", "reconstructor", "topdis", "oracle"),
 )
-COLUMNS = (
-    ("hand-built", "cos", "mean abs cos"),
-    ("hand-built", "worst cos", "worst axis"),
-    ("fitted", "share", "fitted: share"),
-    ("fitted", "spearman", "Spearman"),
-    ("fitted", "truth", "truth"),
-    ("scenes", "share", "scenes: share"),
-    ("scenes", "spearman", "Spearman"),
-    ("scenes", "seconds", "seconds"),
-)
-Cell = dict[str, float]
+HAND_BUILT_STEPS = 400
+NUM_ORACLE_CODES = 4000
+
+
+def find_hand_built(method: str, seed: int, steps: int) -> Directions:
+    """The directions of a method on the hand-built rung; searches start at a random rotation."""
+    space = HandBuilt().space(seed)
+    settings = DiscoverySettings(span="identity", num_directions=6, initialization="random", steps=steps, seed=seed)
+    if method in SEARCH_METHODS:
+        return searched(Discovery(space.generate, space.sample_codes, with_method(settings, method)))
+    if method == "random":
+        return Discovery(space.generate, space.sample_codes, settings).directions()
+    if method == "span-axes":
+        effect = dataclasses.replace(settings, span="effect")
+        return Discovery(space.generate, space.sample_codes, effect).directions(torch.eye(6))
+    codes = space.sample_codes(10_000, torch.Generator().manual_seed(seed))
+    if method == "ganspace-features":
+        return ganspace_of_features(space.generate, codes, 6, micro_batch=64)
+    return ganspace(codes, 6) if method == "ganspace" else coordinate_axes(codes, 6)
+
+
+def find_in_network(rung: Network, method: str, seed: int, steps: int) -> Directions:
+    """The directions of a method on the fitted rung or on scenes, with the defaults of `discover`."""
+    space = rung.latent_space
+    if method in SEARCH_METHODS:
+        settings = with_method(DiscoverySettings(steps=steps, seed=seed), method)
+        return searched(Discovery(space.features, space.sample_codes, settings))
+    if method == "oracle":
+        return oracle(space.images, rung.factor_network.read, rung.codes(NUM_ORACLE_CODES, seed)[1])
+    name = next(each for each in CLOSED_FORMS if each == method)
+    return closed_form(name, unsearched(rung, seed), space)
+
+
+@functools.lru_cache(maxsize=1)
+def unsearched(rung: Network, seed: int) -> Discovery:
+    """The span that closed forms share."""
+    space = rung.latent_space
+    return Discovery(space.features, space.sample_codes, DiscoverySettings(steps=0, seed=seed))
+
+
+def with_method(settings: DiscoverySettings, method: str) -> DiscoverySettings:
+    return dataclasses.replace(settings, method=next(each for each in SEARCH_METHODS if each == method))
+
+
+def searched(search: Discovery) -> Directions:
+    search.run()
+    return search.directions()
+
+
+def takes(rung: Rung, method: str) -> bool:
+    """Whether a method can be run on a rung: SeFa and the oracle need a network."""
+    return isinstance(rung, Network) or method not in ("sefa", "oracle")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argument_parser(__doc__)
     parser.add_argument("rungs", nargs="*", metavar="RUNG", help=f"{', '.join(RUNGS)}; all by default")
-    parser.add_argument(
-        "--steps", type=int, help="of a search; by default 400 on the hand-built rung, else those of discover"
-    )
-    parser.add_argument("--fitted", default="scenes-fitted", help="the fitted generator")
+    parser.add_argument("--record", action="store_true", help="write the cells into stylegan2/assets")
     options = parser.parse_args(argv)
     options.rungs = options.rungs or list(RUNGS)
     for unknown in {*options.rungs} - {*RUNGS}:
@@ -60,7 +110,9 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", type=_methods, default=METHODS, help=f"of {','.join(METHODS)}; all by default")
     parser.add_argument("--seeds", type=parse_numbers, default=(0, 1, 2, 3, 4))
-    parser.add_argument("--features", type=int, default=32, help="block of a network that is compared, px")
+    parser.add_argument(
+        "--steps", type=int, help="of a search; by default 400 on the hand-built rung, else those of discover"
+    )
     parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of the results")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     return parser
@@ -73,52 +125,62 @@ def _methods(text: str) -> tuple[str, ...]:
     return chosen
 
 
-def rung_named(name: str, options: argparse.Namespace) -> Rung:
-    """The rung; a network is loaded from its file."""
-    if name == "hand-built":
-        return HandBuilt()
-    return Network(name, options.fitted if name == "fitted" else "scenes", options.features)
-
-
-def path_of(folder: Path, rung: Rung, method: str, seed: int, steps: int) -> Path:
+def path_of(options: argparse.Namespace, rung: Rung, method: str, seed: int) -> Path:
     """The path of a cell: the name contains everything that it depends on except the code."""
-    name = f"{rung.key} {method} seed {seed}" + (f" steps {steps}" if method in SEARCH_METHODS else "")
-    return folder / f"{name}.json".replace(" ", "_")
+    of_file = f"_{rung.checkpoint_sha256[:8]}" if rung.checkpoint_sha256 else ""
+    steps = f"_steps_{num_steps(options, rung)}" if method in SEARCH_METHODS else ""
+    folder: Path = options.cells
+    return folder / f"{rung.name}{of_file}_{method}_seed_{seed}{steps}.json"
+
+
+def num_steps(options: argparse.Namespace, rung: Rung) -> int:
+    """The steps of a search on a rung."""
+    default = DiscoverySettings.steps if isinstance(rung, Network) else HAND_BUILT_STEPS
+    return int(options.steps or default)
 
 
 def measure(options: argparse.Namespace, rung: Rung) -> None:
     """Measure the missing cells of a rung, and report each."""
-    steps = options.steps or rung.steps
-    for method in (each for each in options.methods if each in rung.methods):
+    for method in (each for each in options.methods if takes(rung, each)):
         for seed in options.seeds:
-            path = path_of(options.cells, rung, method, seed, steps)
+            path, steps = path_of(options, rung, method, seed), num_steps(options, rung)
             if path.exists():
                 continue
-            directions, cell = rung.cell(method, seed, steps)
+            since = time.process_time()
+            with frozen_weights():
+                is_network = isinstance(rung, Network)
+                found = find_in_network(rung, method, seed, steps) if is_network else None
+                directions = found or find_hand_built(method, seed, steps)
+            spent = {"seconds": time.process_time() - since} if method in SEARCH_METHODS else {}
             path.parent.mkdir(parents=True, exist_ok=True)
             directions.save(path.with_suffix(".safetensors"))
-            write_json(path, cell)
-            shown = ", ".join(f"{name} {value:.3f}" for name, value in cell.items())
-            print(f"{rung.key}, {method}, seed {seed}: {shown}", file=sys.stderr, flush=True)
+            scores = {**rung.score(directions, seed), **spent}
+            write_json(path, dataclasses.asdict(Cell(rung=rung.name, method=method, seed=seed, scores=scores)))
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+            print(f"{rung.name}, {method}, seed {seed}: {shown}", file=sys.stderr, flush=True)
 
 
-def read(options: argparse.Namespace, rung: Rung) -> dict[str, list[Cell]]:
-    """The existing cells, by method."""
-    steps = options.steps or rung.steps
-    found = {}
-    for method in options.methods:
-        paths = [path_of(options.cells, rung, method, seed, steps) for seed in options.seeds]
-        cells = [json.loads(path.read_text()) for path in paths if path.exists()]
-        if cells:
-            found[method] = cells
-    return found
+def read(options: argparse.Namespace, rung: Rung) -> list[Cell]:
+    """The existing cells of a rung."""
+    paths = [path_of(options, rung, method, seed) for method in options.methods for seed in options.seeds]
+    return [Cell(**json.loads(path.read_text())) for path in paths if path.exists()]
 
 
-def table(results: dict[str, dict[str, list[Cell]]], num_seeds: int) -> str:
-    """Markdown: one row per method, one column per score of a rung; fewer seeds than `num_seeds` in parentheses."""
-    columns = [column for column in COLUMNS if column[0] in results]
-    written = [_column(results[rung], score, num_seeds) for rung, score, _ in columns]
-    return markdown([title for *_, title in columns], written)
+def table(cells: Sequence[Cell], num_seeds: int) -> str:
+    """Markdown, a table per rung; fewer seeds than `num_seeds` in parentheses."""
+    parts = []
+    for rung in RUNGS:
+        of_rung = [cell for cell in cells if cell.rung == rung]
+        names = [name for name in (*SCORES, "seconds") if any(name in cell.scores for cell in of_rung)]
+        columns = [_column(of_rung, name, num_seeds) for name in names]
+        if names:
+            parts.append(f"{rung}:\n\n" + markdown([_title(name) for name in names], columns))
+    return "\n\n".join(parts)
+
+
+def _title(name: str) -> str:
+    """The heading of a score, without bars, which would end a cell."""
+    return SCORES.get(name, name).replace("|cos|", "abs cos")
 
 
 def markdown(titles: Sequence[str], columns: Sequence[dict[str, str]]) -> str:
@@ -129,8 +191,11 @@ def markdown(titles: Sequence[str], columns: Sequence[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def _column(cells: dict[str, list[Cell]], score: str, num_seeds: int) -> dict[str, str]:
-    values = {method: [each[score] for each in rows if score in each] for method, rows in cells.items()}
+def _column(cells: Sequence[Cell], score: str, num_seeds: int) -> dict[str, str]:
+    values = {
+        method: [cell.scores[score] for cell in cells if cell.method == method and score in cell.scores]
+        for method in METHODS
+    }
     if score == "seconds":
         return {method: f"{_mean(each):.0f}" for method, each in values.items() if each}
     return column(values, num_seeds)
@@ -166,14 +231,15 @@ def _mean(values: Sequence[float]) -> float:
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     torch.set_num_threads(1)
-    results = {}
+    cells: list[Cell] = []
     for name in options.rungs:
-        rung = rung_named(name, options)
+        rung = rung_named(name)
         if not options.table:
             measure(options, rung)
-        if cells := read(options, rung):
-            results[name] = cells
-    print(table(results, len(options.seeds)))
+        cells += read(options, rung)
+    if options.record:
+        write_text(ASSETS / "directions_bench.csv", cells_csv(cells))
+    print(table(cells, len(options.seeds)))
 
 
 if __name__ == "__main__":

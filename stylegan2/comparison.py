@@ -24,7 +24,10 @@ from stylegan2.space import LatentSpace
 
 __all__ = ["MEANS", "Pairing", "Side", "changes_of", "draw_sheet", "load_sides", "match", "table_row", "walks_of"]
 
-MEANS = ("score", "rtd_before", "rtd_after", "effect", "share", "spearman", "recognised", "agreement")
+MEANS = (
+    *("score", "rtd_before", "rtd_after", "mixed", "overlap", "effect"),
+    *("share", "own_change", "spearman", "recognised", "agreement"),
+)
 """The scores of directions whose means the table lists."""
 
 _NUM_CODES = 32

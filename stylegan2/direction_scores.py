@@ -34,6 +34,7 @@ Scores = tuple[dict[str, Any], dict[str, Any]]
 """Columns (a list of K numbers each), and scores of the run as a whole."""
 
 _NUM_CODES = 300
+_NUM_CLOUDS, _NUM_RANDOM = 10, 40
 _NUM_ORACLE_CODES = 4000
 _NUM_RECONSTRUCTOR_CODES = 1000
 _NUM_PROTOCOL_CODES = 4000
@@ -59,23 +60,26 @@ def space_of_run(run: Path, directions: Directions, ckpt: Path, device: torch.de
     return LatentSpace.of(directions, load(ckpt, device))
 
 
-def score_held_out(space: LatentSpace, directions: Directions, found: Directions | None = None) -> HeldOutScores:
-    """RTD and effect on codes that neither the search nor its evaluation has used.
+def score_held_out(
+    space: LatentSpace, directions: Directions, found: Directions | None = None, *, rtd_only: bool = False
+) -> HeldOutScores:
+    """Held-out scores on codes that neither the search nor its evaluation has used.
 
     Args:
         space: the space of the directions.
         directions: what is scored.
         found: directions with the settings of the search, which choose the codes; `directions` by default.
+        rtd_only: leave everything but RTD and effect out.
     """
     settings = (found or directions).metadata["settings"]
     return evaluate_held_out(
         space.features,
         space.sample_codes,
         directions,
-        shift=settings["shift"],
-        shift_kind=settings["shift_kind"] if "shift_kind" in settings else settings["shift_law"],
         batch_size=settings["batch_size"],
-        num_batches=8,
+        num_batches=_NUM_CLOUDS,
+        num_random=_NUM_RANDOM,
+        rtd_only=rtd_only,
         micro_batch=settings["micro_batch"],
         seed=_SCORE_STREAM + settings["seed"],
         device=space.generator.mapping.w_avg.device,
@@ -102,7 +106,7 @@ def score_before(space: LatentSpace, directions: Directions, checkpoints: Checkp
             stacklevel=2,
         )
         return None
-    return score_held_out(space, start, directions).rtd
+    return score_held_out(space, start, directions, rtd_only=True).rtd
 
 
 def _start_of(space: LatentSpace, directions: Directions, checkpoint: Checkpoint) -> Directions | None:

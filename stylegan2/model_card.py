@@ -17,6 +17,7 @@ from typing import Any
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.report.values import score_name
 from ganspace_topdis.runs.files import make_folder, write_text
 from stylegan2.loaded_run import CHECKPOINT_KEY, checkpoint_of_run
 from stylegan2.loading import is_published
@@ -26,7 +27,7 @@ __all__ = ["write_card"]
 
 _MOST_GRIDS = 8
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{1,60}")
-_SHOWN = {"score": "effect / RTD", "effect": "effect", "rtd_before": "RTD before", "rtd_after": "RTD after"}
+_SHOWN = ("score", "chance", "effect", "rtd_before", "rtd_after")
 
 
 def write_card(run: Path, out: Path, *, license_id: str | None, ckpt: str | None = None) -> list[Path]:
@@ -129,7 +130,7 @@ def _scores(table: Mapping[str, Any], labels: Sequence[str]) -> str:
         (label, *(f"{row[key]:.4g}" if isinstance(row.get(key), float) else "" for key in columns))
         for label, row in zip(labels, table["directions"], strict=True)
     ]
-    return _table(("direction", *(_SHOWN[key] for key in columns)), rows)
+    return _table(("direction", *map(score_name, columns)), rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

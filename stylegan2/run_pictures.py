@@ -43,7 +43,10 @@ __all__ = [
 _MAX_MIXED_FRAMES, _MAX_MIXED_PIXELS = 2200, 12_000_000
 """By default the page mixes as many directions as need no more frames and pixels than this; none at 1024 px."""
 
-_SHOWN_SCORES = ("rank", "score", "share", "spearman", "recognised", "agreement", "rtd_before", "rtd_after", "effect")
+_SHOWN_SCORES = (
+    *("rank", "score", "chance", "share", "own_change", "spearman", "recognised", "agreement"),
+    *("rtd_before", "rtd_after", "mixed", "overlap", "effect"),
+)
 
 
 def walk_settings(pictures: PictureSettings, layers: tuple[int, ...] | None) -> WalkSettings:
@@ -66,8 +69,10 @@ def labels_of(directions: Directions, names: dict[int, DirectionName] | None = N
     labels = []
     for index, row in enumerate(directions.score_table()["directions"]):
         scores = {name: value for name in _SHOWN_SCORES if isinstance(value := row.get(name), int | float)}
-        factor = f" ({format_factor(row['factor'], row.get('share'))})" if row.get("factor") else ""
-        name = f"Direction {index}{factor}"
+        facts = [format_factor(row["factor"], row.get("share"))] if row.get("factor") else []
+        if row.get("better_than_chance") is False:
+            facts.append("no better than chance")
+        name = f"Direction {index} ({', '.join(facts)})" if facts else f"Direction {index}"
         labels.append(DirectionLabel(index=index, name=name, scores=scores))
     return apply_names(labels, names or {})
 

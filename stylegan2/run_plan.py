@@ -5,7 +5,8 @@ features, t_i its image and t_r one RTD of a cloud of N points, in seconds,
 
     span      P t_g + the codes          P probes
     search    S (N t_f + D (N t_g + 2 t_r))    S steps of D directions
-    judging   2 B (1 + 2 K) (N t_f + t_r)     K directions, B batches, both signs, before and after the search
+    judging   N t_f + t_r for every shifted batch       K directions on B batches, before and after the search, with
+              their amounts and mixed differences, and R random directions on two batches
     pictures  t_i for every frame of every seed
 
 The pictures that nobody asked for in particular are bounded: together with the judging they take no longer than the
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 
+from ganspace_topdis.discovery.held_out import NUM_CLOUDS, NUM_RANDOM
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.files import write_json
@@ -37,7 +39,6 @@ _FREE_S = 60.0
 """Pictures that take no longer are never left out."""
 
 _MOST_DIRECTIONS = 32  # of a span whose size is read off its spectrum, `ganspace_topdis.discovery.active_subspace`
-_NUM_BATCHES = 4  # of the judging, `ganspace_topdis.discovery.held_out`
 _TIMED_CODES, _TIMED_IMAGES, _SAMPLED = 8, 2, 256
 _MOST_TRIES, _TRIED_S = 5, 1.0
 _FILE = "pictures.json"
@@ -162,8 +163,7 @@ def plan_run(
     per_direction_s = num_points * pace.gradient_s + 2 * pace.rtd_s
     moved = min(search.directions_per_step, num_directions)
     search_s = search.steps * (num_points * pace.features_s + moved * per_direction_s)
-    cloud_s = num_points * pace.features_s + pace.rtd_s
-    judging_s = (2 if takes_steps else 1) * _NUM_BATCHES * (1 + 2 * num_directions) * cloud_s
+    judging_s = _judging_s(pace, num_points, num_directions, before=takes_steps)
     budget_s = max(_FREE_S, span_s + search_s - judging_s)
     for chosen in _fewer_and_fewer(pictures):
         num_images = _num_images(chosen, num_directions, image_px)
@@ -179,6 +179,13 @@ def plan_run(
         num_images=num_images,
         whole=chosen == pictures,
     )
+
+
+def _judging_s(pace: Pace, num_points: int, num_directions: int, *, before: bool) -> float:
+    """Seconds of `discovery.held_out`, whose amounts take two half batches per direction."""
+    num_sets, clouds = 1 + before, num_directions * NUM_CLOUDS
+    shifted = num_sets * (clouds + num_directions + NUM_CLOUDS) + 0.4 * clouds + 2.5 * NUM_RANDOM
+    return shifted * num_points * pace.features_s + num_sets * clouds * pace.rtd_s
 
 
 def chosen_pictures(

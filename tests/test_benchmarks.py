@@ -18,10 +18,11 @@ import export_scenes  # noqa: E402
 import train_scenes_factors  # noqa: E402
 import train_scenes_fitted  # noqa: E402
 import train_scenes_gan  # noqa: E402
-from direction_rungs import HandBuilt  # noqa: E402
 
 import stylegan2  # noqa: E402
 from ganspace_topdis.latent.directions import Directions  # noqa: E402
+from stylegan2.direction_bench import Cell  # noqa: E402
+from stylegan2.direction_rungs import HandBuilt  # noqa: E402
 from vae.data.scenes_torch import CodeToFactors, SceneTable, to_index_units  # noqa: E402
 
 CHEAP = ["hand-built", "--methods", "random,topdis,sefa", "--seeds", "0-1", "--steps", "1"]
@@ -41,10 +42,15 @@ def test_a_cell_is_measured_once_and_read_from_then_on(tmp_path: Path, capsys: p
 
 
 def test_the_table_shows_which_cells_were_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = directions.path_of(tmp_path, HandBuilt(), "random", 1, 1)
-    path.write_text(json.dumps({"cos": 0.5}))
-    directions.main([*CHEAP, "--cells", str(tmp_path), "--table"])
-    assert capsys.readouterr().out.splitlines()[2:] == ["| random | **0.500 (1)** |  |"]
+    options = [*CHEAP, "--cells", str(tmp_path)]
+    path = directions.path_of(directions.arguments(options), HandBuilt(), "random", 1)
+    path.write_text(json.dumps({"rung": "hand-built", "method": "random", "seed": 1, "scores": {"cos": 0.5}}))
+    directions.main([*options, "--table"])
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| method | abs cos |",
+        "|---|---|",
+        "| random | **0.500 (1)** |",
+    ]
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -52,11 +58,11 @@ def test_a_cell_agrees_with_the_other_seeds_whose_directions_were_kept(tmp_path:
     directions.main(["hand-built", "--methods", "axes", "--seeds", "0-1", "--cells", str(tmp_path)])
     rung, options = HandBuilt(), directions.arguments(["--seeds", "0-2", "--cells", str(tmp_path)])
     for seed in (0, 1):
-        path = directions.path_of(tmp_path, rung, "axes", seed, rung.steps)
+        path = directions.path_of(options, rung, "axes", seed)
         direction_scores.scores_of(path).write_text(json.dumps({"rtd": 2.0, "effect": 0.5}))
     first, second = direction_scores.measured(options, rung, "axes")
     assert first["agreement"] == pytest.approx(1.0)  # the axes are the same whatever the seed
-    assert first["ratio"] == 0.25
+    assert (first["rtd"], first["effect"]) == (2.0, 0.5)
     assert first["cos"] != second["cos"]
     assert direction_scores.measured(options, rung, "random") == []
 
@@ -70,16 +76,21 @@ def test_all_rungs_are_taken_and_unknown_names_are_refused(capsys: pytest.Captur
 
 
 def test_the_best_method_is_bold_and_the_oracle_is_none() -> None:
-    cells = {"sefa": [{"share": 0.3}, {"share": 0.4}], "topdis": [{"share": 0.6}], "oracle": [{"share": 0.9}]}
-    rows = directions.table({"scenes": cells}, 2).splitlines()[2:]
-    assert [row.split(" | ")[1] for row in rows] == ["0.350 ± 0.071", "**0.600 (1)**", "0.900 (1)"]
+    shares = {"sefa": (0.3, 0.4), "topdis": (0.6,), "oracle": (0.9,)}
+    cells = [
+        Cell(rung="scenes", method=method, seed=seed, scores={"share": share})
+        for method, values in shares.items()
+        for seed, share in enumerate(values)
+    ]
+    rows = directions.table(cells, 2).splitlines()[4:]
+    assert [row.split(" | ")[1] for row in rows] == ["0.350 ± 0.071 |", "**0.600 (1)** |", "0.900 (1) |"]
 
 
 def test_the_seed_turns_the_hand_built_truth() -> None:
     rung = HandBuilt()
-    found = rung.find("axes", 3, 0)
-    assert rung.judge(found, 3) != rung.judge(found, 4)
-    assert 0 < rung.judge(found, 3)["worst cos"] < rung.judge(found, 3)["cos"] < 1
+    found = directions.find_hand_built("axes", 3, 0)
+    assert rung.score(found, 3) != rung.score(found, 4)
+    assert 0 < rung.score(found, 3)["worst_cos"] < rung.score(found, 3)["cos"] < 1
 
 
 @pytest.fixture(scope="module")

@@ -132,6 +132,7 @@ GIVEN = {
     "README.md": readme,
     "docs/checkpoints.md": checkpoints,
     "docs/datasets.md": datasets,
+    "docs/directions.md": dict,
     "docs/evaluate-vae.md": evaluate_vae,
     "docs/explore.md": explore,
     "docs/metrics.md": metrics,

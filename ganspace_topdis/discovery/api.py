@@ -3,14 +3,15 @@
     directions = discover_directions(generate, sample_codes)
 
 runs the search of `discovery.loop`, evaluates the initial and the final directions on held-out codes
-(`discovery.held_out`), and ranks the directions by effect / RTD: the change of the features per topology broken.
+(`discovery.held_out`), and ranks the directions by their score without truth.
 """
 
 from typing import Any
 
 import torch
 
-from ganspace_topdis.discovery.held_out import PartialStore, rank
+from ganspace_topdis.discovery.cloud_measures import PartialStore
+from ganspace_topdis.discovery.held_out import rank
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings, SpanKind
 from ganspace_topdis.generators import Generate, SampleCodes, checked_codes, checked_outputs
@@ -97,7 +98,7 @@ def finalize(search: Discovery, progress: Progress | None = None, store: Partial
         progress: called after every shifted cloud of the evaluation.
         store: saves and restores the evaluation; see `evaluate_held_out`.
     """
-    before = search.evaluate(search.directions(search.initial_rotation), _half(progress, 0), store)
+    before = search.evaluate(search.directions(search.initial_rotation), _half(progress, 0), store, rtd_only=True)
     directions = search.directions(spectrum=[round(share, 6) for share in search.span.spectrum.tolist()])
     return rank(directions, search.evaluate(directions, _half(progress, 1), store), rtd_before=before.rtd)
 

@@ -1,58 +1,85 @@
-"""Held-out scores of directions, which need no ground truth: RTD and effect on codes that the search did not use.
+"""Held-out scores of directions, which need no ground truth, on codes that the search did not use.
 
-RTD of a direction: the symmetric RTD (min variant, Trofimov et al. 2023) between features before and after a shift,
-averaged over both signs and several batches. Effect: the mean distance that the features move, over the mean distance
-between the features of two random codes; 0 is a null direction, 1 gives an unrelated image. The score that ranks
-directions is effect / RTD: the change per topology broken.
+All directions are judged at equal effect (`discovery.equal_effect`), each with the sign of the shift alternating from
+cloud to cloud:
+
+    overlap  of the features that it changes with those of the other directions: 0 if they are different ones
+    score    1 - overlap, by which directions are ranked (1 / (1 + RTD) where there is a single direction)
+    mixed    mixed second difference with the other directions, on half of the clouds: 0 if effects add up
+    RTD      between features before and after the shift, mean over clouds
+    effect   the distance that features move per standard deviation, over that between two random codes' features
+
+What each says of the share of known factors was measured: docs/directions.md. RTD and effect have 95 % intervals from
+bootstrap samples of the clouds (Efron 1979). Chance is the p value of a Monte Carlo test (Barnard 1963): the rank of a
+direction's score among those of random directions, which are orthonormal in the same span and moved to the same effect.
+Those are measured on two clouds only, so their scores scatter more and the test is cautious.
 """
 
 import dataclasses
-import hashlib
-from collections.abc import Mapping
-from typing import Protocol
+import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ganspace_topdis.discovery.cloud_measures import CloudMeasures, PartialStore
+from ganspace_topdis.discovery.equal_effect import ShiftedBatch
 from ganspace_topdis.discovery.micro_batch import features_of
-from ganspace_topdis.discovery.settings import ShiftKind
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress
-from ganspace_topdis.topology.rtd import rtd
 
-__all__ = ["HeldOutScores", "PartialStore", "add_scores", "evaluate_held_out", "mean_distance", "rank"]
+__all__ = ["HeldOutScores", "add_scores", "evaluate_held_out", "rank"]
+
+NUM_CLOUDS = 5
+"""Clouds that every direction is judged on."""
+
+NUM_RANDOM = 20
+"""Random directions that every direction is compared with; the smallest p value is 1 / 21."""
+
+SIGNIFICANT = 0.1
+"""A direction of a larger p value is no better than chance."""
 
 _MICRO_BATCH = 64
-_HELD_OUT_STREAM = 0x7E57
-"""Separates the held-out codes of seed s from the codes that the search draws with seed s."""
+_CALIBRATED_CODES = (32, 16)
+"""Codes that the amounts of directions, and of random ones, are found on."""
+
+_LARGEST_GROUP = 6
+_NUM_RESAMPLED = 1000
+_HELD_OUT_STREAM, _RANDOM_STREAM = 0x7E57, 0x7A2D
+"""Separate held-out codes and random directions of seed s from the codes that the search draws with seed s."""
 
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutScores:
-    """Scores of K directions on held-out codes, each a list of K numbers.
+    """Scores of K directions on held-out codes, each a list of K numbers; see the module.
 
     Attributes:
-        rtd: symmetric RTD between the features before and after the shift; lower keeps the topology better.
-        effect: mean distance that the shift moves the features, over that between two random codes' features.
+        amount: standard deviations at which each direction has the effect of all.
+        rtd: lower keeps the topology better.
+        rtd_low, rtd_high: its 95 % interval.
+        effect: per standard deviation.
+        effect_low, effect_high: its 95 % interval.
+        mixed, overlap: lower is better; NaN for a single direction.
+        score: higher is better.
+        chance: the p value against random directions; empty where there are none, or a single direction.
     """
 
+    amount: list[float]
     rtd: list[float]
+    rtd_low: list[float]
+    rtd_high: list[float]
     effect: list[float]
+    effect_low: list[float]
+    effect_high: list[float]
+    mixed: list[float]
+    overlap: list[float]
+    score: list[float]
+    chance: list[float]
 
     def as_dict(self) -> dict[str, list[float]]:
         """The scores as JSON-able lists."""
         return dataclasses.asdict(self)
-
-
-class PartialStore(Protocol):
-    """Storage for unfinished work, such as `runs.shared_folder.PartialWork`."""
-
-    def load(self, name: str) -> dict[str, Tensor] | None:
-        """The tensors saved under `name`, or None."""
-
-    def save(self, name: str, tensors: Mapping[str, Tensor], *, complete: bool) -> None:
-        """Save `tensors` under `name`, if a save is due; `complete` means that no work is left."""
 
 
 def evaluate_held_out(
@@ -60,10 +87,10 @@ def evaluate_held_out(
     sample_codes: SampleCodes,
     directions: Directions,
     *,
-    shift: float,
-    shift_kind: ShiftKind = "gaussian",
     batch_size: int = 64,
-    num_batches: int = 4,
+    num_batches: int = NUM_CLOUDS,
+    num_random: int = NUM_RANDOM,
+    rtd_only: bool = False,
     micro_batch: int | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
@@ -75,100 +102,125 @@ def evaluate_held_out(
     Args:
         generate: codes (N, D) -> images or features (N, ...).
         sample_codes: (n, rng) -> codes (n, D).
-        directions: K directions.
-        shift: C of the Gaussian-preserving shift, or standard deviations where `shift_kind` is "sigma".
-        shift_kind: "gaussian" or "sigma".
+        directions: K directions, of any length and not necessarily orthogonal.
         batch_size: N, points per cloud.
-        num_batches: number of clouds; both signs of the shift are applied to each.
+        num_batches: number of batches; each direction shifts each of them once.
+        num_random: random directions of the same span to compare with; 0 for none.
+        rtd_only: leave random directions, mixed differences and overlap out; the score is 1 / RTD then.
         micro_batch: codes synthesized at a time; None means 64.
         seed: of the codes; they differ from those of a search with the same seed.
         device: device of the codes.
-        progress: called after every shifted cloud.
-        store: saves the sums after every shifted cloud and restores them, without any change of the result.
+        progress: called after every direction of every batch.
+        store: saves the measures after every direction and restores them, without any change of the result.
 
     Raises:
         InvalidArgumentError: the directions do not fit the codes, or features are not finite.
     """
     micro_batch = micro_batch or _MICRO_BATCH
-    how = (shift, shift_kind, batch_size, num_batches, micro_batch, seed)
-    sums = _Sums(directions, how, store)
     rng = torch.Generator().manual_seed(_HELD_OUT_STREAM + seed)
-    num_directions, count = directions.num_directions, 2 * num_batches
+    pairs = directions.num_directions > 1 and not rtd_only
+    random = _random_groups(directions, num_random, seed) if pairs else []
+    how = (batch_size, num_random, micro_batch, seed)
+    measures = CloudMeasures(directions, random, num_batches=num_batches, rtd_only=rtd_only, how=how, store=store)
+
+    def features(codes: Tensor) -> Tensor:
+        return features_of(generate, codes, micro_batch)
+
     with torch.no_grad():
-        for batch in range(num_batches):
+        for place in range(num_batches):
             codes = sample_codes(batch_size, rng).to(device)
-            if sums.num_done >= 2 * num_directions * (batch + 1):
+            if measures.is_done(place):
                 continue
-            before = features_of(generate, codes, micro_batch)
-            distance = mean_distance(before)
-            for cloud in range(sums.num_done - 2 * num_directions * batch, 2 * num_directions):
-                index, amount = cloud // 2, -shift if cloud % 2 else shift
-                shifted, mask = _shifted(directions, codes, index, amount, shift_kind)
-                after = features_of(generate, shifted, micro_batch)
-                effect = (after - before[mask]).norm(dim=1).mean() / distance
-                sums.add(index, rtd(before[mask], after), effect, complete=sums.num_done + 1 == count * num_directions)
+            if not measures.calibrated:
+                measures.calibrate(*(ShiftedBatch(features, codes[:count]) for count in _CALIBRATED_CODES))
+            for num_done in measures.measure(ShiftedBatch(features, codes), place):
                 if progress is not None:
-                    progress(sums.num_done, count * num_directions)
-    return HeldOutScores(rtd=(sums.divergences / count).tolist(), effect=(sums.effects / count).tolist())
+                    progress(num_done, measures.num_cells)
+    return _scores(measures, directions.num_directions)
 
 
-class _Sums:
-    """The sums of RTD and effect over the clouds that are done, (K,) each, saved in `store`."""
-
-    def __init__(self, directions: Directions, how: tuple[object, ...], store: PartialStore | None) -> None:
-        self._store = store
-        self._name = hashlib.sha256(f"{directions.fingerprint} {how}".encode()).hexdigest()[:16]
-        saved = None if store is None else store.load(self._name)
-        zeros = torch.zeros(directions.num_directions, dtype=torch.float64)
-        self.divergences = zeros if saved is None else saved["divergences"]
-        self.effects = zeros.clone() if saved is None else saved["effects"]
-        self.num_done = 0 if saved is None else int(saved["num_done"])
-
-    def add(self, index: int, divergence: Tensor, effect: Tensor, *, complete: bool) -> None:
-        self.divergences[index] += divergence.cpu().double()
-        self.effects[index] += effect.cpu().double()
-        self.num_done += 1
-        if self._store is not None:
-            state = {"divergences": self.divergences, "effects": self.effects}
-            self._store.save(self._name, {**state, "num_done": torch.tensor(self.num_done)}, complete=complete)
-
-
-def _shifted(
-    directions: Directions, codes: Tensor, index: int, amount: float, kind: ShiftKind
-) -> tuple[Tensor, Tensor]:
-    if kind == "gaussian":
-        return directions.shift(codes, index, amount)
-    return directions.move(codes, index, amount), torch.ones(len(codes), dtype=torch.bool, device=codes.device)
+def _scores(measures: CloudMeasures, count: int) -> HeldOutScores:
+    """The scores of the first `count` rows."""
+    amounts, rtd = measures.amounts[:count], measures.of_rows("rtd")[:count]
+    effect = measures.of_rows("effect")[:count] / amounts[:, None]
+    overlaps = measures.of_pairs("overlap")
+    alone = 1 / (1 + rtd.mean(1))
+    score = torch.where(overlaps[:count].isnan(), alone, 1 - overlaps[:count])
+    (rtd_low, rtd_high), (effect_low, effect_high) = _interval(rtd), _interval(effect)
+    columns = {
+        "amount": amounts,
+        "rtd": rtd.mean(1),
+        "rtd_low": rtd_low,
+        "rtd_high": rtd_high,
+        "effect": effect.mean(1),
+        "effect_low": effect_low,
+        "effect_high": effect_high,
+        "mixed": measures.of_pairs("mixed")[:count],
+        "overlap": overlaps[:count],
+        "score": score,
+        "chance": _chance(score, 1 - overlaps[count:]),
+    }
+    return HeldOutScores(**{name: column.tolist() for name, column in columns.items()})
 
 
-def mean_distance(features: Tensor) -> Tensor:
-    """The mean distance between the features (N, F) of two random codes, a positive scalar."""
-    return (features - features.roll(1, 0)).norm(dim=1).mean().clamp(min=torch.finfo(features.dtype).tiny)
+def _random_groups(directions: Directions, count: int, seed: int) -> list[Directions]:
+    """`count` random directions of the span in orthonormal groups, no larger than the number of directions."""
+    rng = torch.Generator().manual_seed(_RANDOM_STREAM + seed)
+    num_axes = len(directions.span)
+    largest = min(directions.num_directions, num_axes, _LARGEST_GROUP)
+    num_groups = math.ceil(count / largest) if largest > 1 else 0
+    groups = []
+    for index in range(num_groups):
+        size = (count + index) // num_groups
+        units, _ = torch.linalg.qr(torch.randn(num_axes, size, generator=rng))
+        vectors = units.T @ (directions.scales[:, None] * directions.span)
+        groups.append(dataclasses.replace(directions, vectors=vectors, dual_vectors=vectors, metadata={}))
+    return groups
+
+
+def _interval(clouds: Tensor) -> tuple[Tensor, Tensor]:
+    """The 2.5 and 97.5 % quantiles (K,) of the mean over clouds (K, B), over bootstrap samples of the clouds."""
+    rng = torch.Generator().manual_seed(0)
+    count = clouds.shape[1]
+    chosen = torch.randint(count, (_NUM_RESAMPLED, count), generator=rng)
+    means = clouds[:, chosen].mean(2)
+    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=means.dtype), dim=1)
+    return low, high
+
+
+def _chance(scores: Tensor, random: Tensor) -> Tensor:
+    """(K,), one more than the number of random directions that score at least as high, over one more than all."""
+    if not len(random):
+        return torch.zeros(0)
+    return (1 + (random[None] >= scores[:, None]).sum(1)).double() / (1 + len(random))
 
 
 def add_scores(directions: Directions, scores: HeldOutScores, *, rtd_before: list[float] | None = None) -> Directions:
     """The directions in their order, with `scores` in their metadata as lists of K numbers.
 
-    "score" is effect / RTD, and "rank" its place from 1, the largest first. An earlier "rtd_before" is
-    dropped: RTD on other codes cannot be compared.
+    "rank" is the place by score from 1, the highest first; "better_than_chance" whether the p value "chance" is at most
+    0.1. An earlier "rtd_before" is dropped: RTD on other codes cannot be compared.
 
     Args:
         directions: K directions.
         scores: their held-out scores.
         rtd_before: (K,) RTD of the directions that the search started from, on the same codes.
     """
-    ratios = [effect / max(rtd, 1e-12) for effect, rtd in zip(scores.effect, scores.rtd, strict=True)]
-    order = sorted(range(len(ratios)), key=lambda index: -ratios[index])
-    ranks = [order.index(index) + 1 for index in range(len(order))]
-    columns = {"score": ratios, "rank": ranks, "rtd_after": scores.rtd, "effect": scores.effect}
-    facts = {name: value for name, value in directions.metadata.items() if name != "rtd_before"}
+    columns: dict[str, Any] = {"rtd_after" if name == "rtd" else name: c for name, c in scores.as_dict().items() if c}
+    if any(math.isnan(value) for value in scores.mixed):
+        columns = {name: column for name, column in columns.items() if name not in ("mixed", "overlap")}
+    order = sorted(range(directions.num_directions), key=lambda index: -scores.score[index])
+    columns["rank"] = [order.index(index) + 1 for index in range(len(order))]
+    if scores.chance:
+        columns["better_than_chance"] = [value <= SIGNIFICANT for value in scores.chance]
     if rtd_before is not None:
         columns["rtd_before"] = rtd_before
+    facts = {name: value for name, value in directions.metadata.items() if name != "rtd_before"}
     return dataclasses.replace(directions, metadata={**facts, **columns})
 
 
 def rank(directions: Directions, scores: HeldOutScores, *, rtd_before: list[float] | None = None) -> Directions:
-    """The directions of a new search, numbered in decreasing order of effect / RTD; for arguments see `add_scores`.
+    """The directions of a new search, numbered in decreasing order of score; for arguments see `add_scores`.
 
     A direction keeps its number from then on: later scores change its rank only.
     """

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize
 
 from ganspace_topdis.discovery.active_subspace import Span, find_span, to_directions
-from ganspace_topdis.discovery.held_out import HeldOutScores, PartialStore, evaluate_held_out
+from ganspace_topdis.discovery.cloud_measures import PartialStore
+from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
 from ganspace_topdis.discovery.initialization import nearest_rotation, nearest_units, random_rotation
 from ganspace_topdis.discovery.losses import ContrastiveLoss, HessianPenalty, SearchLoss, TopDisLoss
 from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, halved, in_mixed_precision, outputs_of
@@ -218,16 +219,20 @@ class Discovery:
         return to_directions(self.span, chosen, **metadata)
 
     def evaluate(
-        self, directions: Directions, progress: Progress | None = None, store: PartialStore | None = None
+        self,
+        directions: Directions,
+        progress: Progress | None = None,
+        store: PartialStore | None = None,
+        *,
+        rtd_only: bool = False,
     ) -> HeldOutScores:
-        """The held-out scores of `directions` with the settings of this search; see `evaluate_held_out`."""
+        """The held-out scores of `directions`, on codes that the settings of this search choose."""
         settings = self.settings
         return evaluate_held_out(
             self._generate,
             self._sample,
             directions,
-            shift=settings.shift,
-            shift_kind=settings.shift_kind,
+            rtd_only=rtd_only,
             batch_size=settings.batch_size,
             micro_batch=self.micro_batch,
             seed=settings.seed,

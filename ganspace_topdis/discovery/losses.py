@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganspace_topdis.discovery.active_subspace import Span
-from ganspace_topdis.discovery.held_out import mean_distance
+from ganspace_topdis.discovery.equal_effect import mean_distance
 from ganspace_topdis.discovery.settings import DiscoverySettings, ShiftKind
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.shift import shift_values

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganspace_topdis.discovery.active_subspace import Span
-from ganspace_topdis.discovery.held_out import mean_distance
+from ganspace_topdis.discovery.equal_effect import mean_distance
 from ganspace_topdis.discovery.losses import SearchLoss, contrastive_loss, topdis_divergence
 from ganspace_topdis.discovery.reconstructor_loss import ReconstructorLoss
 from ganspace_topdis.discovery.settings import DiscoverySettings

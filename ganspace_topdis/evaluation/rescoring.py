@@ -6,9 +6,19 @@ with u_k the mean change of factor k between random images, which makes factors 
 arXiv:2007.06600, who have not released their network). Directions are matched to factors one to one (Hungarian method)
 by their shares R_ik / sum_k R_ik. The share of a perfect direction is below 1, because the network is not perfect:
 compare it with that of the `oracle`, the directions found by regression on the readings.
+
+The share is calibrated. A direction of little effect changes little of anything within two standard deviations, and a
+share of small changes is not that of large ones. So each direction has a path of its own length, the extent E_i:
+
+    shifts a = E_i t,  t = -1, -3/4, ..., 1,    with E_i such that  R_ik = 0.42  for the factor k of the direction,
+
+and 0.42 is about what two standard deviations along a good direction of the packaged generator change. E_i is read
+from the changes at a few amounts on fewer codes, between bounds; where a factor does not change so much within them,
+the longest path is taken, and `own_change` shows how little it changes at one standard deviation.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,9 +34,20 @@ from ganspace_topdis.evaluation.matching import match
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 
-__all__ = ["Rescoring", "noise_floor", "oracle", "rescore"]
+__all__ = ["OWN_CHANGE", "Rescoring", "noise_floor", "oracle", "rescore"]
 
 Read = Callable[[Tensor], Readings]
+
+OWN_CHANGE = 0.42
+"""The change of a direction's own factor along its path, in mean changes between two random images."""
+
+LARGEST_EXTENT, _SMALLEST_EXTENT = 8.0, 0.25
+"""Bounds of the length of a path, in standard deviations."""
+
+_PROBED = (0.5, 1.0, 2.0, 4.0, 8.0)
+_NUM_PROBE_CODES = 48
+_STEPS = (0.25, 0.5, 0.75, 1.0)
+_FIXED_EXTENT = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +59,9 @@ class Rescoring:
         matrix: K rows of F numbers, R of the module's formula.
         direction: the direction matched to each factor, or None.
         share: the share of each factor in the change by its direction, in [0, 1]; 0 without a direction.
+        own_change: the change of each factor by one standard deviation along its direction, over its mean change
+            between random images; 0 without a direction.
+        extent: the length of each direction's path, in standard deviations, K numbers.
         spearman: |rank correlation| of each factor's reading with the position along the path of its direction.
         off_target: the change of all other factors over that of each factor; infinite without a direction.
     """
@@ -46,6 +70,8 @@ class Rescoring:
     matrix: list[list[float]]
     direction: list[int | None]
     share: list[float]
+    own_change: list[float]
+    extent: list[float]
     spearman: list[float]
     off_target: list[float]
 
@@ -60,13 +86,14 @@ class Rescoring:
         return sum(self.spearman) / len(self.spearman)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Lists of K entries: the factor matched to each direction, its share and its Spearman correlation, or None."""
+        """Lists of K entries: each direction's factor, share, own change and Spearman correlation, or None."""
         places: list[int | None] = [
             self.direction.index(row) if row in self.direction else None for row in range(len(self.matrix))
         ]
         return {
             "factor": [None if place is None else self.factors[place] for place in places],
             "share": [None if place is None else self.share[place] for place in places],
+            "own_change": [None if place is None else self.own_change[place] for place in places],
             "spearman": [None if place is None else self.spearman[place] for place in places],
         }
 
@@ -92,7 +119,7 @@ def rescore(
     codes: Tensor,
     directions: Directions,
     *,
-    amounts: Sequence[float] = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0),
+    own_change: float | None = OWN_CHANGE,
     layers: Sequence[int] | None = None,
     batch_size: int = 256,
 ) -> Rescoring:
@@ -102,30 +129,112 @@ def rescore(
         generate: codes (N, D) or (N, num_layers, D) -> images (N, C, H, W).
         read: images -> readings, such as `FactorNetwork.read`.
         codes: (n, D) or (n, num_layers, D), n >= 2; 100 or more are better.
-        directions: K directions.
-        amounts: the path, in standard deviations; its middle entry is 0.
+        directions: K directions, of any length and not necessarily orthogonal.
+        own_change: the change of its own factor that determines the length of a direction's path, above 0; None takes
+            two standard deviations for all.
         layers: indices of the layers that move; all by default.
         batch_size: images at a time.
 
     Raises:
-        InvalidArgumentError: there are fewer than two codes, or the middle of the path is not 0.
+        InvalidArgumentError: there are fewer than two codes, or `own_change` is not above 0.
     """
-    if len(codes) < 2 or len(amounts) % 2 == 0 or amounts[len(amounts) // 2] != 0:
-        raise InvalidArgumentError("rescoring needs at least two codes, and `amounts` with 0 in the middle")
-    start = read_codes(generate, read, codes, batch_size)
-    unit = change(start, start.select(torch.arange(len(codes)).roll(1))).mean(0).clamp(min=1e-12)
-    rows, paths = [], []
-    for index in range(directions.num_directions):
-        path = [
-            start
-            if amount == 0
-            else read_codes(generate, read, directions.move(codes, index, amount, layers=layers), batch_size)
-            for amount in amounts
-        ]
-        moved = [change(reading, start) for reading, amount in zip(path, amounts, strict=True) if amount != 0]
-        rows.append(torch.stack(moved).mean((0, 1)) / unit)
-        paths.append(_ranks_along(path))
-    return _matched(start.factors, torch.stack(rows).cpu().double(), torch.stack(paths).double())
+    if len(codes) < 2 or (own_change is not None and own_change <= 0):
+        raise InvalidArgumentError("rescoring needs at least two codes, and an `own_change` above 0")
+    paths = _Paths(generate, read, codes, directions, layers, batch_size)
+    curves = torch.stack([paths.curve(index) for index in range(directions.num_directions)])
+    direction, extents = _matched(curves, own_change)
+    rows, ranks = zip(*(paths.along(index, extent) for index, extent in enumerate(extents)), strict=True)
+    matrix, correlations = torch.stack(rows), torch.stack(ranks).double()
+    shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1e-12)
+    unit = _PROBED.index(1.0)
+
+    def of_factors(values: Tensor) -> list[float]:
+        return [0.0 if row is None else float(values[row, place]) for place, row in enumerate(direction)]
+
+    share = of_factors(shares)
+    return Rescoring(
+        factors=tuple(factor.name for factor in paths.start.factors),
+        matrix=matrix.tolist(),
+        direction=direction,
+        share=share,
+        own_change=of_factors(curves[:, unit]),
+        extent=extents,
+        spearman=of_factors(correlations),
+        off_target=[float("inf") if part <= 0 else (1 - part) / part for part in share],
+    )
+
+
+class _Paths:
+    """The changes of the factors along paths through codes; units are the mean changes between random images."""
+
+    def __init__(
+        self,
+        generate: Generate,
+        read: Read,
+        codes: Tensor,
+        directions: Directions,
+        layers: Sequence[int] | None,
+        batch_size: int,
+    ) -> None:
+        self._generate, self._read, self._codes, self._batch_size = generate, read, codes, batch_size
+        self._directions, self._layers = directions, layers
+        self.start = read_codes(generate, read, codes, batch_size)
+        self._unit = change(self.start, self.start.select(torch.arange(len(codes)).roll(1))).mean(0).clamp(min=1e-12)
+
+    def _moved(self, index: int, amount: float, num_codes: int) -> Readings:
+        codes = self._directions.move(self._codes[:num_codes], index, amount, layers=self._layers)
+        return read_codes(self._generate, self._read, codes, self._batch_size)
+
+    def _change(self, moved: Readings) -> Tensor:
+        start = self.start.select(slice(len(moved)))
+        return (change(moved, start).mean(0) / self._unit).cpu().double()
+
+    def curve(self, index: int) -> Tensor:
+        """(P, F), the change of each factor at the probed amounts of both signs, on some of the codes."""
+        pairs = [[self._moved(index, sign * amount, _NUM_PROBE_CODES) for sign in (1, -1)] for amount in _PROBED]
+        return torch.stack([torch.stack([self._change(each) for each in pair]).mean(0) for pair in pairs])
+
+    def along(self, index: int, extent: float) -> tuple[Tensor, Tensor]:
+        """(F,) mean change along the path of that length, and (F,) |Spearman correlation| with the position on it."""
+        ahead = [self._moved(index, extent * step, len(self._codes)) for step in _STEPS]
+        back = [self._moved(index, -extent * step, len(self._codes)) for step in reversed(_STEPS)]
+        moved = torch.stack([self._change(each) for each in (*back, *ahead)])
+        return moved.mean(0), _ranks_along([*back, self.start, *ahead])
+
+
+def _matched(curves: Tensor, own_change: float | None) -> tuple[list[int | None], list[float]]:
+    """The direction of each factor, and the length of each direction's path, from `curves` (K, P, F).
+
+    Entry (i, k) of the matrix that is matched is the share of factor k if it were the factor of direction i.
+    """
+    extents = torch.tensor([_FIXED_EXTENT], dtype=torch.float64)
+    if own_change is not None:
+        extents = torch.logspace(math.log2(_SMALLEST_EXTENT), math.log2(LARGEST_EXTENT), 101, base=2).double()
+    means = _means_along(curves, extents)
+    places = torch.zeros(curves.shape[0], curves.shape[2], dtype=torch.long)
+    if own_change is not None:
+        reached = means >= own_change
+        first = reached.double().argmax(1)
+        places = torch.where(reached.any(1), first, len(extents) - 1)
+    shares = means / means.sum(2, keepdim=True).clamp(min=1e-12)
+    at_own = shares.gather(1, places[:, None])[:, 0]
+    direction = [None if row < 0 else row for row in match(at_own)]
+    own = at_own.argmax(1)
+    for place, row in enumerate(direction):
+        if row is not None:
+            own[row] = place
+    return direction, extents[places.gather(1, own[:, None])[:, 0]].tolist()
+
+
+def _means_along(curves: Tensor, extents: Tensor) -> Tensor:
+    """(K, E, F): the mean change along paths of each length, between the probed amounts of `curves` (K, P, F)."""
+    knots = torch.tensor((0.0, *_PROBED), dtype=torch.float64)
+    values = torch.cat([torch.zeros_like(curves[:, :1]), curves], dim=1)
+    amounts = extents[:, None] * torch.tensor(_STEPS, dtype=torch.float64)
+    right = torch.bucketize(amounts, knots).clamp(1, len(knots) - 1)
+    part = (amounts - knots[right - 1]) / (knots[right] - knots[right - 1])
+    between = values[:, right - 1] * (1 - part)[..., None] + values[:, right] * part[..., None]
+    return between.mean(2)
 
 
 def oracle(generate: Generate, read: Read, codes: Tensor, *, ridge: float = 1e-3, batch_size: int = 256) -> Directions:
@@ -205,18 +314,3 @@ def _correlation(rows: Tensor, column: Tensor) -> Tensor:
     """Pearson's correlation of each row (N, P) with `column` (P,); 0 for a constant row."""
     rows, column = rows - rows.mean(1, keepdim=True), column - column.mean()
     return (rows @ column) / (rows.norm(dim=1) * column.norm()).clamp(min=1e-12)
-
-
-def _matched(factors: Sequence[Factor], matrix: Tensor, ranks: Tensor) -> Rescoring:
-    shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1e-12)
-    direction = [None if row < 0 else row for row in match(shares)]
-    pairs = list(enumerate(direction))
-    share = [0.0 if row is None else float(shares[row, place]) for place, row in pairs]
-    return Rescoring(
-        factors=tuple(factor.name for factor in factors),
-        matrix=matrix.tolist(),
-        direction=direction,
-        share=share,
-        spearman=[0.0 if row is None else float(ranks[row, place]) for place, row in pairs],
-        off_target=[float("inf") if part <= 0 else (1 - part) / part for part in share],
-    )

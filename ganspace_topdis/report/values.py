@@ -22,14 +22,22 @@ MISSING = "—"
 """Stands for a value that does not exist."""
 
 SCORE_NOTES: dict[str, tuple[str, str]] = {
-    "score": ("Score", "effect divided by RTD after, by which directions are ranked; higher is better"),
+    "score": ("Score", "1 - overlap, by which directions are ranked; higher is better"),
     "rank": ("Rank", "place by score among the directions of the run; 1 is the best"),
-    "rtd_before": ("RTD before", "topological change that the shift makes, in the starting basis; lower is better"),
-    "rtd_after": ("RTD after", "topological change that the shift makes, in the learned basis; lower is better"),
+    "chance": ("Chance", "p value against random directions; above 0.1 a direction is no better than chance"),
+    "mixed": ("Mixed", "how far shifts along two directions do not add up, at equal effect; lower is better"),
+    "overlap": ("Overlap", "how far directions change the same features, at equal effect; lower is better"),
+    "amount": ("Amount", "standard deviations that have the effect at which directions are judged"),
+    "rtd_before": (
+        "RTD before",
+        "topological change by a shift of equal effect, in the starting basis; lower is better",
+    ),
+    "rtd_after": ("RTD after", "topological change by a shift of equal effect, in the learned basis; lower is better"),
     "effect": ("Effect", "how much the images change per standard deviation"),
     "effect_size": ("Effect size", "how much the images change per standard deviation"),
     "cosine": ("|cos|", "alignment with the matched true axis; 1 is perfect"),
     "share": ("Share", "fraction of the change that falls on the matched true factor; 1 is perfect"),
+    "own_change": ("Own change", "change of the matched factor per standard deviation; 1 is that of a random image"),
     "recognised": ("Recognized", "how often a network recognizes this direction from its change; 1 is always"),
     "agreement": ("Agreement", "|cos| with the matched direction of other seeds; 1 is the same direction"),
     "spearman": ("Spearman", "how monotonically the matched true factor grows along the path; 1 is perfect"),

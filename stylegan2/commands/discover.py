@@ -52,8 +52,10 @@ _FEATURES_PX = 16
 _LONG_S = 30.0
 """The plan of a run that takes longer is printed."""
 
-_SCORES = ("rank", "score", "effect", "rtd_before", "rtd_after")
-_COLUMNS = (*_SCORES, "factor", "share", "spearman", "recognised", "agreement")
+_SCORES = ("rank", "score", "chance", "effect", "rtd_before", "rtd_after", "mixed", "overlap")
+_COLUMNS = (*_SCORES, "factor", "share", "own_change", "spearman", "recognised", "agreement")
+_INTERVALS = {"effect": ("effect_low", "effect_high"), "rtd_after": ("rtd_low", "rtd_high")}
+_NOTE = "no better: than chance, random directions of the same effect. In parentheses: 95 % intervals."
 _MAIN, _SPACE = "Main", "Space"
 
 
@@ -291,19 +293,27 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
 def directions_text(record: Mapping[str, Any]) -> str:
     """The scores of every direction as a table of at most 80 columns, by rank where there is one."""
     from ganspace_topdis.report.table import Table, to_text
-    from ganspace_topdis.report.values import format_factor
+    from ganspace_topdis.report.values import format_factor, score_name
 
     def cell(row: Mapping[str, Any], name: str) -> str:
         value = row.get(name)
         if name == "factor" and value is not None:
             return format_factor(value, row.get("share"))
-        return f"{value:.4g}" if isinstance(value, float) else str(value if value is not None else "")
+        if not isinstance(value, float):
+            return str(value if value is not None else "")
+        if name == "chance":
+            return f"{value:.3g}" if row.get("better_than_chance") else f"{value:.3g}, no better"
+        ends = [row.get(end) for end in _INTERVALS.get(name, ())]
+        if not ends or not all(isinstance(end, float) for end in ends):
+            return f"{value:.4g}"
+        return f"{value:.3g} ({ends[0]:.3g} to {ends[1]:.3g})"
 
     shown = [name for name in _COLUMNS if any(row.get(name) is not None for row in record["directions"])]
     rows = sorted(record["directions"], key=lambda row: row.get("rank", 0))
     return to_text(
         Table(
-            header=("direction", *(name.replace("_", " ") for name in shown)),
+            header=("direction", *map(score_name, shown)),
+            note=_NOTE if any(row.get("better_than_chance") is False for row in rows) else "",
             rows=tuple((str(row["index"]), *(cell(row, name) for name in shown)) for row in rows),
         )
     )

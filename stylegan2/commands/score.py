@@ -1,6 +1,6 @@
 """`topdis-gan score`: how good the directions of a run are, against known factors where there are any.
 
-    evaluate on new codes, before and after -> rank by effect / RTD -> what each direction changes, against known
+    evaluate on new codes, before and after -> rank by score -> what each direction changes, against known
     factors -> can a network tell the directions apart -> do other seeds agree -> save, and draw pictures and page again
 
 Directions keep their numbers, so that names, commands and exported files keep their meaning; the rank is a column.

@@ -6,7 +6,7 @@ import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.matching import recovery
-from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
+from ganspace_topdis.evaluation.rescoring import LARGEST_EXTENT, OWN_CHANGE, noise_floor, oracle, rescore
 from ganspace_topdis.latent.directions import Directions
 
 MIXING = torch.nn.functional.normalize(torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [1.0, 1.0, -2.0]]))
@@ -52,8 +52,52 @@ def test_the_noise_floor_grows_with_the_noise(toy: Any, codes: torch.Tensor) -> 
     assert 0 < min(floor) < max(floor) < 0.2
 
 
-def test_a_path_that_does_not_pass_through_the_code_is_refused(
+@pytest.mark.parametrize("length", [0.2, 1.0, 3.0])
+def test_the_share_does_not_depend_on_the_length_of_a_direction(
+    toy: Any, codes: torch.Tensor, true_directions: Directions, length: float
+) -> None:
+    mixed = MIXING @ true_directions.vectors
+    expected = rescore(toy.generate, toy.read, codes, with_vectors(true_directions, mixed))
+    found = rescore(toy.generate, toy.read, codes, with_vectors(true_directions, length * mixed))
+    assert found.mean_share == pytest.approx(expected.mean_share, rel=0.02)
+    assert found.extent[0] == pytest.approx(expected.extent[0] / length, rel=0.05)
+
+
+def test_a_direction_moves_until_its_own_factor_has_changed_enough(
     toy: Any, codes: torch.Tensor, true_directions: Directions
 ) -> None:
-    with pytest.raises(InvalidArgumentError, match="middle"):
-        rescore(toy.generate, toy.read, codes, true_directions, amounts=(-1.0, 1.0))
+    for own_change in (0.2, OWN_CHANGE):
+        found = rescore(toy.generate, toy.read, codes, true_directions, own_change=own_change)
+        own = [found.matrix[row][place] for place, row in enumerate(found.direction) if row is not None]
+        assert own == pytest.approx([own_change] * 3, rel=0.1)
+
+
+def test_directions_need_not_be_orthogonal(toy: Any, codes: torch.Tensor, true_directions: Directions) -> None:
+    vectors = true_directions.vectors
+    near = with_vectors(true_directions, torch.stack([vectors[0], vectors[1] + 0.3 * vectors[0], vectors[2]]))
+    found = rescore(toy.generate, toy.read, codes, near)
+    assert found.direction == [0, 1, 2]
+    assert found.share[0] > 0.99 > 0.9 > found.share[1]
+
+
+def test_a_direction_of_nothing_takes_the_longest_path_and_its_own_change_is_none(
+    toy: Any, codes: torch.Tensor, true_directions: Directions
+) -> None:
+    vectors = true_directions.vectors.clone()
+    vectors[1] *= 1e-4
+    found = rescore(toy.generate, toy.read, codes, with_vectors(true_directions, vectors))
+    assert found.extent[1] == LARGEST_EXTENT
+    assert found.own_change[1] < 1e-3
+    assert found.own_change[0] > 0.3
+    assert found.columns()["own_change"] == found.own_change
+
+
+def test_without_calibration_every_path_has_two_standard_deviations(
+    toy: Any, codes: torch.Tensor, true_directions: Directions
+) -> None:
+    assert rescore(toy.generate, toy.read, codes, true_directions, own_change=None).extent == [2.0] * 3
+
+
+def test_an_own_change_of_nothing_is_refused(toy: Any, codes: torch.Tensor, true_directions: Directions) -> None:
+    with pytest.raises(InvalidArgumentError, match="above 0"):
+        rescore(toy.generate, toy.read, codes, true_directions, own_change=0.0)

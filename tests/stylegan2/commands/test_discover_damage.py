@@ -115,7 +115,7 @@ def test_judging_goes_on_within_its_clouds_and_ends_the_same(
     at_once = run_plan.Pace(**{field.name: 0 for field in dataclasses.fields(run_plan.Pace)})
     monkeypatch.setattr(run_plan, "measure_pace", lambda *_: at_once)  # its clouds are not judged
     counts, stopped = [], tmp_path / "again" / run.name  # its name is on the pictures
-    for stop_at in (None, 30, 20):  # judging makes 2 x 4 x (1 + 3 x 2) = 56 clouds
+    for stop_at in (None, 30, 20):  # before, 27 clouds; after, first the amounts
         num_clouds = 0
         if stop_at is None:
             discover(options, tmp_path / "counted")
@@ -125,9 +125,8 @@ def test_judging_goes_on_within_its_clouds_and_ends_the_same(
         counts.append(num_clouds)
     stop_at, num_clouds = -1, 0
     discover(options, stopped)
-    assert (
-        sum(counts[1:]) + num_clouds <= counts[0] + 4
-    )  # each stop costs the cloud that was under way, and its batch's
+    # each stop costs the cloud that was under way, its batch's, a partner's, and two of the amounts
+    assert sum(counts[1:]) + num_clouds <= counts[0] + 12
     assert contents(stopped) == contents(run)
     assert not list((stopped / "checkpoints").glob("partial_*"))
 

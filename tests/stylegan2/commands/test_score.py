@@ -42,7 +42,8 @@ def discover(ckpt: Path, out: Path, seed: int = 0) -> Path:
 def few_images() -> Iterator[None]:
     """Images of untrained generators say nothing, so few will do."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, count in (("_NUM_CODES", 20), ("_NUM_ORACLE_CODES", 100), ("_NUM_RECONSTRUCTOR_CODES", 60)):
+        few = {"_NUM_CODES": 20, "_NUM_ORACLE_CODES": 100, "_NUM_RECONSTRUCTOR_CODES": 60}
+        for name, count in {**few, "_NUM_CLOUDS": 3, "_NUM_RANDOM": 20}.items():
             patch.setattr(stylegan2.direction_scores, name, count)
         quick = ReconstructorSettings(num_steps=3, batch_size=8, held_out=0.1)
         patch.setattr(stylegan2.direction_scores, "_RECONSTRUCTOR", quick)
@@ -90,7 +91,9 @@ def test_the_whole_is_measured_against_truth_and_without_it(scored: dict[str, An
 
 
 def test_every_direction_has_every_score(scored: dict[str, Any]) -> None:
-    expected = {"rtd_before", "rtd_after", "effect", "score", "factor", "share", "spearman", "recognised", "agreement"}
+    expected = {"rtd_before", "rtd_after", "effect", "mixed", "overlap", "amount", "score", "chance"}
+    expected |= {"better_than_chance", "rtd_low", "rtd_high", "effect_low", "effect_high"}
+    expected |= {"factor", "share", "own_change", "spearman", "recognised", "agreement"}
     assert all(set(row) == {"index", "rank", *expected} for row in scored["directions"])
 
 
@@ -100,7 +103,8 @@ def test_the_rank_follows_the_new_score_and_the_numbers_stay(scored: dict[str, A
     scores = [row["score"] for row in sorted(rows, key=lambda row: row["rank"])]
     assert scores == sorted(scores, reverse=True)
     assert sorted(row["rank"] for row in rows) == [1, 2, 3]
-    assert [row["score"] for row in rows] == [row["effect"] / row["rtd_after"] for row in rows]
+    assert [row["score"] for row in rows] == pytest.approx([1 - row["overlap"] for row in rows])
+    assert [row["better_than_chance"] for row in rows] == [row["chance"] <= 0.1 for row in rows]
     assert Directions.load(scenes_run).score_table() == scored
 
 
@@ -127,7 +131,7 @@ def test_before_and_after_are_evaluated_on_the_same_codes(
     start = dataclasses.replace(search.directions(search.initial_rotation), metadata=after.metadata)
     found = search.directions().vectors
     same = [next(row for row in range(3) if torch.allclose(found[row], vector, atol=1e-5)) for vector in after.vectors]
-    rtd = score_held_out(space, start, after).rtd
+    rtd = score_held_out(space, start, after, rtd_only=True).rtd
     assert after.metadata["rtd_before"] == [rtd[row] for row in same]
 
 
@@ -161,7 +165,21 @@ def test_the_scores_are_printed_and_on_the_page(
     share = f"share {scored['scores']['rescoring']['mean_share']:.3f}"
     assert share in printed
     assert "unseen pairs" in printed
-    assert share in (scenes_run / "explorer.html").read_text()
+    page = (scenes_run / "explorer.html").read_text()
+    assert share in page
+    assert all(word in printed and word in page for word in ("Rank", "Score", "Chance", "Overlap", "Share"))
+
+
+def test_a_direction_no_better_than_chance_says_so_in_the_table_and_on_the_page(
+    scored: dict[str, Any], scenes_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weak = [row["index"] for row in scored["directions"] if not row["better_than_chance"]]
+    assert weak
+    assert run("score", str(scenes_run), "--no-reconstructor", "--no-truth") == 0
+    printed = capsys.readouterr().out
+    assert printed.count(", no better") == len(weak)
+    assert "no better: than chance" in printed
+    assert (scenes_run / "explorer.html").read_text().count("no better than chance") >= len(weak)
 
 
 def test_a_name_stays_with_its_number_whatever_the_scores(scenes_run: Path, tmp_path: Path) -> None:

@@ -1,0 +1,223 @@
+"""The benchmark of directions: anyone's method, scored on rungs of known truth beside the recorded methods.
+
+A method is a Python function in a module that can be imported,
+
+    find(space: BenchSpace, num_directions: int, seed: int) -> vectors (K, D),  K <= num_directions,
+
+or one or several files of directions. Vectors may have any length and need not be orthogonal.
+"""
+
+import csv
+import dataclasses
+import importlib
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.report.table import Table, to_csv
+from stylegan2.direction_rungs import RUNGS, SCORES, BenchSpace, Rung, rung_named
+from stylegan2.loading import ASSETS
+
+__all__ = ["Cell", "Find", "bench_files", "bench_function", "cells_csv", "load_function", "recorded", "tables"]
+
+Find = Callable[[BenchSpace, int, int], Any]
+
+_RECORDED = ASSETS / "directions_bench.csv"
+_SECONDS = "seconds"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One method on one rung with one seed.
+
+    Attributes:
+        rung: one of `RUNGS`.
+        method: its name.
+        seed: of the method and of the codes that it is scored on.
+        scores: by name, as in `direction_rungs.SCORES`, and the processor time of the method in "seconds".
+    """
+
+    rung: str
+    method: str
+    seed: int
+    scores: dict[str, float]
+
+
+def load_function(name: str) -> Find:
+    """The function `module:function`; modules in the current folder are found too.
+
+    Raises:
+        InvalidArgumentError: it cannot be imported, or is not callable.
+    """
+    module_name, _, function_name = name.partition(":")
+    if not module_name or not function_name:
+        raise InvalidArgumentError(
+            f"`methods` {name!r} is neither a file of directions nor a function; give module:function", field="methods"
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = importlib.import_module(module_name)
+    except Exception as error:  # whatever the module raises when it is imported
+        raise InvalidArgumentError(
+            f"`methods` {name}: cannot import {module_name} ({error})", field="methods"
+        ) from error
+    function = getattr(found, function_name, None)
+    if not callable(function):
+        raise InvalidArgumentError(f"`methods` {name}: {module_name} has no function {function_name}", field="methods")
+    result: Find = function
+    return result
+
+
+def bench_function(find: Find, name: str, rungs: Sequence[str], seeds: Sequence[int]) -> Iterable[Cell]:
+    """Yields the cell of every rung and seed, as soon as it is measured.
+
+    Raises:
+        InvalidArgumentError: the function fails, or returns anything but finite vectors that fit the rung.
+    """
+    for each in rungs:
+        rung = rung_named(each)
+        for seed in seeds:
+            since = time.process_time()
+            vectors = _called(find, name, rung, seed)
+            spent = time.process_time() - since
+            scores = rung.score(_fitting(rung, vectors, seed, name), seed)
+            yield Cell(rung=rung.name, method=name, seed=seed, scores={**scores, _SECONDS: spent})
+
+
+def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterable[Cell]:
+    """Yields the cell of every file on the rungs that it fits; the files' places are the seeds.
+
+    Args:
+        paths: files of directions, or run folders.
+        rungs: the rungs; None takes those whose generator the directions belong to.
+
+    Raises:
+        CheckpointError: a file cannot be read, or belongs to the generator of no rung, or of another than asked for.
+        InvalidArgumentError: the directions are too many for the rung.
+    """
+    opened = [rung_named(name) for name in rungs or RUNGS]
+    loaded = [Directions.load(path) for path in paths]
+    for path, directions in zip(paths, loaded, strict=True):
+        fitting = [rung for rung in opened if _belongs(directions, rung)]
+        if not fitting or (rungs is not None and len(fitting) < len(opened)):
+            missed = next(rung.name for rung in opened if rung not in fitting)
+            raise CheckpointError(
+                f"{path} does not belong to rung {missed if rungs else 'any'}: its directions were found in another "
+                "generator; give a function, which finds them anew"
+            )
+    for seed, (path, directions) in enumerate(zip(paths, loaded, strict=True)):
+        for rung in (each for each in opened if _belongs(directions, each)):
+            _fitting(rung, directions.vectors, seed, str(path))
+            yield Cell(rung=rung.name, method=_name_of(path), seed=seed, scores=rung.score(directions, seed))
+
+
+def recorded() -> list[Cell]:
+    """The cells of this project's methods, which `benchmarks/directions.py` measured."""
+    with _RECORDED.open(encoding="utf-8", newline="") as file:
+        return [
+            Cell(
+                rung=row["rung"],
+                method=row["method"],
+                seed=int(row["seed"]),
+                scores={name: float(row[name]) for name in (*SCORES, _SECONDS) if row[name]},
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def cells_csv(cells: Iterable[Cell]) -> str:
+    """A row per cell: rung, method, seed, and the scores, empty where a rung has none."""
+    names = (*SCORES, _SECONDS)
+    rows = [
+        [cell.rung, cell.method, cell.seed, *(f"{cell.scores[n]:.4f}" if n in cell.scores else "" for n in names)]
+        for cell in cells
+    ]
+    return to_csv(("rung", "method", "seed", *names), rows)
+
+
+def tables(cells: Sequence[Cell], own: Sequence[str] = ()) -> list[Table]:
+    """A table per rung: mean and standard deviation over seeds, best first; a star at the names in `own`."""
+    return [
+        _table(rung, [cell for cell in cells if cell.rung == rung], own)
+        for rung in RUNGS
+        if any(cell.rung == rung for cell in cells)
+    ]
+
+
+def _table(rung: str, cells: Sequence[Cell], own: Sequence[str]) -> Table:
+    names = [name for name in (*SCORES, _SECONDS) if any(name in cell.scores for cell in cells)]
+    methods: dict[str, list[Cell]] = {}
+    for cell in cells:
+        methods.setdefault(cell.method, []).append(cell)
+    ordered = sorted(methods, key=lambda method: -_mean(methods[method], names[0]))
+    rows = []
+    for method in ordered:
+        mark = " *" if method in own else ""
+        values = (_written(methods[method], name) for name in names)
+        rows.append((f"{method}{mark}", str(len(methods[method])), *values))
+    headings = (SCORES.get(name, name) for name in names)
+    return Table(title=f"rung {rung}", header=("method", "seeds", *headings), rows=tuple(rows))
+
+
+def _mean(cells: Sequence[Cell], name: str) -> float:
+    values = [cell.scores[name] for cell in cells if name in cell.scores]
+    return statistics.fmean(values) if values else float("-inf")
+
+
+def _written(cells: Sequence[Cell], name: str) -> str:
+    values = [cell.scores[name] for cell in cells if name in cell.scores]
+    if not values:
+        return ""
+    if name == _SECONDS:
+        return f"{statistics.fmean(values):.0f}"
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{spread}"
+
+
+def _called(find: Find, name: str, rung: Rung, seed: int) -> Tensor:
+    try:
+        found = find(rung.space(seed), rung.num_directions, seed)
+    except Exception as error:  # whatever the method raises
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}, line {last.lineno}"
+        raise InvalidArgumentError(
+            f"{name} failed on rung {rung.name}, seed {seed}: {type(error).__name__}: {error} ({where})"
+        ) from error
+    try:
+        return torch.as_tensor(found).detach().cpu().float()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidArgumentError(
+            f"{name} returned {type(found).__name__} on rung {rung.name}; return vectors (K, D), a tensor or an array"
+        ) from error
+
+
+def _fitting(rung: Rung, vectors: Tensor, seed: int, name: str) -> Directions:
+    try:
+        return rung.directions_of(vectors, seed)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"{name}: {error}") from error
+
+
+def _belongs(directions: Directions, rung: Rung) -> bool:
+    found_in = directions.metadata.get("checkpoint_sha256")
+    if found_in != rung.checkpoint_sha256:
+        return False
+    widths = [rung.space(0).code_dim * layers for layers in rung.allowed_layers]
+    return directions.metadata.get("space", "w") in ("w", "w+") and directions.code_dim in widths
+
+
+def _name_of(path: Path) -> str:
+    """The folder of a run, or the name of a file."""
+    folder = path if path.is_dir() else path.parent
+    return folder.resolve().name if path.is_dir() or path.name == "directions.safetensors" else path.stem

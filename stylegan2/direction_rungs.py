@@ -1,0 +1,229 @@
+"""The rungs of the benchmark of directions: generators whose truth is known less and less exactly.
+
+    hand-built  a differentiable drawing with six known directions behind a random rotation, another with every seed
+    fitted      a StyleGAN2 fitted to the renderer of scenes, so that a code's factors are a known function of z
+    scenes      the packaged StyleGAN2, trained adversarially on images alone
+
+The first is scored by |cos| to the matched true direction. On the other two a factor network reads what a direction
+changes: the calibrated share of `evaluation.rescoring`, each factor's own change by one standard deviation, and
+Spearman's correlation along the path. On the fitted one, the coordinates of codes along the directions are also
+correlated with the true factors.
+"""
+
+import abc
+import dataclasses
+import math
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganspace_topdis.discovery.active_subspace import identity_span, to_directions
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.evaluation.factor_network import FactorNetwork
+from ganspace_topdis.evaluation.matching import coordinate_recovery, recovery
+from ganspace_topdis.evaluation.rescoring import Rescoring, rescore
+from ganspace_topdis.generators import HandBuiltGenerator
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.checksummed import load_checksummed
+from ganspace_topdis.runs.files import sha256_of
+from stylegan2.loading import ASSETS, load, locate
+from stylegan2.ops.weight_cache import frozen_weights
+from stylegan2.space import LatentSpace
+
+__all__ = ["RUNGS", "SCORES", "BenchSpace", "HandBuilt", "Network", "Rung", "rung_named"]
+
+RUNGS = ("hand-built", "fitted", "scenes")
+
+SCORES = {
+    "share": "share",
+    "own_change": "own change",
+    "weakest_change": "weakest change",
+    "spearman": "Spearman",
+    "truth": "truth",
+    "cos": "|cos|",
+    "worst_cos": "worst |cos|",
+}
+"""The scores of a rung, by the name in files, with the heading of their column."""
+
+_NUM_CODES, _NUM_TRUTH_CODES, _NUM_SPAN_CODES = 100, 4000, 10_000
+_STREAM = 10_000
+"""Separates the codes of the scores from those that methods draw with the same seed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchSpace:
+    """What a method may use of a rung.
+
+    Attributes:
+        generate: codes (N, D) -> features (N, C, H, W), differentiable.
+        images: codes (N, D) -> images (N, 3, H, W) in [-1, 1], differentiable.
+        sample_codes: (n, torch.Generator) -> codes (n, D).
+        code_dim: D.
+    """
+
+    generate: Callable[[Tensor], Tensor]
+    images: Callable[[Tensor], Tensor]
+    sample_codes: Callable[[int, torch.Generator], Tensor]
+    code_dim: int
+
+
+class Rung(abc.ABC):
+    """A generator to find directions in, and how its truth scores them.
+
+    Attributes:
+        name: one of `RUNGS`.
+        num_directions: the number of directions that a method is asked for; more are refused.
+        checkpoint_sha256: of the generator's file; None where there is none.
+        allowed_layers: numbers of layers that vectors may have parts for, one after the other: 1, and in a network
+            also all of them, which is W+.
+    """
+
+    name: str
+    num_directions: int
+    checkpoint_sha256: str | None = None
+    allowed_layers: tuple[int, ...] = (1,)
+
+    @abc.abstractmethod
+    def space(self, seed: int) -> BenchSpace:
+        """What a method may use; on the hand-built rung it depends on the seed."""
+
+    @abc.abstractmethod
+    def score(self, directions: Directions, seed: int) -> dict[str, float]:
+        """Scores by name, as in `SCORES`; larger is better."""
+
+    def directions_of(self, vectors: Tensor, seed: int) -> Directions:
+        """Directions along `vectors` (K, D), each made one standard deviation long: of unit norm where codes are white.
+
+        Raises:
+            InvalidArgumentError: their shape does not fit the rung, or they are zero or not finite.
+        """
+        space = self.space(seed)
+        self._check(vectors, space.code_dim)
+        with torch.no_grad():
+            codes = space.sample_codes(_NUM_SPAN_CODES, torch.Generator().manual_seed(_STREAM + seed))
+        span = identity_span(codes)
+        if vectors.shape[1] == space.code_dim:
+            return to_directions(span, F.normalize(vectors.to(span.projection) @ span.projection.T, dim=1))
+        layers = vectors.shape[1] // space.code_dim
+        whitened = vectors.unflatten(1, (layers, space.code_dim)) @ span.projection.T
+        vectors = vectors * math.sqrt(layers) / whitened.flatten(1).norm(dim=1, keepdim=True)
+        scales = vectors.norm(dim=1)
+        return Directions(
+            vectors=vectors,
+            dual_vectors=vectors / scales[:, None] ** 2,
+            mean=span.mean.repeat(layers),
+            span=vectors / scales[:, None],
+            scales=scales,
+        )
+
+    def _check(self, vectors: Tensor, code_dim: int) -> None:
+        widths = [code_dim * layers for layers in self.allowed_layers]
+        if vectors.ndim != 2 or vectors.shape[1] not in widths or not 1 <= len(vectors) <= self.num_directions:
+            raise InvalidArgumentError(
+                f"directions of shape {tuple(vectors.shape)} do not fit rung {self.name}; it takes "
+                f"{' or '.join(f'(K, {width})' for width in widths)} with K from 1 to {self.num_directions}"
+            )
+        if not bool(torch.isfinite(vectors).all()) or bool((vectors.norm(dim=1) == 0).any()):
+            raise InvalidArgumentError(f"directions for rung {self.name} hold zero vectors, NaN or infinite numbers")
+
+
+class HandBuilt(Rung):
+    """The differentiable drawing; features are its images."""
+
+    name = "hand-built"
+    num_directions = 6
+
+    def space(self, seed: int) -> BenchSpace:
+        """The drawing behind the rotation of that seed."""
+        generator = HandBuiltGenerator(seed=seed)
+        return BenchSpace(generate=generator, images=generator, sample_codes=generator.sample_codes, code_dim=6)
+
+    def score(self, directions: Directions, seed: int) -> dict[str, float]:
+        """|cos| with the matched true directions, mean and worst."""
+        found = recovery(directions.vectors, HandBuiltGenerator(seed=seed).true_directions)
+        return {"cos": found.mean, "worst_cos": found.worst}
+
+
+class Network(Rung):
+    """A StyleGAN2 of scenes, by its packaged name or in a file; features are those of its last block.
+
+    Args:
+        name: of the rung.
+        ckpt: the generator.
+
+    Attributes:
+        latent_space: w, in which directions are found.
+    """
+
+    def __init__(self, name: str, ckpt: str) -> None:
+        self.name = name
+        self._path = locate(ckpt)
+        self.num_directions = 7 if name == "fitted" else 6  # as many as the active subspace has axes
+        self.checkpoint_sha256 = sha256_of(self._path)
+        generator = load(self._path)
+        self.latent_space = LatentSpace(generator=generator, resolution=generator.img_resolution)
+        self.allowed_layers = (1, generator.num_ws)
+
+    @cached_property
+    def factor_network(self) -> FactorNetwork:
+        """Reads the factors of an image."""
+        return FactorNetwork.load(ASSETS / "scenes_factors.safetensors")
+
+    def space(self, seed: int) -> BenchSpace:
+        """Space w of the generator, the same for every seed."""
+        space = self.latent_space
+        return BenchSpace(
+            generate=space.features, images=space.images, sample_codes=space.sample_codes, code_dim=space.code_dim
+        )
+
+    def score(self, directions: Directions, seed: int) -> dict[str, float]:
+        """Share, own change and Spearman, means over the factors; the weakest own change; truth where it is known."""
+        found = self.rescore(directions, seed)
+        scores = {
+            "share": found.mean_share,
+            "own_change": sum(found.own_change) / len(found.own_change),
+            "weakest_change": min(found.own_change),
+            "spearman": found.mean_spearman,
+        }
+        rotation = _true_rotation(self._path)
+        if rotation is not None and directions.code_dim == self.latent_space.code_dim:
+            z, codes = self.codes(_NUM_TRUTH_CODES, seed + 1)
+            true = (z @ rotation.T) * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+            scores["truth"] = coordinate_recovery(directions.transform(codes), true).mean
+        return scores
+
+    def rescore(self, directions: Directions, seed: int) -> Rescoring:
+        """What the directions change, by factor."""
+        with torch.no_grad(), frozen_weights():
+            codes = self.codes(_NUM_CODES, seed + 1)[1]
+            layers = directions.code_dim // codes.shape[1]
+            return rescore(self._images, self.factor_network.read, codes.repeat(1, layers), directions)
+
+    def _images(self, codes: Tensor) -> Tensor:
+        """Images of codes w, or of a code for each layer, one after the other."""
+        width = self.latent_space.code_dim
+        return self.latent_space.images(codes if codes.shape[1] == width else codes.unflatten(1, (-1, width)))
+
+    @torch.no_grad()
+    def codes(self, num: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Codes z (num, z_dim) and their w (num, w_dim), which no method is shown."""
+        generator = self.latent_space.generator
+        z = torch.randn(num, generator.z_dim, generator=torch.Generator().manual_seed(_STREAM + seed))
+        return z, generator.mapping(z)[:, 0]
+
+
+def rung_named(name: str) -> Rung:
+    """The rung of that name in `RUNGS`; a network is loaded from its packaged file."""
+    if name == "hand-built":
+        return HandBuilt()
+    return Network(name, "scenes-fitted" if name == "fitted" else "scenes")
+
+
+def _true_rotation(path: Path) -> Tensor | None:
+    """(6, z_dim), the directions of z that the factors of a fitted generator depend on, from its description."""
+    truth = load_checksummed(path)[1].get("source", {}).get("truth")
+    return None if truth is None else torch.tensor(truth["rotation"])

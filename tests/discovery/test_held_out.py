@@ -1,0 +1,159 @@
+"""Directions judged at equal effect: amounts, mixed differences, overlap, RTD, intervals, and chance."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from ganspace_topdis.discovery.equal_effect import (
+    EQUAL_EFFECT,
+    LARGEST_AMOUNT,
+    ShiftedBatch,
+    equal_effect_amounts,
+    pairs_of,
+)
+from ganspace_topdis.discovery.held_out import add_scores, evaluate_held_out, rank
+from ganspace_topdis.generators import HandBuiltGenerator
+from ganspace_topdis.latent.directions import Directions
+
+QUICK = {"batch_size": 16, "num_batches": 2, "num_random": 4}
+GENERATOR = HandBuiltGenerator(seed=0, resolution=16)
+
+
+def directions_along(vectors: torch.Tensor) -> Directions:
+    width = vectors.shape[1]
+    return Directions(
+        vectors=vectors, dual_vectors=vectors, mean=torch.zeros(width), span=torch.eye(width), scales=torch.ones(width)
+    )
+
+
+TRUE = directions_along(GENERATOR.true_directions)
+RANDOM = directions_along(torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(1)))[0])
+
+
+def codes_of(count: int, width: int) -> torch.Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(0))
+
+
+def judge(directions: Directions, **how):
+    return evaluate_held_out(GENERATOR, GENERATOR.sample_codes, directions, **{**QUICK, **how})
+
+
+class MemoryStore:
+    """Saves work in memory; raises an error at save `stop_at`."""
+
+    def __init__(self) -> None:
+        self.saved: dict = {}
+        self.num_saves = 0
+        self.stop_at: int | None = None
+
+    def load(self, name):
+        return self.saved.get(name)
+
+    def save(self, name, tensors, *, complete):
+        self.saved[name] = {key: tensor.clone() for key, tensor in tensors.items()}
+        self.num_saves += 1
+        if self.num_saves == self.stop_at:
+            raise InterruptedError
+
+
+def test_all_directions_move_to_the_same_effect_whatever_their_length():
+    batch = ShiftedBatch(lambda codes: GENERATOR(codes).flatten(1), codes_of(64, 6))
+    stretched = directions_along(torch.tensor([0.5, 1, 2, 0.3, 1, 1])[:, None] * TRUE.vectors)
+    amounts = equal_effect_amounts(batch, stretched)
+    effects = [
+        sum(batch.effect(batch.change([(stretched, index, sign * each)])) for sign in (1, -1)) / 2
+        for index, each in enumerate(amounts)
+    ]
+    assert effects == pytest.approx([EQUAL_EFFECT] * 6, rel=0.15)
+
+
+def test_a_direction_without_effect_moves_as_far_as_is_allowed():
+    batch = ShiftedBatch(lambda codes: codes[:, :1], codes_of(16, 2))
+    assert equal_effect_amounts(batch, directions_along(torch.eye(2)))[1] == LARGEST_AMOUNT
+
+
+def test_effects_that_add_up_in_separate_features_have_neither_mixed_difference_nor_overlap():
+    linear = evaluate_held_out(lambda codes: codes, lambda n, rng: torch.randn(n, 6, generator=rng), TRUE, **QUICK)
+    assert max(linear.mixed) < 1e-3
+    axes = directions_along(torch.eye(6))
+    separate = evaluate_held_out(lambda codes: codes, lambda n, rng: torch.randn(n, 6, generator=rng), axes, **QUICK)
+    assert max(separate.overlap) < 1e-6
+
+
+def test_true_directions_score_higher_than_random_ones():
+    true, random = (judge(each, batch_size=64, num_batches=4) for each in (TRUE, RANDOM))
+    assert sum(true.overlap) < 0.7 * sum(random.overlap)
+    assert true.score == pytest.approx([1 - each for each in true.overlap])
+
+
+def test_intervals_hold_the_mean():
+    found = judge(TRUE, num_batches=4)
+    for name in ("rtd", "effect"):
+        low, mean, high = (getattr(found, each) for each in (f"{name}_low", name, f"{name}_high"))
+        assert all(a < b < c for a, b, c in zip(low, mean, high, strict=True))
+
+
+def test_true_directions_are_better_than_chance_and_random_ones_are_not():
+    how = {"batch_size": 64, "num_batches": 4, "num_random": 20}
+    true, random = (add_scores(each, judge(each, **how)).metadata for each in (TRUE, RANDOM))
+    assert sum(true["better_than_chance"]) >= 3
+    assert sum(true["chance"]) < 0.4 * sum(random["chance"])
+    assert min(true["chance"]) == pytest.approx(1 / 21)
+    assert sum(random["better_than_chance"]) <= 1
+    assert max(random["chance"]) > 0.3
+
+
+def test_a_single_direction_is_scored_by_its_rtd():
+    one = TRUE.select([0])
+    found = judge(one)
+    assert found.score == pytest.approx([1 / (1 + found.rtd[0])])
+    assert {"mixed", "overlap"} & {*add_scores(one, found).metadata} == set()
+
+
+def test_rtd_alone_is_that_of_all_scores():
+    whole, alone = judge(TRUE), judge(TRUE, rtd_only=True)
+    assert alone.rtd == whole.rtd
+    assert alone.chance == []
+    assert "better_than_chance" not in add_scores(TRUE, alone).metadata
+
+
+def test_directions_need_be_neither_orthogonal_nor_as_many_as_the_code_has_numbers():
+    vectors = torch.cat([TRUE.vectors, TRUE.vectors[:1] + 0.5 * TRUE.vectors[1:2]])
+    found = judge(directions_along(vectors))
+    assert len(found.score) == 7
+    assert min(found.score) > 0
+
+
+def test_ranks_follow_the_score_and_a_new_search_is_numbered_by_it():
+    scores = judge(TRUE)
+    ranks = add_scores(TRUE, scores).metadata["rank"]
+    assert [scores.score[ranks.index(place)] for place in range(1, 7)] == sorted(scores.score, reverse=True)
+    numbered = rank(TRUE, scores, rtd_before=scores.rtd)
+    assert numbered.metadata["rank"] == [1, 2, 3, 4, 5, 6]
+    assert numbered.metadata["rtd_before"] == numbered.metadata["rtd_after"]
+    kept = add_scores(dataclasses.replace(TRUE, metadata={"rtd_before": [0.0] * 6}), scores)
+    assert "rtd_before" not in kept.metadata
+
+
+@pytest.mark.parametrize("num_directions", [1, 2, 5, 6])
+def test_every_direction_meets_every_other_over_the_batches(num_directions):
+    met = set()
+    for batch in range(num_directions):
+        pairs = list(pairs_of(batch, num_directions))
+        assert sorted(row for row, _ in pairs) == sorted(partner for _, partner in pairs) == list(range(num_directions))
+        met |= {frozenset(pair) for pair in pairs}
+    assert len(met) == max(num_directions * (num_directions - 1) // 2, 1)
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 10, 16, 17, 30])
+def test_a_resumed_evaluation_gives_the_same_scores(stop_at):
+    whole = judge(TRUE)
+    store = MemoryStore()
+    store.stop_at = stop_at
+    with pytest.raises(InterruptedError):
+        judge(TRUE, store=store)
+    assert judge(TRUE, store=store) == whole
+    assert store.num_saves == 30
+    judge(TRUE, num_random=5, store=store)
+    assert store.num_saves == 63  # an evaluation with other settings does not take these measures

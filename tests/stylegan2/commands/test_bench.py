@@ -1,0 +1,190 @@
+"""`topdis-gan bench directions`: functions and files are scored beside the recorded methods, or refused in one line."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import stylegan2.direction_rungs
+from ganspace_topdis.evaluation.matching import recovery
+from ganspace_topdis.generators import HandBuiltGenerator
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.files import sha256_of
+from stylegan2.commands import bench
+from stylegan2.direction_bench import Cell, cells_csv, recorded, tables
+from stylegan2.direction_rungs import RUNGS, HandBuilt, Network, rung_named
+from stylegan2.loading import locate
+from tests.stylegan2.commands.found_directions import main as run
+
+METHOD = """
+import torch
+
+def find(space, num_directions, seed):
+    codes = space.sample_codes(1000, torch.Generator().manual_seed(seed))
+    assert space.generate(codes[:2]).shape[0] == space.images(codes[:2]).shape[0] == 2
+    return 3 * torch.linalg.svd(codes - codes.mean(0), full_matrices=False)[2][:num_directions].numpy()
+
+def too_many(space, num_directions, seed):
+    return torch.eye(space.code_dim).repeat(2, 1)
+
+def narrow(space, num_directions, seed):
+    return torch.eye(3)
+
+def nan(space, num_directions, seed):
+    return torch.full((2, space.code_dim), torch.nan)
+
+def text(space, num_directions, seed):
+    return "directions"
+
+def fails(space, num_directions, seed):
+    raise KeyError("no such layer")
+
+number = 3
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_codes() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, count in (("_NUM_CODES", 8), ("_NUM_TRUTH_CODES", 200), ("_NUM_SPAN_CODES", 500)):
+            patch.setattr(stylegan2.direction_rungs, name, count)
+        yield
+
+
+@pytest.fixture
+def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    (tmp_path / "anyones.py").write_text(METHOD)
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    yield "anyones"
+    sys.modules.pop("anyones", None)
+    sys.path[:] = path
+
+
+def directions(width: int, **metadata: Any) -> Directions:
+    vectors = torch.eye(width)[:2]
+    return Directions(
+        vectors=vectors,
+        dual_vectors=vectors,
+        mean=torch.zeros(width),
+        span=vectors,
+        scales=torch.ones(2),
+        metadata=metadata,
+    )
+
+
+def test_a_function_is_scored_on_every_seed_beside_the_recorded_methods(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["bench", "directions", f"{method}:find", "--rungs", "hand-built", "--seeds", "0-1"]
+    assert run(*arguments, "--name", "svd", "--out", "svd.csv") == 0
+    printed = capsys.readouterr().out
+    assert "svd *" in printed
+    assert "rung hand-built" in printed
+    rows = list(csv.DictReader((tmp_path / "svd.csv").read_text().splitlines()))
+    assert [(row["rung"], row["method"], row["seed"]) for row in rows] == [("hand-built", "svd", s) for s in "01"]
+    assert 0 < float(rows[0]["worst_cos"]) < float(rows[0]["cos"]) < 1
+    assert run(*arguments, "--out", "svd.csv") == 1
+    assert "--force" in capsys.readouterr().err
+
+
+def test_a_network_rung_reads_what_the_directions_of_a_function_change(
+    method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("bench", "directions", f"{method}:find", "--rungs", "fitted", "--seeds", "3", "--json") == 0
+    (cell,) = json.loads(capsys.readouterr().out)["cells"]
+    assert set(cell["scores"]) == {"share", "own_change", "weakest_change", "spearman", "truth", "seconds"}
+    assert 0.1 < cell["scores"]["share"] < 0.8
+    assert cell["seed"] == 3
+
+
+def test_a_file_is_scored_on_the_rungs_of_its_generator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = directions(64, checkpoint_sha256=sha256_of(locate("scenes"))).save(tmp_path / "mine.safetensors")
+    assert run("bench", "directions", str(path), "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert [(cell["rung"], cell["method"]) for cell in record["cells"]] == [("scenes", "mine")]
+    assert {cell["rung"] for cell in record["recorded"]} <= {"scenes"}
+    assert run("bench", "directions", str(path), "--rungs", "fitted") == 1
+    assert "does not belong to rung fitted" in capsys.readouterr().err
+
+
+def test_directions_of_every_layer_are_scored_too() -> None:
+    rung = rung_named("scenes")
+    assert isinstance(rung, Network)
+    layers = rung.latent_space.generator.num_ws
+    shared = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
+    in_w, in_layers = (rung.directions_of(each, 0) for each in (shared, shared.repeat(1, layers)))
+    assert in_layers.code_dim == layers * 64
+    expected = rung.rescore(in_w, 0)
+    assert rung.rescore(in_layers, 0).mean_share == pytest.approx(expected.mean_share, abs=0.02)
+
+
+def test_the_length_of_a_vector_does_not_matter_and_directions_are_one_standard_deviation_long() -> None:
+    rung = HandBuilt()
+    true = HandBuiltGenerator(seed=2).true_directions
+    assert rung.score(rung.directions_of(100 * true, 2), 2)["worst_cos"] > 0.99
+    found = rung.directions_of(torch.tensor([0.1, 1, 2, 3, 4, 5])[:, None] * true, 2).vectors
+    assert found.norm(dim=1).tolist() == pytest.approx([1.0] * 6, rel=0.15)
+    assert recovery(found, true).worst > 0.99
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{method}:find", "--rungs", "hand-made"], "allowed are hand-built, fitted, scenes"),
+        (["{method}:nothing"], "has no function nothing"),
+        (["{method}:number"], "has no function number"),
+        (["no_such_module:find"], "cannot import no_such_module"),
+        (["nothing"], "neither a file of directions nor a function"),
+        (["missing.safetensors"], "missing.safetensors"),
+        (["{method}:too_many", "--rungs", "hand-built"], "(12, 6) do not fit rung hand-built"),
+        (["{method}:narrow", "--rungs", "hand-built"], "(3, 3) do not fit rung hand-built; it takes (K, 6)"),
+        (["{method}:nan", "--rungs", "hand-built"], "NaN"),
+        (["{method}:text", "--rungs", "hand-built"], "returned str"),
+        (["{method}:fails", "--rungs", "hand-built"], "KeyError: 'no such layer' (anyones.py, line"),
+        (["{method}:find", "{method}:nan"], "one function, or files only"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_in_one_line(
+    method: str, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("bench", "directions", *(each.format(method=method) for each in arguments)) in (1, 2)
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+
+
+def test_directions_of_another_generator_fit_no_rung(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = directions(64, checkpoint_sha256="0" * 64).save(tmp_path / "other.safetensors")
+    assert run("bench", "directions", str(path)) == 1
+    assert "another generator" in capsys.readouterr().err
+
+
+def test_the_recorded_methods_are_listed_without_a_method(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", "directions") == 0
+    printed = capsys.readouterr().out
+    assert {cell.rung for cell in recorded()} == set(RUNGS)
+    assert all(f"rung {name}" in printed for name in RUNGS)
+    assert "topdis" in printed
+
+
+def test_cells_survive_the_csv_and_the_best_method_comes_first() -> None:
+    cells = [
+        Cell(rung="scenes", method=name, seed=seed, scores={"share": share + 0.01 * seed})
+        for name, share in (("low", 0.2), ("high", 0.5))
+        for seed in (0, 1)
+    ]
+    (table,) = tables(cells, ["low"])
+    assert [row[0] for row in table.rows] == ["high", "low *"]
+    assert table.rows[0][2] == "0.505 ± 0.007"
+    read = list(csv.DictReader(cells_csv(cells).splitlines()))
+    assert [float(row["share"]) for row in read] == pytest.approx([cell.scores["share"] for cell in cells])
+
+
+def test_the_command_knows_the_rungs_without_loading_torch() -> None:
+    assert bench._RUNGS == RUNGS
