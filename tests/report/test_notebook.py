@@ -49,6 +49,8 @@ def test_a_matrix_is_tinted_by_its_rows_shares_and_framed_where_matched() -> Non
         matrix=[[3.0, 1.0], [0.0, 2.0]],
         direction=[0, 1],
         share=[0.75, 1.0],
+        own_change=[0.5, 0.5],
+        extent=[2.0, 2.0],
         spearman=[1.0, 0.5],
         off_target=[1 / 3, 0.0],
     )
