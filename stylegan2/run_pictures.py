@@ -71,7 +71,7 @@ def labels_of(directions: Directions, names: dict[int, DirectionName] | None = N
         scores = {name: value for name in _SHOWN_SCORES if isinstance(value := row.get(name), int | float)}
         facts = [format_factor(row["factor"], row.get("share"))] if row.get("factor") else []
         if row.get("better_than_chance") is False:
-            facts.append("no better than chance")
+            facts.append("chance level")
         name = f"Direction {index} ({', '.join(facts)})" if facts else f"Direction {index}"
         labels.append(DirectionLabel(index=index, name=name, scores=scores))
     return apply_names(labels, names or {})

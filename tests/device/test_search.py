@@ -186,7 +186,7 @@ def test_the_scores_with_known_factors_are_those_of_the_cpu(device):
     for where in ("cpu", device):
         generator, network, codes = generator_on(where), network_on(where), codes_on(where)
         oracle = rescoring.oracle(generator, network.read, codes)
-        scores = rescoring.rescore(generator, network.read, codes[:20], some_directions(), amounts=(-1.0, 0.0, 1.0))
+        scores = rescoring.rescore(generator, network.read, codes[:20], some_directions())
         floor = rescoring.noise_floor(generator, network.read, codes[:20])
         results.append((oracle.vectors, torch.tensor(scores.matrix), torch.tensor(scores.share), torch.tensor(floor)))
     for here, there in zip(*results, strict=True):

@@ -52,7 +52,7 @@ def test_a_page_has_the_names_and_the_choice_that_were_given(
     path = drawn(capsys, "traverse", "--directions", str(finished), "--out", str(tmp_path), *options)
     assert path.name == "explorer_directions_1-2_seeds_1-2_frames_3.html"
     data = page_data(path)
-    assert [(each["index"], each["name"].partition(" (no")[0], each["starred"]) for each in data["directions"]] == [
+    assert [(each["index"], each["name"].partition(" (chance")[0], each["starred"]) for each in data["directions"]] == [
         (1, "Smile <b>", True),
         (2, "Direction 2", False),
     ]

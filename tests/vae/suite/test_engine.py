@@ -56,7 +56,9 @@ def test_a_cell_that_ends_well_is_marked_finished_on_disk(tmp_path: Path, monkey
 def test_a_cell_that_fails_is_marked_with_the_last_line_it_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status = run(monkeypatch, "import sys; print('a'); sys.exit('error: the loss is nan')", job_for(tmp_path))
+    status = run(
+        monkeypatch, "import sys; print('a', flush=True); sys.exit('error: the loss is nan')", job_for(tmp_path)
+    )
     assert (status.state, status.reason) == ("failed", "the loss is nan")
 
 
