@@ -163,7 +163,8 @@ class _Bar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[details]}"),
         )
-        bar = Progress(*columns, console=Console(file=self._stream), auto_refresh=False, redirect_stdout=False)
+        console = Console(file=self._stream, no_color=bool(os.environ.get("NO_COLOR")))  # as no-color.org defines it
+        bar = Progress(*columns, console=console, auto_refresh=False, redirect_stdout=False)
         self._task = bar.add_task(self._description, details="")
         bar.start()
         return bar

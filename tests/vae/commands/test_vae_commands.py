@@ -107,7 +107,7 @@ def test_a_dry_run_lists_the_source_of_each_value_and_times_the_steps() -> None:
     result = invoke("train-vae", "--preset", "topdis-factor-vae", "--steps", 7, *small, "--dry-run")
     assert result.exit_code == 0
     assert re.search(
-        r"plan, .*\ntraining    about 1 s +3 steps .*\nwith TopDis about 1 s +4 steps .* ms each", result.stderr
+        r"plan, .*\ntraining    about 1 s +3 steps .*\nwith TopDis about 1 s +4 steps .* ms each", result.output
     )
     rows = {line.split()[0]: line for line in result.output.splitlines()[1:]}
     assert rows["steps"].endswith("command line")
@@ -124,7 +124,7 @@ def test_the_run_folder_is_what_the_command_prints(tmp_path: Path) -> None:
 def test_a_dry_run_says_why_nothing_was_timed(tmp_path: Path) -> None:
     result = invoke("train-vae", "--data", "3dshapes", "--data-root", tmp_path, "--dry-run")
     assert result.exit_code == 0
-    assert "plan: not timed (" in result.stderr
+    assert "plan: not timed (" in result.output
 
 
 def test_a_long_training_prints_its_plan_first_and_is_the_same_with_it(
@@ -136,7 +136,7 @@ def test_a_long_training_prints_its_plan_first_and_is_the_same_with_it(
     monkeypatch.setattr(train_vae, "_MANY_STEPS", 2)
     long = invoke("train-vae", *options, "--out", tmp_path / "b")
     again = invoke("train-vae", *options, "--out", tmp_path / "b")
-    assert ["plan" in each.stderr for each in (short, long, again)] == [False, True, False]
+    assert ["plan" in each.output for each in (short, long, again)] == [False, True, False]
     assert (tmp_path / "a" / "metrics.jsonl").read_text() == (tmp_path / "b" / "metrics.jsonl").read_text()
 
 
