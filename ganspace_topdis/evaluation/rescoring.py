@@ -297,7 +297,7 @@ def _ranks_along(path: Sequence[Readings]) -> Tensor:
 
     A categorical factor has no order: its total variation from the first image of the path is used.
     """
-    steps = rankdata(range(len(path)))
+    steps = torch.arange(len(path), dtype=torch.float64)
     result = []
     for place, factor in enumerate(path[0].factors):
         values = torch.stack([reading.values[place] for reading in path], dim=1)
@@ -305,8 +305,8 @@ def _ranks_along(path: Sequence[Readings]) -> Tensor:
             values = unwrapped(values)
         elif factor.kind == "categorical":
             values = 0.5 * (values - values[:, :1]).abs().sum(-1)
-        ranks = torch.from_numpy(rankdata(values.cpu().numpy(), axis=1))
-        result.append(_correlation(ranks, torch.from_numpy(steps)).mean().abs())
+        ranks = torch.from_numpy(rankdata(values.cpu().numpy(), axis=1)).double()  # scipy 1.18 keeps float32
+        result.append(_correlation(ranks, steps).mean().abs())
     return torch.stack(result)
 
 

@@ -231,7 +231,8 @@ def _area_under_curve(positive: Array, scores: Array) -> float:
     from scipy.stats import rankdata
 
     num_positive = int(positive.sum())
-    above = rankdata(scores)[positive].sum() - num_positive * (num_positive + 1) / 2
+    ranks = rankdata(scores.astype(np.float64))  # scipy 1.18 keeps float32, whose sums round
+    above = ranks[positive].sum() - num_positive * (num_positive + 1) / 2
     return float(above / (num_positive * (len(scores) - num_positive)))
 
 

@@ -265,6 +265,6 @@ def _merge_distances(tree: Array, matrix: Array) -> Array:
 def _spearman(a: Array, b: Array) -> float:
     from scipy.stats import rankdata
 
-    ranks = np.stack([rankdata(a), rankdata(b)])
+    ranks = np.stack([rankdata(each.astype(np.float64)) for each in (a, b)])  # scipy 1.18 keeps float32
     deviations = ranks.std(axis=1)
     return float(np.corrcoef(ranks)[0, 1]) if deviations.min() > 0 else 0.0

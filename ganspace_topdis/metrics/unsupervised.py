@@ -167,6 +167,6 @@ def _lasso(a: Array, b: Array) -> Array:
 def _spearman(a: Array, b: Array) -> Array:
     from scipy.stats import rankdata
 
-    ranks_a, ranks_b = rankdata(a, axis=0), rankdata(b, axis=0)
+    ranks_a, ranks_b = (rankdata(each.astype(np.float64), axis=0) for each in (a, b))  # scipy 1.18 keeps float32
     joint = np.corrcoef(np.hstack([ranks_a, ranks_b]), rowvar=False)
     return np.abs(joint[: a.shape[1], a.shape[1] :])
