@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.devices import choose_device, wait_for_device
 from stylegan2.ops.bias_act import bias_act, plain_bias_act
 from stylegan2.ops.build import kernels_for
 from stylegan2.ops.upfirdn2d import Resampling, outer_filter, plain_upfirdn2d, upfirdn2d
@@ -73,17 +73,12 @@ def milliseconds(works: Sequence[Callable[[], object]], device: torch.device, re
     times: list[list[float]] = [[] for _ in works]
     for _ in range(repeats + 2):
         for work, spent in zip(works, times, strict=True):
-            wait(device)
+            wait_for_device(device)
             since = time.perf_counter()
             work()
-            wait(device)
+            wait_for_device(device)
             spent.append(1000 * (time.perf_counter() - since))
     return [statistics.median(spent[2:]) for spent in times]
-
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def forward_and_back(operation: Operation, x: Tensor) -> None:

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.active_subspace import Span, identity_span
 from ganspace_topdis.evaluation.factor_network import Readings, change, read_logits
-from ganspace_topdis.evaluation.rescoring import LARGEST_EXTENT, OWN_CHANGE, Rescoring, rescore
+from ganspace_topdis.evaluation.rescoring import LARGEST_EXTENT, OWN_CHANGE, Rescoring
 from ganspace_topdis.latent.directions import Directions
 from stylegan2.direction_rungs import Network, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
@@ -113,8 +113,7 @@ class Ceiling:
         directions = Directions(
             vectors=vectors, dual_vectors=nothing, mean=nothing[0], span=vectors, scales=torch.ones(len(vectors))
         )
-        codes = self.rung.codes(100, seed + 1)[1].repeat(1, self.layers)
-        return rescore(self.images, self.rung.factor_network.read, codes, directions)
+        return self.rung.rescore(directions, seed)
 
     def optimize(self, num_steps: int, learning_rate: float) -> None:
         optimizer = torch.optim.Adam([self.free], lr=learning_rate)

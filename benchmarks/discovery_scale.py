@@ -18,7 +18,7 @@ import torch
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.active_subspace import active_subspace
 from ganspace_topdis.discovery.micro_batch import bytes_per_code
-from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes, tune_malloc
+from ganspace_topdis.runs.devices import choose_device, peak_memory_bytes, tune_malloc, wait_for_device
 from ganspace_topdis.runs.progress import format_duration
 from stylegan2 import Generator
 from stylegan2.ops.weight_cache import frozen_weights
@@ -93,12 +93,10 @@ def _probe(space: LatentSpace, codes: torch.Tensor, micro_batch: int) -> None:
 
 def _timed(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
     """Seconds by the clock and by the processor."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait_for_device(device)
     since, since_cpu = time.monotonic(), time.process_time()
     work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait_for_device(device)
     return time.monotonic() - since, time.process_time() - since_cpu
 
 

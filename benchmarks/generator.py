@@ -16,6 +16,7 @@ import torch
 from plain_generator import plain_features, plain_images
 from torch import Tensor
 
+from ganspace_topdis.runs.devices import wait_for_device
 from stylegan2 import Generator
 from stylegan2.ops.build import VARIABLE
 
@@ -50,17 +51,12 @@ def best_times(
         differences[name] = float((form(w) - expected).abs().max())
     for _ in range(repeats):
         for name, form in forms.items():
-            _wait(w)
+            wait_for_device(w.device)
             start = clock()
             form(w)
-            _wait(w)
+            wait_for_device(w.device)
             times[name] = min(times[name], clock() - start)
     return times, differences
-
-
-def _wait(w: Tensor) -> None:
-    if w.is_cuda:
-        torch.cuda.synchronize()
 
 
 def without_operations(form: Form) -> Form:

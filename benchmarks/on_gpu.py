@@ -32,6 +32,7 @@ from ganspace_topdis.runs.files import write_json, write_text  # noqa: E402
 
 MOST_BYTES = 16 * 2**20
 GRACE_S = 30.0
+_LITTLE_SEARCH = "--steps 1 --num-span-codes 64 --num-probes 16 --batch-size 8 --seeds 0 --frames 3 --mix 0"
 _RUN = """
 import importlib, os, runpy, sys
 before, memory_gb, target = sys.argv[1:4]
@@ -112,20 +113,20 @@ class Record:
 
 def parts(options: argparse.Namespace) -> list[Part]:
     """All parts, in order of worth."""
-    device, work, small = ("--device", options.device), options.work, options.rehearse
-    sizes = (16,) if small else (256, 1024)
-    steps = ("--steps", "1") if small else ()
-    compiled = () if small else ("--compile",)
-    cli, quiet, pictures = "cli.py", "--quiet", ("--seeds", "0", "--frames", "3", "--mix", "0") if small else ()
-    little = ("--steps", "1", "--num-span-codes", "64", "--num-probes", "16", "--batch-size", "8") if small else ()
-    shape = ("--shape", "1", "4", "16", "16", "--repeats", "1") if small else ()
-    vae = ("--network", "burgess", "--batch-size", "4", "--methods", "beta-vae") if small else ()
-    tiny = ("--rehearse",) if small else ()
-    gan = ("--resolution", "32" if small else "64")
-    gan += ("--max-steps", "1", "--width", "8", "--discriminator-width", "8", "--batch", "4") if small else ()
-    grid = f"{work}/small.toml" if small else "replication-strength"
-    cells_on = "cpu" if options.before else options.device
-    found = [
+    sizes = (16,) if options.rehearse else (256, 1024)
+    of_sizes = [part for px in sizes for part in _of_size(px, options)]
+    return [*_of_the_package(options), *of_sizes, *_autoencoders(options), *_trainings(options)]
+
+
+def _small(options: argparse.Namespace, text: str, whole: str = "") -> tuple[str, ...]:
+    """Options of a command: `text` in a rehearsal, else `whole`."""
+    return tuple((text if options.rehearse else whole).split())
+
+
+def _of_the_package(options: argparse.Namespace) -> list[Part]:
+    device, out = ("--device", options.device), f"--out={options.work}/packaged"
+    shape = _small(options, "--shape 1 4 16 16 --repeats 1")
+    return [
         Part(
             name="operations",
             title="CUDA operations: values, gradients of both orders, time",
@@ -136,70 +137,76 @@ def parts(options: argparse.Namespace) -> list[Part]:
             name="discover-packaged",
             title="Default `discover` on the packaged generator",
             minutes=2,
-            commands=((cli, "discover", *device, *little, *pictures, "--out", f"{work}/packaged", quiet),),
+            commands=(("cli.py", "discover", *device, *_small(options, _LITTLE_SEARCH), out, "--quiet"),),
         ),
     ]
-    for px in sizes:
-        batch = ("--batch", "1", "--repeats", "1") if small else ("--batch", "1", "4")
-        step = ("--batch-size", "4", "--directions", "2", "--features", "8", "--steps", "1") if small else ()
-        search = (*little, "--num-directions", "2") if small else ("--features", "16")
-        search += (*device, *pictures)
-        found += [
-            Part(
-                name=f"generator-{px}",
-                title=f"Generator, config-f, {px} px",
-                minutes=3,
-                commands=(("benchmarks/generator.py", *device, *compiled, "--resolution", str(px), *batch),),
+
+
+def _of_size(px: int, options: argparse.Namespace) -> list[Part]:
+    device, file = ("--device", options.device), f"{options.work}/{px}.safetensors"
+    forms = _small(options, "--batch 1 --repeats 1", "--compile --batch 1 4")
+    step = _small(options, "--batch-size 4 --directions 2 --features 8 --steps 1")
+    search = _small(options, f"{_LITTLE_SEARCH} --num-directions 2 --quiet", "--features 16 --quiet")
+    tiny = _small(options, "--rehearse")
+    return [
+        Part(
+            name=f"generator-{px}",
+            title=f"Generator, config-f, {px} px",
+            minutes=3,
+            commands=(("benchmarks/generator.py", *device, "--resolution", str(px), *forms),),
+        ),
+        Part(
+            name=f"step-{px}",
+            title=f"Steps of a search, config-f, {px} px",
+            minutes=2,
+            commands=(("benchmarks/discovery_scale.py", *device, "--resolution", str(px), *step),),
+            memory_gb=12,
+        ),
+        Part(
+            name=f"discover-{px}",
+            title=f"Default `discover`, config-f, {px} px, 12 GB",
+            minutes=4,
+            commands=(
+                ("benchmarks/on_gpu.py", "--write-generator", str(px), "--out", file, *tiny),
+                ("cli.py", "discover", f"--ckpt={file}", f"--out={options.work}/discover-{px}", *device, *search),
             ),
-            Part(
-                name=f"step-{px}",
-                title=f"Steps of a search, config-f, {px} px",
-                minutes=2,
-                commands=(("benchmarks/discovery_scale.py", *device, "--resolution", str(px), *step),),
-                memory_gb=12,
-            ),
-            Part(
-                name=f"discover-{px}",
-                title=f"Default `discover`, config-f, {px} px, 12 GB",
-                minutes=4,
-                commands=(
-                    ("benchmarks/on_gpu.py", "--write-generator", str(px), "--out", f"{work}/{px}.safetensors", *tiny),
-                    (
-                        cli,
-                        "discover",
-                        "--ckpt",
-                        f"{work}/{px}.safetensors",
-                        *device,
-                        *search,
-                        *pictures,
-                        quiet,
-                        f"--out={work}/discover-{px}",
-                    ),
-                ),
-                memory_gb=12,
-            ),
-        ]
-    forms = [()] if small else [(), ("--precision", "bf16"), ("--compile", "default"), ("--compile", "cuda-graphs")]
-    found += [
+            memory_gb=12,
+        ),
+    ]
+
+
+def _autoencoders(options: argparse.Namespace) -> list[Part]:
+    device = ("--device", options.device)
+    size = _small(options, "--steps 1 --network burgess --batch-size 4 --methods beta-vae")
+    forms = ("", "--precision bf16", "--compile default", "--compile cuda-graphs")[: 1 if options.rehearse else None]
+    seeds = _small(options, "--steps 1 --networks fc:0.05")
+    return [
         Part(
             name="autoencoders",
             title="Steps of the autoencoders: eager, bf16, compiled, CUDA graphs",
             minutes=5,
-            commands=tuple(("benchmarks/vae_step.py", *device, *steps, *vae, *form) for form in forms),
+            commands=tuple(("benchmarks/vae_step.py", *device, *size, *form.split()) for form in forms),
         ),
         Part(
             name="seeds",
             title="Several seeds in one process",
             minutes=2,
-            commands=(("benchmarks/vae_seeds.py", *device, *steps, *(("--networks", "fc:0.05") if small else ())),),
+            commands=(("benchmarks/vae_seeds.py", *device, *seeds),),
         ),
+    ]
+
+
+def _trainings(options: argparse.Namespace) -> list[Part]:
+    work, tiny = options.work, "--resolution 32 --max-steps 1 --width 8 --discriminator-width 8 --batch 4"
+    gan = ("--num-images", "4000000", *_small(options, tiny, "--resolution 64"))
+    grid = f"{work}/small.toml" if options.rehearse else "replication-strength"
+    cells_on = "cpu" if options.before else options.device
+    return [
         Part(
             name="scenes-64",
             title="Generator of scenes, 64 px",
             minutes=10,
-            commands=(
-                ("benchmarks/train_scenes_gan.py", f"{work}/scenes-64", *device, "--num-images", "4000000", *gan),
-            ),
+            commands=(("benchmarks/train_scenes_gan.py", f"{work}/scenes-64", "--device", options.device, *gan),),
             after=(("benchmarks/export_scenes.py", f"{work}/scenes-64", f"{work}/scenes-64.safetensors"),),
             keep={"scenes-64.safetensors": "scenes-64.safetensors", "scenes-64/state.pt": "scenes-64-state.pt"},
             continues=True,
@@ -208,13 +215,12 @@ def parts(options: argparse.Namespace) -> list[Part]:
             name="replication",
             title="Cells of the replication",
             minutes=60,
-            commands=((cli, "suite", grid, "--device", cells_on, f"--out={work}/replication", "--no-pictures"),),
-            after=((cli, "report", f"{work}/replication", "--out", f"{work}/report"),),
+            commands=(("cli.py", "suite", grid, "--device", cells_on, f"--out={work}/replication", "--no-pictures"),),
+            after=(("cli.py", "report", f"{work}/replication", "--out", f"{work}/report"),),
             keep={"report/cells.csv": "replication-cells.csv"},
             continues=True,
         ),
     ]
-    return found
 
 
 def is_over(part: Part, record: Record | None) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganspace_topdis.runs.devices import wait_for_device
 from vae.methods.method import gaussian_kl, reconstruction_loss
 from vae.networks import AutoEncoder, build_networks
 
@@ -111,8 +112,7 @@ def loss(
 def timed(work: Callable[[], Steps], clock: Callable[[], float], device: str) -> tuple[Steps, float]:
     start_s = clock()
     result = work()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
+    wait_for_device(device)
     return result, clock() - start_s
 
 

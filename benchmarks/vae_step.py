@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from ganspace_topdis.runs.devices import choose_device, tune_malloc
+from ganspace_topdis.runs.devices import choose_device, tune_malloc, wait_for_device
 from ganspace_topdis.topology import total_persistence
 from vae.data import open_data
 from vae.methods import METHODS
@@ -100,8 +100,7 @@ def topdis_settings(arguments: argparse.Namespace) -> TopDisSettings:
 def duration_s(step: Callable[[], object], device: torch.device, clock: Callable[[], float]) -> float:
     start_s = clock()
     step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait_for_device(device)
     return clock() - start_s
 
 

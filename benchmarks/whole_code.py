@@ -20,13 +20,12 @@ from typing import Any
 import torch
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
-from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.matching import recovery
-from ganspace_topdis.evaluation.rescoring import rescore
 from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
+from stylegan2.direction_rungs import Network
 from stylegan2.direction_search import in_every_layer
-from stylegan2.loading import ASSETS, load
+from stylegan2.loading import load
 from stylegan2.picture_settings import parse_numbers
 from stylegan2.space import LatentSpace
 
@@ -54,8 +53,6 @@ HAND_BUILT: dict[str, dict[str, Any]] = {
     "hessian, overlap": {"method": "hessian"},
     "hessian": {"method": "hessian", "overlap": 0.0},
 }
-_NUM_CODES = 100
-_JUDGE_STREAM = 10_000
 
 
 def find(row: str, seed: int, space: LatentSpace, cells: Path) -> Directions:
@@ -78,9 +75,7 @@ def measure(row: str, seed: int, cells: Path) -> dict[str, Any]:
     seconds = time.process_time() - since
     cells.mkdir(parents=True, exist_ok=True)
     found.save(cells / f"{row}_{seed}.safetensors")
-    codes = space.sample_codes(_NUM_CODES, torch.Generator().manual_seed(_JUDGE_STREAM + seed + 1))
-    network = FactorNetwork.load(ASSETS / "scenes_factors.safetensors")
-    scores = rescore(space.images, network.read, codes, found).as_dict()
+    scores = Network("scenes", "scenes").rescore(found, seed).as_dict()
     shares = dict(zip(scores["factors"], scores["share"], strict=True))
     rounded = {factor: round(share, 4) for factor, share in shares.items()}
     return {"row": row, "seed": seed, "share": round(scores["mean_share"], 4), **rounded, "seconds": round(seconds)}

@@ -7,6 +7,7 @@ A method is a Python function in a module that can be imported,
 or one or several files of directions. Vectors may have any length and need not be orthogonal.
 """
 
+import contextlib
 import csv
 import dataclasses
 import importlib
@@ -14,7 +15,7 @@ import statistics
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,9 @@ def bench_function(find: Find, name: str, rungs: Sequence[str], seeds: Sequence[
             since = time.process_time()
             vectors = _called(find, name, rung, seed)
             spent = time.process_time() - since
-            scores = rung.score(_fitting(rung, vectors, seed, name), seed)
+            with _naming(name):
+                directions = rung.directions_of(vectors, seed)
+            scores = rung.score(directions, seed)
             yield Cell(rung=rung.name, method=name, seed=seed, scores={**scores, _SECONDS: spent})
 
 
@@ -118,7 +121,8 @@ def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterable[
             )
     for seed, (path, directions) in enumerate(zip(paths, loaded, strict=True)):
         for rung in (each for each in opened if _belongs(directions, each)):
-            _fitting(rung, directions.vectors, seed, str(path))
+            with _naming(str(path)):
+                rung.check(directions.vectors, seed)
             yield Cell(rung=rung.name, method=_name_of(path), seed=seed, scores=rung.score(directions, seed))
 
 
@@ -202,9 +206,11 @@ def _called(find: Find, name: str, rung: Rung, seed: int) -> Tensor:
         ) from error
 
 
-def _fitting(rung: Rung, vectors: Tensor, seed: int, name: str) -> Directions:
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Begin the message of an error with the method."""
     try:
-        return rung.directions_of(vectors, seed)
+        yield
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{name}: {error}") from error
 

@@ -101,8 +101,8 @@ class Rung(abc.ABC):
         Raises:
             InvalidArgumentError: their shape does not fit the rung, or they are zero or not finite.
         """
+        self.check(vectors, seed)
         space = self.space(seed)
-        self._check(vectors, space.code_dim)
         with torch.no_grad():
             codes = space.sample_codes(_NUM_SPAN_CODES, torch.Generator().manual_seed(_STREAM + seed))
         span = identity_span(codes)
@@ -120,8 +120,13 @@ class Rung(abc.ABC):
             scales=scales,
         )
 
-    def _check(self, vectors: Tensor, code_dim: int) -> None:
-        widths = [code_dim * layers for layers in self.allowed_layers]
+    def check(self, vectors: Tensor, seed: int) -> None:
+        """Refuse vectors that `directions_of` cannot take.
+
+        Raises:
+            InvalidArgumentError: their shape does not fit the rung, or they are zero or not finite.
+        """
+        widths = [self.space(seed).code_dim * layers for layers in self.allowed_layers]
         if vectors.ndim != 2 or vectors.shape[1] not in widths or not 1 <= len(vectors) <= self.num_directions:
             raise InvalidArgumentError(
                 f"directions of shape {tuple(vectors.shape)} do not fit rung {self.name}; it takes "

@@ -30,6 +30,7 @@ from stylegan2.space import LatentSpace
 
 __all__ = [
     "draw_run",
+    "edit_command",
     "labels_of",
     "names_of",
     "num_mixed",
@@ -116,7 +117,7 @@ def _keep_names(path: Path, directions: Directions, names: dict[int, DirectionNa
 
 
 def page_text(
-    directions: Directions, options: PictureSettings, run: Path, *, edit: Mapping[str, str] | None = None
+    directions: Directions, options: PictureSettings, run: Path, *, edit: Mapping[str, object] | None = None
 ) -> PageText:
     """The text of the page of `directions`, which are those of `run`, a run folder or a directions file.
 
@@ -133,7 +134,7 @@ def page_text(
         subtitle="; ".join([*origin, *_subtitle(directions, options)]),
         source=source_of(directions),
         origin="  ·  ".join([*([method] if method else []), *origin]),
-        command=_edit_command(shown_run(run), options, edit or {}),
+        command=_page_command(shown_run(run), options, edit or {}),
         command_note=f"run it in the folder that holds {shown_run(run)}, or put the run's path there",
     )
 
@@ -148,12 +149,21 @@ def shown_run(run: Path) -> str:
     return folder.name if path.is_absolute() else str(path)
 
 
-def _edit_command(run: str, options: PictureSettings, edit: Mapping[str, str]) -> str:
+def _page_command(run: str, options: PictureSettings, edit: Mapping[str, object]) -> str:
     """`topdis-gan edit` for the images of a page; none where its truncation has a cutoff, which edit has not."""
     if options.truncation_cutoff is not None:
         return ""
-    given = {"--directions": run, "--truncation-psi": f"{options.truncation_psi:g}", **edit}
-    return " ".join(["topdis-gan edit", *(f"{name} {shlex.quote(value)}" for name, value in given.items())])
+    return edit_command({"--directions": run, "--truncation-psi": f"{options.truncation_psi:g}", **edit})
+
+
+def edit_command(given: Mapping[str, object]) -> str:
+    """`topdis-gan edit` as it is typed, with options by name; those of None are left out.
+
+    >>> edit_command({"--directions": "my run", "--label": None})
+    "topdis-gan edit --directions 'my run'"
+    """
+    texts = [f"{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None]
+    return " ".join(["topdis-gan edit", *texts])
 
 
 def _origin(directions: Directions, run: Path) -> list[str]:

@@ -24,8 +24,9 @@ import torch
 from ganspace_topdis.discovery.held_out import NUM_CLOUDS, NUM_RANDOM
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.devices import wait_for_device
 from ganspace_topdis.runs.files import write_json
-from ganspace_topdis.runs.progress import format_duration
+from ganspace_topdis.runs.progress import plan_table
 from ganspace_topdis.runs.reading import read_json
 from ganspace_topdis.topology.rtd import rtd
 from ganspace_topdis.traversal.mixing import num_mixed_frames
@@ -94,16 +95,15 @@ class RunPlan:
     def as_text(self) -> str:
         """The plan, a line per part."""
         seeds, frames = len(self.pictures.seeds), self.pictures.num_frames
-        rows = [
-            ("span", "", self.span_s),
-            ("search", "", self.search_s),
-            ("judging", f"up to {self.num_directions} directions", self.judging_s),
-            ("pictures", f"up to {self.num_images} images: {seeds} seeds, {frames} frames", self.pictures_s),
-            ("all", "the same command resumes a stopped run", self.total_s),
+        parts = [
+            ("span", self.span_s, ""),
+            ("search", self.search_s, ""),
+            ("judging", self.judging_s, f"up to {self.num_directions} directions"),
+            ("pictures", self.pictures_s, f"up to {self.num_images} images: {seeds} seeds, {frames} frames"),
+            ("all", self.total_s, "the same command resumes a stopped run"),
         ]
-        lines = [f"{name:<9}about {format_duration(max(part_s, 1)):<13}{what}".rstrip() for name, what, part_s in rows]
         less = "fewer pictures than usual, so that they take no longer than the search; --all-pictures draws all"
-        return "\n".join(["plan, measured on a few images here:", *lines, *([] if self.whole else [less])])
+        return "\n".join([plan_table("a few images", parts, width=9), *([] if self.whole else [less])])
 
 
 def measure_pace(space: LatentSpace, batch_size: int) -> Pace:
@@ -247,14 +247,9 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     work()
     tries: list[float] = []
     while len(tries) < _MOST_TRIES and sum(tries) < _TRIED_S:
-        _wait_for(device)
+        wait_for_device(device)
         start_s = time.perf_counter()
         work()
-        _wait_for(device)
+        wait_for_device(device)
         tries.append(time.perf_counter() - start_s)
     return min(tries)
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

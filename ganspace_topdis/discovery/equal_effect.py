@@ -64,8 +64,8 @@ def mixed_difference(both: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 
 def profile(change: Tensor) -> Tensor:
-    """The absolute changes (N, F) of a shift, of unit norm for each code: where it changes the features."""
-    return F.normalize(change.abs(), dim=1)
+    """The absolute changes (..., N, F) of shifts, of unit norm for each code: where they change the features."""
+    return F.normalize(change.abs(), dim=-1)
 
 
 def overlap(first: Tensor, second: Tensor) -> float:

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganspace_topdis.discovery.active_subspace import Span
-from ganspace_topdis.discovery.equal_effect import mean_distance
+from ganspace_topdis.discovery.equal_effect import mean_distance, profile
 from ganspace_topdis.discovery.losses import SearchLoss, contrastive_loss, topdis_divergence
 from ganspace_topdis.discovery.reconstructor_loss import ReconstructorLoss
 from ganspace_topdis.discovery.settings import DiscoverySettings
@@ -181,7 +181,7 @@ def mean_overlap(changes: Tensor) -> Tensor:
     (0.0, 1.0)
     """
     count, num_codes, _ = changes.shape
-    units = F.normalize(changes.abs(), dim=2).transpose(0, 1)
+    units = profile(changes).transpose(0, 1)
     cosines = units @ units.transpose(1, 2)
     others = 1 - torch.eye(count).to(cosines)
     return (cosines * others).sum() / (count * (count - 1) * num_codes)

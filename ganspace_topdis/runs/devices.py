@@ -14,7 +14,7 @@ import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["choose_device", "free_memory_bytes", "peak_memory_bytes", "tune_malloc"]
+__all__ = ["choose_device", "free_memory_bytes", "peak_memory_bytes", "tune_malloc", "wait_for_device"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
@@ -86,6 +86,12 @@ def tune_malloc() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))
+
+
+def wait_for_device(device: torch.device | str) -> None:
+    """Wait until `device` has done what was launched there, so that a clock can be read; CUDA alone so far."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _best_device() -> torch.device:

@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -42,6 +42,7 @@ __all__ = [
     "TimeLeft",
     "format_duration",
     "is_secondary_process",
+    "plan_table",
 ]
 
 _PLAIN_INTERVAL_S = 10.0
@@ -184,6 +185,25 @@ def format_duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {total % 60} s" if minutes else f"{total} s"
+
+
+def plan_table(measured_on: str, parts: Sequence[tuple[str, float, str]], *, width: int) -> str:
+    """The plan of a run: a heading, and a line for each part with its name, duration in seconds, and what it is.
+
+    Args:
+        measured_on: what was timed.
+        parts: in their order; the last one is all.
+        width: of the names.
+
+    >>> print(plan_table("a step", [("search", 75, "100 steps"), ("all", 80, "")], width=8))
+    plan, measured on a step here:
+    search  about 1 min 15 s   100 steps
+    all     about 1 min 20 s
+    """
+    lines = [
+        f"{name:<{width}}about {format_duration(max(part_s, 1)):<13}{what}".rstrip() for name, part_s, what in parts
+    ]
+    return "\n".join([f"plan, measured on {measured_on} here:", *lines])
 
 
 class StopRequestedError(TopdisError):

@@ -61,11 +61,13 @@ def run(options: Options) -> Iterator[dict[str, Any]]:
     from ganspace_topdis.runs.progress import Interrupt, StopRequestedError
     from stylegan2.loaded_run import load_run
     from stylegan2.ops.weight_cache import frozen_weights
+    from stylegan2.run_pictures import edit_command
 
     tune_malloc()
     loaded = load_run(options.run, options.loading)
     latents = None if options.latents is None else OwnLatents.read(options.latents, loaded.space)
-    command = _edit_command(options)
+    loading = options.loading
+    command = edit_command({"--directions": options.run, "--label": loading.label, "--ckpt": loading.ckpt})
     serving = open_server(loaded, options.pictures, port=options.port, command=command, latents=latents)
     with frozen_weights(), serving as server, Interrupt(notify=lambda _: None) as interrupt:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
@@ -85,13 +87,6 @@ def run(options: Options) -> Iterator[dict[str, Any]]:
 def to_text(record: Mapping[str, Any], options: Options) -> str:
     """The address."""
     return str(record["url"])
-
-
-def _edit_command(options: Options) -> str:
-    """The command that the page completes by seed, shifts, truncation and layers."""
-    given = {"--directions": options.run, "--label": options.loading.label, "--ckpt": options.loading.ckpt}
-    texts = [f"{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None]
-    return " ".join(["topdis-gan edit", *texts])
 
 
 @dataclass(frozen=True, kw_only=True)

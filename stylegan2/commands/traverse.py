@@ -91,7 +91,9 @@ def run(options: Options) -> dict[str, Any]:
     space = loaded.space.truncated(pictures.truncation_psi, pictures.truncation_cutoff)
     loaded = dataclasses.replace(loaded, space=space)
     codes = space.codes_of_seeds(pictures.seeds)
-    text = page_text(loaded.directions, pictures, options.directions, edit=loaded_as(options.loading))
+    loading = options.loading
+    edit = {"--layers": loading.layers, "--label": loading.label, "--ckpt": loading.ckpt}
+    text = page_text(loaded.directions, pictures, options.directions, edit=edit)
     with torch.no_grad():
         if is_page:
             written = [_write_page(paths[0], loaded, codes, labels, pictures, text)]
@@ -101,12 +103,6 @@ def run(options: Options) -> dict[str, Any]:
                 for path, label in zip(paths, labels, strict=True)
             ]
     return {"files": [str(path) for path in written]}
-
-
-def loaded_as(loading: RunSettings) -> dict[str, str]:
-    """The options of `edit` for a run that is loaded like this."""
-    given = {"--layers": loading.layers, "--label": loading.label, "--ckpt": loading.ckpt}
-    return {name: str(value) for name, value in given.items() if value is not None}
 
 
 def _of_page(chosen: Sequence[int] | None) -> str:

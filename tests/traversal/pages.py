@@ -33,6 +33,20 @@ def color(browser: Any) -> list[int]:
     )
 
 
+def rename(browser: Any, name: str, end: str = "Enter") -> None:
+    """Type a name for the current direction, and end by that key."""
+    for key in ("e", *name, end):
+        browser.press(key)
+
+
+def copied(browser: Any, button: str, part: str) -> str:
+    """What the button with that id copies: the page shows it, and `part` is in it."""
+    browser.click(f"#{button}")
+    text = "document.getElementById('notice').textContent"
+    browser.wait_for(f"{text}.includes({part!r})")
+    return browser.run(text).split(": ", 1)[1]
+
+
 def alt_text(browser: Any) -> str:
     return browser.run("document.getElementById('view').getAttribute('aria-label')")
 

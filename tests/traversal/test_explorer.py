@@ -19,7 +19,19 @@ from ganspace_topdis.traversal.explorer import (
 from ganspace_topdis.traversal.frames import Frames, step_values
 from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed
 from ganspace_topdis.traversal.names import DirectionLabel, read_names
-from tests.traversal.pages import LABELS, NUM_STEPS, SEEDS, Open, alt_text, color, contrast, luminance, settle
+from tests.traversal.pages import (
+    LABELS,
+    NUM_STEPS,
+    SEEDS,
+    Open,
+    alt_text,
+    color,
+    contrast,
+    copied,
+    luminance,
+    rename,
+    settle,
+)
 
 
 @pytest.mark.parametrize("frames_from", ["held", "live"])
@@ -329,13 +341,9 @@ def test_the_command_and_the_link_are_those_of_the_image(open_page: Open, frames
     browser = open_page(command="topdis-gan edit --directions runs/a --truncation-psi 0.7")
     for key in ("n", "7", "Home"):
         browser.press(key)
-    browser.click("#copy-command")
-    browser.wait_for("!document.getElementById('notice').hidden")
-    told = browser.run("document.getElementById('notice').textContent").split(": ", 1)[1]
+    told = copied(browser, "copy-command", "topdis-gan edit")
     assert told == "topdis-gan edit --directions runs/a --truncation-psi 0.7 --seeds 2 --set 7=-2"
-    browser.click("#copy-link")
-    browser.wait_for("document.getElementById('notice').textContent.includes('#')")
-    address = browser.run("document.getElementById('notice').textContent").split(": ", 1)[1]
+    address = copied(browser, "copy-link", "#")
     browser.open(address)
     assert color(browser) == expected(frames, 2, 1, 0)
     assert browser.complaints() == []
@@ -355,10 +363,7 @@ def test_small_images_are_enlarged_without_smoothing(open_page: Open) -> None:
 
 def test_escape_cancels_a_rename(open_page: Open) -> None:
     browser = open_page()
-    browser.press("e")
-    for key in "Sky":
-        browser.press(key)
-    browser.press("Escape")
+    rename(browser, "Sky", end="Escape")
     assert browser.run("document.querySelector('.name').value") == "Red"
     browser.press("End")
     assert alt_text(browser) == "Image of seed 1, moved +2 standard deviations along Red"
@@ -379,10 +384,7 @@ def test_starred_only_leaves_the_starred_and_arrows_skip_the_others(open_page: O
 
 def test_a_name_is_edited_by_keyboard_alone(open_page: Open) -> None:
     browser = open_page()
-    browser.press("e")
-    for key in "Sky":
-        browser.press(key)
-    browser.press("Enter")
+    rename(browser, "Sky")
     browser.press("End")
     assert alt_text(browser) == "Image of seed 1, moved +2 standard deviations along Sky"
 

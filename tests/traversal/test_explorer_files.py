@@ -13,7 +13,7 @@ from PIL import Image
 from ganspace_topdis.traversal.explorer import build_explorer, write_explorer
 from ganspace_topdis.traversal.frames import Frames, step_values
 from ganspace_topdis.traversal.mixing import MixedFrames
-from tests.traversal.pages import LABELS, NUM_STEPS, SEEDS, Open, alt_text, color, contrast, settle
+from tests.traversal.pages import LABELS, NUM_STEPS, SEEDS, Open, alt_text, color, contrast, copied, rename, settle
 
 
 def saved(browser: Any, button: str, folder: Path) -> Path:
@@ -121,10 +121,7 @@ def test_files_that_are_no_names_of_these_directions_are_refused(
 
 def test_a_rename_and_a_star_can_be_undone(open_page: Open) -> None:
     browser = open_page()
-    browser.press("e")
-    for key in "Sky":
-        browser.press(key)
-    browser.press("Enter")
+    rename(browser, "Sky")
     browser.press("s")
     assert browser.run("document.querySelector('.star').ariaPressed") == "true"
     browser.click("#undo")
@@ -283,7 +280,5 @@ def test_a_link_keeps_which_of_two_directions_without_a_mix_is_shown(open_page: 
     for key in ("End", "7", "End", "0", "ArrowLeft"):
         browser.press(key)
     assert color(browser) == frames[0, 0, 3, 16, 16].tolist()
-    browser.click("#copy-link")
-    browser.wait_for("document.getElementById('notice').textContent.includes('#')")
-    browser.open(browser.run("document.getElementById('notice').textContent").split(": ", 1)[1])
+    browser.open(copied(browser, "copy-link", "#"))
     assert color(browser) == frames[0, 0, 3, 16, 16].tolist()

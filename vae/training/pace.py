@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ganspace_topdis.runs.progress import format_duration
+from ganspace_topdis.runs.progress import plan_table
 from vae.data import DataSet
 from vae.settings import ExecutionOptions, TrainSettings
 from vae.training.loop import Training
@@ -96,5 +96,4 @@ def plan_text(parts: Sequence[TrainingPart], batch_size: int) -> str:
     ]
     total_s = sum(part.duration_s for part in parts)
     rows.append(("all", total_s, "the same command resumes a stopped run"))
-    lines = [f"{name:<12}about {format_duration(max(part_s, 1)):<13}{what}" for name, part_s, what in rows]
-    return "\n".join(["plan, measured on a few steps here:", *lines])
+    return plan_table("a few steps", rows, width=12)

@@ -16,6 +16,7 @@ from ganspace_topdis.traversal.frames import to_uint8
 from ganspace_topdis.traversal.live.renderer import LiveModel, Renderer
 from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
 from ganspace_topdis.traversal.names import NamesStore, default_labels, read_names
+from tests.traversal.pages import copied
 
 JSON = {"Content-Type": "application/json"}
 STATE = {"seed": 1, "shifts": {"0": 1.0}}
@@ -393,13 +394,9 @@ def test_the_users_own_codes_are_shown_and_the_command_and_the_link_name_them(
     browser.wait_for(f"document.getElementById('view').dataset.shown === JSON.stringify({key})")
     assert pixel(browser) == to_uint8(paint()(torch.tensor([[1.5, 2.0, -0.5]])))[0, 0, 0].tolist()
     assert browser.run("document.getElementById('truncation').disabled")
-    browser.click("#copy-command")
-    browser.wait_for("!document.getElementById('notice').hidden")
-    command = browser.run("document.getElementById('notice').textContent").split(": ", 1)[1]
+    command = copied(browser, "copy-command", "topdis-gan edit")
     assert command == "topdis-gan edit --directions runs/a --latents 'my photo.npy' --set 1=+2"
-    browser.click("#copy-link")
-    browser.wait_for("document.getElementById('notice').textContent.includes('#')")
-    address = browser.run("document.getElementById('notice').textContent").split(": ", 1)[1]
+    address = copied(browser, "copy-link", "#")
     browser.open(address)
     browser.wait_for(f"document.getElementById('view').dataset.shown === JSON.stringify({key})")
     browser.press("n")
