@@ -276,9 +276,22 @@ def _worded(error: TopdisError, context: click.Context, found: tuple[Leaf, ...])
 
 
 class SuggestingGroup(click.Group):
-    """A group that answers an unknown command with the nearest one."""
+    """A group that answers no command with its help, and an unknown one with the nearest."""
 
     context_class = HelpContext
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Print the help where nothing was typed, which click's versions answer differently."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the first sentence of each command, whole."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in commands if each])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find a command by its name."""

@@ -54,6 +54,17 @@ def test_help_lists_every_command_once_and_none_is_cut_short(capsys):
     assert ".." not in shown
 
 
+@pytest.mark.parametrize("group", ["", "data", "bench"])
+def test_no_command_is_answered_with_the_whole_help(group, capsys):
+    assert run(*group.split()) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert ".." not in shown.out.partition("Options:")[2]
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert run(*group.split(), "--help") == 0
+    assert capsys.readouterr().out == shown.out
+
+
 def test_a_run_folder_holds_directions_scores_pictures_and_page(finished):
     for name in ("directions.safetensors", "scores.json", "explorer.html", "traversals/overview.png", "config.json"):
         assert (finished / name).stat().st_size > 0

@@ -1,5 +1,6 @@
 """`topdis-gan data`: list the data sets, describe, fetch and check one, and draw its contact sheet."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,12 @@ _STATES = {
     "local": "on this machine",
     "downloadable": "to download",
     "manual": "to get manually",
+}
+_HEADINGS = {
+    "procedural": "drawn by this package, no file is needed",
+    "local": "on this machine",
+    "downloadable": "to download with `topdis-gan data fetch NAME`",
+    "manual": "to get manually, `topdis-gan data info NAME` says how",
 }
 
 
@@ -98,30 +105,17 @@ def _files_text(record: Mapping[str, Any], options: Settings) -> str:
 
 
 def list_text(record: Mapping[str, Any], options: Settings) -> str:
-    """Format the list as a table, one line per data set."""
-    rows = [("name", "images", "size", "factors", "in memory", "state", "content")]
-    rows += [
-        (
-            each["name"],
-            f"{each['num_images']:,}",
-            _times(each["image_shape"]),
-            _times(each["factor_sizes"]),
-            _bytes(each["num_array_bytes"]),
-            _STATES[each["state"]],
-            each["title"],
-        )
-        for each in record["sets"]
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    right_aligned = (1, 4)
-    lines = (
-        "  ".join(
-            cell.rjust(width) if column in right_aligned else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    """Format the list in 80 columns: a heading per state, and below it a line or two per data set."""
+    lines: list[str] = []
+    for state, heading in _HEADINGS.items():
+        sets = [each for each in record["sets"] if each["state"] == state]
+        lines += ["", heading] if sets else []
+        for each in sets:
+            facts = f"  {each['name']:<16} {each['num_images']:>9,}  {_times(each['image_shape']):<11}  "
+            indent = " " * len(facts)
+            lines += textwrap.wrap(facts + each["title"], 80, subsequent_indent=indent, break_long_words=False)
+    lines += ["", "`topdis-gan data info NAME` gives factors, license, source, checksums and path."]
+    return "\n".join(lines[1:])
 
 
 def describe_text(record: Mapping[str, Any], options: Settings) -> str:
@@ -138,6 +132,7 @@ def describe_text(record: Mapping[str, Any], options: Settings) -> str:
     if record["instructions"]:
         lines.append(f"to get    {record['instructions']}")
     lines.append(f"state     {_STATES[record['state']]}")
+    lines = [line for fact in lines for line in textwrap.wrap(fact, 80, subsequent_indent=" " * 10)]
     for file in record["files"]:
         lines.append(f"file      {file['name']}" + (f", {file['num_bytes']:,} bytes" if file["num_bytes"] else ""))
         lines += [

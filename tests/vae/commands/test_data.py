@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 
 import pytest
 
@@ -181,11 +182,22 @@ def test_errors_are_one_line(capsys):
     assert printed.err.count("\n") == 1
 
 
-def test_the_list_has_a_line_a_set_and_columns_that_line_up():
-    lines = list_text(list_sets(), {}).splitlines()
-    assert len(lines) == 1 + len(list_sets()["sets"])
-    column = lines[0].index("content")
-    assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)
+def test_the_list_has_every_set_below_its_state_in_eighty_columns():
+    text = list_text(list_sets(), {})
+    assert max(map(len, text.splitlines())) <= 80
+    parts = dict(part.split("\n", 1) for part in text.split("\n\n")[:-1])
+    drawn, manual = (
+        next(part for heading, part in parts.items() if heading.startswith(start)) for start in ("drawn", "to get")
+    )
+    assert re.search(r"^  dsprites +737,280  64 x 64 x 1  white shapes", drawn, re.MULTILINE)
+    assert "3dfaces" in manual
+    assert sum(len(re.findall(r"^  \w", part, re.MULTILINE)) for part in parts.values()) == len(list_sets()["sets"])
+
+
+@pytest.mark.parametrize("name", [each["name"] for each in list_sets()["sets"]])
+def test_a_description_fits_eighty_columns_except_addresses(name: str):
+    long = [line for line in describe_text(describe_set(name), {}).splitlines() if len(line) > 80]
+    assert all(max(map(len, line.split())) > 50 for line in long), long
 
 
 def test_a_description_names_factors_sums_and_how_to_get_the_file():
