@@ -300,11 +300,21 @@ class SuggestingGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _missing_text(parameter: click.Parameter, context: click.Context) -> str:
+    """What is missing, and a command that has it."""
+    typed = parameter.human_readable_name if isinstance(parameter, click.Argument) else parameter.opts[0]
+    command = context.command
+    example = f", as in `{command.declared.examples[0]}`" if isinstance(command, _GroupedCommand) else ""
+    return f"{typed} is missing{example}"
+
+
 def usage_text(error: click.ClickException) -> str:
     """The error on one line, with the option at fault as it is typed."""
     if isinstance(error, click.NoSuchOption):  # click's own words differ by its version
         known = [spelled for parameter in error.ctx.command.params for spelled in parameter.opts] if error.ctx else []
         text = f"no such option {error.option_name}{nearest(error.option_name, known)}"
+    elif isinstance(error, click.MissingParameter) and error.param is not None and error.ctx is not None:
+        return f"{_missing_text(error.param, error.ctx)}; see {error.ctx.command_path} --help"
     else:
         text = error.message if isinstance(error, click.BadParameter) and error.message else error.format_message()
     text = " ".join(text.split()).rstrip(".")

@@ -138,6 +138,25 @@ def test_an_unknown_option_is_answered_with_the_nearest(name: str, capsys: pytes
     assert flag in capsys.readouterr().err.partition("did you mean")[2]
 
 
+REQUIRED = [(name, leaf) for name in COMMANDS for leaf in LEAVES[name] if leaf.required]
+
+
+@pytest.mark.parametrize(("name", "leaf"), REQUIRED, ids=[f"{name} {leaf.name}" for name, leaf in REQUIRED])
+def test_a_required_value_that_is_missing_is_named_with_an_example(
+    name: str, leaf: Leaf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed = [each for each in LEAVES[name] if each.required]
+    typed = [
+        word for each in needed if each != leaf for word in (["x"] if each.declared.argument else [each.flag, "x"])
+    ]
+    if leaf.declared.argument:
+        typed = typed[: needed.index(leaf)]
+    assert run(*name.split(), *typed) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {leaf.flag} is missing, as in `{COMMANDS[name].examples[0]}`; see ")
+    assert error.count("\n") == 1
+
+
 CHOICES = [(name, leaf) for name in COMMANDS for leaf in LEAVES[name] if leaf.choices]
 
 

@@ -7,6 +7,7 @@ Directions keep their numbers, so that names, commands and exported files keep t
 Generators of scenes come with a network that reads their factors; for others such a network can be given.
 """
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,11 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
     """The table of scores, the scores of the run as a whole, then the files."""
     from stylegan2.run_pictures import summary
 
-    whole = [f"{heading:>17}: {text}" for heading, text in summary(record.get("scores", {})).items()]
+    whole = [
+        line
+        for heading, text in summary(record.get("scores", {})).items()
+        for line in textwrap.wrap(f"{heading:>17}: {text}", 80, subsequent_indent=" " * 19)
+    ]
     return "\n".join([directions_text(record), *whole, *record["files"]])
 
 

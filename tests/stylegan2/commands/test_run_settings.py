@@ -10,6 +10,7 @@ import torch
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.runs.files import write_json
 from stylegan2 import Generator, save
+from stylegan2.commands import score
 from stylegan2.commands.discover import directions_text
 from stylegan2.factor_labels import factor_network_for, makes_scenes
 from stylegan2.loading import ASSETS, locate
@@ -120,6 +121,15 @@ SCORES: dict[str, Any] = {
 
 def test_every_score_has_a_line_in_a_fixed_order() -> None:
     assert list(summary(SCORES)) == ["mean over factors", "noise floor", "reconstructor", "encoder protocol"]
+
+
+def test_what_score_prints_fits_eighty_columns() -> None:
+    floor = {f"factor_{number}": 0.123 for number in range(9)}
+    record = {"directions": [{"index": 0}], "scores": {**SCORES, "noise_floor": floor}, "files": ["run/scores.json"]}
+    lines = score.to_text(record, score.Options(run=Path("run"))).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "factor_8 0.123" in " ".join(lines)
+    assert lines[-1] == "run/scores.json"
 
 
 def test_means_leave_factors_without_a_direction_out_of_the_ratio() -> None:
