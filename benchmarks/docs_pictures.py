@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-import cli  # noqa: E402
+from ganspace_topdis import program  # noqa: E402
 from stylegan2.commands.explore import open_server  # noqa: E402
 from stylegan2.loaded_run import load_run  # noqa: E402
 from stylegan2.picture_settings import PictureSettings  # noqa: E402
@@ -76,7 +76,7 @@ def keep(source: Path, target: Path) -> None:
 def command(*arguments: object) -> None:
     """Run `topdis-gan` with those arguments."""
     try:
-        cli.main(tuple(map(str, arguments)))
+        program.main(tuple(map(str, arguments)))
     except SystemExit as end:
         if end.code:
             raise

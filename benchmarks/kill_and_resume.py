@@ -32,9 +32,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import cli
 import stylegan2.direction_search
 import vae.training.run
+from ganspace_topdis import program
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.topology import rtd
 from stylegan2 import Generator, save
@@ -61,11 +61,11 @@ def discover(out: Path) -> None:
     if not ckpt.exists():
         torch.manual_seed(0)
         save(Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=1, channel_base=64).eval(), ckpt)
-    cli.main([*DISCOVER.split(), "--ckpt", str(ckpt), "--out", str(out)])
+    program.main([*DISCOVER.split(), "--ckpt", str(ckpt), "--out", str(out)])
 
 
 def train_vae(out: Path) -> None:
-    cli.main([*TRAIN_VAE.split(), "--out", str(out)])
+    program.main([*TRAIN_VAE.split(), "--out", str(out)])
 
 
 def suite_cell(out: Path) -> None:

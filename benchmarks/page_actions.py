@@ -35,7 +35,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-import cli  # noqa: E402
+from ganspace_topdis import program  # noqa: E402
 from stylegan2.commands.explore import open_server  # noqa: E402
 from stylegan2.loaded_run import load_run  # noqa: E402
 from stylegan2.picture_settings import PictureSettings  # noqa: E402
@@ -100,7 +100,7 @@ def edited(command: str, run: Path) -> np.ndarray:
     words = shlex.split(command)[1:]
     words[words.index("--directions") + 1] = str(run)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        cli.cli.main(args=[*words, "--out", folder], prog_name="topdis-gan", standalone_mode=False)
+        program.cli.main(args=[*words, "--out", folder], prog_name="topdis-gan", standalone_mode=False)
         return np.asarray(Image.open(Path(folder) / "edited_00.png").convert("RGB"))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-import cli
+from ganspace_topdis import program
 from ganspace_topdis.command_line import make_command
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, option
@@ -24,7 +24,7 @@ FAST = ["--steps", "3", *CHEAP]
 
 def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as left:
-        cli.main(arguments)
+        program.main(arguments)
     return int(left.value.code or 0)
 
 
@@ -43,14 +43,14 @@ def finished(checkpoint, tmp_path_factory) -> Path:
 
 
 def test_help_answers_without_torch():
-    code = "import sys, cli; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(cli.__file__).parent)
+    code = "import sys, ganspace_topdis.program; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(program.__file__).parents[1])
 
 
 def test_help_lists_every_command_once_and_none_is_cut_short(capsys):
     assert run("--help") == 0
     shown = capsys.readouterr().out.partition("Options:")[2]
-    assert all(shown.count(f"\n  {name} ") == 1 for name in cli.cli.commands)
+    assert all(shown.count(f"\n  {name} ") == 1 for name in program.cli.commands)
     assert ".." not in shown
 
 
@@ -284,7 +284,7 @@ def test_convert_round_trips_bit_for_bit(tmp_path, kind):
 def test_a_stopped_run_goes_on_to_the_same_directions(checkpoint, tmp_path):
     options = ["--num-span-codes", "200", "--steps", "60", "--seeds", "0", "--frames", "3", "--num-directions", "3"]
     command = [sys.executable, "-m", "cli", "discover", "--ckpt", str(checkpoint), *options, "--out"]
-    folder = Path(cli.__file__).parent
+    folder = Path(program.__file__).parents[1]
     process = subprocess.Popen([*command, str(tmp_path / "a")], cwd=folder, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "a/metrics.jsonl"
     deadline = time.monotonic() + 120

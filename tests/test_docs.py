@@ -20,11 +20,11 @@ import pytest
 import torch
 from PIL import Image
 
-import cli
 import ganspace_topdis
 import stylegan2
 import vae.evaluation.measure
 import vae.training
+from ganspace_topdis import program
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs import progress
 from ganspace_topdis.traversal.live.server import LiveServer
@@ -211,7 +211,7 @@ def commands_of(page: Path) -> list[list[str]]:
 
 def unknown_options(words: list[str]) -> list[str]:
     """The options of a command line that the command does not have."""
-    command: Any = cli.cli
+    command: Any = program.cli
     context = click.Context(command)
     while isinstance(command, click.Group) and words and (inner := command.get_command(context, words[0])):
         command, words, context = inner, words[1:], click.Context(inner, parent=context)
@@ -253,7 +253,9 @@ def test_the_commands_of_the_gallery_run_as_they_are_printed(
     for line in commands:
         is_search = line.startswith("discover")
         monkeypatch.setattr(progress.Interrupt, "requested", not is_search)  # the live page ends when it answers
-        assert cli.cli.main(args=shlex.split(line), prog_name="topdis-gan", standalone_mode=False) in (None, 0), line
+        assert program.cli.main(args=shlex.split(line), prog_name="topdis-gan", standalone_mode=False) in (None, 0), (
+            line
+        )
     printed = capsys.readouterr().out.split()
     assert [path for path in printed if path.endswith(".png") and not Path(path).exists()] == []
 

@@ -10,15 +10,15 @@ from typing import Any, Literal, get_args, get_origin
 import click
 import pytest
 
-import cli
+from ganspace_topdis import program
 from ganspace_topdis.option_leaves import Leaf, build_options, leaves
 from ganspace_topdis.options import Command
 from stylegan2.commands import discover
 
 COMMANDS: dict[str, Command] = {
     name if sub == name else f"{name} {sub}": declared
-    for name in cli._MODULES
-    for sub, declared in cli._declared(name).items()
+    for name in program._MODULES
+    for sub, declared in program._declared(name).items()
 }
 EVERY = pytest.mark.parametrize("name", COMMANDS)
 LEAVES = {name: tuple(leaves(declared.options)) for name, declared in COMMANDS.items()}
@@ -27,7 +27,7 @@ LISTED = {name: declared for name, declared in COMMANDS.items() if declared.esti
 
 def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as left:
-        cli.main(arguments)
+        program.main(arguments)
     return int(left.value.code or 0)
 
 
@@ -58,10 +58,10 @@ def test_help_has_groups_and_two_examples_in_eighty_columns(name: str, capsys: p
 @EVERY
 def test_every_example_is_accepted(name: str) -> None:
     for example in COMMANDS[name].examples:
-        program, *arguments = shlex.split(example)
-        assert program == "topdis-gan"
-        context: click.Context = cli.cli.make_context(program, arguments[:], resilient_parsing=False)
-        command: click.Command = cli.cli
+        name_of_program, *arguments = shlex.split(example)
+        assert name_of_program == "topdis-gan"
+        context: click.Context = program.cli.make_context(name_of_program, arguments[:], resilient_parsing=False)
+        command: click.Command = program.cli
         while isinstance(command, click.Group):
             _, command, arguments = command.resolve_command(context, arguments)
         inner = command.make_context(str(command.name), arguments, parent=context)
@@ -229,16 +229,17 @@ def test_choices_come_from_the_annotations() -> None:
 
 
 HELP = """
-import sys, cli
+import sys
+from ganspace_topdis import program
 from click.testing import CliRunner
-for name in [[], *([each] for each in cli._MODULES)]:
-    assert CliRunner().invoke(cli.cli, [*name, "--help"]).exit_code == 0
+for name in [[], *([each] for each in program._MODULES)]:
+    assert CliRunner().invoke(program.cli, [*name, "--help"]).exit_code == 0
     assert not {"torch", "numpy", "requests", "rich"} & sys.modules.keys(), name
 """
 
 
 def test_help_of_every_command_answers_without_torch() -> None:
-    subprocess.run([sys.executable, "-c", HELP], check=True, cwd=Path(cli.__file__).parent)
+    subprocess.run([sys.executable, "-c", HELP], check=True, cwd=Path(program.__file__).parents[1])
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,7 @@ def test_the_shell_completes_commands_checkpoints_and_data_sets(words: str, expe
     from click.shell_completion import BashComplete
 
     *before, begun = words.split()[1:]
-    found = BashComplete(cli.cli, {}, "topdis-gan", "_TOPDIS_GAN_COMPLETE").get_completions(before, begun)
+    found = BashComplete(program.cli, {}, "topdis-gan", "_TOPDIS_GAN_COMPLETE").get_completions(before, begun)
     assert expected in [item.value for item in found]
 
 
@@ -279,5 +280,5 @@ def test_completion_prints_a_script_for_the_program(shell: str, capsys: pytest.C
 
 
 def test_the_documented_options_are_up_to_date() -> None:
-    page = Path(cli.__file__).parent / "docs" / "options.md"
-    assert page.read_text(encoding="utf-8") == cli.options_page(), "run `topdis-gan options > docs/options.md`"
+    page = Path(program.__file__).parents[1] / "docs" / "options.md"
+    assert page.read_text(encoding="utf-8") == program.options_page(), "run `topdis-gan options > docs/options.md`"

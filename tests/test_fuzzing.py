@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import cli
+from ganspace_topdis import program
 from ganspace_topdis.errors import CheckpointError, TopdisError
 from ganspace_topdis.runs.reading import ReadingError, parse_json, read_bytes, read_json, reason_of
 from ganspace_topdis.runs.records import MetricsLog
@@ -64,14 +64,14 @@ def test_rtd_of_a_file_that_cannot_be_read_is_one_line_and_no_traceback(tmp_path
     elif what == "a folder":
         bad.mkdir()
     for files in ([bad, tmp_path / "good.npy"], [tmp_path / "good.npy", bad]):
-        done = CliRunner().invoke(cli.cli, ["rtd", *map(str, files)])
+        done = CliRunner().invoke(program.cli, ["rtd", *map(str, files)])
         assert isinstance(done.exception, TopdisError), (what, done.exception, done.output)
         assert done.exception.exit_code in (1, 2)
         assert len(str(done.exception).splitlines()) == 1
 
 
 def test_rtd_of_one_file_alone_is_wrong_usage() -> None:
-    assert CliRunner().invoke(cli.cli, ["rtd", "x.npy"]).exit_code == 2
+    assert CliRunner().invoke(program.cli, ["rtd", "x.npy"]).exit_code == 2
 
 
 def test_a_deep_line_of_metrics_is_cut_away_and_the_others_stay(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cli import cli
+from ganspace_topdis.program import cli
 from vae.data import open_data
 from vae.method_options import METHOD_OPTIONS, complete_options
 from vae.settings import ExecutionOptions, TopDisSettings, TrainSettings

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-import cli
 import stylegan2.direction_scores
+from ganspace_topdis import program
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.evaluation.protocol import ProtocolSettings
@@ -32,7 +32,7 @@ SCENES = {"data": "scenes of continuous factors (vae.data.scenes)"}
 
 def run(*arguments: object) -> None:
     with pytest.raises(SystemExit) as left:
-        cli.main([str(argument) for argument in arguments])
+        program.main([str(argument) for argument in arguments])
     assert not left.value.code
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cli import cli
 from ganspace_topdis.commands import metrics, rtd
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
 from ganspace_topdis.metrics import METRICS, mig, udr
 from ganspace_topdis.metrics.files import read_array, score_files
+from ganspace_topdis.program import cli
 from tests.metrics.kinds import draw_kind
 
 CODES, FACTORS = draw_kind("entangled", 300)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import cli
+from ganspace_topdis import program
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError, TopdisError
 from ganspace_topdis.runs.folder import RunFolder
 from ganspace_topdis.runs.progress import StopRequestedError
@@ -449,7 +449,7 @@ ROOT = Path(__file__).parents[2]
 
 def train(out, *options):
     with pytest.raises(SystemExit) as left:
-        cli.main(["train-vae", *TRAIN.split(), *options, "--out", str(out)])
+        program.main(["train-vae", *TRAIN.split(), *options, "--out", str(out)])
     return left.value.code
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-import cli
 import stylegan2
+from ganspace_topdis import program
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import Generator
 from tests.stylegan2.foreign_files import flat_tensors, genforce_tensors, tensorflow_bytes, torch_bytes
@@ -50,7 +50,7 @@ WRITERS = {
 def discover(path, out):
     """Run the command and return its directions."""
     with pytest.raises(SystemExit) as left:
-        cli.main(["discover", "--ckpt", str(path), "--out", str(out), "--frames", "3", *FAST])
+        program.main(["discover", "--ckpt", str(path), "--out", str(out), "--frames", "3", *FAST])
     assert left.value.code in (None, 0)
     return Directions.load(out / "directions.safetensors").vectors
 

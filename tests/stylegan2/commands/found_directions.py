@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import cli
+from ganspace_topdis import program
 from ganspace_topdis.discovery.baselines import coordinate_axes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import sha256_of
@@ -42,5 +42,5 @@ def discover(options: Options, out: Path) -> Directions:
 def main(*arguments: str) -> int:
     """Run the command line and return its exit code."""
     with pytest.raises(SystemExit) as left:
-        cli.main(arguments)
+        program.main(arguments)
     return int(left.value.code or 0)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import cli
 import stylegan2.direction_search as command
+from ganspace_topdis import program
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
@@ -225,7 +225,7 @@ def test_compare_and_export_refuse_directions_of_wrong_types_and_shapes_by_name(
     commands += [["compare", str(run), str(tmp_path / "bad.safetensors")]]
     for arguments in commands:
         with pytest.raises(SystemExit) as left:
-            cli.main(arguments)
+            program.main(arguments)
         error = capsys.readouterr().err
         assert left.value.code == 1
         assert error.count("\n") == 1
@@ -236,7 +236,7 @@ def test_compare_and_export_refuse_damaged_directions_by_name(run: Path, capsys:
     damage(run / "directions.safetensors")
     for arguments in (["export", str(run), "--to", "json"], ["compare", str(run), str(run.parent)]):
         with pytest.raises(SystemExit) as left:
-            cli.main(arguments)
+            program.main(arguments)
         assert left.value.code == 1
         assert "directions.safetensors" in capsys.readouterr().err
 
@@ -246,7 +246,7 @@ def test_a_run_that_names_no_checkpoint_is_refused(run: Path, capsys: pytest.Cap
     config["config"]["ckpt"] = ["a"]
     (run / "config.json").write_text(json.dumps(config))
     with pytest.raises(SystemExit) as left:
-        cli.main(["export", str(run), "--to", "npy"])
+        program.main(["export", str(run), "--to", "npy"])
     assert left.value.code == 1
     assert "does not name its checkpoint" in capsys.readouterr().err
 
@@ -254,5 +254,5 @@ def test_a_run_that_names_no_checkpoint_is_refused(run: Path, capsys: pytest.Cap
 def test_a_factor_file_of_another_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:
     other = save(small_generator(seed=3), tmp_path / "other.safetensors")
     with pytest.raises(SystemExit) as left:
-        cli.main(["export", str(run), "--to", "rosinality", "--ckpt", str(other)])
+        program.main(["export", str(run), "--to", "rosinality", "--ckpt", str(other)])
     assert left.value.code == 1

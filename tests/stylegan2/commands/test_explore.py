@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-import cli
+from ganspace_topdis import program
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.traversal.frames import to_uint8
@@ -46,7 +46,7 @@ class Explorer:
     def __init__(self, folder: Path, *options: str) -> None:
         command = [sys.executable, "-m", "cli", "explore", str(folder), "--no-browser", *options]
         self.process = subprocess.Popen(
-            command, cwd=Path(cli.__file__).parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, cwd=Path(program.__file__).parents[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
     @cached_property

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-import cli
+from ganspace_topdis import program
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.transfer import DownloadError
 from tests.vae.data.published import random_images, small_info, write_npz
@@ -36,7 +36,7 @@ def check(name, root):
 
 def run(capsys, *arguments):
     with pytest.raises(SystemExit) as left:
-        cli.main(["data", *map(str, arguments)])
+        program.main(["data", *map(str, arguments)])
     return left.value.code, capsys.readouterr()
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import cli
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.option_leaves import build_options, leaves
+from ganspace_topdis.program import cli
 from tests.vae.suite.test_folder import finish, grid
 from vae.commands import evaluate_vae, report, suite, train_vae
 from vae.data import names
