@@ -292,7 +292,9 @@ def _mean_deviations(codes: Array, factors: Array, quantile: float) -> Array:
     deviations = np.zeros((codes.shape[1], factors.shape[1]))
     for k, factor in enumerate(factors.T):
         groups = [codes[factor == value] for value in np.unique(factor)]
-        spread = [np.quantile(np.abs(group - group.mean(axis=0)), quantile, axis=0) for group in groups]
+        distances = [np.abs(group - group.mean(axis=0)) for group in groups]
+        # numpy's versions interpolate single precision differently
+        spread = [np.quantile(each.astype(np.float64), quantile, axis=0) for each in distances]
         deviations[:, k] = np.mean(spread, axis=0, dtype=np.float64)
     return deviations
 
