@@ -133,9 +133,7 @@ def _places(mask: Tensor | None) -> list[tuple[Any, ...]]:
     if mask is None or bool(mask.all()):
         return [(slice(None), slice(None))]
     rows = [own.nonzero()[:, 0] for own in mask]
-    return [
-        (slice(None), slice(b, b + 1), own[:, None], own) for b, own in enumerate(rows) if len(own) >= MIN_ROWS
-    ]
+    return [(slice(None), slice(b, b + 1), own[:, None], own) for b, own in enumerate(rows) if len(own) >= MIN_ROWS]
 
 
 def _finite(distances: Tensor) -> np.ndarray:

@@ -10,6 +10,7 @@ points, and zero if they coincide. It is computed by products with one matrix, e
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -109,6 +110,8 @@ def factor_to_safe_range(cloud: Tensor, *, for_gradient: bool | None = None) -> 
 
 def magnitude(cloud: Tensor) -> Tensor:
     """(..., 1, 1) largest absolute coordinate of points (..., N, D)."""
+    if cloud.device.type == "cpu":  # faster there than the norm, which is a single launch elsewhere
+        return cloud.abs().amax(dim=(-2, -1), keepdim=True)
     return torch.linalg.vector_norm(cloud, torch.inf, dim=(-2, -1), keepdim=True)
 
 
@@ -223,12 +226,15 @@ def _squared_differences(cloud: Tensor, pairs: tuple[Tensor, ...]) -> Tensor:
 def interpolated_quantile(values: Tensor, quantile: float) -> Tensor:
     """The linearly interpolated quantile of `values` (..., n) over the last axis, shape (...), by selection.
 
-    torch.quantile stops at 16 million values, and needs float64 on the device.
+    torch.quantile stops at 16 million values, and needs float64 on the device; numpy selects ten times as fast.
     """
     position = quantile * (values.shape[-1] - 1)
     low = int(position)
-    below = values.kthvalue(low + 1).values
-    if low == position:
-        return below
-    above = values.kthvalue(low + 2).values
+    if values.device.type == "cpu":
+        ordered = np.partition(values.numpy(), low, axis=-1)
+        below = torch.from_numpy(ordered[..., low].copy())
+        above = torch.from_numpy(ordered[..., low + 1 :].min(axis=-1)) if low < position else below
+    else:
+        below = values.kthvalue(low + 1).values
+        above = values.kthvalue(low + 2).values if low < position else below
     return torch.lerp(below, above, position - low)

@@ -43,8 +43,7 @@ def total_persistence(
     """The sums over the bars of A = matrices[0] and B = matrices[1], and their gradients, on the host.
 
     Args:
-        clouds: arrays (2, B, N, N) of finite distances, of any B and N each. Their barcodes are computed in one parallel
-            call.
+        clouds: arrays (2, B, N, N) of finite distances, of any B and N each; all barcodes are computed in parallel.
         options: see `PersistenceOptions`.
 
     Returns:
@@ -61,9 +60,7 @@ def total_persistence(
 
 def _barcodes(num_items: int, options: PersistenceOptions) -> list[_Barcode]:
     firsts = (0, 1) if options.symmetric else (0,)
-    return [
-        _Barcode(item, first, kind) for item in range(num_items) for kind in options.kinds for first in firsts
-    ]
+    return [_Barcode(item, first, kind) for item in range(num_items) for kind in options.kinds for first in firsts]
 
 
 def _pairs(matrices: NDArray[np.floating], barcodes: list[_Barcode]) -> list[Pair]:

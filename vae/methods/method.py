@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vae.flat_adam import FlatAdam
 from vae.networks.autoencoder import AutoEncoder, Posterior
 from vae.settings import Likelihood
 
@@ -76,7 +77,7 @@ class StepContext:
 
     step: int
     model: AutoEncoder
-    optimizer: torch.optim.Optimizer
+    optimizer: FlatAdam
     posterior: Posterior
     images: Tensor
     second_posterior: Callable[[], Posterior]
