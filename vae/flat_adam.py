@@ -92,4 +92,5 @@ class FlatAdam:
 
 def _memory_order(tensor: Tensor) -> list[int]:
     """Return the dimensions of a dense tensor in the order of their strides, largest first."""
-    return sorted(range(tensor.ndim), key=lambda dim: (-tensor.stride(dim), dim))
+    strides = tensor.stride()
+    return sorted(range(tensor.ndim), key=lambda dim: (-strides[dim], dim))

@@ -126,7 +126,9 @@ class TopDisTerm:
             before, after = model.decode(torch.cat([codes, shifted])).float().chunk(2)
         else:
             before, after = decoded, model.decode(shifted).float()
-        return self._divergence(self._features(before), self._features(after), kept=kept)
+        assert isinstance(self._divergence, RTDLoss)
+        loss: Tensor = self._divergence(self._features(before), self._features(after), kept=kept)
+        return loss.nan_to_num(0.0)
 
 
 def cloud_loss(kind: CloudLoss, p: float = 1.0) -> Callable[[Tensor, Tensor], Tensor]:

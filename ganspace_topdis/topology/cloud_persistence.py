@@ -30,17 +30,18 @@ from ganspace_topdis.topology.total_persistence import PersistenceOptions, total
 __all__ = ["MIN_ROWS", "cloud_persistence"]
 
 MIN_ROWS = 4
-"""Two clouds of which a mask leaves fewer points carry no information on topology: their sum is zero."""
+"""Two clouds of which a mask leaves fewer points carry no information on topology: their sum is NaN."""
 
 
 def cloud_persistence(x: Tensor, y: Tensor, options: PersistenceOptions, kept: Tensor | None = None) -> Tensor:
     """(B,) sums over the bars of clouds x (B, N, D) and y (B, N, E), in units of the clouds' 0.9 quantiles.
 
     Args:
-        x: clouds, float32 or float64.
+        x: clouds, float32 or float64. Their distances are computed once if they are one cloud, expanded.
         y: clouds of the same dtype; point i of y[b] corresponds to point i of x[b].
         options: see `PersistenceOptions`.
-        kept: (B, N), the rows that count; all by default. The sum of an item of fewer than `MIN_ROWS` is zero.
+        kept: (B, N), the rows that count; all by default. The sum of an item of fewer than `MIN_ROWS` is NaN, and
+            has no gradient.
 
     Raises:
         InvalidArgumentError: a distance is not finite, or its gradient would overflow.
@@ -64,7 +65,7 @@ class _CloudPersistence(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        *clouds, matrices = *ctx.saved_tensors[:2], iter(ctx.saved_tensors[2:])
+        clouds, matrices = ctx.saved_tensors[:2], iter(ctx.saved_tensors[2:])
         grad = grad[:, None, None]
         results: list[Tensor | None] = [None] * 4
         for k, (cloud, factor, near) in enumerate(zip(clouds, ctx.factors, ctx.near, strict=True)):
@@ -86,22 +87,23 @@ def _distances_on_host(
 ) -> tuple[_Factors, Tensor, Tensor | None]:
     """The clouds' factors to the safe range, their distances (2, B, N, N), and the mask, read from the device once."""
     factors: _Factors = [None, None]
-    on_cpu = clouds[0].device.type == "cpu"
-    if on_cpu:
+    num_items = len(clouds[0])
+    clouds = [cloud[:1] if cloud.stride(0) == 0 else cloud for cloud in clouds]
+    if clouds[0].device.type == "cpu":
         factors = [factor_to_safe_range(cloud, for_gradient=own) for cloud, own in zip(clouds, wanted, strict=True)]
-        return factors, _distances(clouds, factors), kept
-    distances = _distances(clouds, factors)
+        return factors, _distances(clouds, factors, num_items), kept
+    distances = _distances(clouds, factors, num_items)
     parts = [distances, *(magnitude(cloud) for cloud in clouds), *([] if kept is None else [kept.to(distances.dtype)])]
     read = _split(torch.cat([part.flatten() for part in parts]).cpu(), parts)
     if not all(in_safe_range(own) for own in read[1:3]):
         factors = [factor_to_safe_range(cloud, for_gradient=own) for cloud, own in zip(clouds, wanted, strict=True)]
-        read[0] = _distances(clouds, factors).cpu()
+        read[0] = _distances(clouds, factors, num_items).cpu()
     return factors, read[0], None if kept is None else read[3] > 0
 
 
-def _distances(clouds: Sequence[Tensor], factors: _Factors) -> Tensor:
+def _distances(clouds: Sequence[Tensor], factors: _Factors, num_items: int) -> Tensor:
     scaled = [cloud if factor is None else cloud * factor for cloud, factor in zip(clouds, factors, strict=True)]
-    return torch.stack([plain_distances(cloud) for cloud in scaled])
+    return torch.stack([plain_distances(cloud).expand(num_items, -1, -1) for cloud in scaled])
 
 
 def _on_host(
@@ -112,7 +114,7 @@ def _on_host(
     scaled = None
     if any(factor is not None for factor in factors):
         units = distances.new_ones(distances.shape[1], 1, 1)
-        scaled = torch.stack([units if factor is None else factor.cpu() for factor in factors])
+        scaled = torch.stack([units if factor is None else factor.cpu().expand_as(units) for factor in factors])
     parts = [distances[place] for place in places]
     scales = [
         scale_of(part, factor=None if scaled is None else scaled[place[:2]])
@@ -120,7 +122,7 @@ def _on_host(
     ]
     clouds = [_finite(part / scale) for part, scale in zip(parts, scales, strict=True)]
     found = total_persistence(clouds, options)
-    sums = distances.new_zeros(distances.shape[1])
+    sums = distances.new_full((distances.shape[1],), torch.nan)
     far, near = torch.zeros_like(distances), torch.zeros_like(distances)
     for place, part, scale, (values, gradient) in zip(places, parts, scales, found, strict=True):
         sums[place[1]] = torch.from_numpy(values).to(distances.dtype)

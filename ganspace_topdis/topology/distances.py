@@ -232,8 +232,8 @@ def interpolated_quantile(values: Tensor, quantile: float) -> Tensor:
     low = int(position)
     if values.device.type == "cpu":
         ordered = np.partition(values.numpy(), low, axis=-1)
-        below = torch.from_numpy(ordered[..., low].copy())
-        above = torch.from_numpy(ordered[..., low + 1 :].min(axis=-1)) if low < position else below
+        below = torch.from_numpy(np.array(ordered[..., low]))
+        above = torch.from_numpy(np.asarray(ordered[..., low + 1 :].min(axis=-1))) if low < position else below
     else:
         below = values.kthvalue(low + 1).values
         above = values.kthvalue(low + 2).values if low < position else below

@@ -56,7 +56,8 @@ def rtd(
             the value does not change. (The flag of that name in the release of RTD-AE, Trofimov et al. 2023, also reads
             the value from the second cloud and so overestimates it.)
         batched: x and y hold B clouds each, (B, N, ...), and the result is (B,).
-        kept: (N,), or (B, N) if batched: a mask of the points that count, all by default. RTD of fewer than four is 0.
+        kept: (N,), or (B, N) if batched: a mask of the points that count, by default all. RTD of fewer than four is
+            NaN, without a gradient.
 
     Raises:
         InvalidArgumentError: an option is not allowed, the clouds do not fit each other, a coordinate is not finite, or

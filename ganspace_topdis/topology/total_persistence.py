@@ -114,8 +114,8 @@ def _sum_and_gradient(
     slope = weight * options.p * lengths[kept] ** (options.p - 1) * np.array([[-1.0], [1.0]])
     places = np.concatenate([own[:, kept], other[:, kept]], axis=None)
     charges = np.concatenate([slope * share[:, kept], slope * (1 - share[:, kept])], axis=None)
-    gradient = np.bincount(places, charges, minlength=flat.size)
-    return sums, gradient.astype(matrices.dtype).reshape(matrices.shape)
+    gradient: NDArray[np.floating] = np.bincount(places, charges, minlength=flat.size).astype(matrices.dtype)
+    return sums, gradient.reshape(matrices.shape)
 
 
 def _share_of_first(

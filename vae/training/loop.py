@@ -83,8 +83,8 @@ class Training:
         logits = self.model.decode(posterior.sample).float()
         reconstruction = reconstruction_loss(logits, images, self.settings.likelihood)
         penalty = self.method.penalty(posterior, self.step_index)
-        weighted = penalty.constant + self._ramp() * penalty.loss
-        whole = penalty.constant + penalty.loss
+        whole = penalty.total()
+        weighted = whole if self._ramp() == 1 else penalty.total(self._ramp())
         terms = {"reconstruction": reconstruction, **penalty.report, "penalty": whole, "weighted penalty": weighted}
         try:
             topdis = self._topdis_loss(posterior, logits)
