@@ -31,9 +31,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.latent.gradients import orthogonalize_gradient
-from ganspace_topdis.latent.shift import gaussian_shift
+from ganspace_topdis.latent.shift import gaussian_shift, shift_values
 from ganspace_topdis.topology import RTDLoss, rtd_lite
 from ganspace_topdis.topology.distances import interpolated_quantile
 from vae.networks.autoencoder import AutoEncoder, Posterior
@@ -43,6 +42,7 @@ from vae.settings import CloudLoss, Features, Orthogonalization, TopDisSettings
 __all__ = [
     "FEATURES",
     "ShiftChoice",
+    "StepGradient",
     "TopDisTerm",
     "chamfer_loss",
     "cloud_loss",
@@ -86,13 +86,10 @@ class TopDisTerm:
         self._features = FEATURES[settings.features] if features is None else features
         self._divergence = cloud_loss(settings.loss, settings.p)
 
-    def choose(self, model: AutoEncoder, rng: np.random.Generator) -> ShiftChoice:
-        """Draw the latent and the sign of a step."""
-        probabilities = None
-        if self.settings.choice == "weighted":
-            weights = model.latent_weights().cpu().double().numpy()
-            probabilities = weights / weights.sum() if weights.sum() > 0 else None
-        index = int(rng.choice(model.num_latents, p=probabilities))
+    def choose(self, num_latents: int, rng: np.random.Generator, weights: Sequence[float] | None = None) -> ShiftChoice:
+        """Draw the latent, with `weights` in proportion to them, and the sign of a step."""
+        probabilities = None if weights is None or sum(weights) <= 0 else np.asarray(weights) / np.sum(weights)
+        index = int(rng.choice(num_latents, p=probabilities))
         return ShiftChoice(index=index, amount=self.settings.shift * (1 if rng.integers(2) else -1))
 
     def __call__(
@@ -108,6 +105,10 @@ class TopDisTerm:
         """
         sampled = self.settings.codes == "sample"
         codes = (posterior.sample if sampled else posterior.mean)[: self.settings.points]
+        if codes.device.type != "cpu" and isinstance(self._divergence, RTDLoss):
+            return self._masked_loss(
+                model, codes, choice, decoded[: len(codes)] if decoded is not None and sampled else None
+            )
         shifted, kept = gaussian_shift(codes, choice.index, choice.amount)
         if len(shifted) < _MIN_ROWS:
             return 0 * codes.sum()
@@ -116,6 +117,18 @@ class TopDisTerm:
         else:
             before, after = model.decode(torch.cat([codes[kept], shifted])).float().chunk(2)
         return self._divergence(self._features(before), self._features(after))
+
+    def _masked_loss(self, model: AutoEncoder, codes: Tensor, choice: ShiftChoice, decoded: Tensor | None) -> Tensor:
+        """Return the same with all rows and a mask: a device waits for the host at every tensor of unknown size."""
+        moved, kept = shift_values(codes[:, choice.index], choice.amount)
+        shifted = codes.index_copy(1, torch.tensor([choice.index], device=codes.device), moved[:, None])
+        if decoded is None:
+            before, after = model.decode(torch.cat([codes, shifted])).float().chunk(2)
+        else:
+            before, after = decoded, model.decode(shifted).float()
+        assert isinstance(self._divergence, RTDLoss)
+        loss: Tensor = self._divergence(self._features(before), self._features(after), kept=kept)
+        return loss.nan_to_num(0.0)
 
 
 def cloud_loss(kind: CloudLoss, p: float = 1.0) -> Callable[[Tensor, Tensor], Tensor]:
@@ -160,50 +173,51 @@ def _scale(x: Tensor, quantile: float) -> Tensor:
     return interpolated_quantile(torch.pdist(x.detach()), quantile).clamp(min=_MIN_SCALE)
 
 
+@dataclass(frozen=True, kw_only=True)
+class StepGradient:
+    """The gradient of a step as one vector, and the parts that it is the sum of, by the name of their terms."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+    def blame(self) -> str:
+        """Return the first term whose gradient is not finite; that of topdis depends on those before it."""
+        return next((name for name, part in self.parts.items() if not torch.isfinite(part).all()), "the sum")
+
+
 def step_gradient(
     parameters: Sequence[Tensor],
+    flatten: Callable[[Sequence[Tensor | None]], Tensor],
     *,
     reconstruction: Tensor,
     penalty: Tensor,
     topdis: Tensor | None,
     orthogonalize: Orthogonalization,
-) -> list[Tensor]:
-    """Return the gradient of a step with respect to `parameters`, in their shapes.
+) -> StepGradient:
+    """Return the gradient of a step with respect to `parameters`.
 
     Args:
         parameters: what is optimized.
+        flatten: turns a gradient per parameter, None for zeros, into one vector (see `vae.flat_adam`).
         reconstruction, penalty, topdis: scalar terms, already weighted; `topdis` None for a step without it.
         orthogonalize: terms that the TopDis term must not oppose; see the module.
-
-    Raises:
-        TopdisError: the gradient is not finite; the message names the term.
     """
+
+    def gradient(loss: Tensor, *, keep: bool = False) -> Tensor:
+        return flatten(torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True))
+
     if topdis is None:
-        return _finite_sum({"reconstruction + penalty": _gradient(reconstruction + penalty, parameters)})
+        total = gradient(reconstruction + penalty)
+        return StepGradient(total=total, parts={"reconstruction + penalty": total})
     if orthogonalize == "none":
-        whole = _gradient(reconstruction + penalty + topdis, parameters)
-        return _finite_sum({"reconstruction + penalty + topdis": whole})
+        total = gradient(reconstruction + penalty + topdis)
+        return StepGradient(total=total, parts={"reconstruction + penalty + topdis": total})
     if orthogonalize == "all":
-        others = {"reconstruction + penalty": _gradient(reconstruction + penalty, parameters, keep=True)}
+        parts = {"reconstruction + penalty": gradient(reconstruction + penalty, keep=True)}
+        total = first = parts["reconstruction + penalty"]
     else:
-        first = _gradient(reconstruction, parameters, keep=True)
-        others = {"reconstruction": first, "penalty": _gradient(penalty, parameters, keep=True)}
-    own = _gradient(topdis, parameters)
-    reference = next(iter(others.values()))
-    return _finite_sum({**others, "topdis": orthogonalize_gradient(own, reference)})
-
-
-def _gradient(loss: Tensor, parameters: Sequence[Tensor], *, keep: bool = False) -> list[Tensor]:
-    found = torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True)
-    return [torch.zeros_like(own) if part is None else part for part, own in zip(found, parameters, strict=True)]
-
-
-def _finite_sum(parts: dict[str, list[Tensor]]) -> list[Tensor]:
-    """Sum the parts; blames the first that is not finite, because topdis is computed from those before it."""
-    total, *rest = parts.values()
-    for part in rest:
-        total = list(torch._foreach_add(total, part))
-    if not torch.isfinite(torch.stack(torch._foreach_norm(total)).sum()):
-        blamed = [name for name, part in parts.items() if not all(torch.isfinite(g).all() for g in part)]
-        raise TopdisError(f"the gradient of {blamed[0] if blamed else 'the sum'} is not finite")
-    return total
+        first = gradient(reconstruction, keep=True)
+        parts = {"reconstruction": first, "penalty": gradient(penalty, keep=True)}
+        total = first + parts["penalty"]
+    own = orthogonalize_gradient(gradient(topdis), first)
+    return StepGradient(total=total + own, parts={**parts, "topdis": own})

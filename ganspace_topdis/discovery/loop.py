@@ -100,7 +100,8 @@ class Discovery:
     def _fitting_micro_batch(self) -> int:
         codes = self._sample(2, torch.Generator().manual_seed(self.settings.seed)).to(self._device)
         settings = self.settings
-        together = settings.directions_per_step if settings.search_in == "whole" else 1
+        all_at_once = settings.search_in == "whole" or codes.device.type != "cpu"
+        together = settings.directions_per_step if all_at_once else 1
         return choose_micro_batch(self._generate, codes, most=settings.batch_size * together)
 
     def _outputs(self, codes: Tensor) -> Tensor:
@@ -178,17 +179,42 @@ class Discovery:
         rotation: Tensor = self._parametrized.weight
         leaf = rotation.detach().to(self.span.axes).requires_grad_(True)
         codes, shift = self.draw(self.settings.batch_size), self.settings.shift_at(self.step_index)
+        self._loss.micro_batch = self.micro_batch
         values = [self._backward(loss) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
-        losses = self._finite(values)
+        losses, gradient = self._read(values, leaf) if values else ([], leaf)
         if losses:
-            for gradient in (leaf.grad, *(parameter.grad for parameter in self._loss.parameters())):
-                assert gradient is not None
-                gradient /= len(losses)
-            assert leaf.grad is not None
-            rotation.backward(leaf.grad.to(rotation))
+            for part in (gradient, *(parameter.grad for parameter in self._loss.parameters())):
+                assert part is not None
+                part /= len(losses)
+            rotation.backward(gradient.to(rotation))
             self._optimizer.step()
         self.step_index += 1
         return {"loss": math.fsum(losses) / len(losses) if losses else math.nan}
+
+    def _backward(self, loss: Tensor) -> Tensor:
+        """Accumulates the gradient of one of the losses of a step, or of a vector of them, and returns its value."""
+        computed = loss if loss.ndim == 0 else loss.nan_to_num(0.0, torch.inf, -torch.inf).sum()
+        computed.backward()
+        return loss.detach()
+
+    def _read(self, values: list[Tensor], leaf: Tensor) -> tuple[list[float], Tensor]:
+        """The losses of a step that were computed, and the gradient of V, read from the device together."""
+        assert leaf.grad is not None
+        *numbers, gradient = (
+            torch.cat([*(value.view(-1) for value in values), leaf.grad.view(-1)])
+            .cpu()
+            .split([*(value.numel() for value in values), leaf.numel()])
+        )
+        losses = []
+        for value, own in zip(values, numbers, strict=True):
+            losses += [number for number in own.tolist() if value.ndim == 0 or not math.isnan(number)]
+        for number in losses:
+            if not math.isfinite(number):
+                raise TopdisError(
+                    f"the loss is {number} at step {self.step_index}: "
+                    "the generator returned features that are not finite"
+                )
+        return losses, gradient.view(leaf.shape)
 
     def run(self, progress: Progress | None = None) -> None:
         """Take all remaining steps and call `progress` after each."""
@@ -196,22 +222,6 @@ class Discovery:
             values = self.step()
             if progress is not None:
                 progress(self.step_index, self.settings.steps, **values)
-
-    def _backward(self, loss: Tensor) -> Tensor:
-        """Accumulates the gradient of one of the losses of a step and returns its value."""
-        loss.backward()
-        return loss.detach()
-
-    def _finite(self, losses: list[Tensor]) -> list[float]:
-        """The values of the losses of a step, read from the device together."""
-        values: list[float] = torch.stack(losses).tolist() if losses else []
-        for value in values:
-            if not math.isfinite(value):
-                raise TopdisError(
-                    f"the loss is {value} at step {self.step_index}: "
-                    "the generator returned features that are not finite"
-                )
-        return values
 
     def directions(self, rotation: Tensor | None = None, **metadata: Any) -> Directions:
         """The current directions, or those of another `rotation` (K, M) of the span."""

@@ -28,7 +28,9 @@ __all__ = [
     "Shifted",
     "TopDisLoss",
     "contrastive_loss",
+    "divergences_of",
     "shift_codes",
+    "shift_codes_together",
     "topdis_divergence",
 ]
 
@@ -53,9 +55,11 @@ class SearchLoss(nn.Module, abc.ABC):
 
     Attributes:
         own_learning_rate: learning rate of the parameters of the module, if it has any.
+        micro_batch: codes whose graph fits into the memory, set by the search.
     """
 
     own_learning_rate: float = 0.0
+    micro_batch: int = 1
 
     def __init__(self, outputs: Generate, span: Span, settings: DiscoverySettings) -> None:
         super().__init__()
@@ -63,7 +67,7 @@ class SearchLoss(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def losses(self, rotation: Tensor, codes: Tensor, shift: float, rng: torch.Generator) -> Iterator[Tensor]:
-        """Yields the losses of one step, scalars.
+        """Yields the losses of one step: scalars, or vectors of which entries that were not computed are NaN.
 
         Args:
             rotation: V (K, M).
@@ -80,8 +84,9 @@ class TopDisLoss(SearchLoss):
 
     with a batch of codes c and TopDis the loss of `topology.RTDLoss`. With `per_effect` each term is divided by the
     effect of its shift, the mean distance that features move over the mean distance between random codes' features.
-    Yields one loss per direction. Deviations: the paper shows its search on StyleGAN by pictures only; the span, the
-    shift in standard deviations and the normalization are this project's.
+    Yields one loss per direction. On a device, where launches cost most, yields vectors, of as many directions as fit
+    into the memory together. Deviations: the paper shows its search on StyleGAN by pictures only; the span, the shift
+    in standard deviations and the normalization are this project's.
     """
 
     def __init__(self, outputs: Generate, span: Span, settings: DiscoverySettings) -> None:
@@ -93,11 +98,13 @@ class TopDisLoss(SearchLoss):
         settings = self.settings
         with torch.no_grad():
             before = self.outputs(codes).flatten(1)
+        chosen = torch.randperm(len(rotation), generator=rng)[: settings.directions_per_step]
+        amounts = shift * (2 * torch.randint(2, (len(chosen),), generator=rng) - 1)
+        if codes.device.type != "cpu" and settings.divergence == "rtd" and not settings.per_effect:
+            yield from self._together(rotation, codes, before, chosen, amounts)
+            return
         distance = mean_distance(before)
-        chosen = torch.randperm(len(rotation), generator=rng)[: settings.directions_per_step].tolist()
-        signs = torch.randint(2, (len(chosen),), generator=rng).tolist()
-        for index, sign in zip(chosen, signs, strict=True):
-            amount = shift if sign else -shift
+        for index, amount in zip(chosen.tolist(), amounts.tolist(), strict=True):
             shifted = shift_codes(self.span, rotation[index], codes, amount, settings.shift_kind)
             if len(shifted.codes) < _MIN_POINTS:
                 continue
@@ -108,6 +115,26 @@ class TopDisLoss(SearchLoss):
                 moved = (after - unshifted).norm(dim=1).mean()
                 loss = loss * distance / moved.clamp(min=torch.finfo(moved.dtype).tiny)
             yield loss
+
+    def _together(
+        self, rotation: Tensor, codes: Tensor, before: Tensor, chosen: Tensor, amounts: Tensor
+    ) -> Iterator[Tensor]:
+        """Yields the same for groups of directions, with masks instead of clouds of a size that depends on values."""
+        size = max(1, self.micro_batch // len(codes))
+        chosen, amounts = chosen.to(codes.device), amounts.to(codes)
+        for rows, own in zip(rotation[chosen].split(size), amounts.split(size), strict=True):
+            shifted, kept = shift_codes_together(self.span, rows, codes, own, self.settings.shift_kind)
+            after = self.outputs(shifted.flatten(0, 1)).flatten(1).unflatten(0, shifted.shape[:2])
+            yield divergences_of(self.divergence, before, after, kept)
+
+
+def divergences_of(
+    divergence: Callable[..., Tensor], before: Tensor, after: Tensor, kept: Tensor | None = None
+) -> Tensor:
+    """The divergences (k,) of one cloud (N, F) and k clouds (k, N, F); `kept` (k, N) is a mask for RTD."""
+    if isinstance(divergence, RTDLoss):
+        return divergence(before.expand_as(after), after, batched=True, kept=kept)
+    return torch.stack([divergence(before, own) for own in after])
 
 
 def topdis_divergence(settings: DiscoverySettings) -> Callable[[Tensor, Tensor], Tensor]:
@@ -144,6 +171,22 @@ def shift_codes(span: Span, direction: Tensor, codes: Tensor, amount: float, kin
     moved, mask = shift_values(values, amount)
     kept = mask.nonzero()[:, 0]  # indices: a GPU waits for the host at every indexing by a mask
     return Shifted((codes + (moved - values)[:, None] * vector)[kept], kept)
+
+
+def shift_codes_together(
+    span: Span, directions: Tensor, codes: Tensor, amounts: Tensor, kind: ShiftKind
+) -> tuple[Tensor, Tensor | None]:
+    """Shift `codes` (N, D) along k unit vectors (k, M) by `amounts` (k,), as `shift_codes` does along one.
+
+    Returns:
+        The codes (k, N, D) and the mask (k, N) of the rows that have an image, None for all.
+    """
+    vectors = (directions @ span.axes)[:, None]
+    if kind == "sigma":
+        return codes + amounts[:, None, None] * vectors, None
+    values = (codes - span.mean) @ (directions @ span.projection).mT
+    moved, kept = shift_values(values, amounts)
+    return codes + (moved - values).mT[:, :, None] * vectors, kept.mT
 
 
 class HessianPenalty(SearchLoss):

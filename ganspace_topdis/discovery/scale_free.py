@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from ganspace_topdis.discovery.active_subspace import Span
 from ganspace_topdis.discovery.equal_effect import mean_distance, profile
-from ganspace_topdis.discovery.losses import SearchLoss, contrastive_loss, topdis_divergence
+from ganspace_topdis.discovery.losses import SearchLoss, contrastive_loss, divergences_of, topdis_divergence
 from ganspace_topdis.discovery.reconstructor_loss import ReconstructorLoss
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.generators import Generate
@@ -103,7 +103,7 @@ class ScaleFreeLoss(SearchLoss):
         """The mean of D over the directions, a scalar."""
         method = self.settings.method
         if method == "topdis":
-            divergences = torch.stack([self.divergence(shifts.before, after) for after in shifts.after])
+            divergences = divergences_of(self.divergence, shifts.before, shifts.after)
             divergences = divergences.clamp(min=_tiny(divergences))
             return (divergences.log() - self.settings.effect_power * shifts.effects.log()).mean()
         if method == "hessian":

@@ -49,12 +49,14 @@ def orthogonalize_gradient(
         )
     if not parts:
         return []
-    against = _inner(parts, others).clamp(max=0)
-    square = _inner(others, others)
-    factor = torch.where(square > 0, against / torch.where(square > 0, square, 1.0), 0.0)
-    result = [part - factor * other for part, other in zip(parts, others, strict=True)]
-    return result[0] if isinstance(gradient, Tensor) else result
+    if isinstance(gradient, Tensor):
+        return _orthogonal(gradient.flatten(), others[0].flatten()).view(gradient.shape)
+    whole = _orthogonal(*(torch.cat([part.flatten() for part in listed]) for listed in (parts, others)))
+    pieces = whole.split([part.numel() for part in parts])
+    return [piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True)]
 
 
-def _inner(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
-    return torch.stack([(a * b).sum() for a, b in zip(left, right, strict=True)]).sum()
+def _orthogonal(vector: Tensor, reference: Tensor) -> Tensor:
+    square = reference.dot(reference)
+    factor = vector.dot(reference).clamp(max=0) / square
+    return torch.addcmul(vector, factor.nan_to_num_(0.0, 0.0, 0.0), reference, value=-1)

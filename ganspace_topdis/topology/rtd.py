@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.topology.distances import as_point_pairs, normalized_distances
-from ganspace_topdis.topology.total_persistence import PersistenceOptions, total_persistence
+from ganspace_topdis.topology.cloud_persistence import cloud_persistence
+from ganspace_topdis.topology.distances import as_point_pairs
+from ganspace_topdis.topology.total_persistence import PersistenceOptions
 
 __all__ = ["RTDLoss", "RTDScore", "Variant", "rtd", "rtd_score"]
 
@@ -36,6 +37,7 @@ def rtd(
     max_bars: int | None = None,
     immovable: bool = False,
     batched: bool = False,
+    kept: Tensor | None = None,
 ) -> Tensor:
     """RTD of clouds x, y (N, ...), where point i of x corresponds to point i of y. A scalar, differentiable once.
 
@@ -54,6 +56,8 @@ def rtd(
             the value does not change. (The flag of that name in the release of RTD-AE, Trofimov et al. 2023, also reads
             the value from the second cloud and so overestimates it.)
         batched: x and y hold B clouds each, (B, N, ...), and the result is (B,).
+        kept: (N,), or (B, N) if batched: a mask of the points that count, by default all. RTD of fewer than four is
+            NaN, without a gradient.
 
     Raises:
         InvalidArgumentError: an option is not allowed, the clouds do not fit each other, a coordinate is not finite, or
@@ -67,10 +71,9 @@ def rtd(
     options = _options(variant, symmetric, p, max_bars, immovable)
     with torch.autocast(x.device.type if isinstance(x, Tensor) else "cpu", enabled=False):
         points_x, points_y = as_point_pairs(x, y, batched=batched)
-        distances = torch.stack([normalized_distances(points_x), normalized_distances(points_y)])
         if not batched:
-            distances = distances[:, None]
-        sums = total_persistence(distances, options)
+            points_x, points_y = points_x[None], points_y[None]
+        sums = cloud_persistence(points_x, points_y, options, kept if kept is None or batched else kept[None])
     return sums if batched else sums[0]
 
 
@@ -120,8 +123,10 @@ class RTDLoss(nn.Module):
         self.max_bars = max_bars
         self.immovable = immovable
 
-    def forward(self, x: Tensor, y: Tensor, *, batched: bool = False) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor, *, batched: bool = False, kept: Tensor | None = None) -> Tensor:
         """The loss of clouds x, y (N, ...), a scalar; with `batched`, of clouds (B, N, ...), shape (B,).
+
+        `kept` is a mask of the points that count, see `rtd`.
 
         Raises:
             InvalidArgumentError: the clouds do not fit each other or are not finite; see `rtd`.
@@ -135,6 +140,7 @@ class RTDLoss(nn.Module):
             max_bars=self.max_bars,
             immovable=self.immovable,
             batched=batched,
+            kept=kept,
         )
 
     def extra_repr(self) -> str:

@@ -3,19 +3,15 @@
 A bar read from the birth edge e and the death edge f contributes (M(f) - V(e))^p, where V = min(A, B) or B is the
 inner matrix and M is the inner or the outer one. Its derivative is p (M(f) - V(e))^(p - 1) times +1 at M(f) and
 -1 at V(e). Through a minimum or maximum it goes to the matrix of the value, half to each if they are equal (as in
-autograd). So the gradient is a short list of (matrix, edge, number), which is all that is copied back to the device of
-the clouds.
+autograd).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.topology.backend import Bars, Pair, bars_of_pairs
 
 __all__ = ["PersistenceOptions", "total_persistence"]
@@ -41,53 +37,30 @@ class _Barcode:
     kind: str
 
 
-def total_persistence(distances: Tensor, options: PersistenceOptions) -> Tensor:
-    """(B,) sums over the bars of A = distances[0] and B = distances[1], from distances (2, B, N, N).
+def total_persistence(
+    clouds: Sequence[NDArray[np.floating]], options: PersistenceOptions
+) -> list[tuple[NDArray[np.float64], NDArray[np.floating]]]:
+    """The sums over the bars of A = matrices[0] and B = matrices[1], and their gradients, on the host.
 
-    The matrices are copied to the CPU once; sums and gradient are copied back.
+    Args:
+        clouds: arrays (2, B, N, N) of finite distances, of any B and N each; all barcodes are computed in parallel.
+        options: see `PersistenceOptions`.
 
-    Raises:
-        InvalidArgumentError: a distance is NaN or infinite.
+    Returns:
+        For each array the sums (B,), and the gradient (2, B, N, N) of their total, in which every edge has one entry.
     """
-    sums: Tensor = _TotalPersistence.apply(distances, options)
-    return sums
+    barcodes = [_barcodes(matrices.shape[1], options) for matrices in clouds]
+    pairs = [_pairs(matrices, listed) for matrices, listed in zip(clouds, barcodes, strict=True)]
+    bars = iter(bars_of_pairs([pair for listed in pairs for pair in listed]))
+    return [
+        _sum_and_gradient(matrices, listed, [next(bars) for _ in listed], options)
+        for matrices, listed in zip(clouds, barcodes, strict=True)
+    ]
 
 
-class _TotalPersistence(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, distances: Tensor, options: PersistenceOptions) -> Tensor:
-        matrices = np.ascontiguousarray(distances.detach().cpu().numpy())
-        for name, cloud in zip("xy", matrices, strict=True):
-            if not np.isfinite(cloud).all():
-                raise InvalidArgumentError(
-                    f"{name} holds values that are NaN, infinite, too far apart, or too close for a gradient in "
-                    f"{matrices.dtype}: RTD needs finite points{'; float64 has more room' * (matrices.itemsize == 4)}"
-                )
-        firsts = (0, 1) if options.symmetric else (0,)
-        barcodes = [
-            _Barcode(item, first, kind)
-            for item in range(matrices.shape[1])
-            for kind in options.kinds
-            for first in firsts
-        ]
-        bars = bars_of_pairs(_pairs(matrices, barcodes))
-        sums, places, slopes = _sum_and_gradient(matrices, barcodes, bars, options)
-        ctx.shape = distances.shape
-        device = distances.device
-        ctx.save_for_backward(
-            torch.from_numpy(places).to(device), torch.from_numpy(slopes).to(distances.dtype).to(device)
-        )
-        return torch.from_numpy(sums).to(distances.dtype).to(device)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        places, slopes = ctx.saved_tensors
-        _, num_items, n, _ = ctx.shape
-        result = grad.new_zeros(ctx.shape)
-        item = places // (n * n) % num_items
-        result.view(-1)[places] = slopes * grad[item]
-        return result, None
+def _barcodes(num_items: int, options: PersistenceOptions) -> list[_Barcode]:
+    firsts = (0, 1) if options.symmetric else (0,)
+    return [_Barcode(item, first, kind) for item in range(num_items) for kind in options.kinds for first in firsts]
 
 
 def _pairs(matrices: NDArray[np.floating], barcodes: list[_Barcode]) -> list[Pair]:
@@ -111,8 +84,8 @@ def _sum_and_gradient(
     barcodes: list[_Barcode],
     bars: list[Bars],
     options: PersistenceOptions,
-) -> tuple[NDArray, NDArray, NDArray]:
-    """(B,) sums, and the gradient of their total as distinct flat places in `matrices` with its value there."""
+) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
+    """(B,) sums, and the gradient (2, B, N, N) of their total."""
     _, num_items, n, _ = matrices.shape
     flat = matrices.reshape(-1)
     counts = [len(edges) for edges, _ in bars]
@@ -141,9 +114,8 @@ def _sum_and_gradient(
     slope = weight * options.p * lengths[kept] ** (options.p - 1) * np.array([[-1.0], [1.0]])
     places = np.concatenate([own[:, kept], other[:, kept]], axis=None)
     charges = np.concatenate([slope * share[:, kept], slope * (1 - share[:, kept])], axis=None)
-    places, inverse = np.unique(places, return_inverse=True)
-    slopes = np.bincount(inverse, charges, minlength=len(places))
-    return sums, places, slopes
+    gradient: NDArray[np.floating] = np.bincount(places, charges, minlength=flat.size).astype(matrices.dtype)
+    return sums, gradient.reshape(matrices.shape)
 
 
 def _share_of_first(

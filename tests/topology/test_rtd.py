@@ -65,9 +65,20 @@ def fixed_scale_value(x: torch.Tensor, y: torch.Tensor, scales: list[torch.Tenso
     from ganspace_topdis.topology.rtd import _options
     from ganspace_topdis.topology.total_persistence import total_persistence
 
+    class OfDistances(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, distances):
+            sums, gradient = total_persistence([distances.numpy()], _options(**(defaults | options)))[0]
+            ctx.gradient = torch.from_numpy(gradient)
+            return torch.tensor(sums[0], dtype=distances.dtype)
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * ctx.gradient
+
     distances = [pairwise_distances(c) / scale for c, scale in zip((x, y), scales, strict=True)]
     defaults = {"variant": "minmax", "symmetric": True, "p": 1, "max_bars": None, "immovable": False}
-    return total_persistence(torch.stack(distances)[:, None], _options(**(defaults | options)))[0]
+    return OfDistances.apply(torch.stack(distances)[:, None])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

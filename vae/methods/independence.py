@@ -40,6 +40,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vae.flat_adam import FlatAdam
 from vae.method_options import BetaTCVAEOptions, DIPVAE1Options, Estimator, FactorVAEOptions
 from vae.methods.method import DataSpec, Method, Penalty, StepContext, gaussian_kl
 from vae.networks.autoencoder import Posterior
@@ -135,9 +136,10 @@ class FactorVAE(Method):
         draw_initial_weights(self.discriminator, options.discriminator_weights)
         self.discriminator.to(spec.device)
         first, second = options.discriminator_betas
-        self._parameters = list(self.discriminator.parameters())
-        self._optimizer = torch.optim.Adam(
-            self._parameters, lr=options.discriminator_rate or spec.learning_rate, betas=(first, second), fused=True
+        self._optimizer = FlatAdam(
+            self.discriminator.parameters(),
+            lr=options.discriminator_rate or spec.learning_rate,
+            betas=(first, second),
         )
 
     def penalty(self, posterior: Posterior, step: int) -> Penalty:
@@ -156,9 +158,7 @@ class FactorVAE(Method):
         permuted = permute_latents(others, context.generator)
         logits, permuted_logits = self.discriminator(torch.cat([codes, permuted])).split([len(codes), len(permuted)])
         loss = discrimination_loss(logits, permuted_logits)
-        for parameter, gradient in zip(self._parameters, torch.autograd.grad(loss, self._parameters), strict=True):
-            parameter.grad = gradient
-        self._optimizer.step()
+        self._optimizer.step(self._optimizer.flatten(torch.autograd.grad(loss, self._optimizer.parameters)))
         correct = (logits[:, 0] > logits[:, 1]).sum() + (permuted_logits[:, 1] > permuted_logits[:, 0]).sum()
         return {"discriminator_loss": loss.detach(), "discriminator_accuracy": correct / (2 * len(codes))}
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vae.flat_adam import FlatAdam
 from vae.networks.autoencoder import AutoEncoder, Posterior
 from vae.settings import Likelihood
 
@@ -58,6 +59,11 @@ class Penalty:
     constant: Tensor | float = 0.0
     report: Mapping[str, Tensor | float] = field(default_factory=dict)
 
+    def total(self, ramp: float = 1.0) -> Tensor:
+        """Return the penalty with the ramped part times `ramp`."""
+        ramped = self.loss if ramp == 1 else ramp * self.loss
+        return ramped + self.constant if isinstance(self.constant, Tensor) or self.constant else ramped
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepContext:
@@ -76,7 +82,7 @@ class StepContext:
 
     step: int
     model: AutoEncoder
-    optimizer: torch.optim.Optimizer
+    optimizer: FlatAdam
     posterior: Posterior
     images: Tensor
     second_posterior: Callable[[], Posterior]
@@ -117,10 +123,51 @@ class Method(ABC):
 def reconstruction_loss(logits: Tensor, images: Tensor, likelihood: Likelihood = "bernoulli") -> Tensor:
     """Return the reconstruction term, a scalar, of logits and images (B, C, H, W)."""
     if likelihood == "bernoulli":
-        return F.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
+        total: Tensor = _CrossEntropy.apply(logits, images)
+        return total / len(images)
     return F.mse_loss(logits.sigmoid(), images, reduction="sum") / len(images)
 
 
 def gaussian_kl(mean: Tensor, logvar: Tensor) -> Tensor:
     """Return the KL divergence of each latent from N(0, 1), averaged over the batch, nats: (B, D), (B, D) -> (D,)."""
-    return 0.5 * (mean.square() + logvar.exp() - logvar - 1).mean(dim=0)
+    kl: Tensor = _GaussianKL.apply(mean, logvar)
+    return kl
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """sum log(1 + exp(l)) - x l over logits l and targets x; its derivative is sigmoid(l) - x."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(logits: Tensor, images: Tensor) -> Tensor:
+        return torch.addcmul(F.softplus(logits), logits, images, value=-1).sum()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        logits, images = ctx.saved_tensors
+        return (logits.sigmoid() - images) * grad, None
+
+
+class _GaussianKL(torch.autograd.Function):
+    """See `gaussian_kl`; the derivatives are mean / B and (exp(logvar) - 1) / (2 B)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(mean: Tensor, logvar: Tensor) -> Tensor:
+        return 0.5 * (torch.addcmul(logvar.exp() - logvar, mean, mean).mean(dim=0) - 1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        mean, logvar = ctx.saved_tensors
+        share = grad / len(mean)
+        return mean * share, logvar.expm1() * (0.5 * share)

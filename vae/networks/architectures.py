@@ -33,7 +33,7 @@ from torch import nn
 
 from ganspace_topdis.errors import InvalidArgumentError
 from vae.networks.autoencoder import AutoEncoder
-from vae.networks.layers import InitialWeights, TransposeToFew, draw_initial_weights
+from vae.networks.layers import ConvFromPixel, ConvToPixel, InitialWeights, TransposeToFew, draw_initial_weights
 
 __all__ = [
     "NETWORKS",
@@ -137,18 +137,18 @@ def _fully_convolutional(
     last = stages.channels[-1]
     encoder = nn.Sequential(
         *_down(stages, normalize=normalize),
-        nn.Conv2d(last, hidden, _LAST_PX),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(hidden, 2 * num_latents, 1),
+        ConvToPixel(last, hidden, _LAST_PX),
+        nn.ReLU(),
+        ConvToPixel(hidden, 2 * num_latents, 1),
         nn.Flatten(),
     )
     decoder = nn.Sequential(
         nn.Unflatten(1, (num_latents, 1, 1)),
-        nn.Conv2d(num_latents, hidden, 1),
-        nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(hidden, last, _LAST_PX),
+        ConvToPixel(num_latents, hidden, 1),
+        nn.ReLU(),
+        ConvFromPixel(hidden, last, _LAST_PX),
         *_normalization(last, normalize),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         *_up(stages.channels[::-1], normalize=normalize),
     )
     return AutoEncoder(encoder, decoder, num_latents=num_latents, image_shape=image_shape)

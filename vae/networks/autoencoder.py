@@ -70,7 +70,7 @@ class AutoEncoder(nn.Module):
         """Return q(z | x) in float32 with a sample, mean + exp(logvar / 2) * noise."""
         mean, logvar = (part.float() for part in self.encode(images))
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        return Posterior(mean=mean, logvar=logvar, sample=mean + (0.5 * logvar).exp() * noise)
+        return Posterior(mean=mean, logvar=logvar, sample=torch.addcmul(mean, (0.5 * logvar).exp(), noise))
 
     def latent_weights(self) -> Tensor:
         """Return how strongly the decoder uses each latent: the norm of its column in the first layer, (D,)."""

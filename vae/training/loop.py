@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganspace_topdis.errors import CheckpointError, TopdisError
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, TopdisError
 from vae.data import DataSet
+from vae.flat_adam import FlatAdam
 from vae.methods import create_method
 from vae.methods.method import DataSpec, Method, StepContext, reconstruction_loss
 from vae.networks import AutoEncoder, Posterior, build_networks
@@ -51,14 +52,12 @@ class Training:
         self.settings, self.device = settings, torch.device(device)
         self.model, self.method = _initialize(settings, data, self.device)
         compile_model(self.model, device=self.device, precision=settings.precision, compiled=compiled)
-        self._parameters = list(self.model.parameters())
         first, second = settings.adam_betas
-        self.optimizer = torch.optim.Adam(
-            self._parameters, lr=settings.learning_rate, betas=(first, second), eps=1e-8, fused=True
-        )
+        self.optimizer = FlatAdam(self.model.parameters(), lr=settings.learning_rate, betas=(first, second))
         self._topdis = None if settings.topdis is None else TopDisTerm(settings.topdis, features)
         self._batches = Batches(data, settings.batch_size, self.device, resident=resident)
         self._random, self._topdis_random = (RandomStreams(settings.seed, k, self.device) for k in (0, 1))
+        self._latent_weights: list[float] | None = None
         self.means = RunningMeans()
         self.step_index = 0
 
@@ -84,17 +83,18 @@ class Training:
         logits = self.model.decode(posterior.sample).float()
         reconstruction = reconstruction_loss(logits, images, self.settings.likelihood)
         penalty = self.method.penalty(posterior, self.step_index)
-        weighted = penalty.constant + self._ramp() * penalty.loss
-        whole = penalty.constant + penalty.loss
-        values = self._finite(
-            {"reconstruction": reconstruction, **penalty.report, "penalty": whole, "weighted penalty": weighted}
-        )
+        whole = penalty.total()
+        weighted = whole if self._ramp() == 1 else penalty.total(self._ramp())
+        terms = {"reconstruction": reconstruction, **penalty.report, "penalty": whole, "weighted penalty": weighted}
+        try:
+            topdis = self._topdis_loss(posterior, logits)
+        except InvalidArgumentError:
+            self._check(_read(terms)[0])
+            raise
+        terms |= {} if topdis is None else {"topdis": topdis}
+        values = self._optimize(terms, topdis)
         loss = values["reconstruction"] + values.pop("weighted penalty")
-        topdis = self._topdis_loss(posterior, logits)
-        values |= {} if topdis is None else self._finite({"topdis": topdis})
-        self._optimize(reconstruction, weighted, topdis)
-        after = self.method.after_step(self._context(images, posterior))
-        values |= {name: float(value) for name, value in after.items()}
+        values |= self._after_step(images, posterior)
         values = {"loss": loss + self._weight() * values.get("topdis", 0.0), **values}
         self.step_index += 1
         self.means.add(values)
@@ -103,39 +103,51 @@ class Training:
     def _topdis_loss(self, posterior: Posterior, logits: Tensor) -> Tensor | None:
         """Return the TopDis loss, None before its delay; `logits` are those of the posterior's sample."""
         term, random = self._topdis, self._topdis_random
-        if term is None or self.step_index < term.settings.delay or not term.settings.weight:
+        if term is None or not self._with_topdis(self.step_index):
             return None
-        choice = term.choose(self.model, random.host)
+        if self._latent_weights is None and term.settings.choice == "weighted":
+            self._latent_weights = self.model.latent_weights().tolist()
+        choice = term.choose(self.model.num_latents, random.host, self._latent_weights)
         if term.settings.batch == "same":
             return term(self.model, posterior, choice, decoded=logits)
         second = self.model.posterior(self._batches.draw(random.host), random.device)
         return term(self.model, second, choice)
 
-    def _finite(self, terms: Mapping[str, Tensor | float]) -> dict[str, float]:
-        """Return the values of scalar terms; raises if one is not finite."""
-        tensors = [torch.as_tensor(value, device=self.device).detach() for value in terms.values()]
-        values = dict(zip(terms, torch.stack(tensors).tolist(), strict=True))
+    def _with_topdis(self, step: int) -> bool:
+        chosen = self.settings.topdis
+        return chosen is not None and step >= chosen.delay and chosen.weight > 0
+
+    def _optimize(self, terms: Mapping[str, Tensor | float], topdis: Tensor | None) -> dict[str, float]:
+        """Take Adam's step if all is finite; return the values of the terms."""
+        gradient = step_gradient(
+            self.optimizer.parameters,
+            self.optimizer.flatten,
+            reconstruction=torch.as_tensor(terms["reconstruction"]),
+            penalty=torch.as_tensor(terms["weighted penalty"]),
+            topdis=None if topdis is None else self._weight() * topdis,
+            orthogonalize="none" if self.settings.topdis is None else self.settings.topdis.orthogonalize,
+        )
+        values, _ = _read({**terms, "": torch.linalg.vector_norm(gradient.total)})
+        norm = values.pop("")
+        self._check(values)
+        if not math.isfinite(norm):
+            raise TopdisError(self._advice(f"the gradient of {gradient.blame()} is not finite"))
+        limit = self.max_grad_norm
+        self.optimizer.step(gradient.total if limit is None else gradient.total * min(limit / (norm + 1e-6), 1.0))
+        return values
+
+    def _check(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             if not math.isfinite(value):
                 raise TopdisError(self._advice(f"{name} is {value}"))
-        return values
 
-    def _optimize(self, reconstruction: Tensor, penalty: Tensor, topdis: Tensor | None) -> None:
-        try:
-            gradient = step_gradient(
-                self._parameters,
-                reconstruction=reconstruction,
-                penalty=penalty,
-                topdis=None if topdis is None else self._weight() * topdis,
-                orthogonalize="none" if self.settings.topdis is None else self.settings.topdis.orthogonalize,
-            )
-        except TopdisError as error:
-            raise TopdisError(self._advice(str(error))) from error
-        for parameter, part in zip(self._parameters, gradient, strict=True):
-            parameter.grad = part
-        if self.max_grad_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self._parameters, self.max_grad_norm)
-        self.optimizer.step()
+    def _after_step(self, images: Tensor, posterior: Posterior) -> dict[str, float]:
+        """Let the method do its own; return its values, read together with what the next step needs on the host."""
+        terms = self.method.after_step(self._context(images, posterior))
+        term = self._topdis
+        weighted = term is not None and term.settings.choice == "weighted" and self._with_topdis(self.step_index + 1)
+        values, self._latent_weights = _read(terms, self.model.latent_weights() if weighted else None)
+        return values
 
     def _context(self, images: Tensor, posterior: Posterior) -> StepContext:
         def second_posterior() -> Posterior:
@@ -190,6 +202,7 @@ class Training:
         self._random.load_state(state["random"])
         self._topdis_random.load_state(state["topdis_random"])
         self.means = RunningMeans(state["averages"])
+        self._latent_weights = None
 
 
 class RunningMeans:
@@ -219,6 +232,17 @@ class RunningMeans:
     def state(self) -> dict[str, tuple[float, int]]:
         """Return what the constructor takes."""
         return dict(self._sums)
+
+
+def _read(
+    terms: Mapping[str, Tensor | float], vector: Tensor | None = None
+) -> tuple[dict[str, float], list[float] | None]:
+    """Read scalar terms and a vector from the device together."""
+    found = [term.detach().float().view(1) for term in terms.values() if isinstance(term, Tensor)]
+    found += [] if vector is None else [vector.float()]
+    numbers = iter(torch.cat(found).tolist() if found else ())
+    values = {name: next(numbers) if isinstance(term, Tensor) else float(term) for name, term in terms.items()}
+    return values, None if vector is None else list(numbers)
 
 
 def _initialize(settings: TrainSettings, data: DataSet, device: torch.device) -> tuple[AutoEncoder, Method]:

@@ -35,7 +35,7 @@ class Batches:
             images = self._resident[torch.from_numpy(indices).to(self._device)]
         else:
             images = torch.from_numpy(self._data.images(indices)).to(self._device)
-        return images.permute(0, 3, 1, 2).float() / 255
+        return images.permute(0, 3, 1, 2) / 255
 
 
 class RandomStreams:
