@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganspace_topdis.discovery.cloud_measures import PartialStore
 from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings
@@ -24,11 +25,13 @@ from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reco
 from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checkpoints import Checkpoint, CheckpointStore
-from ganspace_topdis.runs.progress import ProgressReporter
+from ganspace_topdis.runs.progress import Progress, ProgressReporter
 from stylegan2.loading import load
+from stylegan2.run_plan import Pace
+from stylegan2.score_plan import ScoreCounts, ScorePlan, plan_scores
 from stylegan2.space import LatentSpace
 
-__all__ = ["load_other", "score_before", "score_held_out", "scored", "space_of_run"]
+__all__ = ["load_other", "planned_scores", "score_before", "score_held_out", "scored", "space_of_run"]
 
 Scores = tuple[dict[str, Any], dict[str, Any]]
 """Columns (a list of K numbers each), and scores of the run as a whole."""
@@ -61,7 +64,13 @@ def space_of_run(run: Path, directions: Directions, ckpt: Path, device: torch.de
 
 
 def score_held_out(
-    space: LatentSpace, directions: Directions, found: Directions | None = None, *, rtd_only: bool = False
+    space: LatentSpace,
+    directions: Directions,
+    found: Directions | None = None,
+    *,
+    rtd_only: bool = False,
+    progress: Progress | None = None,
+    store: PartialStore | None = None,
 ) -> HeldOutScores:
     """Held-out scores on codes that neither the search nor its evaluation has used.
 
@@ -70,6 +79,8 @@ def score_held_out(
         directions: what is scored.
         found: directions with the settings of the search, which choose the codes; `directions` by default.
         rtd_only: leave everything but RTD and effect out.
+        progress: called after every direction of every batch.
+        store: saves the measures after every direction, and restores them.
     """
     settings = (found or directions).metadata["settings"]
     return evaluate_held_out(
@@ -83,10 +94,57 @@ def score_held_out(
         micro_batch=settings["micro_batch"],
         seed=_SCORE_STREAM + settings["seed"],
         device=space.generator.mapping.w_avg.device,
+        progress=progress,
+        store=store,
     )
 
 
-def score_before(space: LatentSpace, directions: Directions, checkpoints: CheckpointStore) -> list[float] | None:
+def planned_scores(
+    pace: Pace,
+    directions: Directions,
+    *,
+    num_images: int,
+    knows_factors: bool,
+    reconstructor: bool | None,
+    protocol: ProtocolSettings | None,
+) -> ScorePlan:
+    """What the scores of `directions` take on a machine of this pace; for arguments see `plan_scores`.
+
+    Args:
+        pace: how fast this machine is.
+        directions: what is scored.
+        num_images: of the pictures.
+        knows_factors: whether a network reads the factors.
+        reconstructor: whether a network is trained to tell the directions apart; None: where it takes minutes.
+        protocol: of the encoder protocol; None without it.
+    """
+    counts = ScoreCounts(
+        num_points=directions.metadata["settings"]["batch_size"],
+        num_clouds=_NUM_CLOUDS,
+        num_random=_NUM_RANDOM,
+        num_sets=1 + ("rtd_before" in directions.metadata),
+        num_oracle_codes=_NUM_ORACLE_CODES if knows_factors else 0,
+        num_reconstructor_codes=_NUM_RECONSTRUCTOR_CODES,
+        num_images=num_images,
+    )
+    return plan_scores(
+        pace,
+        counts,
+        directions.num_directions,
+        reconstructor=reconstructor,
+        settings=_RECONSTRUCTOR,
+        protocol=protocol,
+    )
+
+
+def score_before(
+    space: LatentSpace,
+    directions: Directions,
+    checkpoints: CheckpointStore,
+    *,
+    progress: Progress | None = None,
+    store: PartialStore | None = None,
+) -> list[float] | None:
     """RTD of the directions that the search started from, on the codes of `score_held_out`, by number.
 
     None for a closed form, which has no start, and, with a warning, where the last checkpoint of the search does not
@@ -106,7 +164,7 @@ def score_before(space: LatentSpace, directions: Directions, checkpoints: Checkp
             stacklevel=2,
         )
         return None
-    return score_held_out(space, start, directions, rtd_only=True).rtd
+    return score_held_out(space, start, directions, rtd_only=True, progress=progress, store=store).rtd
 
 
 def _start_of(space: LatentSpace, directions: Directions, checkpoint: Checkpoint) -> Directions | None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class SearchRun:
         closed_form: a method without steps, instead of the search.
         start: where the search starts.
         names: a file of names, checked against the number of directions.
+        preview: draws a picture of the start of a new search; None: no picture.
     """
 
     folder: SharedFolder
@@ -52,6 +54,7 @@ class SearchRun:
     closed_form: ClosedForm | None
     start: Start
     names: Path | None
+    preview: Callable[[Discovery], object] | None = None
 
     def directions(self, facts: dict[str, Any]) -> Directions:
         """The directions of the run: those found before, or those of a new or resumed search, which are saved."""
@@ -130,6 +133,8 @@ class SearchRun:
             read_names(self.names, num_directions=search.span.num_directions)
         if self.closed_form is None:
             self.folder.save(0, *search.state())
+            if self.preview is not None and self.world.is_main:
+                self.preview(search)
         return search
 
     def _take_steps(self, search: Discovery) -> None:

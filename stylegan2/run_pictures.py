@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ganspace_topdis.discovery.cloud_measures import PartialStore
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.report.values import format_factor, score_name
@@ -25,6 +26,7 @@ from ganspace_topdis.traversal.names import (
     read_names,
     write_names,
 )
+from stylegan2.drawn_frames import SavedFrames, frames_key
 from stylegan2.picture_settings import PictureSettings, written_short
 from stylegan2.space import LatentSpace
 
@@ -191,7 +193,13 @@ def _where(directions: Directions) -> list[str]:
 
 
 def draw_run(
-    folder: Path, space: LatentSpace, directions: Directions, options: PictureSettings, *, names: Path | None = None
+    folder: Path,
+    space: LatentSpace,
+    directions: Directions,
+    options: PictureSettings,
+    *,
+    names: Path | None = None,
+    store: PartialStore | None = None,
 ) -> list[Path]:
     """Draw all pictures and the page of a run into its folder; return what was written.
 
@@ -201,20 +209,23 @@ def draw_run(
         directions: the directions to draw.
         options: seeds, extent, frames, truncation, mixes.
         names: a file saved from a page; its names are copied into the folder.
+        store: saves the frames while they are drawn, and restores them.
 
     Raises:
         InvalidArgumentError: the names cannot be read, or belong to other directions.
         RunFolderError: a file cannot be written.
+        StopRequestedError: Ctrl-C or SIGTERM; the frames are saved in the store.
     """
     given = names_of(folder, directions, names)
     if names is not None:
         _keep_names(folder / NAMES_FILE, directions, given)
     space = space.truncated(options.truncation_psi, options.truncation_cutoff)
     codes = space.codes_of_seeds(options.seeds)
+    key = frames_key(space, directions.metadata)
     with torch.no_grad(), ProgressReporter("pictures") as progress:
         return write_gallery(
             folder,
-            space.images,
+            space.images if store is None else SavedFrames(space.images, store, key),
             codes,
             directions,
             labels_of(directions, given),

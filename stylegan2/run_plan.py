@@ -9,8 +9,9 @@ features, t_i its image and t_r one RTD of a cloud of N points, in seconds,
               their amounts and mixed differences, and R random directions on two batches
     pictures  t_i for every frame of every seed
 
-The pictures that nobody asked for in particular are bounded: together with the judging they take no longer than the
-span and the search, or a minute. First the mixes of directions are left out, then seeds, then frames.
+The pictures that nobody asked for in particular are bounded: they take at most half as long as the span and the search,
+together with the judging at most as long, or a minute. First the mixes of directions are left out, then seeds, then
+frames.
 """
 
 import time
@@ -34,7 +35,7 @@ from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_pictures import num_mixed
 from stylegan2.space import LatentSpace
 
-__all__ = ["Pace", "RunPlan", "chosen_pictures", "measure_pace", "plan_run"]
+__all__ = ["Pace", "RunPlan", "chosen_pictures", "judging_s", "measure_pace", "num_images", "plan_run"]
 
 _FREE_S = 60.0
 """Pictures that take no longer are never left out."""
@@ -163,28 +164,45 @@ def plan_run(
     per_direction_s = num_points * pace.gradient_s + 2 * pace.rtd_s
     moved = min(search.directions_per_step, num_directions)
     search_s = search.steps * (num_points * pace.features_s + moved * per_direction_s)
-    judging_s = _judging_s(pace, num_points, num_directions, before=takes_steps)
-    budget_s = max(_FREE_S, span_s + search_s - judging_s)
+    judged_s = judging_s(pace, num_points, num_directions, num_sets=1 + takes_steps)
+    budget_s = max(_FREE_S, min((span_s + search_s) / 2, span_s + search_s - judged_s))
     for chosen in _fewer_and_fewer(pictures):
-        num_images = _num_images(chosen, num_directions, image_px)
-        if all_pictures or num_images * pace.image_s <= budget_s:
+        drawn = num_images(chosen, num_directions, image_px)
+        if all_pictures or drawn * pace.image_s <= budget_s:
             break
     return RunPlan(
         num_directions=num_directions,
         span_s=span_s,
         search_s=search_s if takes_steps else 0.0,
-        judging_s=judging_s,
-        pictures_s=num_images * pace.image_s,
+        judging_s=judged_s,
+        pictures_s=drawn * pace.image_s,
         pictures=chosen,
-        num_images=num_images,
+        num_images=drawn,
         whole=chosen == pictures,
     )
 
 
-def _judging_s(pace: Pace, num_points: int, num_directions: int, *, before: bool) -> float:
-    """Seconds of `discovery.held_out`, whose amounts take two half batches per direction."""
-    num_sets, clouds = 1 + before, num_directions * NUM_CLOUDS
-    shifted = num_sets * (clouds + num_directions + NUM_CLOUDS) + 0.4 * clouds + 2.5 * NUM_RANDOM
+def judging_s(
+    pace: Pace,
+    num_points: int,
+    num_directions: int,
+    *,
+    num_sets: int,
+    num_clouds: int = NUM_CLOUDS,
+    num_random: int = NUM_RANDOM,
+) -> float:
+    """Seconds of `discovery.held_out`, whose amounts take two half batches per direction.
+
+    Args:
+        pace: how fast this machine is.
+        num_points: of a cloud.
+        num_directions: K.
+        num_sets: 2 if the directions before the search are judged too, by their RTD; else 1.
+        num_clouds: B.
+        num_random: R.
+    """
+    clouds = num_directions * num_clouds
+    shifted = num_sets * (clouds + num_directions + num_clouds) + 0.4 * clouds + 2.5 * num_random
     return shifted * num_points * pace.features_s + num_sets * clouds * pace.rtd_s
 
 
@@ -236,7 +254,8 @@ def _fewer_and_fewer(pictures: PictureSettings) -> Iterator[PictureSettings]:
             yield replace(pictures, num_frames=num_frames)
 
 
-def _num_images(pictures: PictureSettings, num_directions: int, image_px: int) -> int:
+def num_images(pictures: PictureSettings, num_directions: int, image_px: int) -> int:
+    """How many images a gallery of `num_directions` has, each of `image_px`."""
     mixed = num_mixed(pictures, num_directions, image_px)
     walks = 1 + num_directions * (pictures.num_frames - 1)
     return len(pictures.seeds) * (walks + num_mixed_frames(mixed, pictures.num_frames))

@@ -26,10 +26,20 @@ from ganspace_topdis.traversal.grid import draw_direction, draw_overview, encode
 from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed, num_mixed_frames
 from ganspace_topdis.traversal.names import DirectionLabel
 
-__all__ = ["TRAVERSAL_FORMATS", "PageText", "WalkSettings", "write_gallery", "write_page", "write_traversal"]
+__all__ = [
+    "FRAME_PX",
+    "TRAVERSAL_FORMATS",
+    "PageText",
+    "WalkSettings",
+    "write_gallery",
+    "write_page",
+    "write_traversal",
+]
 
 TRAVERSAL_FORMATS = ("png", "webp", "gif")
-_FRAME_PX = 256
+FRAME_PX = 256
+"""Longer side of the frames of a gallery; larger images are reduced."""
+
 _NUM_ANIMATED_SEEDS = 4
 
 
@@ -189,7 +199,7 @@ def write_traversal(
         num_steps=walk.num_steps,
         layers=walk.layers,
         batch_size=walk.batch_size,
-        max_size_px=cell_px or _FRAME_PX,
+        max_size_px=cell_px or FRAME_PX,
     )
     if suffix == "png":
         sheet = draw_direction(frames, label, walk.values, seeds, subtitle=subtitle, cell_px=cell_px)
@@ -222,7 +232,7 @@ def _draw(
     num_mixed = min(num_mixed, len(labels))
     per_seed = 1 + len(labels) * (walk.num_steps - 1) + num_mixed_frames(num_mixed, walk.num_steps)
     draw = _counting(generate, len(codes) * per_seed, progress)
-    indices, how = [label.index for label in labels], {**dataclasses.asdict(walk), "max_size_px": _FRAME_PX}
+    indices, how = [label.index for label in labels], {**dataclasses.asdict(walk), "max_size_px": FRAME_PX}
     frames = traverse_all(draw, codes, directions, indices=indices, **how)
     if num_mixed < 2:
         return frames, None

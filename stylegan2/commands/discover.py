@@ -2,8 +2,8 @@
 
     load -> search -> evaluate on held-out codes -> save -> draw
 
-Search and evaluation resume where they were stopped or killed; pictures are drawn again. In the folder of a finished
-run, damaged results are reported and made again where that is possible.
+Each of them resumes where it was stopped or killed. In the folder of a finished run, damaged results are reported and
+made again where that is possible. A run that takes long prints its plan first, and draws a preview before the search.
 """
 
 import dataclasses
@@ -160,7 +160,8 @@ def run(options: Options) -> dict[str, Any]:
     from ganspace_topdis.runs.files import sha256_of
     from ganspace_topdis.runs.shared_folder import open_shared
     from ganspace_topdis.traversal.names import read_names
-    from stylegan2.direction_search import SearchRun, find_start, locate_everywhere, write_scores
+    from stylegan2.direction_search import SAVE_INTERVAL_S, SearchRun, find_start, locate_everywhere, write_scores
+    from stylegan2.drawn_frames import PREVIEW, draw_preview
     from stylegan2.loading import load
     from stylegan2.ops.weight_cache import frozen_weights
     from stylegan2.run_pictures import draw_run
@@ -191,10 +192,12 @@ def run(options: Options) -> dict[str, Any]:
 
         # What will be done, and how long it takes here.
         pace = cache(partial(measure_pace, space, options.search.batch_size))  # measured where it is needed
+        preview = None
         if world.is_main and not (options.folder / "directions.safetensors").exists():
             plan = _planned(pace(), space, options)
             if plan.total_s >= _LONG_S:
                 print(plan.as_text(), file=sys.stderr, flush=True)
+                preview = partial(draw_preview, options.folder, space, options.pictures, image_s=pace().image_s)
 
         # Search, scores and pictures, in the run folder.
         record = {"command": "discover", "device": str(world.device), "free_keys": ("ckpt", "device", "pictures")}
@@ -207,18 +210,21 @@ def run(options: Options) -> dict[str, Any]:
                 closed_form=options.closed_form,
                 start=start,
                 names=options.names,
+                preview=preview,
             ).directions(facts)
             written = [folder.path / "directions.safetensors", folder.path / "scores.json"]
             if world.is_main:
                 write_scores(folder.path / "scores.json", directions)
-                count = directions.num_directions
                 pictures = chosen_pictures(
                     folder.path,
                     options.pictures,
-                    lambda: _planned(pace(), space, options, count),
+                    lambda: _planned(pace(), space, options, directions.num_directions),
                     all_pictures=options.all_pictures,
                 )
-                written += draw_run(folder.path, space, directions, pictures, names=options.names)
+                with folder.partial_work(every_s=SAVE_INTERVAL_S) as work:
+                    store = work if world.size == 1 else None  # other processes do not draw, and cannot be asked
+                    written += draw_run(folder.path, space, directions, pictures, names=options.names, store=store)
+                (folder.path / PREVIEW).unlink(missing_ok=True)
             folder.drop_partial()
     return {**directions.score_table(), "files": [str(path) for path in written]}
 

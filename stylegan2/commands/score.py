@@ -3,10 +3,12 @@
     evaluate on new codes, before and after -> rank by score -> what each direction changes, against known
     factors -> can a network tell the directions apart -> do other seeds agree -> save, and draw pictures and page again
 
-Directions keep their numbers, so that names, commands and exported files keep their meaning; the rank is a column.
+Judging and pictures resume where they were stopped. Directions keep their numbers, so that names, commands and exported
+files keep their meaning; the rank is a column.
 Generators of scenes come with a network that reads their factors; for others such a network can be given.
 """
 
+import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +22,20 @@ from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_settings import RunSettings
 
 if TYPE_CHECKING:
+    from ganspace_topdis.evaluation.factor_network import FactorNetwork
     from ganspace_topdis.evaluation.protocol import LabeledImages, ProtocolSettings
+    from ganspace_topdis.latent.directions import Directions
+    from ganspace_topdis.runs.records import RunRecord
+    from stylegan2.score_plan import ScorePlan
+    from stylegan2.space import LatentSpace
 
-__all__ = ["COMMAND", "Options", "run", "to_text"]
+__all__ = ["COMMAND", "Options", "plan_text", "run", "to_text"]
 
 _MAIN = "Scores"
+_LONG_S = 30.0
+"""The plan of a scoring that takes longer is printed."""
+
+_SAVE_INTERVAL_S = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +49,12 @@ class Options(Settings):
     factor_network: Path | None = option(
         None, help="Network that reads the factors.", group=_MAIN, metavar="FILE", default_text="packaged"
     )
-    reconstructor: bool = option(True, help="Train a network to tell the directions apart.", group=_MAIN)
+    reconstructor: bool | None = option(
+        None,
+        help="Train a network to tell the directions apart.",
+        group=_MAIN,
+        default_text="where its images take 10 minutes or less",
+    )
     agree_with: tuple[Path, ...] = option(
         (), help="Run of another seed on the same checkpoint.", group=_MAIN, metavar="RUN", multiple=True
     )
@@ -55,6 +71,27 @@ class Options(Settings):
     loading: RunSettings = nested(RunSettings, hide=("layers", "label"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """The run that is scored, and what it is scored with.
+
+    Attributes:
+        directions: of the run.
+        record: the run.
+        space: the space of the directions.
+        others: directions of other seeds.
+        network: reads the known factors; None where there are none.
+        protocol: settings of the encoder protocol.
+    """
+
+    directions: "Directions"
+    record: "RunRecord"
+    space: "LatentSpace"
+    others: "list[Directions]"
+    network: "FactorNetwork | None"
+    protocol: "ProtocolSettings"
+
+
 def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, Any]:
     """Score the directions of a run; return the table of scores and the files written.
 
@@ -67,58 +104,115 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
         InvalidArgumentError: truth is requested and no factors are known, a run is compared with itself, or a metric
             is unknown.
         RunFolderError: the folder cannot be used.
+        StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
     """
     from ganspace_topdis.discovery.held_out import add_scores
-    from ganspace_topdis.evaluation.factor_network import FactorNetwork
-    from ganspace_topdis.latent.directions import Directions
-    from ganspace_topdis.runs.devices import choose_device, tune_malloc
+    from ganspace_topdis.runs.devices import tune_malloc
+    from ganspace_topdis.runs.distributed import ProcessGroup
     from ganspace_topdis.runs.files import write_json
-    from ganspace_topdis.runs.folder import RunFolder
-    from ganspace_topdis.runs.records import read_run
-    from stylegan2.direction_scores import load_other, score_before, score_held_out, scored, space_of_run
-    from stylegan2.factor_labels import factor_network_for, makes_scenes
-    from stylegan2.loaded_run import checkpoint_of_run, require_same_checkpoint
-    from stylegan2.loading import locate
+    from ganspace_topdis.runs.progress import ProgressReporter
+    from ganspace_topdis.runs.shared_folder import open_shared
+    from stylegan2.direction_scores import score_before, score_held_out, scored
     from stylegan2.ops.weight_cache import frozen_weights
     from stylegan2.run_pictures import draw_run
     from stylegan2.run_plan import chosen_pictures
 
-    # The run, its checkpoint, and what it is compared with.
     tune_malloc()
+    subject = _subject(options)
+    directions, record, space = subject.directions, subject.record, subject.space
+    device = space.generator.mapping.w_avg.device
+    world = ProcessGroup(rank=0, size=1, device=device)
+    opened = open_shared(world, options.run, record.config, command=record.command, device=str(device))
+    with frozen_weights(), opened as folder:
+        planned = _planned(subject, options)
+        if planned.total_s >= _LONG_S:
+            print(planned.as_text(), file=sys.stderr, flush=True)
+        work = folder.partial_work(every_s=_SAVE_INTERVAL_S)
+        with work as store, ProgressReporter("judge, clouds") as progress:
+            before = score_before(space, directions, record.checkpoints, progress=progress, store=store)
+            after = score_held_out(space, directions, progress=progress, store=store)
+        directions = scored(
+            space,
+            add_scores(directions, after, rtd_before=before),
+            network=subject.network,
+            others=subject.others,
+            reconstructor=planned.reconstructor_s > 0,
+            labelled=labelled if options.protocol else None,
+            protocol=subject.protocol,
+        )
+        written = [directions.save(folder.path / "directions.safetensors")]
+        written.append(write_json(folder.path / "scores.json", directions.score_table()))
+        pictures = chosen_pictures(folder.path, PictureSettings.from_config(record.config["pictures"]), None)
+        with folder.partial_work(every_s=_SAVE_INTERVAL_S) as store:
+            written += draw_run(folder.path, space, directions, pictures, store=store)
+        folder.drop_partial()
+    return {**directions.score_table(), "files": [str(path) for path in written]}
+
+
+def plan_text(options: Options) -> str:
+    """What is scored, and how long each part takes here; nothing is downloaded for it.
+
+    Raises:
+        TopdisError: as `run`.
+    """
+    from stylegan2.loaded_run import checkpoint_of_run
+    from stylegan2.loading import is_on_this_machine
+    from stylegan2.ops.weight_cache import frozen_weights
+
+    ckpt = options.loading.ckpt or checkpoint_of_run(options.run)
+    if not is_on_this_machine(ckpt):
+        return f"plan: {ckpt} is downloaded first, and can be timed then"
+    with frozen_weights():
+        return _planned(_subject(options), options).as_text()
+
+
+def _subject(options: Options) -> _Subject:
+    """The run, its checkpoint, and what it is compared with; everything that can be wrong is checked."""
+    from ganspace_topdis.evaluation.factor_network import FactorNetwork
+    from ganspace_topdis.latent.directions import Directions
+    from ganspace_topdis.runs.devices import choose_device
+    from ganspace_topdis.runs.records import read_run
+    from stylegan2.direction_scores import load_other, space_of_run
+    from stylegan2.factor_labels import factor_network_for, makes_scenes
+    from stylegan2.loaded_run import checkpoint_of_run, require_same_checkpoint
+    from stylegan2.loading import locate
+
     protocol = _protocol_settings(options)
     directions = Directions.load(options.run)
     record = read_run(options.run)
     others = [load_other(options.run, directions, path) for path in options.agree_with]
     ckpt = locate(options.loading.ckpt or checkpoint_of_run(options.run))
     require_same_checkpoint(directions, ckpt)
-    network_path = factor_network_for(ckpt, given=options.factor_network, wanted=options.truth)
+    network = factor_network_for(ckpt, given=options.factor_network, wanted=options.truth)
     if options.protocol and not makes_scenes(ckpt):
         raise InvalidArgumentError(
             f"`protocol` needs labelled images, and the training images of {ckpt} are not known", field="protocol"
         )
     device = choose_device(options.loading.device)
-    network = None if network_path is None else FactorNetwork.load(network_path, device)
-    space = space_of_run(options.run, directions, ckpt, device)
-    pictures = PictureSettings.from_config(record.config["pictures"])
+    return _Subject(
+        directions=directions,
+        record=record,
+        others=others,
+        protocol=protocol,
+        network=None if network is None else FactorNetwork.load(network, device),
+        space=space_of_run(options.run, directions, ckpt, device),
+    )
 
-    # Scores and pictures, in the run folder.
-    opened = RunFolder.open(options.run, record.config, command=record.command, device=str(device))
-    with frozen_weights(), opened as folder:
-        before = score_before(space, directions, record.checkpoints)
-        directions = add_scores(directions, score_held_out(space, directions), rtd_before=before)
-        directions = scored(
-            space,
-            directions,
-            network=network,
-            others=others,
-            reconstructor=options.reconstructor,
-            labelled=labelled if options.protocol else None,
-            protocol=protocol,
-        )
-        written = [directions.save(folder.path / "directions.safetensors")]
-        written.append(write_json(folder.path / "scores.json", directions.score_table()))
-        written += draw_run(folder.path, space, directions, chosen_pictures(folder.path, pictures, None))
-    return {**directions.score_table(), "files": [str(path) for path in written]}
+
+def _planned(subject: _Subject, options: Options) -> "ScorePlan":
+    from stylegan2.direction_scores import planned_scores
+    from stylegan2.run_plan import chosen_pictures, measure_pace, num_images
+
+    directions, space = subject.directions, subject.space
+    pictures = chosen_pictures(options.run, PictureSettings.from_config(subject.record.config["pictures"]), None)
+    return planned_scores(
+        measure_pace(space, directions.metadata["settings"]["batch_size"]),
+        directions,
+        num_images=num_images(pictures, directions.num_directions, space.generator.img_resolution),
+        knows_factors=subject.network is not None,
+        reconstructor=options.reconstructor,
+        protocol=subject.protocol if options.protocol else None,
+    )
 
 
 def _protocol_settings(options: Options) -> "ProtocolSettings":
@@ -146,6 +240,7 @@ COMMAND = Command(
     options=Options,
     run=run,
     to_text=to_text,
+    plan=plan_text,
     help="Score the directions of a run again and rank them: RTD, effect, truth where known, other seeds.",
     examples=("topdis-gan score runs/ffhq", "topdis-gan score runs/ffhq --agree-with runs/ffhq-1 --no-reconstructor"),
 )

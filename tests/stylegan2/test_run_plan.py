@@ -1,4 +1,4 @@
-"""The plan of a discovery, counted by hand, and the pictures that it leaves out."""
+"""The plans of a discovery and a scoring, counted by hand, and what they leave out."""
 
 import json
 from dataclasses import replace
@@ -6,12 +6,15 @@ from dataclasses import replace
 import pytest
 
 from ganspace_topdis.discovery.settings import DiscoverySettings
+from ganspace_topdis.evaluation.protocol import ProtocolSettings
+from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
 from stylegan2 import run_plan, save
-from stylegan2.commands import discover
+from stylegan2.commands import discover, score
 from stylegan2.commands.discover import Options, plan_text
 from stylegan2.loading import is_on_this_machine
 from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_plan import Pace, chosen_pictures, measure_pace, plan_run
+from stylegan2.score_plan import ScoreCounts, plan_scores
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import main, small_generator
 
@@ -51,7 +54,8 @@ def test_a_closed_form_takes_no_steps_and_is_judged_once():
 def test_default_pictures_and_judging_take_no_longer_than_the_search_or_a_minute(image_s, steps):
     found = plan(replace(PACE, image_s=image_s), replace(SEARCH, steps=steps))
     fewest = 1 + 4 * 2
-    assert found.pictures_s <= max(60, found.span_s + found.search_s - found.judging_s, fewest * image_s)
+    searched_s = found.span_s + found.search_s
+    assert found.pictures_s <= max(60, min(searched_s / 2, searched_s - found.judging_s), fewest * image_s)
     assert found.whole == (found.pictures == PICTURES)
     assert found.whole or "--all-pictures draws all" in found.as_text()
 
@@ -127,3 +131,67 @@ def test_a_dry_run_downloads_nothing_and_answers_where_the_run_would_fail(tmp_pa
         assert "is downloaded first" in plan_text(Options(ckpt=name))
     assert main("discover", "--ckpt", "missing.pkl", "--dry-run") == 0
     assert "not timed (no file at missing.pkl; check the path)" in capsys.readouterr().err
+
+
+SCORED = ReconstructorSettings(num_steps=10, batch_size=8, held_out=0.1)
+COUNTS = ScoreCounts(
+    num_points=16, num_clouds=5, num_random=20, num_sets=2, num_oracle_codes=0, num_reconstructor_codes=100,
+    num_images=50,
+)  # fmt: skip
+
+
+def score_plan(pace=PACE, counts=COUNTS, reconstructor=None, **options):
+    return plan_scores(pace, counts, 4, reconstructor=reconstructor, settings=SCORED, **options)
+
+
+def test_each_part_of_a_scoring_is_what_counting_gives():
+    found = score_plan()
+    assert found.judging_s == pytest.approx(plan().judging_s)
+    assert found.reconstructor_s == pytest.approx(2 * (10 * 8 + 10 * 4) * 1.0)
+    assert found.pictures_s == pytest.approx(50)
+    assert found.factors_s == found.protocol_s == 0
+    assert found.total_s == pytest.approx(found.judging_s + found.reconstructor_s + found.pictures_s)
+    assert "factors" not in found.as_text()
+    known = score_plan(counts=replace(COUNTS, num_oracle_codes=1000), protocol=ProtocolSettings())
+    assert known.factors_s > 4 * 2400
+    assert known.protocol_s == pytest.approx(1000 * 64)
+
+
+@pytest.mark.parametrize(
+    ("reconstructor", "image_s", "trained"),
+    [(None, 1.0, True), (None, 10.0, False), (True, 10.0, True), (False, 0.1, False)],
+)
+def test_the_reconstructor_is_left_out_by_default_where_it_takes_too_long(reconstructor, image_s, trained):
+    found = score_plan(replace(PACE, image_s=image_s), reconstructor=reconstructor)
+    assert (found.reconstructor_s > 0) == trained
+    assert ("--reconstructor trains it" in found.as_text()) == (reconstructor is None and not trained)
+
+
+def test_a_dry_run_of_score_shows_its_plan_and_changes_nothing(tmp_path, monkeypatch, capsys):
+    search = DiscoverySettings(num_directions=2, steps=1, batch_size=8, num_span_codes=100, num_probes=16)
+    ckpt, out = str(save(small_generator(), tmp_path / "small.safetensors")), tmp_path / "run"
+    discover.run(Options(ckpt=ckpt, out=out, search=search, pictures=PictureSettings(num_mixed=0), device="cpu"))
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    capsys.readouterr()
+    assert main("score", str(out), "--dry-run") == 0
+    shown = capsys.readouterr()
+    assert all(part in shown.err for part in ("judging", "reconstructor", "pictures", "all ", "about"))
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    monkeypatch.setattr(score, "_LONG_S", 1e9)
+    assert main("score", str(tmp_path / "none"), "--dry-run") == 0
+    assert "plan: not timed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("long_s", "printed"), [(0.0, True), (1e9, False)])
+def test_a_long_scoring_prints_its_plan(tmp_path, monkeypatch, capsys, long_s, printed):
+    for name, count in {"_NUM_CLOUDS": 2, "_NUM_RANDOM": 4}.items():
+        monkeypatch.setattr(f"stylegan2.direction_scores.{name}", count)
+    monkeypatch.setattr(score, "_LONG_S", long_s)
+    search = DiscoverySettings(num_directions=2, steps=1, batch_size=8, num_span_codes=100, num_probes=16)
+    ckpt, out = str(save(small_generator(), tmp_path / "small.safetensors")), tmp_path / "run"
+    discover.run(Options(ckpt=ckpt, out=out, search=search, pictures=PictureSettings(seeds=(0,)), device="cpu"))
+    capsys.readouterr()
+    monkeypatch.setattr(run_plan, "measure_pace", lambda *arguments: replace(PACE, image_s=100.0, code_dim=8))
+    record = score.run(score.Options(run=out))
+    assert ("plan, measured" in capsys.readouterr().err) == printed
+    assert all("recognised" not in row for row in record["directions"])
