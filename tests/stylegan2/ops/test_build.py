@@ -4,6 +4,8 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
+import time
 import warnings
 
 import pytest
@@ -95,6 +97,18 @@ def test_a_stale_lock_is_one_warning_that_names_it(monkeypatch, tmp_path, preten
     assert str(lock) in the_warning()
 
 
+def test_a_process_that_loses_the_race_waits_for_the_build_of_the_other(tmp_path):
+    lock = tmp_path / "lock"
+    lock.touch()
+    other = threading.Timer(0.7, lock.unlink)
+    other.start()
+    since_s = time.monotonic()
+    building._refuse_stale_lock(tmp_path)
+    assert time.monotonic() - since_s > 0.5
+    assert not lock.exists()
+    other.join()
+
+
 def test_off_does_not_build(monkeypatch):
     monkeypatch.setenv(building.VARIABLE, "off")
     assert building.kernels_for(torch.zeros(1, 1)) is None
@@ -120,7 +134,7 @@ def test_importing_builds_nothing_and_does_not_even_import_the_extension_loader(
 
 
 def test_the_sources_are_beside_the_module():
-    assert {path.name for path in building.SOURCES.iterdir()} == {"elements.h", "interface.h", "kernels.cu"}
+    assert {path.name for path in building.SOURCES.iterdir()} == {"elements.h", "interface.h", "kernels.cu", "tiles.h"}
 
 
 @pytest.mark.skipif(NVCC is None, reason="no nvcc here")
@@ -134,7 +148,7 @@ def test_the_kernels_compile_for_three_generations_of_gpus(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(NVCC is None or sys.platform != "linux", reason="no nvcc here")
-def test_torchs_loader_builds_a_library_with_the_three_functions(monkeypatch, tmp_path, pretended_gpu):
+def test_torchs_loader_builds_a_library_with_all_functions(monkeypatch, tmp_path, pretended_gpu):
     """torch's CPU build lacks two libraries to link with. Empty ones replace them, because nothing in them is used."""
     for name in ("c10_cuda", "torch_cuda"):
         empty = ["g++", "-shared", "-x", "c++", os.devnull, "-o", tmp_path / f"lib{name}.so"]
@@ -148,3 +162,5 @@ def test_torchs_loader_builds_a_library_with_the_three_functions(monkeypatch, tm
     assert library.topdis_bias_act
     assert library.topdis_bias_act_gradient
     assert library.topdis_upfirdn2d
+    assert library.topdis_upfirdn2d_separable
+    assert library.topdis_error_text
