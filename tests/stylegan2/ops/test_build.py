@@ -1,12 +1,15 @@
 import ctypes
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +19,15 @@ from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError
 from stylegan2.ops import build as building
 from stylegan2.ops.bias_act import bias_act
 
-NVCC = shutil.which("nvcc")
+
+def find_nvcc() -> str | None:
+    """nvcc on the path, or that of the package nvidia-cuda-nvcc."""
+    packaged = sorted(Path(sysconfig.get_path("purelib")).glob("nvidia/cu*/bin/nvcc"))
+    return shutil.which("nvcc") or (str(packaged[-1]) if packaged else None)
+
+
+NVCC = find_nvcc()
+NO_NVCC = "no nvcc here: pip install nvidia-cuda-nvcc nvidia-nvvm nvidia-cuda-crt nvidia-cuda-runtime nvidia-cuda-cccl"
 FAILING_NVCC = """#!/bin/sh
 case "$*" in *--version*) echo "Cuda compilation tools, release 13.0, V13.0.88"; exit 0;; esac
 echo "nvcc fatal : unsupported compiler: this one is from the future" >&2
@@ -137,13 +148,23 @@ def test_the_sources_are_beside_the_module():
     assert {path.name for path in building.SOURCES.iterdir()} == {"elements.h", "interface.h", "kernels.cu", "tiles.h"}
 
 
-@pytest.mark.skipif(NVCC is None, reason="no nvcc here")
+@pytest.mark.skipif(NVCC is None, reason=NO_NVCC)
 def test_the_kernels_compile_for_three_generations_of_gpus(tmp_path):
     targets = [f"-gencode=arch=compute_{sm},code=sm_{sm}" for sm in (80, 90, 100)]
     flags = ["-std=c++17", "-O3", "-Xcompiler", "-fPIC", "-Werror", "all-warnings", "-t", "0"]
     command = [NVCC, "-c", *flags, *targets, building.SOURCES / "kernels.cu", "-o", tmp_path / "kernels.o"]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NVCC is None, reason=NO_NVCC)
+def test_the_kernels_load_and_store_16_bytes_at_once_and_read_past_the_writable_cache(tmp_path):
+    command = [NVCC, "-std=c++17", "-O3", "-arch=sm_80", "-ptx", building.SOURCES / "kernels.cu", "-o"]
+    subprocess.run([*command, tmp_path / "kernels.ptx"], check=True)
+    found = set(re.findall(r"(?:ld|st)\.global[a-z0-9.]*", (tmp_path / "kernels.ptx").read_text(encoding="utf-8")))
+    assert any(name.startswith("ld.global.nc.v4") for name in found), found
+    assert any(name.startswith("st.global.v4") for name in found), found
 
 
 @pytest.mark.slow
