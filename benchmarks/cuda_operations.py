@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.runs.devices import choose_device, wait_for_device
-from stylegan2.ops.bias_act import bias_act, plain_bias_act
+from stylegan2.ops.bias_act import bias_act, plain_bias_act, scaled_bias_act
 from stylegan2.ops.build import kernels_for
 from stylegan2.ops.upfirdn2d import Resampling, outer_filter, plain_upfirdn2d, upfirdn2d
 
@@ -45,8 +45,26 @@ def operations() -> dict[str, tuple[Operation, Operation]]:
     def with_bias(compute: Callable[..., Tensor]) -> Operation:
         return lambda x: compute(x, torch.linspace(-1, 1, x.shape[1]).to(x), **ACT)
 
+    def ramps(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Bias (C,), scale (B, C) and noise (H, W)."""
+        batch, channels, height, width = x.shape
+        scale = torch.linspace(0.5, 2, batch * channels).reshape(batch, channels)
+        return torch.linspace(-1, 1, channels).to(x), scale.to(x), torch.linspace(-1, 1, width).expand(height, -1).to(x)
+
+    def fused(x: Tensor) -> Tensor:
+        bias, scale, noise = ramps(x)
+        return scaled_bias_act(x, scale, bias, noise, **ACT)
+
+    def in_steps(x: Tensor) -> Tensor:
+        bias, scale, noise = ramps(x)
+        return plain_bias_act(x * scale[:, :, None, None] + noise, bias, **ACT)
+
     act = (with_bias(bias_act), with_bias(plain_bias_act))
-    return {"bias_act": act, **{f"upfirdn2d, {name}": resample(form) for name, form in FORMS.items()}}
+    return {
+        "bias_act": act,
+        "bias_act with scale and noise": (fused, in_steps),
+        **{f"upfirdn2d, {name}": resample(form) for name, form in FORMS.items()},
+    }
 
 
 def derivatives(operation: Operation, x: Tensor, seed: int = 0) -> list[Tensor]:

@@ -65,9 +65,11 @@ class Generator(nn.Module):
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
         noise_mode: str = "const",
+        *,
+        force_fp32: bool = False,
     ) -> Tensor:
         """Generate images of codes z (B, z_dim). See `MappingNetwork.forward` and `SynthesisNetwork.forward`."""
-        return self.synthesis(self.mapping(z, c, truncation_psi, truncation_cutoff), noise_mode)
+        return self.synthesis(self.mapping(z, c, truncation_psi, truncation_cutoff), noise_mode, force_fp32=force_fp32)
 
     @classmethod
     def from_state_dict(cls, state_dict: Mapping[str, Tensor], **overrides: Any) -> "Generator":

@@ -252,7 +252,7 @@ class LatentSpace:
     def features(self, codes: Tensor) -> Tensor:
         """Return the features (N, C, H, W) of codes (N, code_dim): activations of a block, or pooled images."""
         if self.resolution is None:
-            images = self.images(codes)
+            images = self.images(codes, force_fp32=True)  # in the precision of the search, which keeps gradients
             excess = max(images.shape[-2:]) // LARGEST_POOLED_IMAGE
             return F.avg_pool2d(images, excess) if excess > 1 else images
         synthesis, resolution = self.generator.synthesis, self.resolution
@@ -261,13 +261,13 @@ class LatentSpace:
         with self.styles.replaced_by(codes):
             return synthesis.features(self._unused_styles(len(codes)), resolution, self.noise_mode)
 
-    def images(self, codes: Tensor) -> Tensor:
+    def images(self, codes: Tensor, *, force_fp32: bool = False) -> Tensor:
         """Return images (N, C, H, W) of codes (N, code_dim), or in w also of (N, num_ws, w_dim)."""
         synthesis = self.generator.synthesis
         if self.name != "s":
-            return synthesis(self.broadcast_ws(codes), self.noise_mode)
+            return synthesis(self.broadcast_ws(codes), self.noise_mode, force_fp32=force_fp32)
         with self.styles.replaced_by(codes):
-            return synthesis(self._unused_styles(len(codes)), self.noise_mode)
+            return synthesis(self._unused_styles(len(codes)), self.noise_mode, force_fp32=force_fp32)
 
     def broadcast_ws(self, codes: Tensor) -> Tensor:
         """Return the styles (N, num_ws, w_dim) of codes of z, w or w+."""

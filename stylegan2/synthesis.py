@@ -128,12 +128,14 @@ class SynthesisBlock(nn.Module):
         if in_channels > 0 and self.architecture == "resnet":
             self.skip = Shortcut(in_channels, out_channels, config)
 
-    def activations(self, x: Tensor | None, ws: Sequence[Tensor], noise_mode: str) -> Tensor:
+    def activations(
+        self, x: Tensor | None, ws: Sequence[Tensor], noise_mode: str, *, force_fp32: bool = False
+    ) -> Tensor:
         """Apply the convolutions to x (None at 4 px) with `num_conv` styles: (B, O, H, W)."""
         if x is None:
             x = self.const.expand(ws[0].shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
             return self.conv1(x, ws[0], noise_mode)
-        x = x.to(self._precision(x))
+        x = x.to(self.conv1.weight.dtype if force_fp32 else self._precision(x))
         if self.architecture != "resnet":
             return self.conv1(self.conv0(x, ws[0], noise_mode), ws[1], noise_mode)
         beside = self.skip(x, math.sqrt(0.5))
@@ -173,13 +175,14 @@ class SynthesisNetwork(nn.Module):
         assert isinstance(block, SynthesisBlock)
         return block
 
-    def forward(self, w: Tensor, noise_mode: str = "const") -> Tensor:
+    def forward(self, w: Tensor, noise_mode: str = "const", *, force_fp32: bool = False) -> Tensor:
         """Generate images, nominally in [-1, 1], not clamped.
 
         Args:
             w: styles (B, num_ws, w_dim).
             noise_mode: "const" (the noise stored with the weights), "random" (from torch's global generator) or
                 "none".
+            force_fp32: compute in single precision also what the checkpoint declares to run in half on a GPU.
 
         Raises:
             InvalidArgumentError: the shape of `w` or the value of `noise_mode` is not allowed.
@@ -190,7 +193,7 @@ class SynthesisNetwork(nn.Module):
         first = 0
         for resolution in self.resolutions:
             block = self.block(resolution)
-            x = block.activations(x, styles[first : first + block.num_conv], noise_mode)
+            x = block.activations(x, styles[first : first + block.num_conv], noise_mode, force_fp32=force_fp32)
             first += block.num_conv
             image = block.image(x, styles[first], image)
         assert image is not None
@@ -198,6 +201,8 @@ class SynthesisNetwork(nn.Module):
 
     def features(self, w: Tensor, resolution: int = 16, noise_mode: str = "const") -> Tensor:
         """Return the activations (B, C, H, W) of the block at `resolution`, without computing higher blocks.
+
+        They are in single precision, with gradients and without: a search and its evaluation compare the same numbers.
 
         Raises:
             InvalidArgumentError: there is no such block, or as `forward`.
@@ -212,7 +217,7 @@ class SynthesisNetwork(nn.Module):
         first = 0
         for current in self.resolutions[: self.resolutions.index(resolution) + 1]:
             block = self.block(current)
-            x = block.activations(x, styles[first : first + block.num_conv], noise_mode)
+            x = block.activations(x, styles[first : first + block.num_conv], noise_mode, force_fp32=True)
             first += block.num_conv
         assert x is not None
         return x.to(w.dtype)

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["TYPES", "Kernels"]
+__all__ = ["TYPES", "Kernels", "SeparableTaps"]
 
 TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.float64: 3}
 """The supported types of tensors, and their numbers in cuda/interface.h."""
+
+SeparableTaps = tuple[tuple[float, ...], tuple[float, ...]]
+"""Taps along x, and along y."""
 
 
 class _Activation(ctypes.Structure):
@@ -26,6 +29,17 @@ class _Images(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("batch", "channels", "height", "width")),
         ("stride", ctypes.c_int64 * 4),
     ]
+
+
+class _Layout(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("channels", "pixels")),
+        *((name, ctypes.c_int) for name in ("channels_last", "noise_per_sample")),
+    ]
+
+
+class _Taps(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_float * 4) for name in ("x", "y")]
 
 
 class _Resampling(ctypes.Structure):
@@ -42,16 +56,38 @@ class Kernels:
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
 
-    def bias_act(self, x: Tensor, bias: Tensor | None, *, slope: float, gain: float, clamp: float | None) -> Tensor:
-        """Compute clamp(gain leaky(x + bias)) of x (B, C, ...) and bias (C,)."""
+    def bias_act(
+        self,
+        x: Tensor,
+        bias: Tensor | None,
+        *,
+        slope: float,
+        gain: float,
+        clamp: float | None,
+        scale: Tensor | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """Compute clamp(gain leaky(scale x + noise + bias)) in one pass.
+
+        Args:
+            x: (B, C, ...).
+            bias: (C,).
+            slope: of the leaky ReLU below zero.
+            gain: at least 0.
+            clamp: the largest absolute value of the result; None: no clamp.
+            scale: (B, C).
+            noise: (H, W), or (B, 1, H, W).
+        """
         x = _dense(x)
         y = torch.empty_like(x)
-        bias = None if bias is None else bias.to(x).contiguous()
-        step = 1 if _is_channels_last(x) else math.prod(x.shape[2:])
+        real = torch.float64 if x.dtype == torch.float64 else torch.float32
+        given = [None if each is None else each.to(x.device, real).contiguous() for each in (scale, noise, bias)]
+        last = _is_channels_last(x)
+        per_sample = noise is not None and noise.ndim == 4
+        layout = _Layout(x.shape[1], math.prod(x.shape[2:]), last, per_sample)
         self._call(
-            "topdis_bias_act", y, _pointer(x), _pointer(bias), _pointer(y), ctypes.c_int(TYPES[x.dtype]),
-            ctypes.c_int64(x.numel()), ctypes.c_int64(step), ctypes.c_int64(x.shape[1]),
-            ctypes.byref(_activation(slope, gain, clamp)),
+            "topdis_bias_act", y, _pointer(x), *map(_pointer, given), _pointer(y), ctypes.c_int(TYPES[x.dtype]),
+            ctypes.c_int64(x.numel()), ctypes.byref(layout), ctypes.byref(_activation(slope, gain, clamp)),
         )  # fmt: skip
         return y
 
@@ -65,18 +101,33 @@ class Kernels:
         )  # fmt: skip
         return dx
 
-    def upfirdn2d(self, x: Tensor, f: Tensor, *, up: int, down: int, padding: Sequence[int]) -> Tensor:
-        """Zero-stuff, pad (left, right, top, bottom), correlate with f (h, w), keep every `down`-th sample."""
-        x, f = _dense(x), f.to(x.device, torch.float32).contiguous()
+    def upfirdn2d(
+        self, x: Tensor, f: Tensor, *, up: int, down: int, padding: Sequence[int], taps: SeparableTaps | None = None
+    ) -> Tensor:
+        """Zero-stuff, pad (left, right, top, bottom), correlate with f (h, w), keep every `down`-th sample.
+
+        Args:
+            x: (B, C, H, W).
+            f: the filter.
+            up: upsampling factor.
+            down: downsampling factor.
+            padding: negative values crop.
+            taps: four along x and four along y whose outer product f is, if it is one; tiles are filtered then.
+        """
+        x = _dense(x)
         left, right, top, bottom = padding
         height = (x.shape[2] * up + top + bottom - f.shape[0]) // down + 1
         width = (x.shape[3] * up + left + right - f.shape[1]) // down + 1
         y = _empty_like(x, height, width)
-        self._call(
-            "topdis_upfirdn2d", y, _pointer(x), _pointer(f), _pointer(y), ctypes.c_int(TYPES[x.dtype]),
-            ctypes.byref(_images(x)), ctypes.byref(_images(y)),
-            ctypes.byref(_Resampling(up, down, left, top, f.shape[1], f.shape[0])),
-        )  # fmt: skip
+        images = ctypes.byref(_images(x)), ctypes.byref(_images(y))
+        form = ctypes.byref(_Resampling(up, down, left, top, f.shape[1], f.shape[0]))
+        kind = ctypes.c_int(TYPES[x.dtype])
+        if taps is not None and up * down <= 2 and x.dtype != torch.float64:
+            pair = ctypes.byref(_Taps(*((ctypes.c_float * 4)(*each) for each in taps)))
+            self._call("topdis_upfirdn2d_separable", y, _pointer(x), pair, _pointer(y), kind, *images, form)
+            return y
+        f = f.to(x.device, torch.float32).contiguous()
+        self._call("topdis_upfirdn2d", y, _pointer(x), _pointer(f), _pointer(y), kind, *images, form)
         return y
 
     def _call(self, name: str, out: Tensor, *arguments: object) -> None:
@@ -89,7 +140,11 @@ class Kernels:
             with torch.cuda.device(out.device):
                 code = function(*arguments, ctypes.c_void_p(torch.cuda.current_stream().cuda_stream))
         if code:
-            raise RuntimeError(f"{name} failed with CUDA error {code}")
+            self._library.topdis_error_text.restype = ctypes.c_char_p
+            reason = self._library.topdis_error_text(ctypes.c_int(code)).decode()
+            raise RuntimeError(
+                f"{name} failed: {reason} (CUDA error {code}) for {out.dtype} of shape {list(out.shape)}"
+            )
 
 
 def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:

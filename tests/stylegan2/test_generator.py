@@ -5,6 +5,7 @@ import torch
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from stylegan2 import Generator
 from stylegan2.ops import bias_act, upfirdn2d
+from stylegan2.space import LatentSpace
 from stylegan2.synthesis import SynthesisBlock
 
 SMALL = {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "num_mapping_layers": 2, "channel_base": 64}
@@ -123,7 +124,22 @@ def test_half_precision_gives_nearly_the_same_images_in_single(in_half, architec
         images = generator.synthesis(w)
         torch.testing.assert_close(images, single.synthesis(w), atol=0.02, rtol=0.02)
         assert not torch.equal(images, single.synthesis(w))
-    assert images.dtype == generator.synthesis.features(w).dtype == torch.float32
+    assert images.dtype == torch.float32
+    with torch.no_grad():
+        assert torch.equal(generator.synthesis(w, force_fp32=True), single.synthesis(w))
+
+
+def test_features_have_the_precision_of_the_search_also_without_gradients(in_half):
+    generator, w = randomized(num_fp16_res=2, conv_clamp=256.0)
+    space = LatentSpace(generator=generator, resolution=16)
+    of_images = LatentSpace(generator=generator)
+    with torch.no_grad():
+        judged, judged_images = space.features(w[:, 0]), of_images.features(w[:, 0])
+        assert not torch.equal(judged_images, of_images.images(w[:, 0]))
+    for ours, kept in ((space, judged), (of_images, judged_images)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SynthesisBlock, "_precision", lambda *_: torch.float32)
+            torch.testing.assert_close(ours.features(w[:, 0]), kept, atol=1e-6, rtol=1e-6)
 
 
 def test_half_precision_does_not_overflow_where_kernels_and_styles_are_large(in_half):

@@ -1,3 +1,4 @@
+import contextlib
 import io
 import json
 import os
@@ -198,3 +199,21 @@ def test_a_file_without_base_size_is_square(tmp_path):
     description = {"kind": "stylegan2 generator", "version": 1, "config": config}
     path = save_checksummed(tmp_path / "g.safetensors", generator.state_dict(), description)
     assert stylegan2.load(path).config == generator.config
+
+
+@pytest.mark.parametrize(("asked", "allowed"), [(None, False), ("0", False), ("1", True)])
+def test_tf32_is_off_on_a_gpu_unless_it_is_asked_for(monkeypatch, asked, allowed):
+    backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    monkeypatch.delenv("TOPDIS_TF32", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("TOPDIS_TF32", asked)
+    before = [each.allow_tf32 for each in backends]
+    try:
+        for each in backends:
+            each.allow_tf32 = not allowed
+        with contextlib.suppress(InvalidArgumentError):  # there is no GPU here
+            stylegan2.load("scenes", "cuda")
+        assert [each.allow_tf32 for each in backends] == [allowed, allowed]
+    finally:
+        for each, value in zip(backends, before, strict=True):
+            each.allow_tf32 = value

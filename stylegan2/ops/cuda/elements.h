@@ -1,9 +1,11 @@
-// One output element of each operation, as plain C++ that runs on a GPU and, for tests, on a CPU.
+// What each thread of an operation computes, as plain C++ that runs on a GPU and, for tests, on a CPU.
 //
-// bias_act:   y = clamp(gain * leaky(x + b)), leaky(u) = u for u >= 0 and slope * u below (1: linear, 0: ReLU).
-//             Its derivative is gain * (1 or slope), and 0 where y is clamped, so it depends on y alone.
+// bias_act:   y = clamp(gain * leaky(s * x + n + b)), leaky(u) = u for u >= 0 and slope * u below (1: linear, 0: ReLU).
+//             Its derivative is gain * (1 or slope), and 0 where y is clamped, so it depends on y alone. The scale s of
+//             a sample's channel, the noise n of a pixel and the bias b of a channel may each be missing.
 // upfirdn2d:  along each axis, insert up - 1 zeros after each sample, pad, correlate with the filter, and keep
 //             every down-th sample: y[n] = sum_k f[k] z[n * down + k - pad], z[m * up] = x[m], zeros elsewhere.
+//             A filter that is an outer product is applied along rows and then along columns of a tile (tiles.h).
 //
 // Storage may have half precision; sums and products have single (or double) precision.
 
@@ -34,8 +36,17 @@ struct Number<double> {
   static TOPDIS_ELEMENT double store(double value) { return value; }
 };
 
+template <typename T>
+using Real = typename Number<T>::type;
+
 struct Activation {
   double slope, gain, clamp;  // clamp < 0: no clamp
+};
+
+// How elements lie in memory: (sample, channel, pixel), or (sample, pixel, channel) for channels_last.
+struct Layout {
+  int64_t channels, pixels;
+  int channels_last, noise_per_sample;
 };
 
 struct Images {
@@ -47,24 +58,67 @@ struct Resampling {
   int up, down, pad_x, pad_y, taps_x, taps_y;
 };
 
+// V adjacent elements, which a GPU loads and stores at once: 16 bytes.
+template <typename T, int V>
+struct alignas(sizeof(T) * V) Pack {
+  T value[V];
+};
+
 template <typename T>
-TOPDIS_ELEMENT T bias_act(T x, T bias, const Activation& form) {
-  using Real = typename Number<T>::type;
-  Real u = Number<T>::load(x) + Number<T>::load(bias);
-  Real y = (u < 0 ? u * Real(form.slope) : u) * Real(form.gain);
-  Real limit = Real(form.clamp);
+constexpr int kPacked = 16 / sizeof(T);
+
+// Whether packs of V elements lie within a channel's pixels, or a pixel's channels, and at multiples of 16 bytes.
+template <typename T>
+inline bool fits_packs(int64_t count, const Layout& layout, const void* x, const void* y) {
+  int64_t run = layout.channels_last ? layout.channels : layout.pixels;
+  uint64_t places = reinterpret_cast<uint64_t>(x) | reinterpret_cast<uint64_t>(y);
+  return count % kPacked<T> == 0 && run % kPacked<T> == 0 && places % 16 == 0;
+}
+
+template <typename T>
+TOPDIS_ELEMENT T activate(Real<T> u, const Activation& form) {
+  Real<T> y = (u < 0 ? u * Real<T>(form.slope) : u) * Real<T>(form.gain);
+  Real<T> limit = Real<T>(form.clamp);
   if (limit >= 0) y = y > limit ? limit : (y < -limit ? -limit : y);  // this form preserves NaN
   return Number<T>::store(y);
 }
 
-template <typename T>
-TOPDIS_ELEMENT T bias_act_gradient(T dy, T y, const Activation& form) {
-  using Real = typename Number<T>::type;
-  Real value = Number<T>::load(y);
+// Elements first, ..., first + V - 1. Index is as narrow as the number of elements allows: 64-bit divisions are slow.
+template <typename T, int V, typename Index>
+TOPDIS_ELEMENT void bias_act(const T* __restrict__ x, const Real<T>* __restrict__ scale,
+                             const Real<T>* __restrict__ noise, const Real<T>* __restrict__ bias, T* __restrict__ y,
+                             Index first, const Layout& layout, const Activation& form) {
+  Index channels = Index(layout.channels), pixels = Index(layout.pixels);
+  Index inner = layout.channels_last ? channels : pixels, outer = layout.channels_last ? pixels : channels;
+  Index run = first / inner, place = first % inner, sample = run / outer, other = run % outer;
+  Index channel = layout.channels_last ? place : other, pixel = layout.channels_last ? other : place;
+  Index channel_step = layout.channels_last ? 1 : 0, pixel_step = 1 - channel_step;
+  if (noise != nullptr && layout.noise_per_sample) noise += sample * pixels;
+  Pack<T, V> given = *reinterpret_cast<const Pack<T, V>*>(x + first), result;
+  for (int v = 0; v < V; ++v, channel += channel_step, pixel += pixel_step) {
+    Real<T> u = Number<T>::load(given.value[v]);
+    if (scale != nullptr) u *= scale[sample * channels + channel];
+    if (noise != nullptr) u += noise[pixel];
+    if (bias != nullptr) u += bias[channel];
+    result.value[v] = activate<T>(u, form);
+  }
+  *reinterpret_cast<Pack<T, V>*>(y + first) = result;
+}
+
+template <typename T, int V>
+TOPDIS_ELEMENT void bias_act_gradient(const T* __restrict__ dy, const T* __restrict__ y, T* __restrict__ dx,
+                                      int64_t first, const Activation& form) {
+  Pack<T, V> slopes = *reinterpret_cast<const Pack<T, V>*>(dy + first);
+  Pack<T, V> values = *reinterpret_cast<const Pack<T, V>*>(y + first), result;
   // The stored clamp: half precision rounds it.
-  Real limit = Number<T>::load(Number<T>::store(Real(form.clamp)));
-  if (form.clamp >= 0 && (value >= limit || value <= -limit)) return Number<T>::store(Real(0));
-  return Number<T>::store(Number<T>::load(dy) * Real(form.gain) * (value > 0 ? Real(1) : Real(form.slope)));
+  Real<T> limit = Number<T>::load(Number<T>::store(Real<T>(form.clamp)));
+  for (int v = 0; v < V; ++v) {
+    Real<T> value = Number<T>::load(values.value[v]);
+    Real<T> factor = Real<T>(form.gain) * (value > 0 ? Real<T>(1) : Real<T>(form.slope));
+    if (form.clamp >= 0 && (value >= limit || value <= -limit)) factor = 0;
+    result.value[v] = Number<T>::store(Number<T>::load(slopes.value[v]) * factor);
+  }
+  *reinterpret_cast<Pack<T, V>*>(dx + first) = result;
 }
 
 // First tap k >= 0 at which (start + k) is a multiple of up, for any sign of start.
@@ -74,31 +128,29 @@ TOPDIS_ELEMENT int first_tap(int64_t start, int up) {
 }
 
 template <typename T>
-TOPDIS_ELEMENT T upfirdn2d(const T* x, const Images& in, const float* filter, const Resampling& form, int64_t sample,
-                           int64_t channel, int64_t row, int64_t column) {
-  using Real = typename Number<T>::type;
+TOPDIS_ELEMENT T upfirdn2d(const T* __restrict__ x, const Images& in, const float* __restrict__ filter,
+                           const Resampling& form, int64_t sample, int64_t channel, int64_t row, int64_t column) {
   const T* plane = x + sample * in.stride[0] + channel * in.stride[1];
   int64_t top = row * form.down - form.pad_y, left = column * form.down - form.pad_x;
-  Real sum = 0;
+  Real<T> sum = 0;
   for (int ky = first_tap(top, form.up); ky < form.taps_y; ky += form.up) {
     int64_t y = (top + ky) / form.up;
     if (top + ky < 0 || y >= in.height) continue;
     for (int kx = first_tap(left, form.up); kx < form.taps_x; kx += form.up) {
       int64_t z = (left + kx) / form.up;
       if (left + kx < 0 || z >= in.width) continue;
-      Real tap = Real(filter[ky * form.taps_x + kx]);
+      Real<T> tap = Real<T>(filter[ky * form.taps_x + kx]);
       sum += tap * Number<T>::load(plane[y * in.stride[2] + z * in.stride[3]]);
     }
   }
   return Number<T>::store(sum);
 }
 
-// Sample, channel, row and column of the index-th element in memory order.
+// Sample, channel, row and column of the index-th element in memory order, or of a tile's first element.
 struct Place {
   int64_t sample, channel, row, column;
 };
 
-// Index is as narrow as the number of elements allows: 64-bit divisions are slow on a GPU.
 template <typename Index>
 TOPDIS_ELEMENT Place place_of(Index index, const Images& out) {
   Index channels = Index(out.channels), height = Index(out.height), width = Index(out.width);
@@ -115,12 +167,6 @@ TOPDIS_ELEMENT Place place_of(Index index, const Images& out) {
     place.sample = index / channels;
   }
   return place;
-}
-
-// The channel of the index-th element, if each channel has runs of `step` elements.
-template <typename Index>
-TOPDIS_ELEMENT Index channel_of(Index index, int64_t step, int64_t num_channels) {
-  return (index / Index(step)) % Index(num_channels);
 }
 
 }  // namespace topdis

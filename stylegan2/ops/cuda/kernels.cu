@@ -1,5 +1,5 @@
-// The operations of elements.h as CUDA kernels: one thread per element, in memory order, so that adjacent
-// threads read and write adjacent bytes in any layout.
+// The operations of elements.h and tiles.h as CUDA kernels. Elements are visited in memory order, 16 bytes per thread where
+// they are aligned, so that adjacent threads read and write adjacent bytes in any layout.
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -36,28 +36,25 @@ inline unsigned int blocks_for(int64_t count) {
   for (int64_t index = blockIdx.x * int64_t(kThreads) + threadIdx.x; index < count; \
        index += int64_t(gridDim.x) * kThreads)
 
-template <typename T>
-__global__ void bias_act_kernel(const T* x, const T* bias, T* y, int64_t count, int64_t channel_step,
-                                int64_t num_channels, Activation form) {
-  TOPDIS_FOR_EACH(index, count) {
-    T shift = Number<T>::store(0);
-    if (bias != nullptr) {
-      shift = count < kNarrow ? bias[channel_of<uint32_t>(uint32_t(index), channel_step, num_channels)]
-                              : bias[channel_of<int64_t>(index, channel_step, num_channels)];
-    }
-    y[index] = bias_act<T>(x[index], shift, form);
+template <typename T, int V, typename Index>
+__global__ void bias_act_kernel(const T* __restrict__ x, const Real<T>* __restrict__ scale,
+                                const Real<T>* __restrict__ noise, const Real<T>* __restrict__ bias,
+                                T* __restrict__ y, int64_t count, Layout layout, Activation form) {
+  TOPDIS_FOR_EACH(index, count / V) {
+    bias_act<T, V, Index>(x, scale, noise, bias, y, Index(index * V), layout, form);
   }
 }
 
-template <typename T>
-__global__ void bias_act_gradient_kernel(const T* dy, const T* y, T* dx, int64_t count, Activation form) {
-  TOPDIS_FOR_EACH(index, count) { dx[index] = bias_act_gradient<T>(dy[index], y[index], form); }
+template <typename T, int V>
+__global__ void bias_act_gradient_kernel(const T* __restrict__ dy, const T* __restrict__ y, T* __restrict__ dx,
+                                         int64_t count, Activation form) {
+  TOPDIS_FOR_EACH(index, count / V) { bias_act_gradient<T, V>(dy, y, dx, index * V, form); }
 }
 
 // kUp, kDown and kTaps are compile-time constants for common forms, so that loops unroll, and 0 for other forms.
 template <typename T, int kUp, int kDown, int kTaps>
-__global__ void upfirdn2d_kernel(const T* x, const float* filter, T* y, int64_t count, Images in, Images out,
-                                 Resampling form) {
+__global__ void upfirdn2d_kernel(const T* __restrict__ x, const float* __restrict__ filter, T* __restrict__ y,
+                                 int64_t count, Images in, Images out, Resampling form) {
   if (kUp > 0) form.up = kUp, form.down = kDown, form.taps_x = kTaps, form.taps_y = kTaps;
   TOPDIS_FOR_EACH(index, count) {
     Place at = count < kNarrow ? place_of<uint32_t>(uint32_t(index), out) : place_of<int64_t>(index, out);
@@ -65,21 +62,66 @@ __global__ void upfirdn2d_kernel(const T* x, const float* filter, T* y, int64_t 
   }
 }
 
+// One block per tile. Every thread of a block takes each branch, so that all of them meet at the barriers.
+template <typename T, typename Tile>
+__global__ void upfirdn2d_tile_kernel(const T* __restrict__ x, Taps taps, T* __restrict__ y, int64_t num_tiles,
+                                      Images in, Images out, Resampling form) {
+  __shared__ Tile tile;
+  int worker = static_cast<int>(threadIdx.x);
+  for (int64_t index = blockIdx.x; index < num_tiles; index += gridDim.x) {
+    Place place = tile_place<Tile>(index, out);
+    load_tile(tile, x, in, form, place, worker, kThreads);
+    __syncthreads();
+    filter_rows(tile, taps, form, place, worker, kThreads);
+    __syncthreads();
+    filter_columns(tile, taps, y, out, form, place, worker, kThreads);
+    __syncthreads();
+  }
+}
+
 template <typename T>
-int launch_bias_act(const void* x, const void* bias, void* y, int64_t count, int64_t channel_step,
-                    int64_t num_channels, const Activation& form, cudaStream_t stream) {
-  bias_act_kernel<T><<<blocks_for(count), kThreads, 0, stream>>>(
-      static_cast<const T*>(x), static_cast<const T*>(bias), static_cast<T*>(y), count, channel_step, num_channels,
-      form);
+int launch_bias_act(const void* x, const void* scale, const void* noise, const void* bias, void* y, int64_t count,
+                    const Layout& layout, const Activation& form, cudaStream_t stream) {
+  bool packed = fits_packs<T>(count, layout, x, y);
+  auto kernel = bias_act_kernel<T, 1, int64_t>;
+  if (packed) kernel = bias_act_kernel<T, kPacked<T>, int64_t>;
+  if (packed && count < kNarrow) kernel = bias_act_kernel<T, kPacked<T>, uint32_t>;
+  if (!packed && count < kNarrow) kernel = bias_act_kernel<T, 1, uint32_t>;
+  kernel<<<blocks_for(packed ? count / kPacked<T> : count), kThreads, 0, stream>>>(
+      static_cast<const T*>(x), static_cast<const Real<T>*>(scale), static_cast<const Real<T>*>(noise),
+      static_cast<const Real<T>*>(bias), static_cast<T*>(y), count, layout, form);
   return cudaGetLastError();
 }
 
 template <typename T>
 int launch_gradient(const void* dy, const void* y, void* dx, int64_t count, const Activation& form,
                     cudaStream_t stream) {
-  bias_act_gradient_kernel<T><<<blocks_for(count), kThreads, 0, stream>>>(
+  Layout line{1, count, 0, 0};
+  bool packed = fits_packs<T>(count, line, dy, y) && fits_packs<T>(count, line, dx, dx);
+  auto kernel = packed ? bias_act_gradient_kernel<T, kPacked<T>> : bias_act_gradient_kernel<T, 1>;
+  kernel<<<blocks_for(packed ? count / kPacked<T> : count), kThreads, 0, stream>>>(
       static_cast<const T*>(dy), static_cast<const T*>(y), static_cast<T*>(dx), count, form);
   return cudaGetLastError();
+}
+
+template <typename T, typename Tile>
+int launch_tiles(const void* x, const Taps& taps, void* y, const Images& in, const Images& out,
+                 const Resampling& form, cudaStream_t stream) {
+  int64_t num_tiles = count_tiles<Tile>(out);
+  unsigned int blocks = static_cast<unsigned int>(num_tiles < kMaxBlocks ? num_tiles : kMaxBlocks);
+  upfirdn2d_tile_kernel<T, Tile><<<blocks, kThreads, 0, stream>>>(static_cast<const T*>(x), taps, static_cast<T*>(y),
+                                                                  num_tiles, in, out, form);
+  return cudaGetLastError();
+}
+
+template <typename T>
+int launch_separable(const void* x, const Taps& taps, void* y, const Images& in, const Images& out,
+                     const Resampling& form, cudaStream_t stream) {
+  bool last = out.stride[1] == 1 && in.stride[1] == 1;
+  auto launch = last ? launch_tiles<T, Tile<1, 1, true>> : launch_tiles<T, Tile<1, 1, false>>;
+  if (form.up == 2) launch = last ? launch_tiles<T, Tile<2, 1, true>> : launch_tiles<T, Tile<2, 1, false>>;
+  if (form.down == 2) launch = last ? launch_tiles<T, Tile<1, 2, true>> : launch_tiles<T, Tile<1, 2, false>>;
+  return launch(x, taps, y, in, out, form, stream);
 }
 
 template <typename T>
@@ -107,10 +149,11 @@ int launch_upfirdn2d(const void* x, const float* filter, void* y, const Images& 
     default: return cudaErrorInvalidValue;              \
   }
 
-int topdis_bias_act(const void* x, const void* bias, void* y, int type, int64_t count, int64_t channel_step,
-                    int64_t num_channels, const topdis::Activation* form, void* stream) {
-  TOPDIS_BY_TYPE(launch_bias_act, x, bias, y, count, channel_step, num_channels, *form,
-                 static_cast<cudaStream_t>(stream))
+const char* topdis_error_text(int code) { return cudaGetErrorString(static_cast<cudaError_t>(code)); }
+
+int topdis_bias_act(const void* x, const void* scale, const void* noise, const void* bias, void* y, int type,
+                    int64_t count, const topdis::Layout* layout, const topdis::Activation* form, void* stream) {
+  TOPDIS_BY_TYPE(launch_bias_act, x, scale, noise, bias, y, count, *layout, *form, static_cast<cudaStream_t>(stream))
 }
 
 int topdis_bias_act_gradient(const void* dy, const void* y, void* dx, int type, int64_t count,
@@ -121,4 +164,10 @@ int topdis_bias_act_gradient(const void* dy, const void* y, void* dx, int type, 
 int topdis_upfirdn2d(const void* x, const float* filter, void* y, int type, const topdis::Images* in,
                      const topdis::Images* out, const topdis::Resampling* form, void* stream) {
   TOPDIS_BY_TYPE(launch_upfirdn2d, x, filter, y, *in, *out, *form, static_cast<cudaStream_t>(stream))
+}
+
+int topdis_upfirdn2d_separable(const void* x, const topdis::Taps* taps, void* y, int type, const topdis::Images* in,
+                               const topdis::Images* out, const topdis::Resampling* form, void* stream) {
+  if (type == 3 || form->up * form->down > 2) return cudaErrorInvalidValue;
+  TOPDIS_BY_TYPE(launch_separable, x, *taps, y, *in, *out, *form, static_cast<cudaStream_t>(stream))
 }

@@ -1,5 +1,6 @@
-// The exported functions of stylegan2/ops/cuda/interface.h on a CPU, with loops over the same elements instead of threads.
+// The exported functions of stylegan2/ops/cuda/interface.h on a CPU, with loops instead of threads.
 
+#include <cmath>
 #include <cstring>
 
 #include "interface.h"
@@ -25,28 +26,80 @@ struct topdis::Number<BFloat16> {
   }
 };
 
-template <typename T>
-int bias_act_on_host(const void* x, const void* bias, void* y, int64_t count, int64_t step, int64_t channels,
-                     const topdis::Activation& form) {
-  for (int64_t index = 0; index < count; ++index) {
-    T shift = topdis::Number<T>::store(0);
-    if (bias != nullptr) {
-      uint32_t narrow = topdis::channel_of<uint32_t>(uint32_t(index), step, channels);
-      if (narrow != topdis::channel_of<int64_t>(index, step, channels)) return 1;
-      shift = static_cast<const T*>(bias)[narrow];
+template <typename T, int V>
+void bias_act_of(const void* x, const void* scale, const void* noise, const void* bias, void* y, int64_t count,
+                 const topdis::Layout& layout, const topdis::Activation& form, bool narrow) {
+  using Real = topdis::Real<T>;
+  for (int64_t first = 0; first < count; first += V) {
+    if (narrow) {
+      topdis::bias_act<T, V, uint32_t>(static_cast<const T*>(x), static_cast<const Real*>(scale),
+                                       static_cast<const Real*>(noise), static_cast<const Real*>(bias),
+                                       static_cast<T*>(y), uint32_t(first), layout, form);
+    } else {
+      topdis::bias_act<T, V, int64_t>(static_cast<const T*>(x), static_cast<const Real*>(scale),
+                                      static_cast<const Real*>(noise), static_cast<const Real*>(bias),
+                                      static_cast<T*>(y), first, layout, form);
     }
-    static_cast<T*>(y)[index] = topdis::bias_act<T>(static_cast<const T*>(x)[index], shift, form);
+  }
+}
+
+// Packed where a GPU would be, with both widths of the index in turn.
+template <typename T>
+int bias_act_on_host(const void* x, const void* scale, const void* noise, const void* bias, void* y, int64_t count,
+                     const topdis::Layout& layout, const topdis::Activation& form) {
+  static bool narrow = false;
+  narrow = !narrow;
+  auto work = topdis::fits_packs<T>(count, layout, x, y) ? bias_act_of<T, topdis::kPacked<T>> : bias_act_of<T, 1>;
+  work(x, scale, noise, bias, y, count, layout, form, narrow);
+  return 0;
+}
+
+template <typename T, int V>
+void gradient_of(const void* dy, const void* y, void* dx, int64_t count, const topdis::Activation& form) {
+  for (int64_t first = 0; first < count; first += V) {
+    topdis::bias_act_gradient<T, V>(static_cast<const T*>(dy), static_cast<const T*>(y), static_cast<T*>(dx), first,
+                                    form);
+  }
+}
+
+template <typename T>
+int gradient_on_host(const void* dy, const void* y, void* dx, int64_t count, const topdis::Activation& form) {
+  topdis::Layout line{1, count, 0, 0};
+  bool packed = topdis::fits_packs<T>(count, line, dy, y) && topdis::fits_packs<T>(count, line, dx, dx);
+  (packed ? gradient_of<T, topdis::kPacked<T>> : gradient_of<T, 1>)(dy, y, dx, count, form);
+  return 0;
+}
+
+// The three steps of every tile, each by several workers after all workers have done the one before.
+template <typename T, typename Tile>
+int tiles_on_host(const void* x, const topdis::Taps& taps, void* y, const topdis::Images& in,
+                  const topdis::Images& out, const topdis::Resampling& form) {
+  constexpr int kWorkers = 7;
+  static Tile tile;
+  for (int64_t index = 0; index < topdis::count_tiles<Tile>(out); ++index) {
+    topdis::Place place = topdis::tile_place<Tile>(index, out);
+    for (float& value : tile.input) value = NAN;  // what is not loaded must not be read
+    for (float& value : tile.rows) value = NAN;
+    for (int worker = 0; worker < kWorkers; ++worker) {
+      topdis::load_tile(tile, static_cast<const T*>(x), in, form, place, worker, kWorkers);
+    }
+    for (int worker = 0; worker < kWorkers; ++worker) topdis::filter_rows(tile, taps, form, place, worker, kWorkers);
+    for (int worker = 0; worker < kWorkers; ++worker) {
+      topdis::filter_columns(tile, taps, static_cast<T*>(y), out, form, place, worker, kWorkers);
+    }
   }
   return 0;
 }
 
 template <typename T>
-int gradient_on_host(const void* dy, const void* y, void* dx, int64_t count, const topdis::Activation& form) {
-  for (int64_t index = 0; index < count; ++index) {
-    T value = static_cast<const T*>(y)[index];
-    static_cast<T*>(dx)[index] = topdis::bias_act_gradient<T>(static_cast<const T*>(dy)[index], value, form);
-  }
-  return 0;
+int separable_on_host(const void* x, const topdis::Taps& taps, void* y, const topdis::Images& in,
+                      const topdis::Images& out, const topdis::Resampling& form) {
+  using topdis::Tile;
+  bool last = out.stride[1] == 1 && in.stride[1] == 1;
+  auto work = last ? tiles_on_host<T, Tile<1, 1, true>> : tiles_on_host<T, Tile<1, 1, false>>;
+  if (form.up == 2) work = last ? tiles_on_host<T, Tile<2, 1, true>> : tiles_on_host<T, Tile<2, 1, false>>;
+  if (form.down == 2) work = last ? tiles_on_host<T, Tile<1, 2, true>> : tiles_on_host<T, Tile<1, 2, false>>;
+  return work(x, taps, y, in, out, form);
 }
 
 template <typename T>
@@ -74,9 +127,11 @@ int upfirdn2d_on_host(const void* x, const float* filter, void* y, const topdis:
     default: return 1;                        \
   }
 
-int topdis_bias_act(const void* x, const void* bias, void* y, int type, int64_t count, int64_t step,
-                    int64_t channels, const topdis::Activation* form, void*) {
-  BY_TYPE(bias_act_on_host, x, bias, y, count, step, channels, *form)
+const char* topdis_error_text(int code) { return code == 1 ? "invalid argument" : "unknown error"; }
+
+int topdis_bias_act(const void* x, const void* scale, const void* noise, const void* bias, void* y, int type,
+                    int64_t count, const topdis::Layout* layout, const topdis::Activation* form, void*) {
+  BY_TYPE(bias_act_on_host, x, scale, noise, bias, y, count, *layout, *form)
 }
 
 int topdis_bias_act_gradient(const void* dy, const void* y, void* dx, int type, int64_t count,
@@ -87,4 +142,10 @@ int topdis_bias_act_gradient(const void* dy, const void* y, void* dx, int type, 
 int topdis_upfirdn2d(const void* x, const float* filter, void* y, int type, const topdis::Images* in,
                      const topdis::Images* out, const topdis::Resampling* form, void*) {
   BY_TYPE(upfirdn2d_on_host, x, filter, y, *in, *out, *form)
+}
+
+int topdis_upfirdn2d_separable(const void* x, const topdis::Taps* taps, void* y, int type, const topdis::Images* in,
+                               const topdis::Images* out, const topdis::Resampling* form, void*) {
+  if (type == 3 || form->up * form->down > 2) return 1;
+  BY_TYPE(separable_on_host, x, *taps, y, *in, *out, *form)
 }

@@ -16,8 +16,9 @@ DTYPES = {torch.float32: 1e-6, torch.float64: 1e-12, torch.float16: 2e-3, torch.
 class PlainKernels:
     """The compiled operations' promises in plain torch."""
 
-    def bias_act(self, x, bias, **form):
-        return plain_bias_act(x, bias, **form)
+    def bias_act(self, x, bias, *, scale=None, noise=None, **form):
+        x = x if scale is None else x * scale[:, :, None, None]
+        return plain_bias_act(x if noise is None else x + noise, bias, **form)
 
     def bias_act_gradient(self, dy, y, *, slope, gain, clamp):
         inside = torch.ones_like(y) if clamp is None else (y.abs() < clamp).to(y)
@@ -101,3 +102,46 @@ def test_inputs_without_pixels_are_accepted(host_kernels):
 def test_an_empty_batch_is_accepted(host_kernels):
     empty = torch.empty(0, 5, 4, 4)
     assert bias_act_by_kernels(host_kernels, empty, None, slope=0.2, gain=1.0, clamp=None).shape == empty.shape
+
+
+def scales_and_noise(dtype, shape=(3, 5, 4, 6), *, per_sample):
+    torch.manual_seed(1)
+    scale = torch.randn(shape[:2]).to(dtype)
+    return scale, torch.randn(shape[0], 1, *shape[2:]).to(dtype) if per_sample else torch.randn(shape[2:]).to(dtype)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_scale_and_noise_are_fused_with_the_activation_in_every_type_and_layout(
+    host_kernels, form, per_sample, dtype, layout
+):
+    for channels, width in ((5, 6), (8, 8), (8, 3), (3, 16)):  # packs of 16 bytes, and single elements
+        shape = (3, channels, 4, width)
+        torch.manual_seed(0)
+        x, bias = torch.randn(shape).to(dtype=dtype, memory_format=layout), torch.randn(channels).to(dtype)
+        scale, noise = scales_and_noise(dtype, shape, per_sample=per_sample)
+        y = bias_act_by_kernels(host_kernels, x, bias, scale, noise, **form)
+        wide = PlainKernels().bias_act(x.double(), bias.double(), scale=scale.double(), noise=noise.double(), **form)
+        torch.testing.assert_close(y.double(), wide, atol=40 * DTYPES[dtype], rtol=10 * DTYPES[dtype])
+        assert (y.dtype, y.stride()) == (dtype, x.stride())
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("built", [False, True])
+def test_gradients_by_scale_and_noise_of_both_orders_are_those_of_finite_differences(built, per_sample, host_kernels):
+    kernels = host_kernels if built else PlainKernels()
+    shape = (2, 3, 2, 2)
+    torch.manual_seed(0)
+    inputs = [
+        torch.randn(shape).double(),
+        torch.randn(3).double(),
+        *scales_and_noise(torch.double, shape, per_sample=per_sample),
+    ]
+    inputs = [each.requires_grad_() for each in inputs]
+
+    def work(*given):
+        return bias_act_by_kernels(kernels, *given, **FORMS[2])
+
+    assert gradcheck(work, inputs)
+    assert gradgradcheck(work, inputs)

@@ -1,10 +1,15 @@
 import ctypes
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
+import threading
+import time
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +19,15 @@ from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError
 from stylegan2.ops import build as building
 from stylegan2.ops.bias_act import bias_act
 
-NVCC = shutil.which("nvcc")
+
+def find_nvcc() -> str | None:
+    """nvcc on the path, or that of the package nvidia-cuda-nvcc."""
+    packaged = sorted(Path(sysconfig.get_path("purelib")).glob("nvidia/cu*/bin/nvcc"))
+    return shutil.which("nvcc") or (str(packaged[-1]) if packaged else None)
+
+
+NVCC = find_nvcc()
+NO_NVCC = "no nvcc here: pip install nvidia-cuda-nvcc nvidia-nvvm nvidia-cuda-crt nvidia-cuda-runtime nvidia-cuda-cccl"
 FAILING_NVCC = """#!/bin/sh
 case "$*" in *--version*) echo "Cuda compilation tools, release 13.0, V13.0.88"; exit 0;; esac
 echo "nvcc fatal : unsupported compiler: this one is from the future" >&2
@@ -95,6 +108,18 @@ def test_a_stale_lock_is_one_warning_that_names_it(monkeypatch, tmp_path, preten
     assert str(lock) in the_warning()
 
 
+def test_a_process_that_loses_the_race_waits_for_the_build_of_the_other(tmp_path):
+    lock = tmp_path / "lock"
+    lock.touch()
+    other = threading.Timer(0.7, lock.unlink)
+    other.start()
+    since_s = time.monotonic()
+    building._refuse_stale_lock(tmp_path)
+    assert time.monotonic() - since_s > 0.5
+    assert not lock.exists()
+    other.join()
+
+
 def test_off_does_not_build(monkeypatch):
     monkeypatch.setenv(building.VARIABLE, "off")
     assert building.kernels_for(torch.zeros(1, 1)) is None
@@ -120,10 +145,10 @@ def test_importing_builds_nothing_and_does_not_even_import_the_extension_loader(
 
 
 def test_the_sources_are_beside_the_module():
-    assert {path.name for path in building.SOURCES.iterdir()} == {"elements.h", "interface.h", "kernels.cu"}
+    assert {path.name for path in building.SOURCES.iterdir()} == {"elements.h", "interface.h", "kernels.cu", "tiles.h"}
 
 
-@pytest.mark.skipif(NVCC is None, reason="no nvcc here")
+@pytest.mark.skipif(NVCC is None, reason=NO_NVCC)
 def test_the_kernels_compile_for_three_generations_of_gpus(tmp_path):
     targets = [f"-gencode=arch=compute_{sm},code=sm_{sm}" for sm in (80, 90, 100)]
     flags = ["-std=c++17", "-O3", "-Xcompiler", "-fPIC", "-Werror", "all-warnings", "-t", "0"]
@@ -133,8 +158,18 @@ def test_the_kernels_compile_for_three_generations_of_gpus(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(NVCC is None, reason=NO_NVCC)
+def test_the_kernels_load_and_store_16_bytes_at_once_and_read_past_the_writable_cache(tmp_path):
+    command = [NVCC, "-std=c++17", "-O3", "-arch=sm_80", "-ptx", building.SOURCES / "kernels.cu", "-o"]
+    subprocess.run([*command, tmp_path / "kernels.ptx"], check=True)
+    found = set(re.findall(r"(?:ld|st)\.global[a-z0-9.]*", (tmp_path / "kernels.ptx").read_text(encoding="utf-8")))
+    assert any(name.startswith("ld.global.nc.v4") for name in found), found
+    assert any(name.startswith("st.global.v4") for name in found), found
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(NVCC is None or sys.platform != "linux", reason="no nvcc here")
-def test_torchs_loader_builds_a_library_with_the_three_functions(monkeypatch, tmp_path, pretended_gpu):
+def test_torchs_loader_builds_a_library_with_all_functions(monkeypatch, tmp_path, pretended_gpu):
     """torch's CPU build lacks two libraries to link with. Empty ones replace them, because nothing in them is used."""
     for name in ("c10_cuda", "torch_cuda"):
         empty = ["g++", "-shared", "-x", "c++", os.devnull, "-o", tmp_path / f"lib{name}.so"]
@@ -148,3 +183,5 @@ def test_torchs_loader_builds_a_library_with_the_three_functions(monkeypatch, tm
     assert library.topdis_bias_act
     assert library.topdis_bias_act_gradient
     assert library.topdis_upfirdn2d
+    assert library.topdis_upfirdn2d_separable
+    assert library.topdis_error_text

@@ -1,13 +1,17 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
+from stylegan2.ops.kernels import TYPES
 from stylegan2.ops.upfirdn2d import (
     Resampling,
     filter_image,
     outer_filter,
     plain_upfirdn2d,
+    prepared,
     upfirdn2d,
     upfirdn2d_by_kernels,
     upsample_image,
@@ -25,7 +29,7 @@ DTYPES = {torch.float32: 1e-5, torch.float64: 1e-6, torch.float16: 1e-2, torch.b
 
 
 class PlainKernels:
-    def upfirdn2d(self, x, f, *, up, down, padding):
+    def upfirdn2d(self, x, f, *, up, down, padding, taps=None):
         return plain_upfirdn2d(x, f, Resampling(up=up, down=down, padding=padding))
 
 
@@ -63,7 +67,7 @@ def test_plain_torch_gives_the_equation(form, flip):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_elements_give_plain_torchs_images_in_every_type_and_layout(host_kernels, form, taps, dtype, layout):
     x, f = images(dtype, layout), lopsided(*taps)
-    y = upfirdn2d_by_kernels(host_kernels, x, f, form)
+    y = upfirdn2d_by_kernels(host_kernels, x, prepared(f, flip=True), form)
     assert y.dtype == dtype
     torch.testing.assert_close(y.double(), plain_upfirdn2d(x.double(), f, form), atol=DTYPES[dtype], rtol=DTYPES[dtype])
 
@@ -71,7 +75,7 @@ def test_the_elements_give_plain_torchs_images_in_every_type_and_layout(host_ker
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("built", [False, True])
 def test_gradients_of_both_orders_are_those_of_finite_differences(form, built, host_kernels):
-    kernels, f = host_kernels if built else PlainKernels(), lopsided(4, 3)
+    kernels, f = host_kernels if built else PlainKernels(), prepared(lopsided(4, 3), flip=True)
     x = images()[:1, :2, :, :4].clone().requires_grad_()
     assert gradcheck(lambda x: upfirdn2d_by_kernels(kernels, x, f, form), [x])
     assert gradgradcheck(lambda x: upfirdn2d_by_kernels(kernels, x, f, form), [x])
@@ -89,8 +93,76 @@ def test_the_adjoint_is_the_transpose(form):
 
 def test_channels_last_layout_is_preserved(host_kernels):
     x = images(layout=torch.channels_last)
-    y = upfirdn2d_by_kernels(host_kernels, x, lopsided(), FORMS[2])
+    y = upfirdn2d_by_kernels(host_kernels, x, prepared(lopsided()), FORMS[2])
     assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+class CountedKernels:
+    """The compiled operations, and the names of the functions that were called."""
+
+    def __init__(self, kernels):
+        self.kernels, self.called = kernels, []
+        call = kernels._call
+
+        def counted(name, *arguments):
+            self.called.append(name)
+            call(name, *arguments)
+
+        self.patch = mock.patch.object(kernels, "_call", counted)
+
+
+@pytest.mark.parametrize(
+    "form", [*FORMS[:4], Resampling(up=2, padding=(-1, 3, 4, -2)), Resampling(down=2, padding=(3, -1, 0, 2))]
+)
+@pytest.mark.parametrize("size", [(1, 2, 5, 6), (2, 19, 11, 35), (1, 17, 40, 70)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_an_outer_product_is_filtered_by_tiles_of_any_size_type_and_layout(host_kernels, form, size, dtype, layout):
+    torch.manual_seed(0)
+    x = torch.randn(size).to(dtype).contiguous(memory_format=layout)
+    f = torch.outer(torch.tensor([0.1, -0.2, 0.3, 0.9]), torch.tensor([0.4, 0.3, 0.2, -0.5]))
+    counted = CountedKernels(host_kernels)
+    with counted.patch:
+        y = upfirdn2d_by_kernels(host_kernels, x, prepared(f, flip=True), form)
+    assert counted.called == ["topdis_upfirdn2d_separable"]
+    torch.testing.assert_close(y.double(), plain_upfirdn2d(x.double(), f, form), atol=DTYPES[dtype], rtol=DTYPES[dtype])
+
+
+@pytest.mark.parametrize("form", FORMS[:4])
+def test_the_gradient_by_tiles_is_the_transpose(host_kernels, form, layout):
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, 9, 12).contiguous(memory_format=layout).requires_grad_()
+    f = prepared(torch.outer(torch.tensor(LOPSIDED), torch.tensor(LOPSIDED[::-1])))
+    y = upfirdn2d_by_kernels(host_kernels, x, f, form)
+    dy = torch.randn_like(y)
+    ours = torch.autograd.grad(y, x, dy)[0]
+    theirs = torch.autograd.grad(plain_upfirdn2d(x, f.kernel, form), x, dy)[0]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_a_filter_is_prepared_once_and_anew_when_it_changes():
+    f = outer_filter(LOPSIDED)
+    first = prepared(f, gain=4.0)
+    assert prepared(f, gain=4.0) is first
+    assert prepared(f, gain=4.0, flip=True) is not first
+    assert first.reversed.reversed.kernel.equal(first.kernel)
+    torch.testing.assert_close(torch.outer(*map(torch.tensor, first.taps[::-1])), first.kernel)
+    f.mul_(2)
+    torch.testing.assert_close(prepared(f, gain=4.0).kernel, 2 * first.kernel)
+
+
+def test_a_filter_that_is_no_outer_product_has_no_taps():
+    assert prepared(lopsided()).taps is None
+    assert prepared(lopsided(4, 3)).taps is None
+    assert prepared(torch.zeros(4, 4)).taps is None
+
+
+def test_a_failed_launch_is_an_error_with_its_text(host_kernels):
+    x = torch.zeros(1, 2, 4, 4)
+    with (
+        mock.patch.dict(TYPES, {torch.float32: 9}),
+        pytest.raises(RuntimeError, match=r"invalid argument .*1, 2, 1, 1"),
+    ):
+        upfirdn2d_by_kernels(host_kernels, x, prepared(lopsided()), FORMS[0])
 
 
 LOPSIDED = (0.1, 0.2, 0.3, 0.4)
