@@ -109,13 +109,13 @@ def _sum_and_gradient(
     lengths = deaths - births
     kept = _longest(lengths, counts, options.max_bars)
     weight = 0.5 if options.symmetric else 1.0
-    sums = weight * np.bincount(item[kept], lengths[kept] ** options.p, minlength=num_items)
+    sums = np.bincount(item[kept], weight * lengths[kept] ** options.p, minlength=num_items).astype(np.float64)
 
     slope = weight * options.p * lengths[kept] ** (options.p - 1) * np.array([[-1.0], [1.0]])
     places = np.concatenate([own[:, kept], other[:, kept]], axis=None)
     charges = np.concatenate([slope * share[:, kept], slope * (1 - share[:, kept])], axis=None)
     gradient: NDArray[np.floating] = np.bincount(places, charges, minlength=flat.size).astype(matrices.dtype)
-    return sums, gradient.reshape(matrices.shape)
+    return sums, np.reshape(gradient, matrices.shape)
 
 
 def _share_of_first(
