@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
-from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features
+from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, ica
 from ganspace_topdis.discovery.settings import SEARCH_METHODS
 from ganspace_topdis.evaluation.rescoring import oracle
 from ganspace_topdis.latent.directions import Directions
@@ -37,8 +37,8 @@ from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.picture_settings import parse_numbers
 
 METHODS = (
-    *("random", "axes", "sefa", "ganspace", "ganspace-features", "span-axes"),
-    *("hessian", "contrastive", "reconstructor", "topdis", "oracle"),
+    *("random", "axes", "sefa", "ganspace", "ganspace-features", "ica", "span-axes"),
+    *("hessian", "contrastive", "reconstructor", "overlap", "sparsity", "topdis", "oracle"),
 )
 HAND_BUILT_STEPS = 400
 NUM_ORACLE_CODES = 4000
@@ -58,6 +58,8 @@ def find_hand_built(method: str, seed: int, steps: int) -> Directions:
     codes = space.sample_codes(10_000, torch.Generator().manual_seed(seed))
     if method == "ganspace-features":
         return ganspace_of_features(space.generate, codes, 6, micro_batch=64)
+    if method == "ica":
+        return ica(codes, 6, seed=seed)
     return ganspace(codes, 6) if method == "ganspace" else coordinate_axes(codes, 6)
 
 

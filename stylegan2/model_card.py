@@ -116,11 +116,18 @@ def _card(
         _table(("", ""), rows),
         "## How to apply them\n\n"
         f"```\n{use}\n{use.replace('traverse', 'edit')} --seeds 1-4 --set 0=+2\n```\n\n"
-        "The checkpoint must have the SHA-256 above. One unit is one standard deviation of the codes.",
+        f"The checkpoint must have the SHA-256 above. {_unit(directions)}",
         "## Scores\n\n" + _scores(directions.score_table(), labels),
         *(f"![{Path(name).stem}](pictures/{name})" for name in pictures if name != "overview.png"),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _unit(directions: Directions) -> str:
+    """What one unit of a shift is."""
+    if "unit" in directions.metadata:
+        return "One unit changes the images about equally along all directions; the file holds its length."
+    return "One unit is one standard deviation of the codes."
 
 
 def _scores(table: Mapping[str, Any], labels: Sequence[str]) -> str:

@@ -139,9 +139,7 @@ class PictureSettings(Settings):
         metavar="LIST",
         parse=parse_numbers,
     )
-    extent: float = option(
-        3.0, help="Largest shift, standard deviations.", group=_PICTURES, unit="standard deviations", above=0
-    )
+    extent: float = option(3.0, help="Largest shift, units of the directions.", group=_PICTURES, unit="units", above=0)
     num_frames: int = option(9, help="Images per walk, an odd number.", group=_PICTURES, flag="--frames", minimum=3)
     truncation_psi: float = option(
         0.7, help="Truncation of the pictures; 1 for none, 0 for the mean image.", group=_PICTURES

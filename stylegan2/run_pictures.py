@@ -48,7 +48,7 @@ _MAX_MIXED_FRAMES, _MAX_MIXED_PIXELS = 2200, 12_000_000
 
 _SHOWN_SCORES = (
     *("rank", "score", "chance", "share", "own_change", "spearman", "recognised", "agreement"),
-    *("rtd_before", "rtd_after", "mixed", "overlap", "effect"),
+    *("unit", "rtd_before", "rtd_after", "mixed", "overlap", "effect"),
 )
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import direction_ceiling  # noqa: E402
 import direction_scores  # noqa: E402
 import directions  # noqa: E402
 import export_scenes  # noqa: E402
@@ -20,9 +22,13 @@ import train_scenes_fitted  # noqa: E402
 import train_scenes_gan  # noqa: E402
 
 import stylegan2  # noqa: E402
+from ganspace_topdis.discovery.settings import SEARCH_METHODS  # noqa: E402
+from ganspace_topdis.evaluation.factor_network import Readings, read_logits  # noqa: E402
+from ganspace_topdis.evaluation.factors import Factor  # noqa: E402
 from ganspace_topdis.latent.directions import Directions  # noqa: E402
+from stylegan2.closed_forms import CLOSED_FORMS  # noqa: E402
 from stylegan2.direction_bench import Cell  # noqa: E402
-from stylegan2.direction_rungs import HandBuilt  # noqa: E402
+from stylegan2.direction_rungs import HandBuilt, Network  # noqa: E402
 from vae.data.scenes_torch import CodeToFactors, SceneTable, to_index_units  # noqa: E402
 
 CHEAP = ["hand-built", "--methods", "random,topdis,sefa", "--seeds", "0-1", "--steps", "1"]
@@ -91,6 +97,79 @@ def test_the_seed_turns_the_hand_built_truth() -> None:
     found = directions.find_hand_built("axes", 3, 0)
     assert rung.score(found, 3) != rung.score(found, 4)
     assert 0 < rung.score(found, 3)["worst_cos"] < rung.score(found, 3)["cos"] < 1
+
+
+def test_the_benchmark_has_every_method_of_discover() -> None:
+    assert {*directions.METHODS} == {*SEARCH_METHODS, *CLOSED_FORMS, "oracle"}
+
+
+@pytest.mark.parametrize("method", ["overlap", "sparsity", "ica"])
+def test_a_peer_finds_six_directions_of_the_hand_built_generator(method: str) -> None:
+    found = directions.find_hand_built(method, 0, 1)
+    assert found.vectors.shape == (6, 6)
+    assert HandBuilt().score(found, 0)["worst_cos"] > 0
+
+
+class SixLogits(torch.nn.Module):
+    """Reads factor k from pixel k: the logits of two values, 0 and the pixel."""
+
+    factors = tuple(Factor(f"factor {index}", 2) for index in range(6))
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        pixels = images.flatten(1)[:, :6]
+        return tuple(torch.stack([torch.zeros_like(pixel), 2 * pixel], dim=1) for pixel in pixels.unbind(1))
+
+    def read(self, images: torch.Tensor) -> Readings:
+        return read_logits(self.factors, self(images))
+
+
+class LinearSpace:
+    """Codes (N, 8) or one for each of two layers; six pixels are linear in their mean, features an image rotated."""
+
+    code_dim, name = 8, "w"
+    generator = SimpleNamespace(num_ws=2)
+
+    def __init__(self) -> None:
+        rng = torch.Generator().manual_seed(7)
+        self.true = torch.linalg.qr(torch.randn(8, 8, generator=rng))[0][:6]
+        self.mixing = torch.linalg.qr(torch.randn(6, 6, generator=rng))[0] * torch.linspace(1, 2, 6)
+
+    def sample_codes(self, num_codes: int, rng: torch.Generator) -> torch.Tensor:
+        return torch.randn(num_codes, 8, generator=rng)
+
+    def images(self, codes: torch.Tensor) -> torch.Tensor:
+        pixels = (codes if codes.ndim == 2 else codes.mean(1)) @ self.true.T
+        return pixels[:, :, None, None]
+
+    def features(self, codes: torch.Tensor) -> torch.Tensor:
+        return self.images(codes).flatten(1) @ self.mixing
+
+
+class LinearRung(Network):
+    """A rung whose true directions are the rows of `LinearSpace.true`."""
+
+    factor_network = SixLogits()
+
+    def __init__(self) -> None:
+        self.latent_space = LinearSpace()
+
+    def codes(self, num: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        codes = self.latent_space.sample_codes(num, torch.Generator().manual_seed(seed))
+        return codes, codes
+
+
+@pytest.mark.parametrize("space", direction_ceiling.SPACES)
+def test_with_the_truth_directions_of_every_space_come_to_change_one_factor(space: str) -> None:
+    ceiling = direction_ceiling.Ceiling(LinearRung(), space, seed=0, batch_size=16)
+    start = ceiling.rescored(0)
+    ceiling.optimize(60, 0.1)
+    found = ceiling.rescored(0)
+    assert start.mean_share < 0.6
+    assert found.mean_share > start.mean_share + 0.15
+    assert sorted(found.direction) == list(range(6))
+    assert ceiling.vectors().shape == (6, 2 if space == "w+" else 1, 8)
+    lengths = ceiling.vectors().flatten(1).norm(dim=1)
+    assert torch.allclose(lengths, torch.full((6,), 2**0.5 if space == "w+" else 1.0), rtol=0.05)
 
 
 @pytest.fixture(scope="module")

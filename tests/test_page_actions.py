@@ -20,9 +20,9 @@ import page_actions
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with its page, as discover makes it."""
+    """A run of calibrated directions with its page, as discover makes it."""
     folder = tmp_path_factory.mktemp("visited")
-    ckpt, _, _ = write_found(folder)
+    ckpt, _, _ = write_found(folder, units=(0.4, 1.0, 1.7))
     write_json(folder / "config.json", {"command": "discover", "config": {"ckpt": str(ckpt)}})
     given = ("--directions", str(folder), "--format", "html", "--seeds", "0-1", "--mix", "2", "--out", str(folder))
     assert command_line("traverse", *given) == 0

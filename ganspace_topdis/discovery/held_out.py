@@ -13,6 +13,10 @@ What each says of the share of known factors was measured: docs/directions.md. R
 bootstrap samples of the clouds (Efron 1979). Chance is the p value of a Monte Carlo test (Barnard 1963): the rank of a
 direction's score among those of random directions, which are orthonormal in the same span and moved to the same effect.
 Those are measured on two clouds only, so their scores scatter more and the test is cautious.
+
+The directions of a search are calibrated by the amounts of equal effect: one unit of each is its amount, so that all
+change the features by 0.2 of the distance of two random codes. A unit is bounded, because a faint direction would leave
+what the generator knows.
 """
 
 import dataclasses
@@ -39,6 +43,9 @@ NUM_RANDOM = 20
 
 SIGNIFICANT = 0.1
 """A direction of a larger p value is no better than chance."""
+
+LARGEST_UNIT = 2.0
+"""Standard deviations that are in one unit at most: a walk of three units stays within six."""
 
 _MICRO_BATCH = 64
 _CALIBRATED_CODES = (32, 16)
@@ -116,7 +123,7 @@ def evaluate_held_out(
     Raises:
         InvalidArgumentError: the directions do not fit the codes, or features are not finite.
     """
-    micro_batch = micro_batch or _MICRO_BATCH
+    micro_batch, directions = micro_batch or _MICRO_BATCH, directions.in_sigmas()
     rng = torch.Generator().manual_seed(_HELD_OUT_STREAM + seed)
     pairs = directions.num_directions > 1 and not rtd_only
     random = _random_groups(directions, num_random, seed) if pairs else []
@@ -220,10 +227,11 @@ def add_scores(directions: Directions, scores: HeldOutScores, *, rtd_before: lis
 
 
 def rank(directions: Directions, scores: HeldOutScores, *, rtd_before: list[float] | None = None) -> Directions:
-    """The directions of a new search, numbered in decreasing order of score; for arguments see `add_scores`.
+    """The directions of a new search, calibrated and in decreasing order of score; for arguments see `add_scores`.
 
-    A direction keeps its number from then on: later scores change its rank only.
+    A direction keeps its number and its unit from then on: later scores change its rank only.
     """
     scored = add_scores(directions, scores, rtd_before=rtd_before)
     ranks = scored.metadata["rank"]
-    return scored.select(sorted(range(len(ranks)), key=ranks.__getitem__))
+    numbered = scored.select(sorted(range(len(ranks)), key=ranks.__getitem__))
+    return numbered.calibrated([round(min(amount, LARGEST_UNIT), 4) for amount in numbered.metadata["amount"]])

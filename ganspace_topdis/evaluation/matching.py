@@ -185,6 +185,7 @@ def image_changes(
         layers: indices of the layers that move; all by default.
         batch_size: images at a time.
     """
+    directions = directions.in_sigmas()
     before = torch.cat([generate(batch) for batch in codes.split(batch_size)])
     moved = (directions.move(codes, index, 1.0, layers=layers) for index in range(directions.num_directions))
     return torch.stack([torch.cat([generate(b) for b in each.split(batch_size)]) - before for each in moved]).cpu()
@@ -240,7 +241,7 @@ def effect_sizes(
         amount_sigma: length of the shift, standard deviations, not 0.
         batch_size: codes at a time.
     """
-    batches = codes.split(batch_size)
+    batches, directions = codes.split(batch_size), directions.in_sigmas()
     base = [features(batch).flatten(1) for batch in batches]
     sizes = []
     for index in range(directions.num_directions):

@@ -137,7 +137,7 @@ def _pairs(
 ) -> Tensor:
     """Images before the shift and their changes, concatenated as channels (N, 2C, H, W)."""
     signs = torch.randint(0, 2, (len(codes),), generator=rng) * 2 - 1
-    steps = directions.vectors[labels].to(codes) * (amount * signs).to(codes)[:, None]
+    steps = directions.in_sigmas().vectors[labels].to(codes) * (amount * signs).to(codes)[:, None]
     moved = codes + (steps if codes.ndim == 2 else steps[:, None])
     before, after = pooled(generate(codes)), pooled(generate(moved))
     return torch.cat([before, after - before], dim=1)

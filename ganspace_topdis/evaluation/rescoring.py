@@ -177,7 +177,7 @@ class _Paths:
         batch_size: int,
     ) -> None:
         self._generate, self._read, self._codes, self._batch_size = generate, read, codes, batch_size
-        self._directions, self._layers = directions, layers
+        self._directions, self._layers = directions.in_sigmas(), layers
         self.start = read_codes(generate, read, codes, batch_size)
         self._unit = change(self.start, self.start.select(torch.arange(len(codes)).roll(1))).mean(0).clamp(min=1e-12)
 

@@ -7,11 +7,15 @@ A code c of D numbers has whitened coordinates y of unit variance in a span of M
 and direction i is a unit vector v_i there. It moves the code by `vectors[i]` = sum_m v_im scales[m] span[m] per
 standard deviation of its coordinate `dual_vectors[i] . (c - mean)`. So all directions move the code by the same number
 of standard deviations, and none can win by having no effect.
+
+Calibrated directions have units of their own: `vectors[i]` is `units[i]` standard deviations long, chosen so that one
+unit changes the features about equally along every direction (see `discovery.held_out`). All amounts are in units.
 """
 
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +42,7 @@ _FACTS: dict[str, tuple[type, ...]] = {
     "checkpoint_sha256": (str,),
     "noise_mode": (str,),
     "version": (str,),
+    "unit": (list,),
     "layers": (list, type(None)),
     "label": (int, type(None)),
     "resolution": (int, type(None)),
@@ -57,13 +62,14 @@ class Directions:
     """K directions in a space of codes of D numbers.
 
     Attributes:
-        vectors: (K, D), the displacement of a code by one standard deviation along each direction.
-        dual_vectors: (K, D), the coordinates of a code, each of unit variance, are `dual_vectors @ (code - mean)`. They
-            are dual to `vectors` where the directions are orthogonal in the span.
+        vectors: (K, D), the displacement of a code by one unit along each direction: by one standard deviation, unless
+            they are calibrated.
+        dual_vectors: (K, D), the coordinates of a code, in units, are `dual_vectors @ (code - mean)`. They are dual to
+            `vectors` where the directions are orthogonal in the span.
         mean: (D,), the mean code.
         span: (M, D), unit vectors whose combinations are the directions.
         scales: (M,), the length of one standard deviation along each of them, in units of the code.
-        metadata: JSON-able facts: method, settings, checkpoint, and lists of K scores.
+        metadata: JSON-able facts: method, settings, checkpoint, and lists of K scores; "unit" of calibrated ones.
 
     Raises:
         InvalidArgumentError: the shapes do not fit each other.
@@ -103,8 +109,34 @@ class Directions:
         """SHA-256 of `vectors`: directions of equal fingerprints move codes equally."""
         return hashlib.sha256(self.vectors.contiguous().numpy().tobytes()).hexdigest()
 
+    @property
+    def units(self) -> Tensor:
+        """(K,), the standard deviations in one unit of each direction; 1 where they are not calibrated."""
+        return torch.tensor(self.metadata.get("unit", [1.0] * self.num_directions), dtype=self.vectors.dtype)
+
+    def calibrated(self, units: Sequence[float]) -> "Directions":
+        """The same directions in units of `units` (K positive numbers) standard deviations."""
+        rows = torch.tensor(units, dtype=self.vectors.dtype)[:, None]
+        plain = self.in_sigmas()
+        return dataclasses.replace(
+            plain,
+            vectors=plain.vectors * rows,
+            dual_vectors=plain.dual_vectors / rows,
+            metadata={**plain.metadata, "unit": list(units)},
+        )
+
+    def in_sigmas(self) -> "Directions":
+        """The same directions in units of one standard deviation, in which scores are measured."""
+        if "unit" not in self.metadata:
+            return self
+        rows = self.units[:, None]
+        facts = {name: value for name, value in self.metadata.items() if name != "unit"}
+        return dataclasses.replace(
+            self, vectors=self.vectors / rows, dual_vectors=self.dual_vectors * rows, metadata=facts
+        )
+
     def transform(self, codes: Tensor) -> Tensor:
-        """The coordinates (..., K) of `codes` (..., D) along the directions, in standard deviations.
+        """The coordinates (..., K) of `codes` (..., D) along the directions, in units.
 
         Raises:
             InvalidArgumentError: `codes` is no floating-point tensor, or of another width.
@@ -127,12 +159,12 @@ class Directions:
         return self.mean.to(coordinates) + coordinates @ basis.to(coordinates)
 
     def move(self, codes: Tensor, index: int, amount: float | Tensor, *, layers: Sequence[int] | None = None) -> Tensor:
-        """The codes moved along direction `index` by `amount` standard deviations.
+        """The codes moved along direction `index` by `amount` units.
 
         Args:
             codes: (N, D), or (N, num_layers, D) with one code per layer of the generator.
             index: the direction, 0 <= index < K.
-            amount: in standard deviations, one number or (N,).
+            amount: in units, one number or (N,).
             layers: indices of the layers that move; all by default.
 
         Returns:
@@ -174,9 +206,10 @@ class Directions:
             InvalidArgumentError: the shape of `codes`, `index` or `amount` is out of range.
         """
         self._check(codes, index)
-        values = self.transform(codes if codes.ndim == 2 else codes[:, 0])[:, index]
+        unit = float(self.units[index])
+        values = self.transform(codes if codes.ndim == 2 else codes[:, 0])[:, index] * unit
         moved, kept = shift_values(values, amount)
-        return self.move(codes, index, moved - values)[kept], kept
+        return self.move(codes, index, (moved - values) / unit)[kept], kept
 
     def select(self, indices: Sequence[int], **metadata: Any) -> "Directions":
         """The directions `indices`, in that order, with their scores, and with `metadata` added."""
@@ -290,9 +323,11 @@ def _fault(tensors: dict[str, Tensor], metadata: Any) -> str | None:
             return f"{name} is {str(metadata[name])[:40]!r}"
     if not all(isinstance(layer, int) for layer in metadata.get("layers") or ()):
         return "layers are not integers"
-    columns = ("score", "rtd_before", "rtd_after", "effect")
+    columns = ("score", "rtd_before", "rtd_after", "effect", "unit")
     if any(len(metadata[name]) != len(vectors) for name in columns if name in metadata):
         return "the scores are of another number of directions"
     if not all(isinstance(value, _NUMBER) for name in columns for value in metadata.get(name, [])):
         return "the scores are not numbers"
+    if not all(unit is not None and 0 < unit < math.inf for unit in metadata.get("unit", [])):
+        return "the units are not positive numbers"
     return None

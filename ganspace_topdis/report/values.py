@@ -28,6 +28,7 @@ SCORE_NOTES: dict[str, tuple[str, str]] = {
     "mixed": ("Mixed", "how far shifts along two directions do not add up, at equal effect; lower is better"),
     "overlap": ("Overlap", "how far directions change the same features, at equal effect; lower is better"),
     "amount": ("Amount", "standard deviations that have the effect at which directions are judged"),
+    "unit": ("Unit", "standard deviations of the code in one unit of a shift; units change the images about equally"),
     "rtd_before": (
         "RTD before",
         "topological change by a shift of equal effect, in the starting basis; lower is better",
@@ -83,15 +84,15 @@ def format_number(value: float, *, num_digits: int | None = None) -> str:
     return f"{'-' if value < 0 else ''}{text}".replace("-", "−")
 
 
-def format_shift(sigma: float) -> str:
-    """Format a shift in standard deviations, with its sign.
+def format_shift(amount: float, unit: str = "σ") -> str:
+    """Format a shift with its sign and its unit: standard deviations by default, none for units of the direction.
 
-    >>> [format_shift(value) for value in (-3.0, -1.5, 0.0, 0.75)]
-    ['−3 σ', '−1.5 σ', '0', '+0.75 σ']
+    >>> [format_shift(value) for value in (-3.0, -1.5, 0.0, 0.75)], format_shift(2.0, "")
+    (['−3 σ', '−1.5 σ', '0', '+0.75 σ'], '+2')
     """
-    if sigma == 0:
+    if amount == 0:
         return "0"
-    return f"{'+' if sigma > 0 else ''}{format_number(sigma)} σ"
+    return f"{'+' if amount > 0 else ''}{format_number(amount)} {unit}".rstrip()
 
 
 def format_factor(name: str, share: float | None) -> str:

@@ -50,6 +50,7 @@ def write_animation(
     values: Sequence[float],
     *,
     title: str = "",
+    unit: str = "σ",
     fps: float = 10.0,
     cell_px: int | None = None,
 ) -> Path:
@@ -60,7 +61,7 @@ def write_animation(
         RunFolderError: the file cannot be written.
     """
     suffix = Path(path).suffix.lower().lstrip(".")
-    return write_bytes(path, encode_animation(frames, values, suffix, title=title, fps=fps, cell_px=cell_px))
+    return write_bytes(path, encode_animation(frames, values, suffix, title=title, unit=unit, fps=fps, cell_px=cell_px))
 
 
 def encode_animation(
@@ -69,6 +70,7 @@ def encode_animation(
     file_format: str,
     *,
     title: str = "",
+    unit: str = "σ",
     fps: float = 10.0,
     cell_px: int | None = None,
 ) -> bytes:
@@ -76,9 +78,10 @@ def encode_animation(
 
     Args:
         frames: (num_seeds, num_steps, H, W, C) bytes, the unshifted images in the middle.
-        values: num_steps shifts, in standard deviations.
+        values: num_steps shifts, in units of the direction.
         file_format: "webp" or "gif".
         title: a line above the images.
+        unit: written after the shifts, see `names.shift_unit`.
         fps: frames per second, 1 to 50.
         cell_px: the longer side of an image; chosen by `grid.cell_size` by default.
 
@@ -94,7 +97,7 @@ def encode_animation(
         raise InvalidArgumentError(f"`fps` is {fps}, but must be from 1 to 50", field="fps")
     if frames.ndim != 5 or len(frames) == 0 or frames.shape[1] != len(values):
         raise InvalidArgumentError(f"frames have shape {frames.shape}, but must be (num_seeds, {len(values)}, H, W, C)")
-    stills = [_draw_still(frames[:, step], values, step, title, cell_px) for step in range(len(values))]
+    stills = [_draw_still(frames[:, step], values, unit, step, title, cell_px) for step in range(len(values))]
     if file_format == "gif":
         stills = _share_palette(stills)
     pictures = [stills[step] for step in there_and_back(len(stills))]
@@ -118,7 +121,9 @@ def _encode(pictures: Sequence[Image.Image], file_format: str, duration_ms: int)
     return buffer.getvalue()
 
 
-def _draw_still(row: Frames, values: Sequence[float], step: int, title: str, cell_px: int | None) -> Image.Image:
+def _draw_still(
+    row: Frames, values: Sequence[float], unit: str, step: int, title: str, cell_px: int | None
+) -> Image.Image:
     """Draw one frame of the animation: the images of all seeds at one step, (num_seeds, H, W, C)."""
     cell = cell_size(row.shape[1], row.shape[2], cell_px, target_px=256 if len(row) <= 2 else 128)
     num_columns = math.ceil(math.sqrt(len(row) * cell[1] / cell[0] * 2)) if len(row) > 4 else len(row)
@@ -135,16 +140,18 @@ def _draw_still(row: Frames, values: Sequence[float], step: int, title: str, cel
         left = _MARGIN_PX + place % num_columns * (cell[0] + _GAP_PX)
         top = _MARGIN_PX + head + place // num_columns * (cell[1] + _GAP_PX)
         still.paste(resize_frame(frame, cell), (left, top))
-    _draw_track(draw, values, step, width, bottom + _FOOT_PX // 2 + 2)
+    _draw_track(draw, values, unit, step, width, bottom + _FOOT_PX // 2 + 2)
     return still
 
 
-def _draw_track(draw: ImageDraw.ImageDraw, values: Sequence[float], step: int, width: int, middle: int) -> None:
+def _draw_track(
+    draw: ImageDraw.ImageDraw, values: Sequence[float], unit: str, step: int, width: int, middle: int
+) -> None:
     """Draw the dot on its track, between the labels of both ends."""
     size, room = round(_TEXT_PX * 0.8), 48
     baseline = middle + round(size * 0.36)
-    draw_text(draw, _MARGIN_PX, baseline, format_shift(values[0]), size, GREY)
-    draw_text(draw, width - _MARGIN_PX, baseline, format_shift(values[-1]), size, GREY, "r")
+    draw_text(draw, _MARGIN_PX, baseline, format_shift(values[0], unit), size, GREY)
+    draw_text(draw, width - _MARGIN_PX, baseline, format_shift(values[-1], unit), size, GREY, "r")
     left, right = _MARGIN_PX + room, width - _MARGIN_PX - room
     draw.rounded_rectangle((left, middle - 2, right, middle + 1), radius=2, fill=_TRACK)
     draw.rectangle(((left + right) // 2 - 1, middle - 5, (left + right) // 2, middle + 4), fill=_TRACK)

@@ -7,7 +7,7 @@
   const record = history.record;
   const keysKey = "topdis-gan keys";
 
-  // The page shows one image: `seed`, shifted by shifts[i] standard deviations along each direction i.
+  // The page shows one image: `seed`, shifted by shifts[i] units along each direction i.
   // `lead` is the direction that was moved last; `original` shows the unshifted image while a key or button is held.
   const state = {
     seed: 0, current: 0, lead: 0, shifts: data.directions.map(() => 0), playing: 0, onlyStarred: false, original: false,
@@ -173,7 +173,7 @@
     const fixed = moves(frames.visible(state.current, state.shifts)).filter(([other]) => other !== index);
     const set = fixed.map(([other, shift]) => `${other}=${signed(shift)}`).join(",");
     const heading = [`${index}  ${name}`, seedLabel(state.seed), set && `with ${set}`].filter(Boolean).join("  ·  ");
-    const strip = drawStrip(steps.map(({ canvas, value }) => ({ canvas, label: inSigma(value) })), heading);
+    const strip = drawStrip(steps.map(({ canvas, value }) => ({ canvas, label: inUnits(value) })), heading);
     saveFile(pictureName([`direction_${index}`, seedName(), set && `set_${set}`, ...settingsName()]), await toPng(strip));
   }
 
@@ -282,7 +282,7 @@
         make("div", { className: "title" }, make("span", { className: "number", textContent: direction.index }), name, star),
         make("dl", { className: "scores" }, ...scores)),
       make("div", { className: "control" }, ends[0], slider, ends[1],
-        make("label", { className: "amount" }, output, make("span", { textContent: "σ" }))));
+        make("label", { className: "amount" }, output, make("span", { textContent: data.unit }))));
     output.addEventListener("change", () => {
       if (output.value !== "" && Number.isFinite(Number(output.value))) moveTo(place, Number(output.value), { exact: true });
       else update();
@@ -323,18 +323,19 @@
   }
 
   function makeStep(value) {
-    const button = make("button", { type: "button", title: inSigma(value), className: value ? "" : "zero" });
+    const button = make("button", { type: "button", title: inUnits(value), className: value ? "" : "zero" });
     const canvas = makeCanvas("film");
-    button.setAttribute("aria-label", inSigma(value));
-    button.append(canvas, make("span", { textContent: inSigma(value).replace(" σ", "") }));
+    button.setAttribute("aria-label", inUnits(value));
+    button.append(canvas, make("span", { textContent: inUnits(value).replace(" σ", "") }));
     button.addEventListener("click", () => moveTo(state.current, value));
     byId("film").append(button);
     return { button, canvas, value };
   }
 
-  const inSigma = (value) =>
-    (value ? `${value < 0 ? "−" : "+"}${Number(Math.abs(value).toPrecision(3))} σ` : "0");
-  const inWords = (value) => inSigma(value).replace("σ", "standard deviations");
+  const unsigned = (value) => Number(Math.abs(value).toPrecision(3));
+  const inUnits = (value) => (value ? `${value < 0 ? "−" : "+"}${unsigned(value)} ${data.unit}`.trim() : "0");
+  const unitWords = data.unit ? "standard deviations" : "units";
+  const inWords = (value) => (value ? `${inUnits(value).replace(` ${data.unit}`, "")} ${unitWords}` : "0");
   const seedLabel = (seed) => data.seeds[seed].label ?? data.seeds[seed];
 
   function description() {
@@ -349,7 +350,7 @@
       place ? ", " : "",
       make("b", { textContent: data.directions[direction].name }),
       " ",
-      make("span", { textContent: inSigma(shown()[direction]) }),
+      make("span", { textContent: inUnits(shown()[direction]) }),
     ]);
     if (state.original) return [make("b", { textContent: "Original" }), " unshifted"];
     return moves.length ? moves : [make("b", { textContent: data.directions[state.current].name }), " unshifted"];
@@ -409,7 +410,7 @@
     row.slider.setAttribute("aria-label", `Shift along ${direction.name}`);
     row.slider.setAttribute("aria-valuetext", shift ? inWords(shift) : "unshifted");
     row.output.value = plain(shift);
-    row.output.setAttribute("aria-label", `Exact shift along ${direction.name}, standard deviations`);
+    row.output.setAttribute("aria-label", `Exact shift along ${direction.name}, ${unitWords}`);
     row.element.classList.toggle("aside", !state.original && shown()[place] !== shift);
     row.output.classList.toggle("zero", !shift);
     row.star.setAttribute("aria-pressed", String(direction.starred));
@@ -501,6 +502,9 @@
   byId("directions").append(...rows.map((row) => row.element));
   const seeds = data.seeds.map((_, seed) => makeSeed(seedLabel(seed), seed));
   const film = frames.film.map(makeStep);
+  byId("units").textContent = data.unit
+    ? "Shifts are in standard deviations (σ) of the code's coordinate along the direction."
+    : "Shifts are in units of the direction: a unit changes the images about equally along all of them.";
   byId("notes").querySelector("dl").append(...data.notes.map(([label, note]) =>
     make("div", {}, make("dt", { textContent: label }), make("dd", { textContent: note }))));
   byId("only-starred").addEventListener("change", (event) => {

@@ -27,7 +27,7 @@ from ganspace_topdis.report.values import SCORE_NOTES, score_note
 from ganspace_topdis.runs.files import write_text
 from ganspace_topdis.traversal.frames import Frames
 from ganspace_topdis.traversal.mixing import MixedFrames, mix_steps
-from ganspace_topdis.traversal.names import NAMES_FORMAT, DirectionLabel, score_texts
+from ganspace_topdis.traversal.names import NAMES_FORMAT, DirectionLabel, score_texts, shift_unit
 from ganspace_topdis.traversal.sprites import Sprites, encode_sprites
 
 __all__ = [
@@ -74,7 +74,7 @@ def build_explorer(
     Args:
         frames: (K, num_seeds, num_steps, H, W, C) bytes, the unshifted images in the middle.
         labels: K names with scores.
-        values: num_steps shifts, in standard deviations.
+        values: num_steps shifts, in units of the directions.
         seeds: num_seeds names.
         title: the page's heading.
         subtitle: a line under it.
@@ -142,6 +142,7 @@ def page_data(
         "commandNote": command_note,
         "namesFormat": NAMES_FORMAT,
         "seeds": list(seeds),
+        "unit": shift_unit(labels),
         "notes": list(known.values()),
         "directions": [
             {

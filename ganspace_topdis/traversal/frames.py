@@ -1,6 +1,6 @@
 """Frames: the images that a generator draws while its codes walk along a direction.
 
-Frame s of a walk over `extent` standard deviations in S steps (S odd) is the image of
+Frame s of a walk over `extent` units of a direction in S steps (S odd) is the image of
 
     c + a_s v_i,    a_s = extent (2 s / (S - 1) - 1),
 
@@ -43,11 +43,11 @@ class LatentDirections(Protocol):
         """The number K of directions."""
 
     def move(self, codes: Tensor, index: int, amount: float | Tensor, *, layers: Sequence[int] | None = None) -> Tensor:
-        """Return the codes shifted along direction `index` by `amount` standard deviations."""
+        """Return the codes shifted along direction `index` by `amount` of its units."""
 
 
 def step_values(extent: float, num_steps: int) -> list[float]:
-    """Return the shifts of a walk in standard deviations: `num_steps`, evenly spaced, exactly 0 in the middle.
+    """Return the shifts of a walk in units of a direction: `num_steps`, evenly spaced, exactly 0 in the middle.
 
     Raises:
         InvalidArgumentError: `extent` is not a positive number, or `num_steps` is not an odd number of at least 3.
@@ -57,7 +57,7 @@ def step_values(extent: float, num_steps: int) -> list[float]:
     """
     if not (math.isfinite(extent) and extent > 0):
         raise InvalidArgumentError(
-            f"`extent` is {extent}, but must be a positive number of standard deviations; try 3", field="extent"
+            f"`extent` is {extent}, but must be a positive number of units; try 3", field="extent"
         )
     if num_steps < 3 or num_steps % 2 == 0:
         raise InvalidArgumentError(
@@ -95,14 +95,14 @@ def traverse(
     batch_size: int = 16,
     max_size_px: int | None = None,
 ) -> Frames:
-    """Walk every code along direction `index`, from -`extent` to +`extent` standard deviations.
+    """Walk every code along direction `index`, from -`extent` to +`extent` of its units.
 
     Args:
         generate: draws images of codes, with constant noise; otherwise frames also differ by their noise.
         codes: (num_seeds, D), or (num_seeds, num_ws, D).
         directions: K directions.
         index: of the direction, from 0.
-        extent: the largest shift, in standard deviations.
+        extent: the largest shift, in units of the direction.
         num_steps: frames per walk, odd: the middle one is the unshifted image.
         layers: which of num_ws are shifted; all by default.
         batch_size: images drawn at once; it bounds the memory.

@@ -24,7 +24,7 @@ from ganspace_topdis.traversal.explorer import build_explorer, write_explorer
 from ganspace_topdis.traversal.frames import Frames, LatentDirections, step_values, traverse, traverse_all
 from ganspace_topdis.traversal.grid import draw_direction, draw_overview, encode_png
 from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed, num_mixed_frames
-from ganspace_topdis.traversal.names import DirectionLabel
+from ganspace_topdis.traversal.names import DirectionLabel, shift_unit
 
 __all__ = [
     "FRAME_PX",
@@ -48,7 +48,7 @@ class WalkSettings:
     """How codes walk along a direction.
 
     Attributes:
-        extent: the largest shift, in standard deviations.
+        extent: the largest shift, in units of the directions.
         num_steps: frames per walk, odd: the middle one is the unshifted image.
         layers: which layers of a code (num_ws, D) are shifted; all by default.
         batch_size: images drawn at once; it bounds the memory.
@@ -69,7 +69,7 @@ class WalkSettings:
 
     @property
     def values(self) -> list[float]:
-        """The shifts of the frames, in standard deviations."""
+        """The shifts of the frames, in units of the directions."""
         return step_values(self.extent, self.num_steps)
 
 
@@ -205,7 +205,8 @@ def write_traversal(
         sheet = draw_direction(frames, label, walk.values, seeds, subtitle=subtitle, cell_px=cell_px)
         return write_bytes(path, encode_png(sheet))
     fps = fps or natural_fps(walk.num_steps)
-    return write_animation(path, frames, walk.values, title=label.name, fps=fps, cell_px=cell_px)
+    unit = shift_unit([label])
+    return write_animation(path, frames, walk.values, title=label.name, unit=unit, fps=fps, cell_px=cell_px)
 
 
 def _of_page(text: PageText) -> dict[str, Any]:
@@ -261,8 +262,8 @@ def _write_traversals(
         stem = target / f"direction_{label.index:02d}"
         sheet = draw_direction(walks, label, values, seeds, subtitle=text.origin)
         written.append(write_bytes(stem.with_suffix(".png"), encode_png(sheet)))
-        animated = walks[:_NUM_ANIMATED_SEEDS]
-        written.append(write_animation(stem.with_suffix(".webp"), animated, values, title=label.name, fps=fps))
+        animation, animated, unit = stem.with_suffix(".webp"), walks[:_NUM_ANIMATED_SEEDS], shift_unit([label])
+        written.append(write_animation(animation, animated, values, title=label.name, unit=unit, fps=fps))
     return written
 
 

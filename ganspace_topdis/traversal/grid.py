@@ -15,13 +15,14 @@ from PIL import Image, ImageDraw
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.report.values import format_shift
 from ganspace_topdis.traversal.frames import Frames
-from ganspace_topdis.traversal.names import DirectionLabel, score_texts
+from ganspace_topdis.traversal.names import DirectionLabel, score_texts, shift_unit
 from ganspace_topdis.traversal.text import GREY, INK, PAPER, draw_text, shorten, text_width
 
 __all__ = ["cell_size", "draw_direction", "draw_overview", "encode_png", "resize_frame", "to_picture"]
 
 _BAND, _BAND_EDGE = "#eaf0f6", "#c3d2e2"
 _CHECKS = (204, 235)
+_UNSHIFTED = "0"
 
 _Scores = list[tuple[str, str]]
 _Row = tuple[str, _Scores]
@@ -83,7 +84,7 @@ def draw_overview(
     Args:
         frames: (K, num_steps, H, W, C) bytes.
         labels: K names with scores.
-        values: num_steps shifts, in standard deviations.
+        values: num_steps shifts, in units of the directions.
         title: a heading; none by default.
         subtitle: a second, smaller line.
         cell_px: the longer side of an image on the sheet; chosen by `cell_size` by default.
@@ -95,7 +96,7 @@ def draw_overview(
         InvalidArgumentError: the shapes do not match.
     """
     rows = [(label.name, score_texts(label)) for label in labels]
-    return _draw_sheet(frames, rows, values, title, subtitle, cell_px)
+    return _draw_sheet(frames, rows, _axis(values, labels), title, subtitle, cell_px)
 
 
 def draw_direction(
@@ -112,7 +113,7 @@ def draw_direction(
     Args:
         frames: (num_seeds, num_steps, H, W, C) bytes.
         label: the direction's name and scores.
-        values: num_steps shifts, in standard deviations.
+        values: num_steps shifts, in units of the directions.
         seeds: num_seeds names of the rows.
         subtitle: a line before the scores.
         cell_px: the longer side of an image on the sheet; chosen by `cell_size` by default.
@@ -126,7 +127,7 @@ def draw_direction(
     scores = [f"{key} {number}" for key, number in score_texts(label)]
     line = "  ·  ".join(part for part in (subtitle, *scores) if part)
     rows: list[_Row] = [(seed, []) for seed in seeds]
-    return _draw_sheet(frames, rows, values, label.name, line, cell_px)
+    return _draw_sheet(frames, rows, _axis(values, [label]), label.name, line, cell_px)
 
 
 def cell_size(height: int, width: int, longer_px: int | None = None, *, target_px: int = 128) -> tuple[int, int]:
@@ -173,27 +174,32 @@ def resize_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image
     return picture.resize(size, Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS)
 
 
+def _axis(values: Sequence[float], labels: Sequence[DirectionLabel]) -> list[str]:
+    unit = shift_unit(labels)
+    return [format_shift(value, unit) for value in values]
+
+
 def _draw_sheet(
     frames: Frames,
     rows: Sequence[_Row],
-    values: Sequence[float],
+    axis: Sequence[str],
     title: str,
     subtitle: str,
     cell_px: int | None,
 ) -> Image.Image:
-    if frames.ndim != 5 or frames.shape[:2] != (len(rows), len(values)) or not len(rows):
+    if frames.ndim != 5 or frames.shape[:2] != (len(rows), len(axis)) or not len(rows):
         raise InvalidArgumentError(
             f"frames have shape {frames.shape}, but must be (rows, steps, H, W, C) "
-            f"with {len(rows)} rows and {len(values)} steps, at least one of each"
+            f"with {len(rows)} rows and {len(axis)} steps, at least one of each"
         )
-    middle = list(values).index(0) if 0 in values else len(values)
+    middle = axis.index(_UNSHIFTED) if _UNSHIFTED in axis else len(axis)
     layout = _layout_for(frames, rows, middle, title, subtitle, cell_px)
     sheet = Image.new("RGB", layout.size(len(rows)), PAPER)
     draw = ImageDraw.Draw(sheet)
-    if middle < len(values):
+    if middle < len(axis):
         _draw_band(draw, layout, len(rows))
     _draw_heading(draw, layout, title, subtitle, sheet.width)
-    _draw_axes(draw, layout, values, len(rows))
+    _draw_axes(draw, layout, axis, len(rows))
     for row, (name, scores) in enumerate(rows):
         _draw_row_label(draw, layout, row, name, scores)
         for column, frame in enumerate(frames[row]):
@@ -240,14 +246,14 @@ def _draw_heading(draw: ImageDraw.ImageDraw, layout: _Layout, title: str, subtit
         draw_text(draw, layout.margin, baseline, shorten(subtitle, layout.small, room), layout.small, GREY)
 
 
-def _draw_axes(draw: ImageDraw.ImageDraw, layout: _Layout, values: Sequence[float], num_rows: int) -> None:
+def _draw_axes(draw: ImageDraw.ImageDraw, layout: _Layout, axis: Sequence[str], num_rows: int) -> None:
     above = layout.top(0) - round(layout.small * 0.75)
     below = layout.top(num_rows) - layout.gap + round(layout.small * 1.45)
-    for column, value in enumerate(values):
+    for column, shift in enumerate(axis):
         center = layout.left(column) + layout.cell[0] / 2
         for baseline in (above, below):
-            ink = INK if value == 0 else GREY
-            draw_text(draw, center, baseline, format_shift(value), layout.small, ink, "m")
+            ink = INK if shift == _UNSHIFTED else GREY
+            draw_text(draw, center, baseline, shift, layout.small, ink, "m")
 
 
 def _draw_row_label(draw: ImageDraw.ImageDraw, layout: _Layout, row: int, name: str, scores: _Scores) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "is_text",
     "read_names",
     "score_texts",
+    "shift_unit",
     "write_names",
 ]
 
@@ -91,6 +92,15 @@ def score_texts(label: DirectionLabel) -> list[tuple[str, str]]:
         (score_name(key), str(value) if isinstance(value, int) else format_number(value, num_digits=3))
         for key, value in label.scores.items()
     ]
+
+
+def shift_unit(labels: Sequence[DirectionLabel]) -> str:
+    """Return the unit that is written after shifts: σ, or nothing where directions have units of their own.
+
+    >>> shift_unit(default_labels(2)), shift_unit(default_labels(1, [{"unit": 0.7}]))
+    ('σ', '')
+    """
+    return "" if any("unit" in label.scores for label in labels) else "σ"
 
 
 def read_names(

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.generators import Generate
+from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.traversal.animation import natural_fps, write_animation
 from ganspace_topdis.traversal.frames import Frames, LatentDirections, step_values, traverse_all
 from ganspace_topdis.traversal.grid import draw_direction, draw_overview, encode_png
-from ganspace_topdis.traversal.names import DirectionLabel, default_labels
+from ganspace_topdis.traversal.names import DirectionLabel, default_labels, shift_unit
 
 __all__ = ["Walks", "walk"]
 
@@ -30,7 +31,7 @@ class Walks:
     Attributes:
         frames: (K, num_seeds, num_steps, H, W, C) bytes, the unshifted images in the middle.
         labels: K names with scores.
-        values: num_steps shifts, in standard deviations.
+        values: num_steps shifts, in units of the directions.
         seeds: num_seeds names.
     """
 
@@ -66,12 +67,14 @@ class Walks:
         if len(self.labels) != 1:
             raise InvalidArgumentError("an animation shows one direction; choose one with of(index), or write a .png")
         fps = fps or natural_fps(len(self.values))
-        return write_animation(path, self.frames[0], self.values, title=self.labels[0].name, fps=fps)
+        title, unit = self.labels[0].name, shift_unit(self.labels)
+        return write_animation(path, self.frames[0], self.values, title=title, unit=unit, fps=fps)
 
     def __repr__(self) -> str:
         num_directions, num_seeds, num_steps, height, width = self.frames.shape[:5]
         sizes = f"{num_directions} directions, {num_seeds} seeds, {num_steps} steps"
-        return f"Walks({sizes}, {width} x {height} px, to ±{self.values[-1]:g} standard deviations)"
+        unit = "standard deviations" if shift_unit(self.labels) else "units"
+        return f"Walks({sizes}, {width} x {height} px, to ±{self.values[-1]:g} {unit})"
 
     def _repr_png_(self) -> bytes:
         """Draw one row per direction from the first seed; for a single direction, one row per seed."""
@@ -101,7 +104,7 @@ def walk(
         directions: the directions.
         labels: numbers, names and scores of the directions to draw; by default all, named by their numbers.
         seeds: names of the codes.
-        extent: the largest shift, in standard deviations.
+        extent: the largest shift, in units of the directions.
         num_steps: frames per walk, odd.
         layers: which of num_ws are shifted; all by default.
         batch_size: images drawn at once.
@@ -110,7 +113,7 @@ def walk(
     Raises:
         InvalidArgumentError: an argument is out of range, or `generate` returned no images.
     """
-    chosen = default_labels(directions.num_directions) if labels is None else labels
+    chosen = _own_labels(directions) if labels is None else labels
     names = [f"code {row}" for row in range(len(codes))] if seeds is None else seeds
     if len(names) != len(codes):
         raise InvalidArgumentError(f"{len(codes)} codes were given with {len(names)} names; each code needs one")
@@ -127,3 +130,9 @@ def walk(
     )
     values = tuple(step_values(extent, num_steps))
     return Walks(frames=frames, labels=tuple(chosen), values=values, seeds=tuple(names))
+
+
+def _own_labels(directions: LatentDirections) -> list[DirectionLabel]:
+    """The numbers of the directions as labels, with the units of calibrated ones."""
+    units = directions.columns.get("unit") if isinstance(directions, Directions) else None
+    return default_labels(directions.num_directions, None if units is None else [{"unit": unit} for unit in units])

@@ -48,7 +48,7 @@ class Options(Settings):
 
     directions: Path = option(help="Run folder, or its directions file.", group=_MAIN, metavar="RUN")
     amounts: str = option(
-        help="Directions and shifts, standard deviations.", group=_MAIN, flag="--set", metavar="3=+2,5=-1"
+        help="Directions and shifts, in units as on the page.", group=_MAIN, flag="--set", metavar="3=+2,5=-1"
     )
     latents: Path | None = option(None, help="Codes of images: .npy, .npz or .pt.", group=_MAIN, metavar="FILE")
     seeds: tuple[int, ...] = option(
@@ -151,7 +151,7 @@ def _folder_name(options: Options, amounts: Mapping[int, float]) -> str:
 
 
 def parse_amounts(text: str, directions: "Directions", *, names: Mapping[str, int]) -> dict[int, float]:
-    """Direction -> shift in standard deviations, as `text` lists them.
+    """Direction -> shift in units of the direction, as `text` lists them.
 
     Args:
         text: "3=+2.0,smile=-1".
@@ -170,8 +170,8 @@ def parse_amounts(text: str, directions: "Directions", *, names: Mapping[str, in
             amount = float("nan")
         if not abs(amount) <= _MAX_AMOUNT:
             raise InvalidArgumentError(
-                f"`amounts` {part.strip()!r} cannot be read; give DIRECTION=AMOUNT with an amount in standard "
-                f"deviations of at most {_MAX_AMOUNT:g}, such as 3=+2.0,5=-1",
+                f"`amounts` {part.strip()!r} cannot be read; give DIRECTION=AMOUNT with an amount of at "
+                f"most {_MAX_AMOUNT:g} units, such as 3=+2.0,5=-1",
                 field="amounts",
             )
         index = _index_of(name.strip(), directions.num_directions, names)

@@ -1,11 +1,12 @@
 """`topdis-gan export`: directions in the formats of other programs.
 
     npy         direction_03.npy (w_dim,) and direction_03_layers.npy (num_ws, w_dim), zero in layers that do not
-                move; one standard deviation each, for editors that add a multiple of an array to a code
+                move; one unit each, for editors that add a multiple of an array to a code
     rosinality  one file like that of its closed-form factorization: "eigvec" (w_dim, K), one column per direction
     json        everything: vectors, mean, layers, scores and settings
 
-A vector is the displacement by one standard deviation, so that a degree or a strength of 2 means two of them.
+A vector is the displacement by one unit of the pages and of `edit`, so a degree or a strength of 2 means two units. The
+units in standard deviations are in the JSON file; directions without them have units of one standard deviation.
 """
 
 import io

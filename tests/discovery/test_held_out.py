@@ -12,7 +12,7 @@ from ganspace_topdis.discovery.equal_effect import (
     equal_effect_amounts,
     pairs_of,
 )
-from ganspace_topdis.discovery.held_out import add_scores, evaluate_held_out, rank
+from ganspace_topdis.discovery.held_out import LARGEST_UNIT, add_scores, evaluate_held_out, rank
 from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 
@@ -134,6 +134,30 @@ def test_ranks_follow_the_score_and_a_new_search_is_numbered_by_it():
     assert numbered.metadata["rtd_before"] == numbered.metadata["rtd_after"]
     kept = add_scores(dataclasses.replace(TRUE, metadata={"rtd_before": [0.0] * 6}), scores)
     assert "rtd_before" not in kept.metadata
+    assert "unit" not in kept.metadata  # directions that were found before keep what an amount means
+
+
+def test_a_unit_of_every_direction_of_a_new_search_has_about_the_same_effect():
+    stretched = directions_along(torch.tensor([0.5, 1, 2, 0.3, 1, 1])[:, None] * TRUE.vectors)
+    found = rank(stretched, judge(stretched, batch_size=64))
+    batch = ShiftedBatch(lambda codes: GENERATOR(codes).flatten(1), codes_of(64, 6))
+
+    def effects(directions: Directions) -> torch.Tensor:
+        both = [[batch.effect(batch.change([(directions, row, sign)])) for sign in (1, -1)] for row in range(6)]
+        return torch.tensor(both).mean(1)[found.units < LARGEST_UNIT]
+
+    even, uneven = effects(found), effects(found.in_sigmas())
+    assert len(even) >= 4
+    assert even.max() < 1.7 * even.min()  # 32 other codes chose the units
+    assert uneven.max() > 2.5 * uneven.min()
+    assert found.units.max() == LARGEST_UNIT  # the one of length 0.3 would need more
+
+
+def test_scores_do_not_depend_on_the_units():
+    plain = judge(TRUE)
+    calibrated = judge(TRUE.calibrated([0.3, 1.0, 2.0, 0.1, 0.7, 1.5]))
+    for name, values in plain.as_dict().items():
+        assert getattr(calibrated, name) == pytest.approx(values, rel=1e-3), name
 
 
 @pytest.mark.parametrize("num_directions", [1, 2, 5, 6])

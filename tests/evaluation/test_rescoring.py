@@ -52,6 +52,15 @@ def test_the_noise_floor_grows_with_the_noise(toy: Any, codes: torch.Tensor) -> 
     assert 0 < min(floor) < max(floor) < 0.2
 
 
+def test_scores_are_per_standard_deviation_whatever_the_units(
+    toy: Any, codes: torch.Tensor, true_directions: Directions
+) -> None:
+    plain = rescore(toy.generate, toy.read, codes, true_directions)
+    calibrated = rescore(toy.generate, toy.read, codes, true_directions.calibrated([0.3, 2.0, 1.0]))
+    assert calibrated.own_change == pytest.approx(plain.own_change, rel=1e-4)
+    assert calibrated.extent == pytest.approx(plain.extent, rel=1e-4)
+
+
 @pytest.mark.parametrize("length", [0.2, 1.0, 3.0])
 def test_the_share_does_not_depend_on_the_length_of_a_direction(
     toy: Any, codes: torch.Tensor, true_directions: Directions, length: float

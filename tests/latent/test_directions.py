@@ -66,6 +66,39 @@ def test_amounts_may_differ_by_code():
     assert torch.allclose((moved - codes()) @ directions.dual_vectors[0], amounts, atol=1e-5)
 
 
+def test_one_unit_of_calibrated_directions_is_its_standard_deviations():
+    directions, units = make_directions(), [0.5, 2.0, 0.1]
+    calibrated = directions.calibrated(units)
+    assert calibrated.units.tolist() == pytest.approx(units)
+    assert directions.units.tolist() == [1, 1, 1]
+    for index, unit in enumerate(units):
+        assert torch.allclose(calibrated.move(codes(), index, 2.0), directions.move(codes(), index, 2.0 * unit))
+    assert torch.allclose(calibrated.transform(codes()) * torch.tensor(units), directions.transform(codes()), atol=1e-5)
+    assert calibrated.score_table()["directions"][1]["unit"] == 2.0
+
+
+def test_calibration_leaves_everything_that_is_measured_in_standard_deviations():
+    directions = make_directions()
+    calibrated = directions.calibrated([0.5, 2.0, 0.1])
+    for again in (calibrated.in_sigmas(), calibrated.calibrated([3.0, 1.0, 0.2]).in_sigmas()):
+        assert torch.allclose(again.vectors, directions.vectors)
+        assert torch.allclose(again.dual_vectors, directions.dual_vectors)
+        assert again.metadata == directions.metadata
+    assert directions.in_sigmas() is directions
+    for one, other in zip(calibrated.shift(codes(), 1, 0.25), directions.shift(codes(), 1, 0.25), strict=True):
+        assert torch.allclose(one.float(), other.float(), atol=1e-5)
+    assert calibrated.select([2, 0]).units.tolist() == pytest.approx([0.1, 0.5])
+    chosen = calibrated.select([2]).in_sigmas().vectors
+    assert torch.allclose(chosen, directions.vectors[2:])
+
+
+@pytest.mark.parametrize("units", [[1.0, 2.0], [1.0, 0.0, 1.0], [1.0, -1.0, 1.0], [1.0, None, 1.0], "1"])
+def test_a_file_with_invalid_units_is_refused(tmp_path, units):
+    wrong = dataclasses.replace(make_directions(), metadata={"unit": units})
+    with pytest.raises(CheckpointError, match="no usable directions"):
+        Directions.load(wrong.save(tmp_path / "directions.safetensors"))
+
+
 def test_only_the_named_layers_move():
     directions = make_directions()
     layered = codes()[:, None].repeat(1, 4, 1)

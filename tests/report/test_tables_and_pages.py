@@ -38,6 +38,7 @@ def test_numbers_stay_short(value: float) -> None:
 def test_opposite_shifts_differ_in_their_sign_only(sigma: float) -> None:
     assert format_shift(sigma)[1:] == format_shift(-sigma)[1:]
     assert (format_shift(sigma)[0], format_shift(-sigma)[0]) == ("+", "−")
+    assert format_shift(sigma, "") == format_shift(sigma).removesuffix(" σ")
 
 
 def test_a_zero_shift_has_no_sign_and_no_unit() -> None:

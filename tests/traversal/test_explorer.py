@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -66,6 +67,15 @@ def test_known_scores_come_with_their_meaning() -> None:
     assert [score[:2] for score in direction["scores"]] == [("Effect", "0.500"), ("Own score", "1.00")]
     assert [name for name, _ in data["notes"]] == ["Effect"]
     assert re.search("standard deviation", direction["scores"][0][2])
+
+
+def test_the_page_of_calibrated_directions_speaks_of_units(open_page: Open) -> None:
+    labels = [dataclasses.replace(label, scores={"unit": 0.5}) for label in LABELS]
+    browser = open_page(labels=labels)
+    browser.press("End")
+    assert alt_text(browser) == "Image of seed 1, moved +2 units along Red"
+    assert "σ" not in browser.run("document.body.innerText")
+    assert "units of the direction" in browser.run("document.getElementById('units').textContent")
 
 
 EVIL = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"

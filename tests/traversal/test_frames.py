@@ -214,6 +214,17 @@ def test_the_text_lists_sizes_and_extent(walks: Walks) -> None:
     assert repr(walks) == "Walks(2 directions, 2 seeds, 5 steps, 8 x 8 px, to ±3 standard deviations)"
 
 
+def test_walks_of_calibrated_directions_are_in_their_units(paint: Any, two_codes: torch.Tensor) -> None:
+    eye = torch.eye(3)
+    plain = Directions(vectors=eye, dual_vectors=eye, mean=torch.zeros(3), span=eye, scales=torch.ones(3))
+    walks = walk(paint(), two_codes, plain.calibrated([0.5, 1.0, 2.0]), extent=2.0, num_steps=5)
+    assert repr(walks).endswith("to ±2 units)")
+    assert [label.scores["unit"] for label in walks.labels] == [0.5, 1.0, 2.0]
+    for index, unit in enumerate((0.5, 1.0, 2.0)):
+        expected = traverse(paint(), two_codes, plain, index=index, extent=2.0 * unit, num_steps=5)
+        np.testing.assert_array_equal(walks.of(index).frames[0], expected)
+
+
 @pytest.mark.parametrize("suffix", ["png", "webp", "gif"])
 def test_one_direction_is_written_in_the_format_of_the_suffix(walks: Walks, tmp_path: Path, suffix: str) -> None:
     with Image.open(walks.of(2).save(tmp_path / f"walk.{suffix}")) as picture:

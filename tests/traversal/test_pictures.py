@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageSequence
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
-from ganspace_topdis.traversal import grid, text
+from ganspace_topdis.traversal import animation, grid, text
 from ganspace_topdis.traversal.animation import encode_animation, there_and_back, write_animation
 from ganspace_topdis.traversal.frames import step_values
 from ganspace_topdis.traversal.grid import (
@@ -20,7 +20,7 @@ from ganspace_topdis.traversal.grid import (
     resize_frame,
     to_picture,
 )
-from ganspace_topdis.traversal.names import DirectionLabel, default_labels
+from ganspace_topdis.traversal.names import DirectionLabel, default_labels, shift_unit
 from ganspace_topdis.traversal.sprites import encode_sprites
 from ganspace_topdis.traversal.text import draw_text, shorten, text_width
 
@@ -97,6 +97,21 @@ def test_transparent_parts_show_a_checkered_background_and_opaque_parts_do_not()
     pixels = np.asarray(to_picture(frame))
     assert set(np.unique(pixels[:16])) == {204, 235}
     assert set(np.unique(pixels[16:])) == {10}
+
+
+def test_units_of_the_directions_have_no_sigma(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    for module in (grid, animation):
+        monkeypatch.setattr(module, "draw_text", lambda draw, x, y, line, *rest: written.append(line))
+    plain, calibrated = default_labels(1)[0], default_labels(1, [{"unit": 0.7}])[0]
+    for label, end in ((plain, "+3 σ"), (calibrated, "+3")):
+        written.clear()
+        draw_overview(frames_of(1, 3), [label], step_values(3, 3))
+        draw_direction(frames_of(1, 3), label, step_values(3, 3), ["seed 1"])
+        assert written.count(end) == 4  # above and below each sheet
+        encode_animation(fading(1, 3), step_values(3, 3), "webp", unit=shift_unit([label]))
+        assert written.count(end) == 7
+        assert any("σ" in line for line in written) == (label is plain)
 
 
 def test_names_scores_and_shifts_change_the_picture() -> None:

@@ -25,7 +25,7 @@ class FrameState:
     """One frame: the code of `seed` or number `latent` of the user's codes, shifted along directions.
 
     Attributes:
-        shifts: direction -> shift, in standard deviations.
+        shifts: direction -> shift, in units of the direction.
         seed: 0 to 2**32 - 1; unused if `latent` is given.
         latent: the row of the user's codes; None for a seed.
     """
@@ -73,7 +73,7 @@ def read_frames(
         body: the document.
         num_directions: directions that can be shifted.
         num_layers: layers that can be shifted; None if codes have none.
-        extent: the largest shift, in standard deviations.
+        extent: the largest shift, in units of the directions.
         num_latents: codes of the user.
 
     Raises:

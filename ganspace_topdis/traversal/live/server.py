@@ -31,7 +31,7 @@ class PageSettings:
         subtitle: a line under it.
         source: a hash of the directions, for saved names.
         command: as in `PageText`, without truncation and layers, which the page adds.
-        extent: the largest shift, in standard deviations.
+        extent: the largest shift, in units of the directions.
         truncation_psi: 0 to 1.
         latent_names: names of the codes in `LiveModel.latents`; the page opens on the first of them.
         latents_file: their file, as the command takes it.
@@ -54,7 +54,7 @@ class PageSettings:
     def __post_init__(self) -> None:
         if not 0 < self.extent <= 100:
             raise InvalidArgumentError(
-                f"`extent` is {self.extent}, allowed are more than 0 to 100 standard deviations", field="extent"
+                f"`extent` is {self.extent}, allowed are more than 0 to 100 units", field="extent"
             )
         if not 0 <= self.truncation_psi <= 1:
             raise InvalidArgumentError(

@@ -37,6 +37,13 @@ def test_the_codes_move_by_the_sum_of_the_named_displacements(tmp_path):
     assert torch.allclose(moved - CODES, (2 * directions.vectors[0] - directions.vectors[2]).expand(2, 6, 8), atol=1e-6)
 
 
+def test_amounts_are_in_the_units_of_the_directions(tmp_path):
+    written, directions = run_edit(tmp_path, space={"units": (0.5, 1.0, 3.0)})
+    moved = torch.from_numpy(np.load(written["edited.npy"])) - CODES
+    plain = directions.in_sigmas().vectors
+    assert torch.allclose(moved, (1.0 * plain[0] - 3.0 * plain[2]).expand(2, 6, 8), atol=1e-6)
+
+
 def test_only_the_named_layers_move(tmp_path):
     written, _ = run_edit(tmp_path, layers="4-5")
     moved = torch.from_numpy(np.load(written["edited.npy"]))
