@@ -92,7 +92,7 @@ def test_the_whole_is_measured_against_truth_and_without_it(scored: dict[str, An
 
 def test_every_direction_has_every_score(scored: dict[str, Any]) -> None:
     expected = {"rtd_before", "rtd_after", "effect", "mixed", "overlap", "amount", "score", "chance"}
-    expected |= {"better_than_chance", "rtd_low", "rtd_high", "effect_low", "effect_high"}
+    expected |= {"unit", "better_than_chance", "rtd_low", "rtd_high", "effect_low", "effect_high"}
     expected |= {"factor", "share", "own_change", "spearman", "recognised", "agreement"}
     assert all(set(row) == {"index", "rank", *expected} for row in scored["directions"])
 
@@ -128,9 +128,10 @@ def test_before_and_after_are_evaluated_on_the_same_codes(
     state = CheckpointStore(scenes_run / "checkpoints").load_newest()
     settings = DiscoverySettings(**after.metadata["settings"])
     search = Discovery.resume(space.features, space.sample_codes, settings, (state.tensors, state.rest))
-    start = dataclasses.replace(search.directions(search.initial_rotation), metadata=after.metadata)
+    plain = after.in_sigmas()
+    start = dataclasses.replace(search.directions(search.initial_rotation), metadata=plain.metadata)
     found = search.directions().vectors
-    same = [next(row for row in range(3) if torch.allclose(found[row], vector, atol=1e-5)) for vector in after.vectors]
+    same = [next(row for row in range(3) if torch.allclose(found[row], vector, atol=1e-5)) for vector in plain.vectors]
     rtd = score_held_out(space, start, after, rtd_only=True).rtd
     assert after.metadata["rtd_before"] == [rtd[row] for row in same]
 
