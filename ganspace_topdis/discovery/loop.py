@@ -11,7 +11,8 @@ so that a resumed run takes exactly the same steps.
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,8 @@ from ganspace_topdis.runs.checksummed import flatten, unflatten
 from ganspace_topdis.runs.progress import Progress
 
 __all__ = ["Discovery"]
+
+_T = TypeVar("_T")
 
 _LOSSES_IN_SPAN: dict[SearchMethod, type[SearchLoss]] = {
     "topdis": TopDisLoss,
@@ -82,10 +85,14 @@ class Discovery:
         if settings.precision == "bf16":
             self._generate = in_mixed_precision(self._generate)
         self._rng = torch.Generator().manual_seed(settings.seed)
+        whole = settings.search_in == "whole"
         self.micro_batch = micro_batch or settings.micro_batch or self._fitting_micro_batch()
+        self._codes_together = self.micro_batch
+        if not (micro_batch or settings.micro_batch) and self._launches_count():
+            self._codes_together = self._fitting_micro_batch(settings.directions_per_step)
         if settings.compile != "none":
             self._generate = compiled(self._generate)
-        self.span = self._find_span(progress) if span is None else span
+        self.span = self._within_memory(lambda: self._find_span(progress)) if span is None else span
         start = self.span.start.detach().cpu()
         self.random_rotation = random_rotation(len(start), self._rng) @ start.float()
         initial = start if settings.initialization == "axes" else self.random_rotation
@@ -97,15 +104,18 @@ class Discovery:
         self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
         self.step_index = 0
 
-    def _fitting_micro_batch(self) -> int:
+    def _launches_count(self) -> bool:
+        """Whether directions of a step are computed together where they fit: a device waits for launches, a CPU not."""
+        return torch.device(self._device or "cpu").type != "cpu" and self.settings.search_in != "whole"
+
+    def _fitting_micro_batch(self, num_directions: int = 1) -> int:
         codes = self._sample(2, torch.Generator().manual_seed(self.settings.seed)).to(self._device)
         settings = self.settings
-        all_at_once = settings.search_in == "whole" or codes.device.type != "cpu"
-        together = settings.directions_per_step if all_at_once else 1
+        together = settings.directions_per_step if settings.search_in == "whole" else num_directions
         return choose_micro_batch(self._generate, codes, most=settings.batch_size * together)
 
     def _outputs(self, codes: Tensor) -> Tensor:
-        return outputs_of(self._generate, codes, self.micro_batch)
+        return outputs_of(self._generate, codes, self._codes_together)
 
     def _find_span(self, progress: Progress | None) -> Span:
         settings = self.settings
@@ -164,13 +174,18 @@ class Discovery:
         Raises:
             TopdisError: the loss is not finite, or a single code does not fit into the memory; V is unchanged.
         """
+        return self._within_memory(self._take_step)
+
+    def _within_memory(self, compute: Callable[[], _T]) -> _T:
+        """Compute, with half the micro-batch and the same random numbers again while the device runs out of memory."""
         random = self._rng.get_state()
         try:
-            return self._take_step()
+            return compute()
         except torch.OutOfMemoryError:
             self.micro_batch = halved(self.micro_batch)
+            self._codes_together = self.micro_batch
         self._rng.set_state(random)
-        return self.step()
+        return self._within_memory(compute)
 
     def _take_step(self) -> dict[str, float]:
         for group in self._optimizer.param_groups:
@@ -179,7 +194,7 @@ class Discovery:
         rotation: Tensor = self._parametrized.weight
         leaf = rotation.detach().to(self.span.axes).requires_grad_(True)
         codes, shift = self.draw(self.settings.batch_size), self.settings.shift_at(self.step_index)
-        self._loss.micro_batch = self.micro_batch
+        self._loss.micro_batch = self._codes_together
         values = [self._backward(loss) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
         losses, gradient = self._read(values, leaf) if values else ([], leaf)
         if losses:
@@ -237,18 +252,19 @@ class Discovery:
         rtd_only: bool = False,
     ) -> HeldOutScores:
         """The held-out scores of `directions`, on codes that the settings of this search choose."""
-        settings = self.settings
-        return evaluate_held_out(
-            self._generate,
-            self._sample,
-            directions,
-            rtd_only=rtd_only,
-            batch_size=settings.batch_size,
-            micro_batch=self.micro_batch,
-            seed=settings.seed,
-            device=self._device,
-            progress=progress,
-            store=store,
+        return self._within_memory(
+            lambda: evaluate_held_out(
+                self._generate,
+                self._sample,
+                directions,
+                rtd_only=rtd_only,
+                batch_size=self.settings.batch_size,
+                micro_batch=self.micro_batch,
+                seed=self.settings.seed,
+                device=self._device,
+                progress=progress,
+                store=store,
+            )
         )
 
     def state(self) -> tuple[dict[str, Tensor], Any]:
@@ -257,6 +273,7 @@ class Discovery:
             {
                 "step": self.step_index,
                 "micro_batch": self.micro_batch,
+                "codes_together": self._codes_together,
                 "rng": self._rng.get_state(),
                 "random_start": self.random_rotation,
                 "start": self.initial_rotation,
@@ -288,6 +305,7 @@ class Discovery:
         search._optimizer.load_state_dict(parts["optimizer"])
         search.random_rotation = parts.get("random_start", search.random_rotation).to(search.random_rotation)
         search.initial_rotation = parts["start"].to(search.initial_rotation)
+        search._codes_together = parts.get("codes_together", search.micro_batch)
         search._rng.set_state(parts["rng"])
         search.step_index = parts["step"]
         return search

@@ -122,8 +122,8 @@ class TopDisLoss(SearchLoss):
         """Yields the same for groups of directions, with masks instead of clouds of a size that depends on values."""
         size = max(1, self.micro_batch // len(codes))
         chosen, amounts = chosen.to(codes.device), amounts.to(codes)
-        for rows, own in zip(rotation[chosen].split(size), amounts.split(size), strict=True):
-            shifted, kept = shift_codes_together(self.span, rows, codes, own, self.settings.shift_kind)
+        for rows, own in zip(chosen.split(size), amounts.split(size), strict=True):
+            shifted, kept = shift_codes_together(self.span, rotation[rows], codes, own, self.settings.shift_kind)
             after = self.outputs(shifted.flatten(0, 1)).flatten(1).unflatten(0, shifted.shape[:2])
             yield divergences_of(self.divergence, before, after, kept)
 

@@ -39,7 +39,7 @@ class _Barcode:
 
 def total_persistence(
     clouds: Sequence[NDArray[np.floating]], options: PersistenceOptions
-) -> list[tuple[NDArray[np.float64], NDArray[np.floating]]]:
+) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
     """The sums over the bars of A = matrices[0] and B = matrices[1], and their gradients, on the host.
 
     Args:
@@ -84,7 +84,7 @@ def _sum_and_gradient(
     barcodes: list[_Barcode],
     bars: list[Bars],
     options: PersistenceOptions,
-) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """(B,) sums, and the gradient (2, B, N, N) of their total."""
     _, num_items, n, _ = matrices.shape
     flat = matrices.reshape(-1)

@@ -76,8 +76,18 @@ class Training:
         """Take one step; return the values of its terms.
 
         Raises:
-            TopdisError: a term or its gradient is not finite; the autoencoder is unchanged.
+            TopdisError: a term or its gradient is not finite, or the device is out of memory.
         """
+        try:
+            return self._take_step()
+        except torch.OutOfMemoryError as error:
+            points = "" if self.settings.topdis is None else ", `topdis.points`"
+            raise TopdisError(
+                f"the device is out of memory at step {self.step_index}; lower `batch_size`{points} or `width`, "
+                "or choose another `device`"
+            ) from error
+
+    def _take_step(self) -> dict[str, float]:
         images = self._batches.draw(self._random.host)
         posterior = self.model.posterior(images, self._random.device)
         logits = self.model.decode(posterior.sample).float()
