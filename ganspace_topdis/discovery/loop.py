@@ -32,6 +32,7 @@ from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checksummed import flatten, unflatten
+from ganspace_topdis.runs.devices import move_together
 from ganspace_topdis.runs.progress import Progress
 
 __all__ = ["Discovery"]
@@ -85,10 +86,9 @@ class Discovery:
         if settings.precision == "bf16":
             self._generate = in_mixed_precision(self._generate)
         self._rng = torch.Generator().manual_seed(settings.seed)
-        whole = settings.search_in == "whole"
         self.micro_batch = micro_batch or settings.micro_batch or self._fitting_micro_batch()
         self._codes_together = self.micro_batch
-        if not (micro_batch or settings.micro_batch) and self._launches_count():
+        if not (micro_batch or settings.micro_batch) and self._moves_together():
             self._codes_together = self._fitting_micro_batch(settings.directions_per_step)
         if settings.compile != "none":
             self._generate = compiled(self._generate)
@@ -104,7 +104,7 @@ class Discovery:
         self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
         self.step_index = 0
 
-    def _launches_count(self) -> bool:
+    def _moves_together(self) -> bool:
         """Whether directions of a step are computed together where they fit: a device waits for launches, a CPU not."""
         return torch.device(self._device or "cpu").type != "cpu" and self.settings.search_in != "whole"
 
@@ -215,21 +215,17 @@ class Discovery:
     def _read(self, values: list[Tensor], leaf: Tensor) -> tuple[list[float], Tensor]:
         """The losses of a step that were computed, and the gradient of V, read from the device together."""
         assert leaf.grad is not None
-        *numbers, gradient = (
-            torch.cat([*(value.view(-1) for value in values), leaf.grad.view(-1)])
-            .cpu()
-            .split([*(value.numel() for value in values), leaf.numel()])
-        )
+        *numbers, gradient = move_together([*values, leaf.grad], "cpu")
         losses = []
         for value, own in zip(values, numbers, strict=True):
-            losses += [number for number in own.tolist() if value.ndim == 0 or not math.isnan(number)]
+            losses += [number for number in own.view(-1).tolist() if value.ndim == 0 or not math.isnan(number)]
         for number in losses:
             if not math.isfinite(number):
                 raise TopdisError(
                     f"the loss is {number} at step {self.step_index}: "
                     "the generator returned features that are not finite"
                 )
-        return losses, gradient.view(leaf.shape)
+        return losses, gradient
 
     def run(self, progress: Progress | None = None) -> None:
         """Take all remaining steps and call `progress` after each."""

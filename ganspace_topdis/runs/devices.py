@@ -7,14 +7,23 @@ import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["choose_device", "free_memory_bytes", "peak_memory_bytes", "tune_malloc", "wait_for_device"]
+__all__ = [
+    "choose_device",
+    "free_memory_bytes",
+    "move_together",
+    "peak_memory_bytes",
+    "tune_malloc",
+    "wait_for_device",
+]
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
@@ -92,6 +101,19 @@ def wait_for_device(device: torch.device | str) -> None:
     """Wait until `device` has done what was launched there, so that a clock can be read; CUDA alone so far."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def move_together(tensors: Sequence[Tensor], device: torch.device | str) -> list[Tensor]:
+    """The tensors, of one device and dtype, on `device`: in one transfer, since each makes the host wait.
+
+    >>> [moved.shape for moved in move_together([torch.zeros(()), torch.zeros(2, 3)], "cpu")]
+    [torch.Size([]), torch.Size([2, 3])]
+    """
+    device = torch.device(device)
+    if all(tensor.device == device for tensor in tensors):
+        return list(tensors)
+    pieces = torch.cat([tensor.flatten() for tensor in tensors]).to(device).split([each.numel() for each in tensors])
+    return [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
 
 
 def _best_device() -> torch.device:

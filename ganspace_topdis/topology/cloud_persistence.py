@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.devices import move_together
 from ganspace_topdis.topology.distances import (
     add_near_pairs,
     factor_to_safe_range,
@@ -56,7 +57,7 @@ class _CloudPersistence(torch.autograd.Function):
         wanted = ctx.needs_input_grad[:2]
         factors, distances, mask = _distances_on_host((x, y), wanted, kept)
         sums, far, near = _on_host(distances, factors, mask, options)
-        value, *matrices = _to_device([sums, *(far[k] for k in (0, 1) if wanted[k])], x.device)
+        value, *matrices = move_together([sums, *(far[k] for k in (0, 1) if wanted[k])], x.device)
         ctx.save_for_backward(x, y, *matrices)
         ctx.near = [matrix if wanted[k] and matrix.any() else None for k, matrix in enumerate(near)]
         ctx.factors = factors
@@ -94,7 +95,7 @@ def _distances_on_host(
         return factors, _distances(clouds, factors, num_items), kept
     distances = _distances(clouds, factors, num_items)
     parts = [distances, *(magnitude(cloud) for cloud in clouds), *([] if kept is None else [kept.to(distances.dtype)])]
-    read = _split(torch.cat([part.flatten() for part in parts]).cpu(), parts)
+    read = move_together(parts, "cpu")
     if not all(in_safe_range(own) for own in read[1:3]):
         factors = [factor_to_safe_range(cloud, for_gradient=own) for cloud, own in zip(clouds, wanted, strict=True)]
         read[0] = _distances(clouds, factors, num_items).cpu()
@@ -147,14 +148,3 @@ def _finite(distances: Tensor) -> np.ndarray:
                 f"{dtype}: RTD needs finite points{'; float64 has more room' * (dtype == 'float32')}"
             )
     return np.ascontiguousarray(distances.numpy())
-
-
-def _to_device(parts: list[Tensor], device: torch.device) -> list[Tensor]:
-    if device.type == "cpu":
-        return parts
-    return _split(torch.cat([part.flatten() for part in parts]).to(device), parts)
-
-
-def _split(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    pieces = flat.split([part.numel() for part in like])
-    return [piece.view(part.shape) for piece, part in zip(pieces, like, strict=True)]

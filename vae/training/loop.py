@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, TopdisError
+from ganspace_topdis.runs.devices import move_together
 from vae.data import DataSet
 from vae.flat_adam import FlatAdam
 from vae.methods import create_method
@@ -248,11 +249,11 @@ def _read(
     terms: Mapping[str, Tensor | float], vector: Tensor | None = None
 ) -> tuple[dict[str, float], list[float] | None]:
     """Read scalar terms and a vector from the device together."""
-    found = [term.detach().float().view(1) for term in terms.values() if isinstance(term, Tensor)]
+    found = [term.detach().float() for term in terms.values() if isinstance(term, Tensor)]
     found += [] if vector is None else [vector.float()]
-    numbers = iter(torch.cat(found).tolist() if found else ())
-    values = {name: next(numbers) if isinstance(term, Tensor) else float(term) for name, term in terms.items()}
-    return values, None if vector is None else list(numbers)
+    read = iter(move_together(found, "cpu"))
+    values = {name: next(read).item() if isinstance(term, Tensor) else float(term) for name, term in terms.items()}
+    return values, None if vector is None else next(read).tolist()
 
 
 def _initialize(settings: TrainSettings, data: DataSet, device: torch.device) -> tuple[AutoEncoder, Method]:
