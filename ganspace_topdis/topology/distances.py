@@ -98,8 +98,8 @@ def factor_to_safe_range(cloud: Tensor, *, for_gradient: bool | None = None) -> 
     `for_gradient` states whether the cloud needs one, by default its `requires_grad`.
     """
     exponent = torch.frexp(magnitude(cloud.detach())).exponent
-    limit, most = (60, 100) if cloud.dtype == torch.float32 else (400, 900)
-    far = exponent.abs() > limit
+    most = 100 if cloud.dtype == torch.float32 else 900
+    far = _out_of_range(exponent, cloud.dtype)
     if cloud.device.type == "cpu" and not far.any():
         return None
     safe = exponent.clamp(-1000 if cloud.dtype == torch.float64 else -124, most + 124)
@@ -117,8 +117,12 @@ def magnitude(cloud: Tensor) -> Tensor:
 
 def in_safe_range(magnitudes: Tensor) -> bool:
     """Whether clouds of these largest coordinates, on the CPU, need no factor (see `factor_to_safe_range`)."""
-    limit = 60 if magnitudes.dtype == torch.float32 else 400
-    return bool((torch.frexp(magnitudes).exponent.abs() <= limit).all())
+    return not _out_of_range(torch.frexp(magnitudes).exponent, magnitudes.dtype).any()
+
+
+def _out_of_range(exponent: Tensor, dtype: torch.dtype) -> Tensor:
+    """Whether squares of coordinates of these binary exponents could overflow or vanish."""
+    return exponent.abs() > (60 if dtype == torch.float32 else 400)
 
 
 def pairwise_distances(cloud: Tensor) -> Tensor:
