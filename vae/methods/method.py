@@ -134,18 +134,22 @@ def gaussian_kl(mean: Tensor, logvar: Tensor) -> Tensor:
     return kl
 
 
-class _CrossEntropy(torch.autograd.Function):
-    """sum log(1 + exp(l)) - x l over logits l and targets x; its derivative is sigmoid(l) - x."""
+class _OfInputs(torch.autograd.Function):
+    """A function whose derivatives are computed from its inputs."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(logits: Tensor, images: Tensor) -> Tensor:
-        return torch.addcmul(F.softplus(logits), logits, images, value=-1).sum()
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+
+class _CrossEntropy(_OfInputs):
+    """sum log(1 + exp(l)) - x l over logits l and targets x; its derivative is sigmoid(l) - x."""
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+    def forward(logits: Tensor, images: Tensor) -> Tensor:
+        return torch.addcmul(F.softplus(logits), logits, images, value=-1).sum()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
@@ -153,18 +157,12 @@ class _CrossEntropy(torch.autograd.Function):
         return (logits.sigmoid() - images) * grad, None
 
 
-class _GaussianKL(torch.autograd.Function):
+class _GaussianKL(_OfInputs):
     """See `gaussian_kl`; the derivatives are mean / B and (exp(logvar) - 1) / (2 B)."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(mean: Tensor, logvar: Tensor) -> Tensor:
         return 0.5 * (torch.addcmul(logvar.exp() - logvar, mean, mean).mean(dim=0) - 1)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
