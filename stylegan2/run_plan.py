@@ -14,11 +14,12 @@ together with the judging at most as long, or a minute. First the mixes of direc
 frames.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -35,7 +36,10 @@ from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_pictures import num_mixed
 from stylegan2.space import LatentSpace
 
-__all__ = ["Pace", "RunPlan", "chosen_pictures", "judging_s", "measure_pace", "num_images", "plan_run"]
+__all__ = ["Pace", "RunPlan", "announce", "chosen_pictures", "judging_s", "measure_pace", "num_images", "plan_run"]
+
+_LONG_S = 30.0
+"""The plan of work that takes longer is printed before it begins."""
 
 _FREE_S = 60.0
 """Pictures that take no longer are never left out."""
@@ -105,6 +109,21 @@ class RunPlan:
         ]
         less = "fewer pictures than usual, so that they take no longer than the search; --all-pictures draws all"
         return "\n".join([plan_table("a few images", parts, width=9), *([] if self.whole else [less])])
+
+
+class _Plan(Protocol):
+    @property
+    def total_s(self) -> float: ...
+
+    def as_text(self) -> str: ...
+
+
+def announce(plan: _Plan) -> bool:
+    """Whether the work of `plan` takes long; its text is printed then, to stderr."""
+    if plan.total_s < _LONG_S:
+        return False
+    print(plan.as_text(), file=sys.stderr, flush=True)
+    return True
 
 
 def measure_pace(space: LatentSpace, batch_size: int) -> Pace:

@@ -7,7 +7,6 @@ made again where that is possible. A run that takes long prints its plan first, 
 """
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -22,6 +21,8 @@ from stylegan2.picture_settings import PictureSettings, parse_features, parse_la
 from stylegan2.run_settings import checkpoint_names
 
 if TYPE_CHECKING:
+    from ganspace_topdis.runs.distributed import ProcessGroup
+    from stylegan2.direction_search import Start
     from stylegan2.generator import Generator
     from stylegan2.run_plan import Pace, RunPlan
     from stylegan2.space import LatentSpace
@@ -48,9 +49,6 @@ _WHITENING: dict[str, Whitening] = {"w+": "layers", "s": "channels"}
 _SMALL_PX = 32
 _FEATURES_PX = 16
 """Generators up to the first size have their last block compared, which found more; larger ones a cheaper block."""
-
-_LONG_S = 30.0
-"""The plan of a run that takes longer is printed."""
 
 _SCORES = ("rank", "score", "chance", "effect", "rtd_before", "rtd_after", "mixed", "overlap")
 _COLUMNS = (*_SCORES, "factor", "share", "own_change", "spearman", "recognised", "agreement")
@@ -159,44 +157,24 @@ def run(options: Options) -> dict[str, Any]:
     from ganspace_topdis.runs.distributed import join_process_group
     from ganspace_topdis.runs.files import sha256_of
     from ganspace_topdis.runs.shared_folder import open_shared
-    from ganspace_topdis.traversal.names import read_names
-    from stylegan2.direction_search import SAVE_INTERVAL_S, SearchRun, find_start, locate_everywhere, write_scores
+    from stylegan2.direction_search import SAVE_INTERVAL_S, SearchRun, find_start, write_scores
     from stylegan2.drawn_frames import PREVIEW, draw_preview
-    from stylegan2.loading import load
     from stylegan2.ops.weight_cache import frozen_weights
     from stylegan2.run_pictures import draw_run
-    from stylegan2.run_plan import chosen_pictures, measure_pace
+    from stylegan2.run_plan import announce, chosen_pictures, measure_pace
 
     tune_malloc()
     with join_process_group(options.device) as world, frozen_weights():
-        # Everything that can be wrong is checked before the folder is made.
-        if options.search.precision == "bf16" and world.device.type == "cpu":
-            raise InvalidArgumentError(
-                f"`precision` is 'bf16', which is faster on a GPU only; {world.device} takes float32", field="precision"
-            )
-        if options.names is not None:
-            read_names(options.names, num_directions=options.search.num_directions)
-        path = locate_everywhere(options.ckpt, world)
-        space = space_of(load(path, world.device), options)
-        space.truncated(options.pictures.truncation_psi, options.pictures.truncation_cutoff)
-
-        # The facts that the directions carry, and the start of the search.
-        facts: dict[str, Any] = {"checkpoint_sha256": sha256_of(path), "method": options.method, **space.facts()}
+        path, space = _checked(options, world)
         start = find_start(options.refine, path, space)
-        if start is not None:
-            facts["refined"] = (
-                {"method": start}
-                if isinstance(start, str)
-                else {"method": start.metadata.get("method"), "sha256": start.fingerprint}
-            )
+        facts = {"checkpoint_sha256": sha256_of(path), "method": options.method, **space.facts(), **_refined(start)}
 
         # What will be done, and how long it takes here.
         pace = cache(partial(measure_pace, space, options.search.batch_size))  # measured where it is needed
         preview = None
         if world.is_main and not (options.folder / "directions.safetensors").exists():
             plan = _planned(pace(), space, options)
-            if plan.total_s >= _LONG_S:
-                print(plan.as_text(), file=sys.stderr, flush=True)
+            if announce(plan):
                 preview = partial(draw_preview, options.folder, space, options.pictures, image_s=pace().image_s)
 
         # Search, scores and pictures, in the run folder.
@@ -227,6 +205,33 @@ def run(options: Options) -> dict[str, Any]:
                 (folder.path / PREVIEW).unlink(missing_ok=True)
             folder.drop_partial()
     return {**directions.score_table(), "files": [str(path) for path in written]}
+
+
+def _checked(options: Options, world: "ProcessGroup") -> "tuple[Path, LatentSpace]":
+    """The checkpoint, and the space of the search; all that can be wrong is checked before the folder is made."""
+    from ganspace_topdis.traversal.names import read_names
+    from stylegan2.direction_search import locate_everywhere
+    from stylegan2.loading import load
+
+    if options.search.precision == "bf16" and world.device.type == "cpu":
+        raise InvalidArgumentError(
+            f"`precision` is 'bf16', which is faster on a GPU only; {world.device} takes float32", field="precision"
+        )
+    if options.names is not None:
+        read_names(options.names, num_directions=options.search.num_directions)
+    path = locate_everywhere(options.ckpt, world)
+    space = space_of(load(path, world.device), options)
+    space.truncated(options.pictures.truncation_psi, options.pictures.truncation_cutoff)
+    return path, space
+
+
+def _refined(start: "Start") -> dict[str, Any]:
+    """The fact that directions carry of the start of their search."""
+    if start is None:
+        return {}
+    if isinstance(start, str):
+        return {"refined": {"method": start}}
+    return {"refined": {"method": start.metadata.get("method"), "sha256": start.fingerprint}}
 
 
 def plan_text(options: Options) -> str:

@@ -8,7 +8,6 @@ files keep their meaning; the rank is a column.
 Generators of scenes come with a network that reads their factors; for others such a network can be given.
 """
 
-import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["COMMAND", "Options", "plan_text", "run", "to_text"]
 
 _MAIN = "Scores"
-_LONG_S = 30.0
-"""The plan of a scoring that takes longer is printed."""
-
-_SAVE_INTERVAL_S = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +108,10 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
     from ganspace_topdis.runs.progress import ProgressReporter
     from ganspace_topdis.runs.shared_folder import open_shared
     from stylegan2.direction_scores import score_before, score_held_out, scored
+    from stylegan2.direction_search import SAVE_INTERVAL_S
     from stylegan2.ops.weight_cache import frozen_weights
     from stylegan2.run_pictures import draw_run
-    from stylegan2.run_plan import chosen_pictures
+    from stylegan2.run_plan import announce, chosen_pictures
 
     tune_malloc()
     subject = _subject(options)
@@ -125,9 +121,8 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
     opened = open_shared(world, options.run, record.config, command=record.command, device=str(device))
     with frozen_weights(), opened as folder:
         planned = _planned(subject, options)
-        if planned.total_s >= _LONG_S:
-            print(planned.as_text(), file=sys.stderr, flush=True)
-        work = folder.partial_work(every_s=_SAVE_INTERVAL_S)
+        announce(planned)
+        work = folder.partial_work(every_s=SAVE_INTERVAL_S)
         with work as store, ProgressReporter("judge, clouds") as progress:
             before = score_before(space, directions, record.checkpoints, progress=progress, store=store)
             after = score_held_out(space, directions, progress=progress, store=store)
@@ -143,7 +138,7 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
         written = [directions.save(folder.path / "directions.safetensors")]
         written.append(write_json(folder.path / "scores.json", directions.score_table()))
         pictures = chosen_pictures(folder.path, PictureSettings.from_config(record.config["pictures"]), None)
-        with folder.partial_work(every_s=_SAVE_INTERVAL_S) as store:
+        with folder.partial_work(every_s=SAVE_INTERVAL_S) as store:
             written += draw_run(folder.path, space, directions, pictures, store=store)
         folder.drop_partial()
     return {**directions.score_table(), "files": [str(path) for path in written]}

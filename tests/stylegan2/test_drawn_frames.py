@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import stylegan2.commands.score
 import stylegan2.direction_search
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.latent.directions import Directions
@@ -105,7 +104,6 @@ def drawn(monkeypatch) -> list[int]:
 
     monkeypatch.setattr(LatentSpace, "images", counted)
     monkeypatch.setattr(stylegan2.direction_search, "SAVE_INTERVAL_S", 0.0)
-    monkeypatch.setattr(stylegan2.commands.score, "_SAVE_INTERVAL_S", 0.0)
     monkeypatch.setattr(run_plan, "measure_pace", lambda *_: dataclasses.replace(SLOW, image_s=1e-6))
     return sizes
 
@@ -207,7 +205,7 @@ def test_ctrl_c_while_drawing_saves_the_frames(options, drawn, monkeypatch):
 
 @pytest.mark.parametrize(("image_s", "rows"), [(1.0, 2), (100.0, 1)])
 def test_a_long_run_shows_a_picture_before_the_search(options, monkeypatch, image_s, rows):
-    monkeypatch.setattr(discover, "_LONG_S", 0.0)
+    monkeypatch.setattr(run_plan, "_LONG_S", 0.0)
     monkeypatch.setattr(run_plan, "measure_pace", lambda *_: dataclasses.replace(SLOW, image_s=image_s))
     shown = []
     sheets = drawn_frames.draw_overview

@@ -103,7 +103,7 @@ def test_a_generator_is_timed_with_and_without_gradients():
 
 @pytest.mark.parametrize(("long_s", "printed"), [(0.0, True), (1e9, False)])
 def test_a_long_run_prints_its_plan_and_draws_the_pictures_that_fit(tmp_path, monkeypatch, capsys, long_s, printed):
-    monkeypatch.setattr(discover, "_LONG_S", long_s)
+    monkeypatch.setattr(run_plan, "_LONG_S", long_s)
     slow = replace(PACE, image_s=1.0 if printed else 1e-6, code_dim=8)
     monkeypatch.setattr(run_plan, "measure_pace", lambda *arguments: slow)
     search = DiscoverySettings(num_directions=2, steps=1, batch_size=8, num_span_codes=100, num_probes=64)
@@ -177,7 +177,7 @@ def test_a_dry_run_of_score_shows_its_plan_and_changes_nothing(tmp_path, monkeyp
     shown = capsys.readouterr()
     assert all(part in shown.err for part in ("judging", "reconstructor", "pictures", "all ", "about"))
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
-    monkeypatch.setattr(score, "_LONG_S", 1e9)
+    monkeypatch.setattr(run_plan, "_LONG_S", 1e9)
     assert main("score", str(tmp_path / "none"), "--dry-run") == 0
     assert "plan: not timed" in capsys.readouterr().err
 
@@ -186,7 +186,7 @@ def test_a_dry_run_of_score_shows_its_plan_and_changes_nothing(tmp_path, monkeyp
 def test_a_long_scoring_prints_its_plan(tmp_path, monkeypatch, capsys, long_s, printed):
     for name, count in {"_NUM_CLOUDS": 2, "_NUM_RANDOM": 4}.items():
         monkeypatch.setattr(f"stylegan2.direction_scores.{name}", count)
-    monkeypatch.setattr(score, "_LONG_S", long_s)
+    monkeypatch.setattr(run_plan, "_LONG_S", long_s)
     search = DiscoverySettings(num_directions=2, steps=1, batch_size=8, num_span_codes=100, num_probes=16)
     ckpt, out = str(save(small_generator(), tmp_path / "small.safetensors")), tmp_path / "run"
     discover.run(Options(ckpt=ckpt, out=out, search=search, pictures=PictureSettings(seeds=(0,)), device="cpu"))
