@@ -114,7 +114,7 @@ TASKS = (
             "topdis-gan traverse --directions runs/scenes --direction 3 --seeds 1-3 --extent 2 --frames 5",
         ),
         picture="runs/scenes/traversals/direction_03_seeds_1-3_extent_2_frames_5.png",
-        text="`exported/direction_03.npy` is the displacement by one standard deviation: adding twice that array to a "
+        text="`exported/direction_03.npy` is the displacement by one unit: adding twice that array to a "
         "code of w gives the right column. [Export](edit.md#export).",
     ),
     Task(
