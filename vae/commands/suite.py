@@ -36,6 +36,19 @@ class Options(Settings):
         None, help="Preset, or TOML file of a grid.", argument=True, metavar="PRESET|FILE.toml", complete=grid_names
     )
     out: Path | None = option(None, help="Results folder.", group="Suite", default_text="runs/suite-NAME")
+    only: str | None = option(
+        None,
+        help="Run only the cells with such names, the folders in cells/: *--topdis--seed-0.",
+        group="Suite",
+        metavar="PATTERN",
+        default_text="all",
+    )
+    finished: Path | None = option(
+        None,
+        help="cells.csv of a report: cells that were finished there are not run here.",
+        group="Suite",
+        metavar="CSV",
+    )
     status: Path | None = option(
         None, help="Only show the progress of the suite in this folder.", group="Suite", metavar="DIR"
     )
@@ -72,7 +85,15 @@ def run(options: Options) -> dict[str, Any]:
             _watch(folder)
         return _record(folder)
     out = options.out or Path("runs") / f"suite-{Path(options.grid).stem}"
-    return _record(run_suite(find_grid(options.grid), out, engine=options.engine, options=options.cells))
+    folder = run_suite(
+        find_grid(options.grid),
+        out,
+        engine=options.engine,
+        options=options.cells,
+        only=options.only,
+        finished=options.finished,
+    )
+    return _record(folder)
 
 
 def estimate(options: Options) -> dict[str, Any]:
@@ -144,6 +165,7 @@ COMMAND = Command(
         "topdis-gan suite quick --out results/quick",
         "topdis-gan suite --status results/quick",
         "topdis-gan suite paper-dsprites --dry-run",
+        "topdis-gan suite replication --only '*--beta-vae--*--seed-0' --out results/replication",
     ),
     estimate=estimate,
 )

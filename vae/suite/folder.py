@@ -10,7 +10,9 @@ modified, and neither is a cell of the same name with other settings.
 """
 
 import contextlib
+import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,11 +21,19 @@ from typing import Any
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import lock_holder, make_folder, write_json
-from ganspace_topdis.runs.reading import parse_json, read_json
-from vae.evaluation.run import read_evaluation
+from ganspace_topdis.runs.reading import MAX_JSON_BYTES, parse_json, read_bytes, read_json, reason_of
+from vae.evaluation.run import EVALUATION, read_evaluation
 from vae.settings import TrainSettings
 from vae.suite.grid import Cell, Grid
-from vae.suite.results import CellResult, CellStatus, SuiteResults, read_status
+from vae.suite.results import (
+    CELL_COLUMNS,
+    CellResult,
+    CellStatus,
+    SuiteResults,
+    read_status,
+    settings_digest,
+    write_status,
+)
 from vae.suite.tables import setting_name
 
 __all__ = ["CellProgress", "SuiteFolder", "progress_of", "progress_table"]
@@ -108,6 +118,37 @@ class SuiteFolder:
         left = [c for c in self.grid.cells if self.status(c).state != "finished" or self.evaluation(c) is None]
         return sorted(left, key=lambda cell: cell.seed)
 
+    def take_finished(self, table: Path) -> int:
+        """Store the finished cells of a cells.csv, made elsewhere, as finished here; return how many.
+
+        Cells that are finished here, that the suite lacks, or that are not finished there, are left alone.
+
+        Args:
+            table: cells.csv of a report.
+
+        Raises:
+            RunFolderError: it is no such table, or has a cell of this suite with other settings. Nothing was changed.
+        """
+        rows = _finished_rows(table, tuple(self.grid.cells[0].labels))
+        taken = [(cell, rows[_key(cell)]) for cell in self.pending() if _key(cell) in rows]
+        for cell, found in taken:
+            if found[0]["settings"] != settings_digest(cell.settings):
+                raise RunFolderError(f"{table} has {cell.name} with other settings than this suite; leave it out")
+        for cell, found in taken:
+            first = found[0]
+            evaluation = {
+                "request": {"metrics": self.grid.metrics, "max_images": self.grid.max_images},
+                "scores": {row["metric"]: float(row["score"]) for row in found},
+                "files": [],
+                "device": first["device"],
+            }
+            write_json(make_folder(self.cell_folder(cell)) / EVALUATION, evaluation)
+            duration_s = float(first["duration_s"] or 0)
+            write_status(
+                self.status_file(cell), CellStatus(state="finished", duration_s=duration_s, device=first["device"])
+            )
+        return len(taken)
+
     def results(self) -> SuiteResults:
         """Return the results of all cells for the report."""
         return SuiteResults(
@@ -135,6 +176,31 @@ class SuiteFolder:
             duration_s=status.duration_s or None,
             device=status.device if evaluation is None else evaluation["device"],
         )
+
+
+_Key = tuple[tuple[str, ...], int]
+
+
+def _key(cell: Cell) -> _Key:
+    return tuple(cell.labels.values()), cell.seed
+
+
+def _finished_rows(table: Path, axes: tuple[str, ...]) -> dict[_Key, list[dict[str, str]]]:
+    """Return the rows of every finished cell of a cells.csv, by its labels and seed."""
+    found: dict[_Key, list[dict[str, str]]] = {}
+    try:
+        lines = read_bytes(table, MAX_JSON_BYTES).decode("utf-8").splitlines()
+        reader = csv.DictReader(lines, strict=True)
+        if not {*axes, "seed", *CELL_COLUMNS, "metric", "score"} <= {*(reader.fieldnames or ())}:
+            raise ValueError("its columns are not those of this suite")
+        for row in reader:
+            if row["state"] == "finished":
+                if not math.isfinite(float(row["score"])):
+                    raise ValueError("a score is not finite")
+                found.setdefault((tuple(row[axis] for axis in axes), int(row["seed"])), []).append(row)
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise RunFolderError(f"{table} is not the cells.csv of a report of this suite ({reason_of(error)})") from error
+    return found
 
 
 def _require_same_version(before: SuiteFolder, grid: Grid) -> None:

@@ -2,7 +2,7 @@
 
 report.html        verdict, tables and plots in one file
 report.md          the same text, beside plots/
-cells.csv          one row per cell and metric, the raw scores
+cells.csv          one row per cell and metric, the raw scores; `suite --finished` reads it
 summary.csv        one row per setting and metric
 differences.csv    one row per comparison and metric
 verdicts.csv       one row per comparison and headline metric: p values, effect size, interval, outcome
@@ -20,7 +20,7 @@ from ganspace_topdis.report.table import Table, to_csv, to_html, to_latex, to_ma
 from ganspace_topdis.runs.files import make_folder, write_bytes, write_text
 from vae.evaluation.metrics import metric_name
 from vae.suite.plots import draw_correlations, draw_differences, draw_scores
-from vae.suite.results import CellResult, SuiteResults, axes_of
+from vae.suite.results import CELL_COLUMNS, CellResult, SuiteResults, axes_of, settings_digest
 from vae.suite.statistics import MIN_PAIRS, Summary, compare, summarize
 from vae.suite.tables import (
     against_table,
@@ -165,11 +165,15 @@ def _page(results: SuiteResults, tables: list[Table], plots: dict[str, bytes]) -
 def _cells_csv(results: SuiteResults) -> str:
     """Return one row per cell and metric; a cell without scores has one row without either."""
     rows = [
-        (*record.labels.values(), record.seed, record.state, record.duration_s, record.device, metric, score)
+        (*record.labels.values(), record.seed, *_cell_columns(record), metric, score)
         for record in results.records
         for metric, score in (*record.scores.items(), *_no_score(record))
     ]
-    return to_csv((*axes_of(results.records), "seed", "state", "duration_s", "device", "metric", "score"), rows)
+    return to_csv((*axes_of(results.records), "seed", *CELL_COLUMNS, "metric", "score"), rows)
+
+
+def _cell_columns(record: CellResult) -> tuple[str | float | None, ...]:
+    return record.state, record.duration_s, record.device, settings_digest(record.settings)
 
 
 def _no_score(record: CellResult) -> list[tuple[str, None]]:

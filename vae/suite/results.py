@@ -6,6 +6,8 @@ network. Nothing heavy is imported here, because every worker reads and writes t
 """
 
 import contextlib
+import hashlib
+import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +18,7 @@ from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.reading import read_json
 
 __all__ = [
+    "CELL_COLUMNS",
     "CellResult",
     "CellState",
     "CellStatus",
@@ -24,12 +27,16 @@ __all__ = [
     "axes_of",
     "metrics_of",
     "read_status",
+    "settings_digest",
     "settings_in_order",
     "write_status",
 ]
 
 CellState = Literal["finished", "failed", "stopped", "running", "missing"]
 """Stopped: by Ctrl-C or SIGTERM, with its work saved."""
+
+CELL_COLUMNS = ("state", "duration_s", "device", "settings")
+"""Columns of cells.csv between the seed and the metric; `settings` is `settings_digest`."""
 
 Setting = tuple[tuple[str, str], ...]
 """The labels of a setting, axis by axis: (("method", "beta-VAE"), ("variant", "plain"))."""
@@ -127,6 +134,15 @@ class SuiteResults:
     axis: str | None = None
     baseline: str = ""
     version: str = ""
+
+
+def settings_digest(settings: Mapping[str, Any]) -> str:
+    """Return twelve hexadecimal digits of the SHA-256 of a cell's settings; equal settings have equal digits.
+
+    >>> settings_digest({"steps": 2, "method": "vae"}) == settings_digest({"method": "vae", "steps": 2})
+    True
+    """
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def axes_of(records: Sequence[CellResult]) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import FolderLock
 from ganspace_topdis.runs.progress import Interrupt, Progress, ProgressReporter, StopRequestedError, format_duration
@@ -38,6 +39,8 @@ def run_suite(
     *,
     engine: EngineSettings | None = None,
     options: CellOptions | None = None,
+    only: str | None = None,
+    finished: Path | None = None,
 ) -> SuiteFolder:
     """Run the cells of `grid` that `out` lacks.
 
@@ -46,16 +49,27 @@ def run_suite(
         out: the results folder, created if missing.
         engine: where the cells run, by default here.
         options: how each cell is executed.
+        only: pattern of the names of the cells that are run, such as "*--topdis--seed-0"; None for all.
+        finished: cells.csv of a report; the cells that were finished there are not run here.
 
     Raises:
-        RunFolderError: the folder cannot be used, or another process is using it.
+        InvalidArgumentError: no cell has a name like `only`.
+        RunFolderError: the folder or `finished` cannot be used, or another process is using it.
         StopRequestedError: Ctrl-C or SIGTERM; the cells that run here have saved their work.
         TopdisError: the engine cannot be reached, or cells failed: the message names them; the others are done.
     """
+    chosen = [cell.name for cell in grid.cells if only is None or fnmatchcase(cell.name, only)]
+    if not chosen:
+        raise InvalidArgumentError(
+            f"`only` {only} matches no cell of {grid.name}; a name is such as {grid.cells[0].name}", field="only"
+        )
     folder = SuiteFolder.make(out, grid)
     lock = FolderLock(out)
     try:
-        _run_pending(folder, engine or EngineSettings(), options or CellOptions())
+        if finished is not None:
+            folder.take_finished(finished)
+        pending = [cell for cell in folder.pending() if only is None or cell.name in chosen]
+        _run_pending(folder, pending, engine or EngineSettings(), options or CellOptions())
     finally:
         lock.release()
     failed = [(cell, status) for cell in folder.grid.cells if (status := folder.status(cell)).state == "failed"]
@@ -68,8 +82,7 @@ def run_suite(
     return folder
 
 
-def _run_pending(folder: SuiteFolder, settings: EngineSettings, options: CellOptions) -> None:
-    pending = folder.pending()
+def _run_pending(folder: SuiteFolder, pending: Sequence[Cell], settings: EngineSettings, options: CellOptions) -> None:
     if not pending:
         return
     engine = open_engine(settings, num_cells=len(pending))

@@ -2,18 +2,20 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from ganspace_topdis import __version__
-from ganspace_topdis.errors import RunFolderError, TopdisError
+from ganspace_topdis.errors import InvalidArgumentError, RunFolderError, TopdisError
 from ganspace_topdis.runs.files import FolderLock
 from vae.suite import cell
 from vae.suite.folder import SuiteFolder, progress_of, progress_table
 from vae.suite.grid import Cell, Grid
 from vae.suite.grid_file import parse_grid
+from vae.suite.report import write_report
 from vae.suite.results import CellStatus, write_status
 from vae.suite.run import SettingCost, estimate, estimate_text, run_suite
 from vae.suite.settings import CellOptions, EngineSettings
@@ -283,3 +285,79 @@ def test_the_text_counts_the_cells_and_shares_the_time_among_those_at_once() -> 
     assert first == "VAE   3 cells of 1000 steps, 100 ms each: 1 min 40 s per cell"
     assert "not timed (no data)" in second
     assert last.startswith("6 cells, 3 at once: 1 min 40 s of training, without the settings that could not be timed")
+
+
+def table_of_finished(tmp_path: Path, *, num: int = 1) -> Path:
+    """cells.csv of a folder elsewhere where the first cells are finished."""
+    elsewhere = SuiteFolder.make(tmp_path / "elsewhere", grid())
+    for number, each in enumerate(elsewhere.pending()[:num]):
+        finish(elsewhere, each, mig=0.1 * (number + 1))
+    return next(file for file in write_report(elsewhere.results(), tmp_path / "report") if file.name == "cells.csv")
+
+
+def test_cells_that_were_finished_elsewhere_are_taken_from_their_table_and_never_twice(tmp_path: Path) -> None:
+    table = table_of_finished(tmp_path, num=2)
+    here = SuiteFolder.make(tmp_path / "here", grid(seeds=(0, 1, 2)))
+    own = here.pending()[0]
+    finish(here, own, mig=0.9)
+    assert here.take_finished(table) == 1
+    assert here.take_finished(table) == 0
+    taken = {(r.labels["variant"], r.seed): r for r in here.results().records if r.state == "finished"}
+    assert {key: record.scores for key, record in taken.items()} == {
+        ("plain", 0): {"mig": 0.9},  # what is finished here stays
+        ("TopDis", 0): {"mig": 0.2},
+    }
+    assert (taken["TopDis", 0].duration_s, taken["TopDis", 0].device) == (60.0, "cpu")
+    assert len(here.pending()) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda text: text.replace("seed", "side"), "its columns are not those of this suite"),
+        (lambda text: text.replace(",0.1\n", ",nan\n"), "a score is not finite"),
+        (lambda text: text.replace(",0.1\n", ",much\n"), "could not convert"),
+        (lambda text: text.replace("plain,0", "plain,x"), "invalid literal"),
+        (lambda text: "", "its columns"),
+    ],
+)
+def test_a_table_that_is_none_changes_nothing(change: Callable[[str], str], reason: str, tmp_path: Path) -> None:
+    table = table_of_finished(tmp_path)
+    table.write_text(change(table.read_text()))
+    here = SuiteFolder.make(tmp_path / "here", grid())
+    with pytest.raises(RunFolderError, match=reason):
+        here.take_finished(table)
+    assert len(here.pending()) == 4
+
+
+def test_finished_cells_with_other_settings_are_refused(tmp_path: Path) -> None:
+    table = table_of_finished(tmp_path)
+    here = SuiteFolder.make(tmp_path / "here", grid(steps=11))
+    with pytest.raises(RunFolderError, match="vae--plain--seed-0 with other settings"):
+        here.take_finished(table)
+    with pytest.raises(RunFolderError, match="No such file"):
+        here.take_finished(tmp_path / "none.csv")
+    assert len(here.pending()) == 4
+
+
+def test_a_suite_whose_cells_are_all_finished_elsewhere_runs_nothing(tmp_path: Path) -> None:
+    table = table_of_finished(tmp_path, num=4)
+    folder = run_suite(grid(), tmp_path / "here", finished=table)
+    assert not folder.pending()
+    assert not list((tmp_path / "here" / "logs").iterdir())
+
+
+def test_only_the_named_cells_run_and_a_name_without_a_cell_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_names: list[str] = []
+
+    def run_one(job: cell.Job) -> tuple[str, CellStatus]:
+        run_names.append(job.name)
+        return job.name, write_status(job.status_file, CellStatus(state="finished"))
+
+    monkeypatch.setattr("vae.suite.engine.work", run_one)
+    run_suite(grid(), tmp_path / "out", only="*--topdis--*", engine=EngineSettings(jobs=1))
+    assert sorted(run_names) == ["vae--topdis--seed-0", "vae--topdis--seed-1"]
+    with pytest.raises(InvalidArgumentError, match="matches no cell of small; a name is such as vae--plain--seed-0"):
+        run_suite(grid(), tmp_path / "out", only="vae--other--*")
