@@ -22,7 +22,7 @@ from PIL import Image
 
 import ganspace_topdis
 import stylegan2
-import vae.evaluation.measure
+import vae.evaluation.run
 import vae.training
 from ganspace_topdis import program
 from ganspace_topdis.latent.directions import Directions
@@ -173,13 +173,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(vae.training, "train", few_steps)
     search = functools.partial(ganspace_topdis.discover_directions, steps=2)
     monkeypatch.setattr(ganspace_topdis, "discover_directions", search, raising=False)
-    measure = vae.evaluation.measure.measure
+    measure = vae.evaluation.run.measure
     one_metric = EvaluationSettings(metrics=("mig",))
 
     def one(model: Any, data: Any, settings: EvaluationSettings, **options: Any) -> Any:
         return measure(model, data, one_metric, **options)
 
-    monkeypatch.setattr(vae.evaluation.measure, "measure", one)
+    monkeypatch.setattr(vae.evaluation.run, "measure", one)
     return answers
 
 

@@ -8,8 +8,7 @@ Codes are (N, D), factors (N, K), NumPy arrays or torch tensors; `inputs` define
 learn also take a test set, `dci(codes, factors, codes_test, factors_test)`, or hold out a third of the rows.
 """
 
-from ganspace_topdis.metrics.comparison import Compared, compare
-from ganspace_topdis.metrics.evaluation import DisentanglementMetrics, Measured, evaluate, measure
+from ganspace_topdis.metrics.evaluation import Compared, DisentanglementMetrics, Measured, compare, evaluate, measure
 from ganspace_topdis.metrics.generators import InterventionalAccuracy, interventional_accuracy
 from ganspace_topdis.metrics.groups import METRICS
 from ganspace_topdis.metrics.importance import DCI, DCIES, dci, dci_es

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
-from ganspace_topdis.metrics.comparison import Compared, compare
-from ganspace_topdis.metrics.evaluation import Report, measure
+from ganspace_topdis.metrics.evaluation import Compared, Report, compare, measure
 from ganspace_topdis.metrics.groups import metric_groups
 from ganspace_topdis.metrics.inputs import Array
 from ganspace_topdis.metrics.unsupervised import udr

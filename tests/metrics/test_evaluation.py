@@ -11,7 +11,7 @@ import torch
 import ganspace_topdis.metrics as metrics_package
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics import METRICS, DisentanglementMetrics, evaluate, measure, mig
-from ganspace_topdis.metrics.comparison import compare
+from ganspace_topdis.metrics.evaluation import compare
 from tests.metrics.kinds import draw_kind
 
 CODES, FACTORS = draw_kind("noisy", 400)

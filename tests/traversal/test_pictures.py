@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageSequence
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.traversal import animation, grid, text
 from ganspace_topdis.traversal.animation import encode_animation, there_and_back, write_animation
+from ganspace_topdis.traversal.explorer import encode_sprites
 from ganspace_topdis.traversal.frames import step_values
 from ganspace_topdis.traversal.grid import (
     cell_size,
@@ -21,7 +22,6 @@ from ganspace_topdis.traversal.grid import (
     to_picture,
 )
 from ganspace_topdis.traversal.names import DirectionLabel, default_labels, shift_unit
-from ganspace_topdis.traversal.sprites import encode_sprites
 from ganspace_topdis.traversal.text import draw_text, shorten, text_width
 
 

@@ -16,7 +16,7 @@ from vae.method_options import (
     complete_options,
 )
 from vae.settings import TopDisSettings, TrainSettings
-from vae.suite.settings import EngineSettings
+from vae.suite.engine import EngineSettings
 
 REFUSED: list[tuple[type, str, Any, str]] = [
     (TopDisSettings, "weight", -1.0, "`topdis.weight` is -1.0"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
-from vae.suite.settings import CellOptions, EngineSettings
+from vae.suite.engine import CellOptions, EngineSettings
 
 if TYPE_CHECKING:
     from vae.suite.folder import SuiteFolder

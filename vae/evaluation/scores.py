@@ -27,7 +27,7 @@ from ganspace_topdis.metrics import (
 )
 from ganspace_topdis.metrics.estimators import discretize, entropy, mutual_information_matrix
 from ganspace_topdis.runs.progress import Progress
-from vae.evaluation.encoding import Encoded, kl_of_latents
+from vae.encoding import Encoded, kl_of_latents
 
 __all__ = [
     "LIVE_KL",

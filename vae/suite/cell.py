@@ -58,6 +58,7 @@ class CellTask:
         verify: whether the data set's files are compared with their published checksums.
         resident: whether the data set is copied to the device.
         compile: as in train-vae.
+        score_every: as in train-vae.
         pictures: whether traversals and the page are drawn.
     """
 
@@ -71,6 +72,7 @@ class CellTask:
     verify: bool = True
     resident: bool = False
     compile: str = "none"
+    score_every: int | None = None
     pictures: bool = True
 
 
@@ -193,6 +195,7 @@ def run_cell(task: CellTask) -> None:
         verify=task.verify,
         resident=task.resident,
         compile=task.compile,  # type: ignore[arg-type]
+        score_every=task.score_every,
     )
     train(TrainSettings.from_tables(task.settings, seed=task.seed), task.folder, options=options)
     metrics = None if task.metrics is None else tuple(task.metrics)

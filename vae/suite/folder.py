@@ -22,6 +22,7 @@ from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import lock_holder, make_folder, write_json
 from ganspace_topdis.runs.reading import MAX_JSON_BYTES, parse_json, read_bytes, read_json, reason_of
+from ganspace_topdis.runs.records import read_metrics
 from vae.evaluation.run import EVALUATION, read_evaluation
 from vae.settings import TrainSettings
 from vae.suite.grid import Cell, Grid
@@ -175,7 +176,15 @@ class SuiteFolder:
             settings=cell.settings,
             duration_s=status.duration_s or None,
             device=status.device if evaluation is None else evaluation["device"],
+            curve=_curve(self.cell_folder(cell) / "metrics.jsonl"),
         )
+
+
+def _curve(log: Path) -> tuple[tuple[int, float], ...]:
+    """Return the steps at which MIG was logged, and its values."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return tuple((int(row["step"]), float(row["mig"])) for row in read_metrics(log) if "mig" in row)
+    return ()
 
 
 _Key = tuple[tuple[str, ...], int]

@@ -1,4 +1,4 @@
-"""The plots of a report, with matplotlib (extra: plot): scores by seed, paired differences, correlations."""
+"""The plots of a report, with matplotlib (extra: plot): scores by seed, paired differences, curves, correlations."""
 
 import io
 import math
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganspace_topdis.errors import MissingDependencyError
 from vae.evaluation.metrics import metric_name
-from vae.suite.results import Setting, SuiteResults, settings_in_order
+from vae.suite.results import CellResult, Setting, SuiteResults, settings_in_order
 from vae.suite.statistics import Difference, compare, correlate
 from vae.suite.tables import setting_name, shown_interval, shown_metrics
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_correlations", "draw_differences", "draw_scores"]
+__all__ = ["draw_correlations", "draw_curves", "draw_differences", "draw_scores"]
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933")
 """Okabe and Ito's palette, which color-blind readers can distinguish."""
@@ -65,6 +65,32 @@ def draw_differences(results: SuiteResults) -> bytes | None:
     return _png(figure)
 
 
+def draw_curves(results: SuiteResults) -> bytes | None:
+    """Draw MIG by step, a panel per group: the mean of the seeds, and each seed faintly (PNG); None without curves."""
+    groups = [
+        group for group in _groups(results) if any(r.curve and _rest(r, results) == group for r in results.records)
+    ]
+    if not groups:
+        return None
+    figure, panels = _panels(len(groups), height=2.6)
+    variants = _variants(results)
+    for panel, group in zip(panels, groups, strict=False):
+        for k, variant in enumerate(variants):
+            curves = [dict(r.curve) for r in _records_of(results, group, variant) if r.curve]
+            for curve in curves:
+                panel.plot(list(curve), list(curve.values()), color=_color(k), linewidth=0.5, alpha=0.4)
+            steps = [step for step in (curves[0] if curves else ()) if all(step in curve for curve in curves)]
+            means = [sum(curve[step] for curve in curves) / len(curves) for step in steps]
+            panel.plot(steps, means, color=_color(k), linewidth=1.8, label=variant or "mean")
+        panel.set_title(setting_name(group), fontsize=9)
+        panel.set_xlabel("step", fontsize=8)
+        panel.set_ylabel(metric_name("mig"), fontsize=8)
+        panel.tick_params(labelsize=7)
+        panel.locator_params(axis="x", nbins=5)
+        panel.legend(frameon=False, fontsize=7)
+    return _png(figure)
+
+
 def draw_correlations(results: SuiteResults) -> bytes | None:
     """Draw Spearman's correlation of the metrics over the finished cells. PNG; None for fewer than three cells."""
     records = [record for record in results.records if record.state == "finished"]
@@ -99,6 +125,18 @@ def _variants(results: SuiteResults) -> list[str]:
     return list(dict.fromkeys(record.labels[results.axis] for record in results.records))
 
 
+def _rest(record: CellResult, results: SuiteResults) -> Setting:
+    return tuple(item for item in record.setting if item[0] != results.axis)
+
+
+def _records_of(results: SuiteResults, group: Setting, variant: str) -> list[CellResult]:
+    return [
+        record
+        for record in results.records
+        if _rest(record, results) == group and record.labels.get(results.axis or "", "") == variant
+    ]
+
+
 def _draw_group(
     panel: "Axes", results: SuiteResults, metric: str, x: int, group: Setting, variants: Sequence[str]
 ) -> None:
@@ -108,10 +146,9 @@ def _draw_group(
     for k, variant in enumerate(variants):
         position = x + (k - (len(variants) - 1) / 2) * width
         scores = []
-        for record in results.records:
-            rest = tuple(item for item in record.setting if item[0] != results.axis)
+        for record in _records_of(results, group, variant):
             score = record.score(metric)
-            if rest == group and score is not None and record.labels.get(results.axis or "", "") == variant:
+            if score is not None:
                 lines.setdefault(record.seed, []).append((position, score))
                 scores.append(score)
         panel.scatter([position] * len(scores), scores, s=16, color=_color(k), marker=_marker(k), zorder=3)

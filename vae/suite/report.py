@@ -7,7 +7,7 @@ summary.csv        one row per setting and metric
 differences.csv    one row per comparison and metric
 verdicts.csv       one row per comparison and headline metric: p values, effect size, interval, outcome
 tables.tex         booktabs tables
-plots/             scores.png, differences.png, correlations.png
+plots/             scores.png, differences.png, curves.png (with `suite --score-every`), correlations.png
 """
 
 import os
@@ -19,7 +19,7 @@ from ganspace_topdis.report.page import build_page, figure, paragraph
 from ganspace_topdis.report.table import Table, to_csv, to_html, to_latex, to_markdown
 from ganspace_topdis.runs.files import make_folder, write_bytes, write_text
 from vae.evaluation.metrics import metric_name
-from vae.suite.plots import draw_correlations, draw_differences, draw_scores
+from vae.suite.plots import draw_correlations, draw_curves, draw_differences, draw_scores
 from vae.suite.results import CELL_COLUMNS, CellResult, SuiteResults, axes_of, settings_digest
 from vae.suite.statistics import MIN_PAIRS, Summary, compare, summarize
 from vae.suite.tables import (
@@ -42,6 +42,7 @@ _CAPTIONS = {
     "scores": "Scores by seed; a bar is the mean, gray lines connect the same seed.",
     "differences": "Paired differences; gray points are pairs, the diamond is their mean, with its 95 % interval from "
     f"{MIN_PAIRS} pairs on.",
+    "curves": "MIG while training; a thick line is the mean of the seeds, a thin one a seed.",
     "correlations": "Spearman's rank correlation of the metrics over all finished cells.",
 }
 
@@ -85,6 +86,7 @@ def _plots(results: SuiteResults) -> dict[str, bytes]:
     drawn = {
         "scores": draw_scores(results),
         "differences": draw_differences(results),
+        "curves": draw_curves(results),
         "correlations": draw_correlations(results),
     }
     return {name: data for name, data in drawn.items() if data is not None}

@@ -91,6 +91,7 @@ class CellResult:
         settings: settings of train-vae.
         duration_s: total duration of training and evaluation, all attempts; None if unknown.
         device: device it ran on.
+        curve: (step, MIG) while it was trained, with `score_every`.
     """
 
     labels: Mapping[str, str]
@@ -101,6 +102,7 @@ class CellResult:
     settings: Mapping[str, Any] = field(default_factory=dict)
     duration_s: float | None = None
     device: str = ""
+    curve: tuple[tuple[int, float], ...] = ()
 
     @property
     def setting(self) -> Setting:

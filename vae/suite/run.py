@@ -20,11 +20,10 @@ from ganspace_topdis.runs.progress import Interrupt, Progress, ProgressReporter,
 from vae.data import open_data
 from vae.settings import TrainSettings
 from vae.suite.cell import STOP, CellTask, Job
-from vae.suite.engine import Engine, open_engine
+from vae.suite.engine import CellOptions, Engine, EngineSettings, open_engine
 from vae.suite.folder import SuiteFolder
 from vae.suite.grid import Cell, Grid, data_root_for
 from vae.suite.results import CellStatus, Setting
-from vae.suite.settings import CellOptions, EngineSettings
 from vae.suite.tables import setting_name
 from vae.training.pace import step_seconds
 
@@ -133,6 +132,7 @@ def _job(folder: SuiteFolder, cell: Cell, engine: Engine, options: CellOptions) 
         verify=options.verify,
         resident=options.resident,
         compile=options.compile,
+        score_every=options.score_every,
         pictures=options.pictures,
     )
     return Job(

@@ -9,13 +9,16 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ganspace_topdis.errors import MissingDependencyError, RunFolderError
+from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, RunFolderError
+from ganspace_topdis.metrics import mig
 from ganspace_topdis.runs.checksummed import flatten, unflatten
 from ganspace_topdis.runs.devices import tune_malloc
 from ganspace_topdis.runs.distributed import ProcessGroup, join_process_group
@@ -23,9 +26,12 @@ from ganspace_topdis.runs.progress import Progress, ProgressReporter
 from ganspace_topdis.runs.records import read_run
 from ganspace_topdis.runs.shared_folder import SharedFolder, open_shared
 from vae.data import DataSet, open_data
+from vae.encoding import encode, uniform_indices
 from vae.networks import AutoEncoder, build_networks
 from vae.settings import ExecutionOptions, TrainSettings
 from vae.training.loop import Training
+
+_NUM_SCORED = 10_000
 
 __all__ = ["TrainedModel", "load_trained", "open_training_data", "train"]
 
@@ -50,7 +56,7 @@ def train(
         progress: called after every step; by default a bar on stderr.
 
     Raises:
-        InvalidArgumentError: an option does not suit the data or the machine.
+        InvalidArgumentError: an option does not suit the data or the machine, such as `score_every` without factors.
         RunFolderError: the folder holds something else or is in use, or the disk is full.
         StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
         TopdisError: a term is not finite; the last checkpoint is kept.
@@ -58,6 +64,11 @@ def train(
     tune_malloc()
     options = ExecutionOptions() if options is None else options
     data = open_training_data(settings, options) if data is None else data
+    if options.score_every and not data.factors:
+        raise InvalidArgumentError(
+            f"`score_every` measures MIG, which needs known factors, and {data.name} has none; leave it out",
+            field="score_every",
+        )
     config = {
         **settings.as_config(),
         "data_fingerprint": data.fingerprint,
@@ -75,7 +86,8 @@ def train(
         checkpoint = folder.resume()
         if checkpoint is not None:
             training.load_state(unflatten(checkpoint.tensors, checkpoint.rest))
-        _take_steps(folder, world, training, options, progress)
+        measured = partial(_mig, training, data) if options.score_every and world.is_main else None
+        _take_steps(folder, world, training, options, progress, measured)
         return folder.path
 
 
@@ -90,7 +102,12 @@ def open_training_data(settings: TrainSettings, options: ExecutionOptions) -> Da
 
 
 def _take_steps(
-    folder: SharedFolder, world: ProcessGroup, training: Training, options: ExecutionOptions, progress: Progress | None
+    folder: SharedFolder,
+    world: ProcessGroup,
+    training: Training,
+    options: ExecutionOptions,
+    progress: Progress | None,
+    measured: Callable[[], float] | None,
 ) -> None:
     settings = training.settings
     with contextlib.ExitStack() as stack:
@@ -109,12 +126,26 @@ def _take_steps(
             values = training.step()
             step = training.step_index
             report(step, settings.steps, **values)
-            if step % settings.log_every == 0 or training.finished:
-                means = training.means.take()
-                folder.append_metrics({"step": step, **means})
+            logged = training.means.take() if step % settings.log_every == 0 or training.finished else {}
+            if measured is not None and options.score_every and (step % options.score_every == 0 or training.finished):
+                logged = {**logged, "mig": measured()}
+            if logged:
+                folder.append_metrics({"step": step, **logged})
                 if board is not None:
-                    board.append(step, means)
+                    board.append(step, logged)
             stepped()
+
+
+def _mig(training: Training, data: DataSet) -> float:
+    """MIG of 10,000 uniform points; the training's random streams and the modes of its layers are left as they are."""
+    indices = uniform_indices(data, _NUM_SCORED, np.random.default_rng(0))
+    modes = [(module, module.training) for module in training.model.modules()]
+    try:
+        means, _ = encode(training.model.eval(), data, indices)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    return mig(means, data.codes(indices))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganspace_topdis.traversal.explorer import encode_sprite
 from ganspace_topdis.traversal.frames import Frames, LatentDirections, draw_frames
 from ganspace_topdis.traversal.live.requests import CHANNELS, FramesRequest, FrameState
-from ganspace_topdis.traversal.sprites import encode_sprite
 
 __all__ = ["LiveModel", "Renderer", "Request", "RequestQueue", "StaleError"]
 

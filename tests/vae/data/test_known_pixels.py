@@ -9,8 +9,7 @@ from tests.vae.data.published import random_images, small_info, write_dsprites_n
 from vae.data import DataFileError, open_data
 from vae.data.array_dataset import ArrayStore
 from vae.data.dataset import DataSet
-from vae.data.known_pixels import content_error, has_known_pixels
-from vae.data.opening import open_set
+from vae.data.opening import content_error, has_known_pixels, open_set
 
 KNOWN = {"dsprites-npz": "dsprites", "dsprites-hdf5": "dsprites", "3dshapes": "scenes"}
 

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from tests.vae.evaluation.readers import SIDE_PX, Dots, reader
 from vae.commands.evaluate_vae import Options, to_text
-from vae.evaluation import measure as evaluation_measure
-from vae.evaluation import run as evaluation_run
-from vae.evaluation.encoding import (
+from vae.encoding import (
     Encoded,
     encode,
     encode_grid,
@@ -23,9 +21,9 @@ from vae.evaluation.encoding import (
     reconstruction_errors,
     to_tensor,
 )
-from vae.evaluation.measure import Measurement, measure
+from vae.evaluation import run as evaluation_run
 from vae.evaluation.metrics import METRICS, EvaluationSettings, groups_for
-from vae.evaluation.run import evaluate, read_evaluation
+from vae.evaluation.run import Measurement, evaluate, measure, read_evaluation
 from vae.evaluation.scores import LIVE_KL, LIVE_STD, describe_latents
 from vae.networks.autoencoder import AutoEncoder
 from vae.settings import ExecutionOptions, TrainSettings
@@ -158,8 +156,8 @@ def test_every_metric_of_the_default_groups_is_measured_and_finite(measured: Mea
 
 
 def test_the_metrics_of_2023_and_later_are_measured_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation_measure, "NUM_TRAIN", 600)
-    monkeypatch.setattr(evaluation_measure, "NUM_TEST", 300)
+    monkeypatch.setattr(evaluation_run, "NUM_TRAIN", 600)
+    monkeypatch.setattr(evaluation_run, "NUM_TEST", 300)
     groups = ("infomec", "edi", "dci-es", "snc-nk", "mcc", "iwo")
     scores = measure(reader(), Dots(), EvaluationSettings(metrics=groups, num_reconstructed=50), jobs=1).scores
     assert set(scores) == {metric.key for metric in METRICS if metric.group in (*groups, "reconstruction")}

@@ -3,7 +3,7 @@ import pytest
 
 from ganspace_topdis.errors import InvalidArgumentError
 from tests.metrics.kinds import draw_kind
-from vae.evaluation.encoding import Encoded
+from vae.encoding import Encoded
 from vae.evaluation.metrics import ALL_GROUPS, GROUPS_WITH_FACTORS, METRICS, groups_for, metric_name
 from vae.evaluation.scores import Samples, score_all
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 from ganspace_topdis.latent.directions import Directions
 from tests.vae.evaluation.readers import Dots, reader
-from vae.evaluation.pictures import draw_latents, latent_directions, latent_labels
+from vae.evaluation.page import draw_latents, latent_directions, latent_labels
 from vae.evaluation.scores import Latent
 
 LATENTS = [

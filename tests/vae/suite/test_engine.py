@@ -15,9 +15,8 @@ import pytest
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
 from vae.suite import cell, engine
 from vae.suite.cell import STOP, CellTask, Job, work
-from vae.suite.engine import open_engine, plan_local
+from vae.suite.engine import EngineSettings, open_engine, plan_local
 from vae.suite.results import CellStatus, read_status
-from vae.suite.settings import EngineSettings
 
 
 @pytest.fixture(autouse=True)

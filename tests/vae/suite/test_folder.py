@@ -12,13 +12,13 @@ from ganspace_topdis import __version__
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError, TopdisError
 from ganspace_topdis.runs.files import FolderLock
 from vae.suite import cell
+from vae.suite.engine import CellOptions, EngineSettings
 from vae.suite.folder import SuiteFolder, progress_of, progress_table
 from vae.suite.grid import Cell, Grid
 from vae.suite.grid_file import parse_grid
 from vae.suite.report import write_report
 from vae.suite.results import CellStatus, write_status
 from vae.suite.run import SettingCost, estimate, estimate_text, run_suite
-from vae.suite.settings import CellOptions, EngineSettings
 
 
 def grid(
@@ -285,6 +285,16 @@ def test_the_text_counts_the_cells_and_shares_the_time_among_those_at_once() -> 
     assert first == "VAE   3 cells of 1000 steps, 100 ms each: 1 min 40 s per cell"
     assert "not timed (no data)" in second
     assert last.startswith("6 cells, 3 at once: 1 min 40 s of training, without the settings that could not be timed")
+
+
+def test_mig_that_was_logged_while_training_is_the_curve_of_a_cell(tmp_path: Path) -> None:
+    folder = SuiteFolder.make(tmp_path / "out", grid())
+    first = folder.grid.cells[0]
+    finish(folder, first)
+    lines = ({"step": 5, "loss": 1.0}, {"step": 10, "loss": 0.5, "mig": 0.25})
+    (folder.cell_folder(first) / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    curves = [record.curve for record in folder.results().records]
+    assert curves == [((10, 0.25),), (), (), ()]
 
 
 def table_of_finished(tmp_path: Path, *, num: int = 1) -> Path:

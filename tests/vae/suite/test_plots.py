@@ -1,11 +1,13 @@
 import dataclasses
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.vae.suite.made_up import made_up_results
-from vae.suite.plots import draw_correlations, draw_differences, draw_scores
+from vae.suite.plots import draw_correlations, draw_curves, draw_differences, draw_scores
+from vae.suite.report import write_report
 
 pytest.importorskip("matplotlib")
 
@@ -29,6 +31,19 @@ def test_the_same_results_give_the_same_bytes() -> None:
 def test_there_is_no_plot_of_differences_where_nothing_is_compared() -> None:
     assert draw_differences(made_up_results(compared=False)) is None
     assert picture(draw_scores(made_up_results(compared=False)))
+
+
+def test_curves_are_drawn_where_mig_was_logged(tmp_path: Path) -> None:
+    results = made_up_results()
+    assert draw_curves(results) is None
+    curved = tuple(
+        dataclasses.replace(record, curve=((10, 0.1), (20, 0.1 + record.seed / 10))) for record in results.records
+    )
+    low, high = picture(draw_curves(dataclasses.replace(results, records=curved))).convert("L").getextrema()
+    assert low < 50 < 200 < high
+    written = write_report(dataclasses.replace(results, records=curved), tmp_path)
+    assert tmp_path / "plots" / "curves.png" in written
+    assert "MIG while training" in (tmp_path / "report.md").read_text()
 
 
 def test_two_cells_have_no_correlation_to_plot() -> None:

@@ -18,12 +18,11 @@ import pytest
 from ganspace_topdis.errors import TopdisError
 from vae.evaluation.run import read_evaluation
 from vae.suite import cell as cell_module
-from vae.suite.engine import open_engine
+from vae.suite.engine import CellOptions, EngineSettings, open_engine
 from vae.suite.grid import Grid
 from vae.suite.grid_file import parse_grid
 from vae.suite.results import read_status
 from vae.suite.run import run_suite
-from vae.suite.settings import CellOptions, EngineSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 ROOT = str(Path(cell_module.__file__).parents[2])

@@ -1,5 +1,6 @@
 """A training in its run folder, in one process and in several."""
 
+import copy
 import json
 import os
 import signal
@@ -8,14 +9,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from ganspace_topdis.errors import MissingDependencyError, RunFolderError, TopdisError
+from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, RunFolderError, TopdisError
+from ganspace_topdis.metrics import mig
 from ganspace_topdis.runs.checkpoints import CheckpointStore
 from ganspace_topdis.runs.folder import RunFolder
 from ganspace_topdis.runs.progress import StopRequestedError
 from ganspace_topdis.runs.records import read_metrics
+from vae.encoding import encode, uniform_indices
 from vae.settings import ExecutionOptions, TrainSettings
 from vae.training import load_trained, train
 
@@ -86,6 +90,29 @@ def test_lines_are_means_over_the_steps_between_them(tiny, tmp_path):
     lines = read_metrics(run / "metrics.jsonl")
     assert [line["step"] for line in lines] == [4, 8, 10]
     assert lines[1]["kl"] == pytest.approx(sum(values["kl"] for values in seen[4:8]) / 4)
+
+
+@pytest.mark.parametrize("method", ["beta-vae", "dava"])
+def test_mig_is_logged_on_the_way_and_changes_nothing(tiny, tmp_path, method):
+    settings = TrainSettings(**{**vars(SETTINGS), "method": method, "options": {}})
+    plain = train(settings, tmp_path / "plain", data=tiny)
+    run = train(settings, tmp_path / "scored", data=tiny, options=ExecutionOptions(score_every=6))
+    lines = {line["step"]: line for line in read_metrics(run / "metrics.jsonl")}
+    assert {step: "mig" in line for step, line in lines.items()} == {4: False, 6: True, 8: False, 10: True}
+    indices = uniform_indices(tiny, 10_000, np.random.default_rng(0))
+    assert lines[10]["mig"] == mig(encode(load_trained(run).model, tiny, indices)[0], tiny.codes(indices))
+    assert [{k: v for k, v in line.items() if k != "mig"} for line in lines.values() if len(line) > 2] == read_metrics(
+        plain / "metrics.jsonl"
+    )
+    assert all(torch.equal(value, weights(plain)[name]) for name, value in weights(run).items())
+
+
+def test_mig_of_images_without_factors_is_refused_at_once(tiny, tmp_path):
+    unlabeled = copy.copy(tiny)
+    unlabeled.factors = ()
+    with pytest.raises(InvalidArgumentError, match="tiny-sprites has none; leave it out"):
+        train(SETTINGS, tmp_path / "run", data=unlabeled, options=ExecutionOptions(score_every=5))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_training_that_fails_says_so_in_its_folder_and_keeps_its_checkpoints(tiny, tmp_path):

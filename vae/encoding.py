@@ -31,6 +31,7 @@ __all__ = [
     "kl_of_latents",
     "reconstruction_errors",
     "to_tensor",
+    "uniform_indices",
 ]
 
 Floats = NDArray[np.float32]
@@ -56,6 +57,13 @@ class Encoded:
     def take(self, rows: Integers) -> "Encoded":
         """Return the given rows, in any order and with repetition."""
         return Encoded(means=self.means[rows], logvars=self.logvars[rows], codes=self.codes[rows])
+
+
+def uniform_indices(data: DataSet, num: int, rng: np.random.Generator) -> Integers:
+    """Indices (num,) of images whose factors are drawn independently and uniformly; of any images without factors."""
+    if not data.factors:
+        return data.sample(num, rng)
+    return data.indices(rng.integers(data.factor_sizes, size=(num, len(data.factors))), rng)
 
 
 def encode(
