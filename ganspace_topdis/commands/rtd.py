@@ -67,9 +67,9 @@ def run(options: Options) -> dict[str, Any]:
         InvalidArgumentError: the clouds do not correspond, or an option is not allowed.
         TopdisError: a file cannot be read or written.
     """
-    from ganspace_topdis.metrics.representation_figure import leaf_order, plot_matrix
     from ganspace_topdis.metrics.representations import compare_clouds, dissimilarities, load_cloud
     from ganspace_topdis.runs.progress import ProgressReporter
+    from ganspace_topdis.topology.plot import leaf_order, plot_matrix
 
     clouds = [load_cloud(path) for path in options.files]
     with ProgressReporter("rtd") as progress:
