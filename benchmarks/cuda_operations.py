@@ -20,11 +20,12 @@ from torch import Tensor
 from ganspace_topdis.runs.devices import choose_device, wait_for_device
 from stylegan2.ops.bias_act import bias_act, plain_bias_act, scaled_bias_act
 from stylegan2.ops.build import kernels_for
+from stylegan2.ops.kernels import SMOOTH
 from stylegan2.ops.upfirdn2d import Resampling, outer_filter, plain_upfirdn2d, upfirdn2d
 
 Operation = Callable[[Tensor], Tensor]
 TOLERANCE = 1e-5
-ACT = {"slope": 0.2, "gain": 2**0.5, "clamp": 256.0}
+ACT = {"act": "lrelu", "gain": 2**0.5, "clamp": 256.0}
 FORMS = {
     "filter": Resampling(padding=(1, 1, 1, 1)),
     "upsample": Resampling(up=2, padding=(2, 1, 2, 1)),
@@ -42,8 +43,8 @@ def operations() -> dict[str, tuple[Operation, Operation]]:
             lambda x: plain_upfirdn2d(x, taps.to(x.device).flip(0, 1), form),
         )
 
-    def with_bias(compute: Callable[..., Tensor]) -> Operation:
-        return lambda x: compute(x, torch.linspace(-1, 1, x.shape[1]).to(x), **ACT)
+    def with_bias(compute: Callable[..., Tensor], act: str = "lrelu") -> Operation:
+        return lambda x: compute(x, torch.linspace(-1, 1, x.shape[1]).to(x), **{**ACT, "act": act})
 
     def ramps(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Bias (C,), scale (B, C) and noise (H, W)."""
@@ -59,9 +60,9 @@ def operations() -> dict[str, tuple[Operation, Operation]]:
         bias, scale, noise = ramps(x)
         return plain_bias_act(x * scale[:, :, None, None] + noise, bias, **ACT)
 
-    act = (with_bias(bias_act), with_bias(plain_bias_act))
     return {
-        "bias_act": act,
+        "bias_act": (with_bias(bias_act), with_bias(plain_bias_act)),
+        **{f"bias_act, {act}": (with_bias(bias_act, act), with_bias(plain_bias_act, act)) for act in SMOOTH},
         "bias_act with scale and noise": (fused, in_steps),
         **{f"upfirdn2d, {name}": resample(form) for name, form in FORMS.items()},
     }

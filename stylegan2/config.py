@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
+from stylegan2.ops.kernels import SLOPES, SMOOTH
 
-__all__ = ["ARCHITECTURES", "BINOMIAL_TAPS", "GeneratorConfig"]
+__all__ = ["ACTIVATIONS", "ARCHITECTURES", "BINOMIAL_TAPS", "GeneratorConfig"]
 
+ACTIVATIONS = (*SLOPES, *SMOOTH)
 ARCHITECTURES = ("skip", "orig", "resnet")
 BINOMIAL_TAPS = (0.125, 0.375, 0.375, 0.125)
 MAX_BASE = 64
@@ -41,6 +43,8 @@ class GeneratorConfig:
         channel_max: see `channel_base`.
         channels: channels at 4, 8, 16, ... px; None: the rule of `channel_base`.
         architecture: "skip" (one image per resolution, summed), "orig", or "resnet".
+        activation: that of the convolutions, one of `ACTIVATIONS`, the names of NVIDIA's `bias_act`.
+        mapping_activation: that of the mapping network.
         conv_clamp: activations are clamped to this value times the layer's gain; None: no clamp.
         use_noise: whether every convolution adds a noise image.
         resample_taps: the four taps of the separable low-pass filter, with a sum of 1.
@@ -65,6 +69,8 @@ class GeneratorConfig:
     channel_max: int = 512
     channels: tuple[int, ...] | None = None
     architecture: str = "skip"
+    activation: str = "lrelu"
+    mapping_activation: str = "lrelu"
     conv_clamp: float | None = None
     use_noise: bool = True
     resample_taps: tuple[float, ...] = BINOMIAL_TAPS
@@ -82,6 +88,9 @@ class GeneratorConfig:
         power = _whole(side, 4) and side & (side - 1) == 0
         _check("img_resolution", side, power, "a power of two of at least 4")
         _check("architecture", self.architecture, self.architecture in ARCHITECTURES, "skip, orig or resnet")
+        for name in ("activation", "mapping_activation"):
+            value = getattr(self, name)
+            _check(name, value, value in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}")
         clamp = self.conv_clamp
         _check("conv_clamp", clamp, clamp is None or (_finite(clamp) and clamp > 0), "None or a positive number")
         for name in ("use_noise", "joint_normalization"):

@@ -108,10 +108,11 @@ def rosinality_tensors(generator: Generator) -> dict[str, Tensor]:
         InvalidArgumentError: the generator is conditional or not of the "skip" architecture.
     """
     config = generator.config
-    if config.architecture != "skip" or config.c_dim > 0 or not config.use_noise:
+    usual = config.architecture == "skip" and {config.activation, config.mapping_activation} == {"lrelu"}
+    if not usual or config.c_dim > 0 or not config.use_noise:
         raise InvalidArgumentError(
             "`to` is 'rosinality', but that layout only holds unconditional generators of the skip architecture with "
-            "noise; set `to` to safetensors",
+            "leaky ReLU and noise; set `to` to safetensors",
             field="to",
         )
     state = {name: tensor.detach().cpu() for name, tensor in generator.state_dict().items()}

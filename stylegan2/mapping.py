@@ -1,7 +1,7 @@
 """The mapping network, which turns a code z (and a class) into style codes w, and the layers that it consists of.
 
-z is scaled to a mean square of one and passed through fully connected layers with leaky ReLU; w is repeated for every
-layer of the synthesis network. Truncation moves the first `cutoff` styles toward their mean: w' = w_avg +
+z is scaled to a mean square of one and passed through fully connected layers, usually with leaky ReLU; w is repeated
+for every layer of the synthesis network. Truncation moves the first `cutoff` styles toward their mean: w' = w_avg +
 psi (w - w_avg). Sources: Karras et al. 2019, arXiv:1812.04948, sections 2 and B; Karras et al. 2020,
 arXiv:2006.06676, for the class embedding.
 
@@ -13,14 +13,12 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ganspace_topdis.errors import InvalidArgumentError
 from stylegan2.config import GeneratorConfig
+from stylegan2.ops.bias_act import GAINS, activate
 
 __all__ = [
-    "LEAKY_GAIN",
-    "LEAKY_SLOPE",
     "MAPPING_LR_MULTIPLIER",
     "FullyConnected",
     "MappingNetwork",
@@ -29,8 +27,6 @@ __all__ = [
 ]
 
 MAPPING_LR_MULTIPLIER = 0.01
-LEAKY_SLOPE = 0.2
-LEAKY_GAIN = math.sqrt(2.0)
 
 
 def standard_normal(*shape: int) -> Tensor:
@@ -48,12 +44,12 @@ def normalize_second_moment(x: Tensor) -> Tensor:
 
 
 class FullyConnected(nn.Module):
-    """A linear layer with equalized learning rate, followed by leaky ReLU times sqrt(2) if `activate`.
+    """A linear layer with equalized learning rate, followed by an activation times its gain.
 
     Args:
         in_features: length of an input row.
         out_features: length of an output row.
-        activate: whether to apply the leaky ReLU.
+        act: the name of the activation, in `GAINS`.
         lr_multiplier: learning rate relative to other layers.
         bias_init: initial value of the bias.
     """
@@ -63,12 +59,12 @@ class FullyConnected(nn.Module):
         in_features: int,
         out_features: int,
         *,
-        activate: bool = False,
+        act: str = "linear",
         lr_multiplier: float = 1.0,
         bias_init: float = 0.0,
     ) -> None:
         super().__init__()
-        self.activate = activate
+        self.act = act
         weight = standard_normal(out_features, in_features)
         self.weight = nn.Parameter(weight if weight.is_meta else weight / lr_multiplier)
         self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier))
@@ -78,7 +74,7 @@ class FullyConnected(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map rows (B, in_features) to rows (B, out_features)."""
         x = torch.addmm(self.bias * self.bias_gain, x, self.weight.t(), alpha=self.weight_gain)
-        return F.leaky_relu(x, LEAKY_SLOPE) * LEAKY_GAIN if self.activate else x
+        return x if self.act == "linear" else activate(x, self.act) * GAINS[self.act]
 
 
 class MappingNetwork(nn.Module):
@@ -102,7 +98,8 @@ class MappingNetwork(nn.Module):
         hidden = config.mapping_features or config.w_dim
         widths = [self.z_dim + embedded, *[hidden] * (self.num_layers - 1), self.w_dim]
         for index in range(self.num_layers):
-            layer = FullyConnected(widths[index], widths[index + 1], activate=True, lr_multiplier=MAPPING_LR_MULTIPLIER)
+            inputs, outputs, act = widths[index], widths[index + 1], config.mapping_activation
+            layer = FullyConnected(inputs, outputs, act=act, lr_multiplier=MAPPING_LR_MULTIPLIER)
             self.add_module(f"fc{index}", layer)
         self.register_buffer("w_avg", torch.zeros(self.w_dim))
 

@@ -1,11 +1,11 @@
 """The synthesis network: styles w to an image, with one block per resolution from 4 px.
 
-A layer is a modulated convolution (upsampling in the first layer of a block), plus noise, plus bias, leaky ReLU times
-sqrt(2), and a clamp. A block has two layers; the 4 px block has one, whose input is a learned constant. The image is
-the sum of one 1x1 convolution per block, each upsampled to the next resolution ("skip"), or that of the last block
-alone ("orig", and "resnet", whose blocks add a filtered 1x1 shortcut). Styles are used in order; the image layer of a
-block shares its style with the first convolution of the next block. Checkpoints declare how many of the highest
-resolutions run in half precision; that applies to images on a GPU.
+A layer is a modulated convolution (upsampling in the first layer of a block), plus noise, plus bias, an activation
+(usually leaky ReLU) times its gain, and a clamp. A block has two layers; the 4 px block has one, whose input is a
+learned constant. The image is the sum of one 1x1 convolution per block, each upsampled to the next resolution ("skip"),
+or that of the last block alone ("orig", and "resnet", whose blocks add a filtered 1x1 shortcut). Styles are used in
+order; the image layer of a block shares its style with the first convolution of the next block. Checkpoints declare how
+many of the highest resolutions run in half precision; that applies to images on a GPU.
 Source: Karras et al. 2020, arXiv:1912.04958, figures 2 and 7.
 """
 
@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from ganspace_topdis.errors import InvalidArgumentError
 from stylegan2.config import GeneratorConfig
-from stylegan2.mapping import LEAKY_GAIN, LEAKY_SLOPE, FullyConnected, standard_normal
-from stylegan2.ops.bias_act import scaled_bias_act
+from stylegan2.mapping import FullyConnected, standard_normal
+from stylegan2.ops.bias_act import GAINS, scaled_bias_act
 from stylegan2.ops.modulated_conv import convolve, convolve_up, demodulation, within_half_range
 from stylegan2.ops.upfirdn2d import outer_filter, upsample_image
 
@@ -29,7 +29,7 @@ NOISE_MODES = ("const", "random", "none")
 
 
 class SynthesisLayer(nn.Module):
-    """One modulated 3x3 convolution with noise, bias and leaky ReLU: (B, I, H, W) to (B, O, H', W')."""
+    """One modulated 3x3 convolution with noise, bias and activation: (B, I, H, W) to (B, O, H', W')."""
 
     noise_const: Tensor
     resample_filter: Tensor
@@ -37,7 +37,7 @@ class SynthesisLayer(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, resolution: int, config: GeneratorConfig, *, up: bool):
         super().__init__()
         self.size, self.up, self.use_noise = config.size_at(resolution), up, config.use_noise
-        self.conv_clamp = config.conv_clamp
+        self.conv_clamp, self.act = config.conv_clamp, config.activation
         self.affine = FullyConnected(config.w_dim, in_channels, bias_init=1.0)
         self.weight = nn.Parameter(standard_normal(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
@@ -55,8 +55,8 @@ class SynthesisLayer(nn.Module):
         scale = demodulation(weight, styles)
         x = convolve_up(x, weight, styles, self.resample_filter) if self.up else convolve(x, weight, styles)
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
-        options = {"slope": LEAKY_SLOPE, "gain": LEAKY_GAIN * gain}
-        return scaled_bias_act(x, scale, self.bias, self._noise(x, noise_mode), **options, clamp=clamp)
+        noise = self._noise(x, noise_mode)
+        return scaled_bias_act(x, scale, self.bias, noise, act=self.act, gain=GAINS[self.act] * gain, clamp=clamp)
 
     def _noise(self, x: Tensor, noise_mode: str) -> Tensor | None:
         if not self.use_noise or noise_mode == "none":

@@ -32,6 +32,7 @@ from stylegan2.checkpoints.key_mapping import (
     unchanged,
     without_first_axis,
 )
+from stylegan2.config import ACTIVATIONS
 from stylegan2.mapping import MAPPING_LR_MULTIPLIER
 
 __all__ = ["is_network", "read_nvidia_tf"]
@@ -40,6 +41,7 @@ FORMAT = "NVIDIA TensorFlow 1 pickle"
 NETWORK = "dnnlib.tflib.network.Network"
 FIRST_VERSION = 4
 DEFAULT_TAPS = (1, 3, 3, 1)
+_NONLINEARITIES = {"nonlinearity": "activation", "mapping_nonlinearity": "mapping_activation"}
 
 _BLOCK = re.compile(r"synthesis/(\d{1,4})x\1/(Const|Conv|Conv0_up|Conv1|ToRGB|Skip)/(\w+)")
 _NOISE = re.compile(r"synthesis/noise(\d{1,2})")
@@ -113,9 +115,10 @@ def _refuse_other_networks(state: Record, variables: list[tuple[str, Any]], sett
         raise CheckpointError(
             "this is a StyleGAN1 network, which normalizes its activations; only StyleGAN2 generators are supported"
         )
-    for setting in ("nonlinearity", "mapping_nonlinearity"):
-        if settings.get(setting, "lrelu") != "lrelu":
-            raise CheckpointError(f"its {setting} is {printable(settings[setting])}; only leaky ReLU is supported")
+    for setting in _NONLINEARITIES:
+        act = settings.get(setting, "lrelu")
+        if not isinstance(act, str) or act not in ACTIVATIONS:
+            raise CheckpointError(f"its {setting} is {printable(act)}; only {', '.join(ACTIVATIONS)} are supported")
     if settings.get("normalize_latents", True) is not True:
         raise CheckpointError("it does not normalize z, which is not supported")
 
@@ -159,8 +162,9 @@ def _rename_part(side: int, place: str, part: str) -> Target | None:
 
 
 def _overrides(settings: dict[str, Any], *, joint: bool) -> dict[str, Any]:
-    """Return what tensor shapes do not determine: clamp, half precision, filter, and how classes are normalized."""
+    """Return what tensor shapes do not determine: activations, clamp, precision, filter, how classes are normalized."""
     overrides: dict[str, Any] = {"joint_normalization": joint}
+    overrides |= {field: settings[name] for name, field in _NONLINEARITIES.items() if name in settings}
     clamp = settings.get("conv_clamp")
     overrides["conv_clamp"] = float(clamp) if isinstance(clamp, int | float) else None
     half = settings.get("num_fp16_res", 0)

@@ -18,6 +18,7 @@ from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.safe_pickle.records import Budget, Record, damaged, is_foreign, printable
 from ganspace_topdis.safe_pickle.tensors import to_tensor
 from stylegan2.checkpoints.key_mapping import GeneratorWeights
+from stylegan2.config import ACTIVATIONS
 from stylegan2.mapping import MAPPING_LR_MULTIPLIER
 
 __all__ = ["is_module", "modules_of", "read_nvidia_torch", "tensors_of"]
@@ -86,20 +87,34 @@ def read_nvidia_torch(modules: Mapping[str, Record], budget: Budget) -> Generato
     Raises:
         CheckpointError: a module is damaged, or cannot be reproduced.
     """
-    _refuse_other_activations(modules)
     tensors = tensors_of(modules, budget).items()
     state = {name: to_tensor(value, name, budget) for name, value in tensors}
     _equalize_learning_rates(modules, state)
-    return GeneratorWeights(FORMAT, state, _overrides(modules))
+    return GeneratorWeights(FORMAT, state, {**_overrides(modules), **_activations(modules)})
 
 
-def _refuse_other_activations(modules: Mapping[str, Record]) -> None:
-    for path, state in modules.items():
-        activation = state.get("activation", "lrelu")
-        if not isinstance(activation, str) or activation not in ("lrelu", "linear"):
-            raise CheckpointError(
-                f"{printable(path)} uses the activation {printable(activation)}; only leaky ReLU is supported"
-            )
+def _activations(modules: Mapping[str, Record]) -> dict[str, str]:
+    """Return the activations of the mapping layers and of the convolutions, as they declare them."""
+    found: dict[str, str] = {}
+    for path, module in modules.items():
+        act = module.get("activation")
+        if act is None:
+            continue
+        if not isinstance(act, str) or act not in ACTIVATIONS:
+            known = ", ".join(ACTIVATIONS)
+            raise CheckpointError(f"{printable(path)} uses the activation {printable(act)}; only {known} are supported")
+        field = _activation_field(path)
+        expected = "linear" if field is None else found.setdefault(field, act)
+        if act != expected:
+            raise CheckpointError(f"{printable(path)} uses {act}, other layers of its kind {expected}: not supported")
+    return found
+
+
+def _activation_field(path: str) -> str | None:
+    """Return the field of `GeneratorConfig` with the activation of the module at `path`, None if that is linear."""
+    if path.startswith("mapping.fc"):
+        return "mapping_activation"
+    return "activation" if path.endswith((".conv0", ".conv1")) else None
 
 
 def _equalize_learning_rates(modules: Mapping[str, Record], state: dict[str, Tensor]) -> None:

@@ -1,10 +1,14 @@
-"""Scale, noise, bias, leaky ReLU, gain and clamp in one pass: y = clamp(gain leaky(s x + n + b)).
+"""Scale, noise, bias, activation, gain and clamp in one pass: y = clamp(gain f(u)), u = s x + n + b.
 
-leaky(u) is u for u >= 0 and slope u below: a slope of 1 is the identity, 0 is ReLU. The derivative is gain times 1 or
-slope, and 0 where y is clamped, so it depends on y alone. It is constant almost everywhere, so the gradient of the
-gradient is the same operation, to any order.
+f is one of the nine activations of NVIDIA's networks (https://github.com/NVlabs/stylegan2-ada-pytorch,
+torch_utils/ops/bias_act.py). Three are leaky(u) = u for u >= 0 and slope u below: a slope of 1 is the identity, 0 is
+ReLU. Their derivative is gain times 1 or slope, and 0 where y is clamped, so it depends on y alone. It is constant
+almost everywhere, so the gradient of the gradient is the same operation, to any order. The others have a second
+derivative; theirs depend on u, which is computed again, and go to order two.
 """
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,35 +16,52 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stylegan2.ops.build import kernels_for
-from stylegan2.ops.kernels import Kernels
+from stylegan2.ops.kernels import SLOPES, SMOOTH, Kernels
 
-__all__ = ["bias_act", "bias_act_by_kernels", "plain_bias_act", "scaled_bias_act"]
+__all__ = ["GAINS", "activate", "bias_act", "bias_act_by_kernels", "plain_bias_act", "scaled_bias_act"]
+
+GAINS = {**dict.fromkeys((*SLOPES, *SMOOTH), 1.0), **dict.fromkeys(("relu", "lrelu", "swish"), math.sqrt(2.0))}
+"""The activations by name, each with the gain that NVIDIA's networks give it."""
+
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "elu": F.elu,
+    "selu": F.selu,
+    "softplus": F.softplus,
+    "swish": F.silu,
+}
 
 
 def bias_act(
-    x: Tensor, bias: Tensor | None = None, *, slope: float = 1.0, gain: float = 1.0, clamp: float | None = None
+    x: Tensor, bias: Tensor | None = None, *, act: str = "linear", gain: float = 1.0, clamp: float | None = None
 ) -> Tensor:
-    """Compute clamp(gain leaky(x + bias)), with the compiled operation on a GPU and plain torch elsewhere.
+    """Compute clamp(gain f(x + bias)), with the compiled operation on a GPU and plain torch elsewhere.
 
     Args:
         x: (B, C, ...).
         bias: (C,), of any floating type.
-        slope: of the leaky ReLU below zero.
+        act: the name of f, in `GAINS`.
         gain: at least 0.
         clamp: the largest absolute value of the result; None: no clamp.
     """
     kernels = kernels_for(x)
     if kernels is None:
-        return plain_bias_act(x, bias, slope=slope, gain=gain, clamp=clamp)
-    return bias_act_by_kernels(kernels, x, bias, slope=slope, gain=gain, clamp=clamp)
+        return plain_bias_act(x, bias, act=act, gain=gain, clamp=clamp)
+    return bias_act_by_kernels(kernels, x, bias, act=act, gain=gain, clamp=clamp)
 
 
-def plain_bias_act(x: Tensor, bias: Tensor | None, *, slope: float, gain: float, clamp: float | None) -> Tensor:
+def plain_bias_act(x: Tensor, bias: Tensor | None, *, act: str, gain: float, clamp: float | None) -> Tensor:
     """Compute `bias_act` in plain torch."""
     if bias is not None:
         x = x + bias.to(x.dtype).reshape(1, -1, *[1] * (x.ndim - 2))
-    x = F.leaky_relu(x, slope) * gain
+    x = activate(x, act) * gain
     return x if clamp is None else x.clamp(-clamp, clamp)
+
+
+def activate(u: Tensor, act: str) -> Tensor:
+    """Compute f(u) in plain torch. See `GAINS` for the names."""
+    return F.leaky_relu(u, SLOPES[act]) if act in SLOPES else _FUNCTIONS[act](u)
 
 
 def scaled_bias_act(
@@ -49,11 +70,11 @@ def scaled_bias_act(
     bias: Tensor,
     noise: Tensor | None,
     *,
-    slope: float,
+    act: str,
     gain: float,
     clamp: float | None,
 ) -> Tensor:
-    """Compute clamp(gain leaky(scale x + noise + bias)).
+    """Compute clamp(gain f(scale x + noise + bias)).
 
     Without gradients, x is overwritten: on a CPU, fresh memory costs more than the arithmetic.
 
@@ -62,19 +83,20 @@ def scaled_bias_act(
         scale: (B, C).
         bias: (C,).
         noise: (H, W) or (B, 1, H, W); None: no noise.
-        slope: of the leaky ReLU below zero.
+        act: the name of f, in `GAINS`.
         gain: at least 0.
         clamp: the largest absolute value of the result; None: no clamp.
     """
     kernels = kernels_for(x)
     if kernels is not None:
-        return bias_act_by_kernels(kernels, x, bias, scale, noise, slope=slope, gain=gain, clamp=clamp)
+        return bias_act_by_kernels(kernels, x, bias, scale, noise, act=act, gain=gain, clamp=clamp)
     out = None if torch.is_grad_enabled() or torch.compiler.is_compiling() else x
-    scale = (scale * gain).to(x.dtype)[:, :, None, None]  # leaky ReLU is homogeneous: scaling first saves a pass
-    x = torch.addcmul((bias * gain).to(x.dtype)[:, None, None], x, scale, out=out)
+    before = gain if act in SLOPES else 1.0  # leaky ReLU is homogeneous: scaling first saves a pass
+    scale = (scale * before).to(x.dtype)[:, :, None, None]
+    x = torch.addcmul((bias * before).to(x.dtype)[:, None, None], x, scale, out=out)
     if noise is not None:
-        x = torch.add(x, (noise * gain).to(x.dtype), out=out)
-    x = F.leaky_relu_(x, slope)
+        x = torch.add(x, (noise * before).to(x.dtype), out=out)
+    x = F.leaky_relu_(x, SLOPES[act]) if act in SLOPES else activate(x, act) * gain
     return x if clamp is None else torch.clamp(x, -clamp, clamp, out=out)
 
 
@@ -86,18 +108,19 @@ def bias_act_by_kernels(
     noise: Tensor | None = None,
     **form: Any,
 ) -> Tensor:
-    """Compute `scaled_bias_act` with the compiled operation, in one pass, differentiable to any order.
+    """Compute `scaled_bias_act` with the compiled operation, in one pass, with gradients.
 
-    Scale, noise and bias may each be left out; `form` is slope, gain and clamp.
+    Scale, noise and bias may each be left out; `form` is act, gain and clamp.
     """
     result: Tensor = _BiasAct.apply(x, bias, scale, noise, kernels, form)
     return result
 
 
 class _BiasAct(torch.autograd.Function):
-    """y(x, b, s, n). With g = dy gain leaky': dx = s g, ds = sum over pixels of x g, dn and db sums of g.
+    """y(x, b, s, n). With g = dy gain f': dx = s g, ds = sum over pixels of x g, dn and db sums of g.
 
-    Saves y, which the next layer saves anyway, and x only where the scale gets a gradient.
+    For leaky f, saves y, which the next layer saves anyway, and x only where the scale gets a gradient. Otherwise saves
+    the arguments, from which the gradient computes u, with its dependence on them.
     """
 
     @staticmethod
@@ -111,7 +134,9 @@ class _BiasAct(torch.autograd.Function):
         form: dict[str, Any],
     ) -> Tensor:
         y = kernels.bias_act(x, bias, scale=scale, noise=noise, **form)
-        ctx.save_for_backward(y, x if ctx.needs_input_grad[2] else None, scale)
+        ctx.smooth = form["act"] in SMOOTH
+        saved = (x, bias, noise) if ctx.smooth else (x if ctx.needs_input_grad[2] else None, None, None)
+        ctx.save_for_backward(None if ctx.smooth else y, scale, *saved)
         ctx.kernels, ctx.form = kernels, form
         ctx.bias_type = None if bias is None else bias.dtype
         ctx.noise_facts = None if noise is None else (noise.ndim, noise.dtype)
@@ -119,9 +144,13 @@ class _BiasAct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        y, x, scale = ctx.saved_tensors
+        y, scale, x, bias, noise = ctx.saved_tensors
         of_x, of_bias, of_scale, of_noise = ctx.needs_input_grad[:4]
-        g = _BiasActGradient.apply(dy, y.detach(), ctx.kernels, ctx.form)
+        if ctx.smooth:
+            at = bias_act_by_kernels(ctx.kernels, x, bias, scale, noise, act="linear", gain=1.0, clamp=None)
+        else:
+            at = y.detach()
+        g = _Derivative.apply(dy, at, 1, ctx.kernels, ctx.form)
         dx = db = ds = dn = None
         if of_x:
             dx = g if scale is None else g * scale.to(g.dtype)[:, :, None, None]
@@ -135,16 +164,25 @@ class _BiasAct(torch.autograd.Function):
         return dx, db, ds, dn, None, None
 
 
-class _BiasActGradient(torch.autograd.Function):
-    """dx = dy gain leaky'. Linear in dy with a diagonal matrix, so it is its own adjoint."""
+class _Derivative(torch.autograd.Function):
+    """dy gain f^(k)(u) for order k. Linear in dy with a diagonal matrix, so it is its own adjoint.
+
+    Its gradient by u is that of order k + 1. `at` is u, or y for leaky f, and gets no gradient then.
+    """
 
     @staticmethod
-    def forward(ctx: Any, dy: Tensor, y: Tensor, kernels: Kernels, form: dict[str, Any]) -> Tensor:
-        ctx.save_for_backward(y)
-        ctx.kernels, ctx.form = kernels, form
-        return kernels.bias_act_gradient(dy, y, **form)
+    def forward(ctx: Any, dy: Tensor, at: Tensor, order: int, kernels: Kernels, form: dict[str, Any]) -> Tensor:
+        if order > 2:
+            raise RuntimeError(f"third derivatives of {form['act']} are not compiled; set TOPDIS_CUDA_OPS=off")
+        ctx.save_for_backward(dy if ctx.needs_input_grad[1] else None, at)
+        ctx.order, ctx.kernels, ctx.form = order, kernels, form
+        return kernels.bias_act_gradient(dy, at, order, **form)
 
     @staticmethod
     def backward(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
-        (y,) = ctx.saved_tensors
-        return _BiasActGradient.apply(ddx, y, ctx.kernels, ctx.form), None, None, None
+        dy, at = ctx.saved_tensors
+        of_dy, of_at = ctx.needs_input_grad[:2]
+        rest = ctx.kernels, ctx.form
+        by_dy = _Derivative.apply(ddx, at, ctx.order, *rest) if of_dy else None
+        by_at = _Derivative.apply(ddx * dy, at, ctx.order + 1, *rest) if of_at else None
+        return by_dy, by_at, None, None, None

@@ -11,17 +11,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["TYPES", "Kernels", "SeparableTaps"]
+__all__ = ["SLOPES", "SMOOTH", "TYPES", "Kernels", "SeparableTaps"]
 
 TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.float64: 3}
 """The supported types of tensors, and their numbers in cuda/interface.h."""
+
+SLOPES = {"linear": 1.0, "relu": 0.0, "lrelu": 0.2}
+"""Piecewise linear activations, and their slopes below zero."""
+
+SMOOTH = ("tanh", "sigmoid", "elu", "selu", "softplus", "swish")
+"""Activations with a second derivative, numbered from 1 in cuda/elements.h."""
 
 SeparableTaps = tuple[tuple[float, ...], tuple[float, ...]]
 """Taps along x, and along y."""
 
 
 class _Activation(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_double) for name in ("slope", "gain", "clamp")]
+    _fields_ = [("function", ctypes.c_int), *((name, ctypes.c_double) for name in ("slope", "gain", "clamp"))]
 
 
 class _Images(ctypes.Structure):
@@ -61,18 +67,18 @@ class Kernels:
         x: Tensor,
         bias: Tensor | None,
         *,
-        slope: float,
+        act: str,
         gain: float,
         clamp: float | None,
         scale: Tensor | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """Compute clamp(gain leaky(scale x + noise + bias)) in one pass.
+        """Compute clamp(gain f(scale x + noise + bias)) in one pass.
 
         Args:
             x: (B, C, ...).
             bias: (C,).
-            slope: of the leaky ReLU below zero.
+            act: the name of f, in `SLOPES` or `SMOOTH`.
             gain: at least 0.
             clamp: the largest absolute value of the result; None: no clamp.
             scale: (B, C).
@@ -87,17 +93,28 @@ class Kernels:
         layout = _Layout(x.shape[1], math.prod(x.shape[2:]), last, per_sample)
         self._call(
             "topdis_bias_act", y, _pointer(x), *map(_pointer, given), _pointer(y), ctypes.c_int(TYPES[x.dtype]),
-            ctypes.c_int64(x.numel()), ctypes.byref(layout), ctypes.byref(_activation(slope, gain, clamp)),
+            ctypes.c_int64(x.numel()), ctypes.byref(layout), ctypes.byref(_activation(act, gain, clamp)),
         )  # fmt: skip
         return y
 
-    def bias_act_gradient(self, dy: Tensor, y: Tensor, *, slope: float, gain: float, clamp: float | None) -> Tensor:
-        """Multiply `dy` by the derivative of `bias_act`, whose result was `y`."""
-        dy = _with_layout_of(dy, y)
-        dx = torch.empty_like(y)
+    def bias_act_gradient(
+        self, dy: Tensor, at: Tensor, order: int = 1, *, act: str, gain: float, clamp: float | None
+    ) -> Tensor:
+        """Multiply `dy` by a derivative of `bias_act`, clamp(gain f(u)), by u.
+
+        Args:
+            dy: (B, C, ...).
+            at: the result of `bias_act` for `SLOPES`, u for `SMOOTH`.
+            order: 1, or 2 for `SMOOTH`.
+            act: as `bias_act`.
+            gain: as `bias_act`.
+            clamp: as `bias_act`.
+        """
+        dy = _with_layout_of(dy, at)
+        dx = torch.empty_like(at)
         self._call(
-            "topdis_bias_act_gradient", y, _pointer(dy), _pointer(y), _pointer(dx), ctypes.c_int(TYPES[y.dtype]),
-            ctypes.c_int64(y.numel()), ctypes.byref(_activation(slope, gain, clamp)),
+            "topdis_bias_act_gradient", at, _pointer(dy), _pointer(at), _pointer(dx), ctypes.c_int(TYPES[at.dtype]),
+            ctypes.c_int64(at.numel()), ctypes.byref(_activation(act, gain, clamp)), ctypes.c_int(order),
         )  # fmt: skip
         return dx
 
@@ -151,8 +168,9 @@ def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
     return ctypes.c_void_p(0 if tensor is None else tensor.data_ptr())
 
 
-def _activation(slope: float, gain: float, clamp: float | None) -> _Activation:
-    return _Activation(slope, gain, -1.0 if clamp is None else clamp)
+def _activation(act: str, gain: float, clamp: float | None) -> _Activation:
+    function = 0 if act in SLOPES else 1 + SMOOTH.index(act)
+    return _Activation(function, SLOPES.get(act, 0.0), gain, -1.0 if clamp is None else clamp)
 
 
 def _images(x: Tensor) -> _Images:

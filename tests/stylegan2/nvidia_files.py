@@ -86,7 +86,8 @@ def _module(path: list[str], config: Any, num_fp16_res: int) -> Persistent:
     if name in ("mapping", "synthesis"):
         return Persistent(f"{name.title()}Network", num_ws=config.num_ws)
     if name.startswith("fc"):
-        return Persistent("FullyConnectedLayer", activation="lrelu", weight_gain=np.float64(0.1), bias_gain=0.01)
+        act = config.mapping_activation
+        return Persistent("FullyConnectedLayer", activation=act, weight_gain=np.float64(0.1), bias_gain=0.01)
     if name in ("affine", "embed"):
         return Persistent("FullyConnectedLayer", activation="linear", weight_gain=np.sqrt(0.5), bias_gain=1)
     if name == "torgb":
@@ -94,7 +95,8 @@ def _module(path: list[str], config: Any, num_fp16_res: int) -> Persistent:
     if name == "skip":
         return Persistent("Conv2dLayer", conv_clamp=None, activation="linear", up=2)
     if name in ("conv0", "conv1"):
-        return Persistent("SynthesisLayer", conv_clamp=config.conv_clamp, activation="lrelu", act_gain=np.sqrt(2))
+        act = config.activation
+        return Persistent("SynthesisLayer", conv_clamp=config.conv_clamp, activation=act, act_gain=np.sqrt(2))
     half = int(name[1:]) * 2**num_fp16_res > config.img_resolution
     return Persistent("SynthesisBlock", use_fp16=half, architecture=config.architecture)
 

@@ -86,6 +86,15 @@ def test_tensorflow_pickles_of_every_architecture_and_depth(write, architecture,
     torch.testing.assert_close(again(z), generator(z), atol=1e-5, rtol=0)
 
 
+def test_activations_are_read_from_the_settings_of_tensorflow_pickles(write):
+    generator, z = randomized(activation="swish", mapping_activation="elu"), torch.randn(2, 8)
+    settings = {"nonlinearity": "swish", "mapping_nonlinearity": "elu"}
+    again = stylegan2.load(write(tensorflow_bytes(generator, settings=settings)))
+    torch.testing.assert_close(again(z), generator(z), atol=1e-5, rtol=0)
+    with pytest.raises(CheckpointError, match=r"nonlinearity is .*gelu.*only linear, relu, lrelu, tanh"):
+        stylegan2.load(write(tensorflow_bytes(generator, settings={"nonlinearity": "gelu"})))
+
+
 def test_progressively_grown_configurations_use_their_last_image_layer(write):
     generator, z = randomized(architecture="orig"), torch.randn(2, 8)
     again = stylegan2.load(write(tensorflow_bytes(generator, progressive=True)))

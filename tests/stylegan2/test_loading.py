@@ -165,10 +165,11 @@ def test_inspect_lists_what_was_filled_in(tmp_path, reference_generator):
     assert any("mean style was missing" in note for note in inspect(tmp_path / "g.pt")["notes"])
 
 
-def test_rosinality_cannot_hold_classes(tmp_path):
-    generator = Generator(z_dim=2, w_dim=2, c_dim=2, img_resolution=8, num_mapping_layers=1, channel_base=16)
+@pytest.mark.parametrize("options", [{"c_dim": 2}, {"activation": "swish"}, {"mapping_activation": "relu"}])
+def test_rosinality_cannot_hold_classes_or_another_activation(tmp_path, options):
+    generator = Generator(z_dim=2, w_dim=2, img_resolution=8, num_mapping_layers=1, channel_base=16, **options)
     path = stylegan2.save(generator, tmp_path / "g.safetensors")
-    with pytest.raises(InvalidArgumentError, match="unconditional"):
+    with pytest.raises(InvalidArgumentError, match=r"unconditional.*leaky ReLU"):
         convert(path, tmp_path / "g.pt", to="rosinality")
 
 

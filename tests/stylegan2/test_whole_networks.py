@@ -12,6 +12,7 @@ from torch import nn
 import stylegan2
 from ganspace_topdis.errors import CheckpointError
 from stylegan2 import Generator
+from stylegan2.config import ACTIVATIONS
 from stylegan2.loading import read
 from tests.stylegan2 import nvidia_files
 from tests.stylegan2.foreign_files import flat_tensors, importable, module_tree, torch_bytes
@@ -93,10 +94,31 @@ def test_stylegan_xl_is_refused_by_name(reference_generator, write):
         stylegan2.load(write(snapshot_bytes(reference_generator, root=Persistent("SuperresGenerator"))))
 
 
-def test_another_activation_is_refused(reference_generator, write):
+@pytest.mark.parametrize(("conv", "mapping"), list(zip(ACTIVATIONS, reversed(ACTIVATIONS), strict=True)))
+def test_activations_are_read_off_the_layers_and_kept_by_our_own_files(write, tmp_path, conv, mapping):
+    torch.manual_seed(0)
+    generator = Generator(**SMALL, conv_clamp=0.5, activation=conv, mapping_activation=mapping).eval()
+    again = stylegan2.load(write(snapshot_bytes(generator)))
+    again = stylegan2.load(stylegan2.save(again, tmp_path / "own.safetensors"))
+    z = torch.randn(2, 8)
+    assert torch.equal(again(z), generator(z))
+    if (conv, mapping) != ("lrelu", "lrelu"):
+        assert not torch.allclose(Generator.from_state_dict(generator.state_dict(), conv_clamp=0.5)(z), generator(z))
+
+
+@pytest.mark.parametrize(
+    ("place", "act", "message"),
+    [
+        ("synthesis.b8.conv0", "gelu", "b8.conv0 uses the activation.*gelu.*lrelu, tanh"),
+        ("synthesis.b8.conv0", "swish", r"b8\.conv. uses .*, other layers of its kind (swish|lrelu): not supported"),
+        ("mapping.fc1", "relu", r"mapping\.fc. uses .*, other layers of its kind l?relu: not supported"),
+        ("synthesis.b8.conv0.affine", "relu", r"affine uses relu, other layers of its kind linear: not supported"),
+    ],
+)
+def test_other_activations_and_mixed_ones_are_refused(reference_generator, write, place, act, message):
     tree = persistent_tree(reference_generator)
-    tree.synthesis.b8.conv0.activation = "swish"
-    with pytest.raises(CheckpointError, match="swish"):
+    tree.get_submodule(place).activation = act
+    with pytest.raises(CheckpointError, match=message):
         stylegan2.load(write(snapshot_bytes(reference_generator, root=tree)))
 
 

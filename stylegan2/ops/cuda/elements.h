@@ -1,8 +1,8 @@
 // What each thread of an operation computes, as plain C++ that runs on a GPU and, for tests, on a CPU.
 //
-// bias_act:   y = clamp(gain * leaky(s * x + n + b)), leaky(u) = u for u >= 0 and slope * u below (1: linear, 0: ReLU).
-//             Its derivative is gain * (1 or slope), and 0 where y is clamped, so it depends on y alone. The scale s of
-//             a sample's channel, the noise n of a pixel and the bias b of a channel may each be missing.
+// bias_act:   y = clamp(gain * f(u)), u = s * x + n + b. The scale s of a sample's channel, the noise n of a pixel and
+//             the bias b of a channel may each be missing. f is leaky(u) = u for u >= 0 and slope * u below (1: linear,
+//             0: ReLU), whose derivative depends on y alone, or a function with a second derivative (Function).
 // upfirdn2d:  along each axis, insert up - 1 zeros after each sample, pad, correlate with the filter, and keep
 //             every down-th sample: y[n] = sum_k f[k] z[n * down + k - pad], z[m * up] = x[m], zeros elsewhere.
 //             A filter that is an outer product is applied along rows and then along columns of a tile (tiles.h).
@@ -11,6 +11,7 @@
 
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #ifdef __CUDACC__
@@ -39,8 +40,12 @@ struct Number<double> {
 template <typename T>
 using Real = typename Number<T>::type;
 
+// Numbered as in stylegan2/ops/kernels.py.
+enum Function { kLeaky, kTanh, kSigmoid, kElu, kSelu, kSoftplus, kSwish };
+
 struct Activation {
-  double slope, gain, clamp;  // clamp < 0: no clamp
+  int function;
+  double slope, gain, clamp;  // slope: of kLeaky; clamp < 0: no clamp
 };
 
 // How elements lie in memory: (sample, channel, pixel), or (sample, pixel, channel) for channels_last.
@@ -75,16 +80,43 @@ inline bool fits_packs(int64_t count, const Layout& layout, const void* x, const
   return count % kPacked<T> == 0 && run % kPacked<T> == 0 && places % 16 == 0;
 }
 
-template <typename T>
+// The logistic function 1 / (1 + exp(-u)), and its first two derivatives, for any u without overflow.
+template <typename R>
+TOPDIS_ELEMENT R logistic(R u, int order) {
+  R decay = std::exp(u < 0 ? u : -u), value = (u < 0 ? decay : R(1)) / (1 + decay);
+  if (order == 0) return value;
+  R slope = decay / ((1 + decay) * (1 + decay));
+  return order == 1 ? slope : slope * (1 - 2 * value);
+}
+
+// f(u), f'(u) or f''(u), for order 0, 1 or 2. SELU's two constants: Klambauer et al. 2017, arXiv:1706.02515.
+template <typename R>
+TOPDIS_ELEMENT R smooth(R u, int function, int order) {
+  R line = order == 0 ? u : R(order == 1 ? 1 : 0), below = order == 0 ? std::expm1(u) : std::exp(u);
+  switch (function) {
+    case kTanh: return order == 0 ? std::tanh(u) : R(order == 1 ? 4 : 8) * logistic(2 * u, order);
+    case kSigmoid: return logistic(u, order);
+    case kElu: return u >= 0 ? line : below;
+    case kSelu: return R(1.0507009873554805) * (u >= 0 ? line : R(1.6732632423543772) * below);
+    case kSoftplus:
+      return order > 0 ? logistic(u, order - 1) : (u > 0 ? u : R(0)) + std::log1p(std::exp(u > 0 ? -u : u));
+    default:  // u logistic(u); below -100 it is 0
+      if (u < -100) u = -100;
+      return u * logistic(u, order) + (order == 0 ? R(0) : order * logistic(u, order - 1));
+  }
+}
+
+template <typename T, bool kSmooth>
 TOPDIS_ELEMENT T activate(Real<T> u, const Activation& form) {
-  Real<T> y = (u < 0 ? u * Real<T>(form.slope) : u) * Real<T>(form.gain);
+  Real<T> y = kSmooth ? smooth(u, form.function, 0) : (u < 0 ? u * Real<T>(form.slope) : u);
+  y *= Real<T>(form.gain);
   Real<T> limit = Real<T>(form.clamp);
   if (limit >= 0) y = y > limit ? limit : (y < -limit ? -limit : y);  // this form preserves NaN
   return Number<T>::store(y);
 }
 
 // Elements first, ..., first + V - 1. Index is as narrow as the number of elements allows: 64-bit divisions are slow.
-template <typename T, int V, typename Index>
+template <typename T, int V, typename Index, bool kSmooth>
 TOPDIS_ELEMENT void bias_act(const T* __restrict__ x, const Real<T>* __restrict__ scale,
                              const Real<T>* __restrict__ noise, const Real<T>* __restrict__ bias, T* __restrict__ y,
                              Index first, const Layout& layout, const Activation& form) {
@@ -100,22 +132,24 @@ TOPDIS_ELEMENT void bias_act(const T* __restrict__ x, const Real<T>* __restrict_
     if (scale != nullptr) u *= scale[sample * channels + channel];
     if (noise != nullptr) u += noise[pixel];
     if (bias != nullptr) u += bias[channel];
-    result.value[v] = activate<T>(u, form);
+    result.value[v] = activate<T, kSmooth>(u, form);
   }
   *reinterpret_cast<Pack<T, V>*>(y + first) = result;
 }
 
-template <typename T, int V>
-TOPDIS_ELEMENT void bias_act_gradient(const T* __restrict__ dy, const T* __restrict__ y, T* __restrict__ dx,
-                                      int64_t first, const Activation& form) {
+// dy times the derivative, of this order, of y = clamp(gain * f(u)). `at` holds y if f is leaky, and u otherwise.
+template <typename T, int V, bool kSmooth>
+TOPDIS_ELEMENT void bias_act_gradient(const T* __restrict__ dy, const T* __restrict__ at, T* __restrict__ dx,
+                                      int64_t first, const Activation& form, int order) {
   Pack<T, V> slopes = *reinterpret_cast<const Pack<T, V>*>(dy + first);
-  Pack<T, V> values = *reinterpret_cast<const Pack<T, V>*>(y + first), result;
+  Pack<T, V> values = *reinterpret_cast<const Pack<T, V>*>(at + first), result;
   // The stored clamp: half precision rounds it.
   Real<T> limit = Number<T>::load(Number<T>::store(Real<T>(form.clamp)));
   for (int v = 0; v < V; ++v) {
     Real<T> value = Number<T>::load(values.value[v]);
-    Real<T> factor = Real<T>(form.gain) * (value > 0 ? Real<T>(1) : Real<T>(form.slope));
-    if (form.clamp >= 0 && (value >= limit || value <= -limit)) factor = 0;
+    Real<T> factor = kSmooth ? smooth(value, form.function, order) : value > 0 ? Real<T>(1) : Real<T>(form.slope);
+    Real<T> y = kSmooth && form.clamp >= 0 ? Real<T>(form.gain) * smooth(value, form.function, 0) : value;
+    factor = form.clamp >= 0 && (y >= limit || y <= -limit) ? Real<T>(0) : factor * Real<T>(form.gain);
     result.value[v] = Number<T>::store(Number<T>::load(slopes.value[v]) * factor);
   }
   *reinterpret_cast<Pack<T, V>*>(dx + first) = result;

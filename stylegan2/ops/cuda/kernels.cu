@@ -36,19 +36,19 @@ inline unsigned int blocks_for(int64_t count) {
   for (int64_t index = blockIdx.x * int64_t(kThreads) + threadIdx.x; index < count; \
        index += int64_t(gridDim.x) * kThreads)
 
-template <typename T, int V, typename Index>
+template <typename T, int V, typename Index, bool kSmooth>
 __global__ void bias_act_kernel(const T* __restrict__ x, const Real<T>* __restrict__ scale,
                                 const Real<T>* __restrict__ noise, const Real<T>* __restrict__ bias,
                                 T* __restrict__ y, int64_t count, Layout layout, Activation form) {
   TOPDIS_FOR_EACH(index, count / V) {
-    bias_act<T, V, Index>(x, scale, noise, bias, y, Index(index * V), layout, form);
+    bias_act<T, V, Index, kSmooth>(x, scale, noise, bias, y, Index(index * V), layout, form);
   }
 }
 
-template <typename T, int V>
-__global__ void bias_act_gradient_kernel(const T* __restrict__ dy, const T* __restrict__ y, T* __restrict__ dx,
-                                         int64_t count, Activation form) {
-  TOPDIS_FOR_EACH(index, count / V) { bias_act_gradient<T, V>(dy, y, dx, index * V, form); }
+template <typename T, int V, bool kSmooth>
+__global__ void bias_act_gradient_kernel(const T* __restrict__ dy, const T* __restrict__ at, T* __restrict__ dx,
+                                         int64_t count, Activation form, int order) {
+  TOPDIS_FOR_EACH(index, count / V) { bias_act_gradient<T, V, kSmooth>(dy, at, dx, index * V, form, order); }
 }
 
 // kUp, kDown and kTaps are compile-time constants for common forms, so that loops unroll, and 0 for other forms.
@@ -79,14 +79,14 @@ __global__ void upfirdn2d_tile_kernel(const T* __restrict__ x, Taps taps, T* __r
   }
 }
 
-template <typename T>
-int launch_bias_act(const void* x, const void* scale, const void* noise, const void* bias, void* y, int64_t count,
-                    const Layout& layout, const Activation& form, cudaStream_t stream) {
+template <typename T, bool kSmooth>
+int launch_bias_act_of(const void* x, const void* scale, const void* noise, const void* bias, void* y, int64_t count,
+                       const Layout& layout, const Activation& form, cudaStream_t stream) {
   bool packed = fits_packs<T>(count, layout, x, y);
-  auto kernel = bias_act_kernel<T, 1, int64_t>;
-  if (packed) kernel = bias_act_kernel<T, kPacked<T>, int64_t>;
-  if (packed && count < kNarrow) kernel = bias_act_kernel<T, kPacked<T>, uint32_t>;
-  if (!packed && count < kNarrow) kernel = bias_act_kernel<T, 1, uint32_t>;
+  auto kernel = bias_act_kernel<T, 1, int64_t, kSmooth>;
+  if (packed) kernel = bias_act_kernel<T, kPacked<T>, int64_t, kSmooth>;
+  if (packed && count < kNarrow) kernel = bias_act_kernel<T, kPacked<T>, uint32_t, kSmooth>;
+  if (!packed && count < kNarrow) kernel = bias_act_kernel<T, 1, uint32_t, kSmooth>;
   kernel<<<blocks_for(packed ? count / kPacked<T> : count), kThreads, 0, stream>>>(
       static_cast<const T*>(x), static_cast<const Real<T>*>(scale), static_cast<const Real<T>*>(noise),
       static_cast<const Real<T>*>(bias), static_cast<T*>(y), count, layout, form);
@@ -94,13 +94,23 @@ int launch_bias_act(const void* x, const void* scale, const void* noise, const v
 }
 
 template <typename T>
-int launch_gradient(const void* dy, const void* y, void* dx, int64_t count, const Activation& form,
+int launch_bias_act(const void* x, const void* scale, const void* noise, const void* bias, void* y, int64_t count,
+                    const Layout& layout, const Activation& form, cudaStream_t stream) {
+  auto launch = form.function == kLeaky ? launch_bias_act_of<T, false> : launch_bias_act_of<T, true>;
+  return launch(x, scale, noise, bias, y, count, layout, form, stream);
+}
+
+template <typename T>
+int launch_gradient(const void* dy, const void* at, void* dx, int64_t count, const Activation& form, int order,
                     cudaStream_t stream) {
   Layout line{1, count, 0, 0};
-  bool packed = fits_packs<T>(count, line, dy, y) && fits_packs<T>(count, line, dx, dx);
-  auto kernel = packed ? bias_act_gradient_kernel<T, kPacked<T>> : bias_act_gradient_kernel<T, 1>;
+  bool packed = fits_packs<T>(count, line, dy, at) && fits_packs<T>(count, line, dx, dx);
+  auto kernel = packed ? bias_act_gradient_kernel<T, kPacked<T>, false> : bias_act_gradient_kernel<T, 1, false>;
+  if (form.function != kLeaky) {
+    kernel = packed ? bias_act_gradient_kernel<T, kPacked<T>, true> : bias_act_gradient_kernel<T, 1, true>;
+  }
   kernel<<<blocks_for(packed ? count / kPacked<T> : count), kThreads, 0, stream>>>(
-      static_cast<const T*>(dy), static_cast<const T*>(y), static_cast<T*>(dx), count, form);
+      static_cast<const T*>(dy), static_cast<const T*>(at), static_cast<T*>(dx), count, form, order);
   return cudaGetLastError();
 }
 
@@ -156,9 +166,9 @@ int topdis_bias_act(const void* x, const void* scale, const void* noise, const v
   TOPDIS_BY_TYPE(launch_bias_act, x, scale, noise, bias, y, count, *layout, *form, static_cast<cudaStream_t>(stream))
 }
 
-int topdis_bias_act_gradient(const void* dy, const void* y, void* dx, int type, int64_t count,
-                             const topdis::Activation* form, void* stream) {
-  TOPDIS_BY_TYPE(launch_gradient, dy, y, dx, count, *form, static_cast<cudaStream_t>(stream))
+int topdis_bias_act_gradient(const void* dy, const void* at, void* dx, int type, int64_t count,
+                             const topdis::Activation* form, int order, void* stream) {
+  TOPDIS_BY_TYPE(launch_gradient, dy, at, dx, count, *form, order, static_cast<cudaStream_t>(stream))
 }
 
 int topdis_upfirdn2d(const void* x, const float* filter, void* y, int type, const topdis::Images* in,

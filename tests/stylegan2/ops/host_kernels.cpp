@@ -26,19 +26,19 @@ struct topdis::Number<BFloat16> {
   }
 };
 
-template <typename T, int V>
+template <typename T, int V, bool kSmooth>
 void bias_act_of(const void* x, const void* scale, const void* noise, const void* bias, void* y, int64_t count,
                  const topdis::Layout& layout, const topdis::Activation& form, bool narrow) {
   using Real = topdis::Real<T>;
   for (int64_t first = 0; first < count; first += V) {
     if (narrow) {
-      topdis::bias_act<T, V, uint32_t>(static_cast<const T*>(x), static_cast<const Real*>(scale),
-                                       static_cast<const Real*>(noise), static_cast<const Real*>(bias),
-                                       static_cast<T*>(y), uint32_t(first), layout, form);
+      topdis::bias_act<T, V, uint32_t, kSmooth>(static_cast<const T*>(x), static_cast<const Real*>(scale),
+                                                static_cast<const Real*>(noise), static_cast<const Real*>(bias),
+                                                static_cast<T*>(y), uint32_t(first), layout, form);
     } else {
-      topdis::bias_act<T, V, int64_t>(static_cast<const T*>(x), static_cast<const Real*>(scale),
-                                      static_cast<const Real*>(noise), static_cast<const Real*>(bias),
-                                      static_cast<T*>(y), first, layout, form);
+      topdis::bias_act<T, V, int64_t, kSmooth>(static_cast<const T*>(x), static_cast<const Real*>(scale),
+                                               static_cast<const Real*>(noise), static_cast<const Real*>(bias),
+                                               static_cast<T*>(y), first, layout, form);
     }
   }
 }
@@ -49,24 +49,31 @@ int bias_act_on_host(const void* x, const void* scale, const void* noise, const 
                      const topdis::Layout& layout, const topdis::Activation& form) {
   static bool narrow = false;
   narrow = !narrow;
-  auto work = topdis::fits_packs<T>(count, layout, x, y) ? bias_act_of<T, topdis::kPacked<T>> : bias_act_of<T, 1>;
+  constexpr int kPack = topdis::kPacked<T>;
+  bool packed = topdis::fits_packs<T>(count, layout, x, y);
+  auto work = packed ? bias_act_of<T, kPack, false> : bias_act_of<T, 1, false>;
+  if (form.function != topdis::kLeaky) work = packed ? bias_act_of<T, kPack, true> : bias_act_of<T, 1, true>;
   work(x, scale, noise, bias, y, count, layout, form, narrow);
   return 0;
 }
 
-template <typename T, int V>
-void gradient_of(const void* dy, const void* y, void* dx, int64_t count, const topdis::Activation& form) {
+template <typename T, int V, bool kSmooth>
+void gradient_of(const void* dy, const void* at, void* dx, int64_t count, const topdis::Activation& form, int order) {
   for (int64_t first = 0; first < count; first += V) {
-    topdis::bias_act_gradient<T, V>(static_cast<const T*>(dy), static_cast<const T*>(y), static_cast<T*>(dx), first,
-                                    form);
+    topdis::bias_act_gradient<T, V, kSmooth>(static_cast<const T*>(dy), static_cast<const T*>(at), static_cast<T*>(dx),
+                                             first, form, order);
   }
 }
 
 template <typename T>
-int gradient_on_host(const void* dy, const void* y, void* dx, int64_t count, const topdis::Activation& form) {
+int gradient_on_host(const void* dy, const void* at, void* dx, int64_t count, const topdis::Activation& form,
+                     int order) {
+  constexpr int kPack = topdis::kPacked<T>;
   topdis::Layout line{1, count, 0, 0};
-  bool packed = topdis::fits_packs<T>(count, line, dy, y) && topdis::fits_packs<T>(count, line, dx, dx);
-  (packed ? gradient_of<T, topdis::kPacked<T>> : gradient_of<T, 1>)(dy, y, dx, count, form);
+  bool packed = topdis::fits_packs<T>(count, line, dy, at) && topdis::fits_packs<T>(count, line, dx, dx);
+  auto work = packed ? gradient_of<T, kPack, false> : gradient_of<T, 1, false>;
+  if (form.function != topdis::kLeaky) work = packed ? gradient_of<T, kPack, true> : gradient_of<T, 1, true>;
+  work(dy, at, dx, count, form, order);
   return 0;
 }
 
@@ -134,9 +141,9 @@ int topdis_bias_act(const void* x, const void* scale, const void* noise, const v
   BY_TYPE(bias_act_on_host, x, scale, noise, bias, y, count, *layout, *form)
 }
 
-int topdis_bias_act_gradient(const void* dy, const void* y, void* dx, int type, int64_t count,
-                             const topdis::Activation* form, void*) {
-  BY_TYPE(gradient_on_host, dy, y, dx, count, *form)
+int topdis_bias_act_gradient(const void* dy, const void* at, void* dx, int type, int64_t count,
+                             const topdis::Activation* form, int order, void*) {
+  BY_TYPE(gradient_on_host, dy, at, dx, count, *form, order)
 }
 
 int topdis_upfirdn2d(const void* x, const float* filter, void* y, int type, const topdis::Images* in,
