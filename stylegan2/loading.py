@@ -17,7 +17,7 @@ import torch
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.runs.downloads import cached_file
-from ganspace_topdis.runs.hub import is_hub_address, pinned
+from ganspace_topdis.runs.hub import is_cached, is_hub_address
 from ganspace_topdis.runs.progress import Progress
 from stylegan2.checkpoints.key_mapping import GeneratorWeights
 from stylegan2.checkpoints.recognition import read_checkpoint
@@ -101,9 +101,9 @@ def is_on_this_machine(name: str) -> bool:
     """Whether `name` is loaded without a download."""
     if Path(name).is_file() or name in PACKAGED:
         return True
-    if is_hub_address(name):
-        return pinned(name) != name
     url = ZOO[name].url if name in ZOO else name
+    if is_hub_address(url):
+        return is_cached(url)
     return not url.startswith("https://") or cached_file(url) is not None
 
 

@@ -1,16 +1,22 @@
 """The published networks, and the local file of a path, an https or hf address or a name of theirs.
 
-The files are NVIDIA's and stay on NVIDIA's servers, under NVIDIA's licenses (the weights of 2020 under the Nvidia
-Source Code License, non-commercial; see the pages below); this package contains no part of them. Sources of the
-addresses:
+The files stay on the servers of others, under their authors' licenses (NVIDIA's weights of 2020: the Nvidia Source Code
+License, non-commercial; see the pages below); this package contains no part of them. Sources of the addresses:
 
-    "ada"       file names and folder in the table "Data repository" of the README of NVlabs/stylegan2-ada-pytorch
-    "transfer"  full addresses, as listed for transfer learning in that repository's train.py
-    "config-f"  file names in NVlabs/stylegan2's pretrained_networks.py, in the https folder from which the README of
-                NVlabs/stylegan2-ada-pytorch takes stylegan2-cat-config-f.pkl
+    "ada"             NVIDIA: file names and folder in the table "Data repository" of the README of
+                      NVlabs/stylegan2-ada-pytorch
+    "transfer"        NVIDIA: full addresses, as listed for transfer learning in that repository's train.py
+    "config-f"        NVIDIA: file names in NVlabs/stylegan2's pretrained_networks.py, in the https folder from which
+                      the README of NVlabs/stylegan2-ada-pytorch takes stylegan2-cat-config-f.pkl
+    "human"           Fu et al. 2022, arXiv:2204.11823, stylegan-human/StyleGAN-Human; the authors' files in the
+                      hub's repository ZeqiangLai/StyleGAN2-pkl, from which Zeqiang-Lai/DragGAN downloads them
+    "self-distilled"  Mokady et al. 2022, arXiv:2202.12211, self-distilled-stylegan/self-distilled-internet-photos; in
+                      the same repository of the hub
+    "lhq"             Pinkney, in his repository of the hub (MIT license); the address is in PDillis/stylegan3-fun
 
-NVIDIA publishes no SHA-256, so `sha256` is None throughout: the checksum of the first download is recorded, and later
-ones must match it (`ganspace_topdis.runs.downloads`, which also explains TOPDIS_CACHE and TOPDIS_OFFLINE).
+NVIDIA publishes no SHA-256: the checksum of the first download is recorded, and later ones must match it
+(`ganspace_topdis.runs.downloads`, which also explains TOPDIS_CACHE and TOPDIS_OFFLINE). The hub publishes those of its
+files; where the entry pins a commit, `sha256` is the one on that commit's page.
 
 Example:
     >>> ZOO["ffhq256"].resolution_px
@@ -26,7 +32,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs.downloads import fetch
@@ -40,6 +46,7 @@ _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _ADA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/"
 _TRANSFER = f"{_ADA}transfer-learning-source-nets/"
 _CONFIG_F = "https://nvlabs-fi-cdn.nvidia.com/stylegan2/networks/"
+_HUB, _HUB_COMMIT = "hf://ZeqiangLai/StyleGAN2-pkl/", "422f40439ddaa6d041cf698347f08e9bdf9f6036"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +57,7 @@ class ZooEntry:
         name: its name on the command line.
         url: its address.
         shows: the content of its images.
-        resolution_px: side of its square images.
+        resolution_px: height of its images.
         source: the page that lists the address (see the module).
         sha256: checksum, if published.
     """
@@ -59,7 +66,7 @@ class ZooEntry:
     url: str
     shows: str
     resolution_px: int
-    source: Literal["ada", "transfer", "config-f"]
+    source: Literal["ada", "transfer", "config-f", "human", "self-distilled", "lhq"]
     sha256: str | None = None
 
 
@@ -84,15 +91,17 @@ def resolve(
         DownloadError: the download failed or the SHA-256 differs.
     """
     given = os.fspath(path_or_url_or_name)
+    options: dict[str, Any] = {"limits": limits, "progress": progress}
     if is_hub_address(given):
-        return fetch_from_hub(given, limits=limits, progress=progress)
+        return fetch_from_hub(given, **options)
     if _ADDRESS.match(given):
-        return fetch(given, limits=limits, progress=progress)
+        return fetch(given, **options)
     path = Path(given)
     if path.exists() or not isinstance(path_or_url_or_name, str):
         return _existing(path)
     if entry := ZOO.get(given):
-        return fetch(entry.url, sha256=entry.sha256, limits=limits, progress=progress)
+        download = fetch_from_hub if is_hub_address(entry.url) else fetch
+        return download(entry.url, sha256=entry.sha256, **options)
     if path.suffix or len(path.parts) != 1:
         return _existing(path)
     nearest = difflib.get_close_matches(given, ZOO, n=3, cutoff=0)
@@ -123,6 +132,30 @@ def _config_f(name: str, resolution_px: int, shows: str) -> ZooEntry:
     return ZooEntry(name=name, url=url, shows=shows, resolution_px=resolution_px, source="config-f")
 
 
+def _human(height_px: int, sha256: str) -> ZooEntry:
+    url = f"{_HUB}human/stylegan_human_v2_{height_px}.pkl@{_HUB_COMMIT}"
+    shows = f"clothed people (SHHQ), {height_px} x {height_px // 2}"
+    return ZooEntry(
+        name=f"human-{height_px}", url=url, shows=shows, resolution_px=height_px, source="human", sha256=sha256
+    )
+
+
+def _self_distilled(name: str, resolution_px: int, sha256: str) -> ZooEntry:
+    url = f"{_HUB}self_distill/{name}_{resolution_px}_pytorch.pkl@{_HUB_COMMIT}"
+    return ZooEntry(
+        name=f"sd-{name}", url=url, shows=f"{name}, from photographs of the internet", resolution_px=resolution_px,
+        source="self-distilled", sha256=sha256,
+    )  # fmt: skip
+
+
+_LHQ = ZooEntry(
+    name="lhq1024",
+    url="hf://justinpinkney/lhq-sg2-1024/lhq-sg2-1024.pkl",
+    shows="landscapes (LHQ)",
+    resolution_px=1024,
+    source="lhq",
+)
+
 _ENTRIES = (
     _ada("ffhq", 1024, "faces (FFHQ)"),
     _ada("metfaces", 1024, "painted and sculpted faces (MetFaces)"),
@@ -141,6 +174,16 @@ _ENTRIES = (
     _config_f("cat-config-f", 256, "cats (LSUN)"),
     _config_f("church-config-f", 256, "churches (LSUN)"),
     _config_f("horse-config-f", 256, "horses (LSUN)"),
+    _human(512, "7af33f638e3b3aba7bf99456eec3e9d4a022d8a7dd67683a3605a7dd37665a3b"),
+    _human(1024, "16946ec5dd1718daa236999e1ceed3b5a40b8faa8c3de3ad5fda396620f29e7a"),
+    _self_distilled("bicycles", 256, "f4f0cd402d11843257688afd31b2481efc3853cffb5d46e9669563f2d27d8131"),
+    _self_distilled("dogs", 1024, "c9e93090d02916165a602c728c0e37458fc0c58fbc58e4d75bcd096bb81c7e8c"),
+    _self_distilled("elephants", 512, "56504894f6d7121959af78a74148cf1e9d858e3710312efb11c41dbf27684363"),
+    _self_distilled("giraffes", 512, "2d0976d4602f054d048de9e0d9b3171bb72a269cfd14896c75547ab59b1cc7cf"),
+    _self_distilled("horses", 256, "f100dc32e2731a293f3b31a9038416f72aa5cc30555b3315a82e19c065f81b0c"),
+    _self_distilled("lions", 512, "0a01ff8344521171b1a2eff1e9a51c1acbc48221bdc2594919187f66a3942bcc"),
+    _self_distilled("parrots", 512, "911e7fd6aad6fcaf89ed5aefccd4602b44611a467d5588d9e0e9e8fbbc2f715a"),
+    _LHQ,
 )
 
 ZOO: dict[str, ZooEntry] = {entry.name: entry for entry in _ENTRIES}

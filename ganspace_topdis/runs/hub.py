@@ -28,7 +28,7 @@ from ganspace_topdis.runs.transfer import BearerToken, DownloadError, TransferLi
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["HubAddress", "fetch_from_hub", "is_hub_address", "pinned"]
+__all__ = ["HubAddress", "fetch_from_hub", "is_cached", "is_hub_address", "pinned"]
 
 _ADDRESS = re.compile(
     r"hf:/{1,2}(?P<owner>[\w.-]+)/(?P<repo>[\w.-]+)(?:@(?P<early>[^/@\s]+))?/(?P<path>[^@\s]+)(?:@(?P<late>[^@\s]+))?"
@@ -86,12 +86,17 @@ def is_hub_address(text: str | os.PathLike[str]) -> bool:
 
 
 def fetch_from_hub(
-    text: str | os.PathLike[str], *, limits: TransferLimits | None = None, progress: Progress | None = None
+    text: str | os.PathLike[str],
+    *,
+    sha256: str | None = None,
+    limits: TransferLimits | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Return the verified file at an hf:// address, from the cache or downloaded into it.
 
     Args:
         text: hf://owner/repo/path, with @revision at its end or after the repository.
+        sha256: the expected SHA-256; None: the one that the hub publishes.
         limits: bounds on what the server may send.
         progress: called with megabytes during a download.
 
@@ -112,7 +117,14 @@ def fetch_from_hub(
         pin.write(address)
         url = address.url(pin.commit)
     bearer = None if token is None else BearerToken(token=token, host=urlsplit(url).netloc)
-    return fetch(url, sha256=pin.sha256, limits=limits, progress=progress, token=bearer)
+    return fetch(url, sha256=sha256 or pin.sha256, limits=limits, progress=progress, token=bearer)
+
+
+def is_cached(text: str) -> bool:
+    """Whether the file at an hf:// address is in the cache, so that no network is needed."""
+    address = HubAddress.parse(text)
+    pin = _Pin.read(address)
+    return pin is not None and cached_file(address.url(pin.commit)) is not None
 
 
 def pinned(text: str) -> str:

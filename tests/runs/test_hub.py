@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ganspace_topdis.runs.hub import HubAddress, fetch_from_hub, is_hub_address, pinned
+from ganspace_topdis.runs.hub import HubAddress, fetch_from_hub, is_cached, is_hub_address, pinned
 from ganspace_topdis.runs.transfer import DownloadError, TransferLimits
 
 BODY = random.Random(2).randbytes(30_000)
@@ -123,6 +123,21 @@ def test_a_lost_file_is_downloaded_again_at_the_recorded_commit(hub):
     hub.seen.clear()
     assert fetch_from_hub(ADDRESS).read_bytes() == BODY
     assert all(f"/resolve/{COMMIT}/" in path for _, path, _ in hub.seen if "/resolve/" in path)
+
+
+@pytest.mark.parametrize("address", [ADDRESS, f"{ADDRESS}@{COMMIT}"])
+def test_a_file_is_known_to_be_in_the_cache_once_it_is(hub, address):
+    assert not is_cached(address)
+    path = fetch_from_hub(address)
+    assert is_cached(address)
+    path.unlink()
+    assert not is_cached(address)
+
+
+def test_a_checksum_of_the_caller_is_what_the_file_must_have(hub):
+    with pytest.raises(DownloadError, match="SHA-256"):
+        fetch_from_hub(ADDRESS, sha256="0" * 64)
+    assert fetch_from_hub(ADDRESS, sha256=SHA256).read_bytes() == BODY
 
 
 def test_an_interrupted_download_is_resumed(hub):

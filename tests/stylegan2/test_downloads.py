@@ -9,6 +9,7 @@ import pytest
 
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs import transfer
+from ganspace_topdis.runs.hub import HubAddress, is_hub_address
 from ganspace_topdis.runs.transfer import DownloadError, TransferLimits
 from stylegan2 import zoo
 from stylegan2.zoo import ZOO, resolve
@@ -49,7 +50,8 @@ def host(monkeypatch, tmp_path):
 def fetched(monkeypatch):
     """What would have been downloaded, instead of downloading it."""
     seen = []
-    monkeypatch.setattr(zoo, "fetch", lambda url, **options: seen.append((url, options)) or Path("cached"))
+    for name in ("fetch", "fetch_from_hub"):
+        monkeypatch.setattr(zoo, name, lambda url, **options: seen.append((url, options)) or Path("cached"))
     return seen
 
 
@@ -136,11 +138,22 @@ def test_a_missing_file_on_the_server_is_one_clear_error(host):
 
 
 @pytest.mark.parametrize("entry", ZOO.values(), ids=lambda entry: entry.name)
-def test_every_entry_is_a_snapshot_on_nvidia_s_own_server_over_https(entry):
+def test_every_entry_is_a_snapshot_on_nvidia_s_own_server_or_of_the_hub(entry):
+    if is_hub_address(entry.url):
+        address = HubAddress.parse(entry.url)
+        assert address.path.endswith(".pkl")
+        assert (len(address.revision) == 40) == (len(entry.sha256 or "") == 64)
+        return
     parts = urlsplit(entry.url)
     assert (parts.scheme, parts.netloc) == ("https", "nvlabs-fi-cdn.nvidia.com")
     assert parts.path.endswith(".pkl")
     assert parts.query == ""
+
+
+def test_a_name_of_a_file_of_the_hub_is_fetched_from_there_with_its_sum(fetched):
+    entry = ZOO["human-512"]
+    assert resolve("human-512") == Path("cached")
+    assert fetched == [(entry.url, {"sha256": entry.sha256, "limits": None, "progress": None})]
 
 
 @pytest.mark.parametrize("entry", ZOO.values(), ids=lambda entry: entry.name)

@@ -126,7 +126,7 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(tmp_path, capsys):
 
 def test_a_dry_run_downloads_nothing_and_answers_where_the_run_would_fail(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TOPDIS_CACHE", str(tmp_path))
-    for name in ("ffhq", "https://example.com/a.pkl", "hf://me/nets/a.pkl"):
+    for name in ("ffhq", "human-512", "https://example.com/a.pkl", "hf://me/nets/a.pkl"):
         assert not is_on_this_machine(name)
         assert "is downloaded first" in plan_text(Options(ckpt=name))
     assert main("discover", "--ckpt", "missing.pkl", "--dry-run") == 0
