@@ -9,7 +9,7 @@ Their shifts are uniform in [-6, 6], with short ones lengthened to 0.5, in a Gau
 [shift / 4, 2 shift], in standard deviations of the code. `evaluation` trains the same encoder on given directions.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,8 +37,8 @@ class ReconstructorLoss(SearchLoss):
         super().__init__(outputs, span, settings)
         with torch.no_grad():
             sample = _as_images(outputs(span.mean[None]))
-        channels, side = sample.shape[1], sample.shape[-1]
-        network = small_encoder(2 * channels, span.num_directions + 1, side, _WIDTH, settings.seed)
+        channels, *size = sample.shape[1:]
+        network = small_encoder(2 * channels, span.num_directions + 1, size, _WIDTH, settings.seed)
         self.network = network.to(sample.device)
 
     def losses(self, rotation: Tensor, codes: Tensor, shift: float, rng: torch.Generator) -> Iterator[Tensor]:
@@ -61,32 +61,38 @@ def _as_images(outputs: Tensor) -> Tensor:
     return pooled(outputs) if outputs.ndim == 4 else outputs.flatten(1)[:, :, None, None]
 
 
-def small_encoder(in_channels: int, num_outputs: int, side: int, width: int, seed: int) -> nn.Sequential:
-    """A network (N, in_channels, side, side) -> (N, num_outputs), initialized from `seed`.
+def small_encoder(in_channels: int, num_outputs: int, size: Sequence[int], width: int, seed: int) -> nn.Sequential:
+    """A network (N, in_channels, height, width) -> (N, num_outputs), initialized from `seed`.
 
-    Strided 3 x 3 convolutions reduce the side to 4 px or less; one hidden layer follows.
+    Strided 3 x 3 convolutions reduce the longer side to 4 px or less; one hidden layer follows.
 
     Args:
         in_channels: channels of the images.
         num_outputs: width of the last layer.
-        side: of the images, px.
+        size: height and width of the images, px.
         width: channels of the first convolution; the others have up to 4 times as many.
         seed: of the weights.
     """
     layers: list[nn.Module] = []
     channels, features = in_channels, width
+    rows, columns = size
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU too
-        while side > 4:
+        while max(rows, columns) > 4:
             layers += [nn.Conv2d(channels, features, 3, stride=2, padding=1), nn.SiLU()]
-            channels, features, side = features, min(2 * features, 4 * width), (side + 1) // 2
-        hidden = nn.Linear(channels * side * side, 4 * width)
+            channels, features = features, min(2 * features, 4 * width)
+            rows, columns = (rows + 1) // 2, (columns + 1) // 2
+        hidden = nn.Linear(channels * rows * columns, 4 * width)
         return nn.Sequential(*layers, nn.Flatten(), hidden, nn.SiLU(), nn.Linear(4 * width, num_outputs))
 
 
 def pooled(images: Tensor) -> Tensor:
-    """Square images (N, C, H, W), averaged to 32 px if they are larger."""
-    return nn.functional.adaptive_avg_pool2d(images, _SIDE) if images.shape[-1] > _SIDE else images
+    """Images (N, C, H, W), averaged to 32 px along their longer side if that is longer."""
+    rows, columns = images.shape[-2:]
+    longer = max(rows, columns)
+    if longer <= _SIDE:
+        return images
+    return F.adaptive_avg_pool2d(images, (max(1, _SIDE * rows // longer), max(1, _SIDE * columns // longer)))
 
 
 def train(

@@ -177,7 +177,7 @@ def _train_encoder(
 
     sample = draw(0)[0]
     network = small_encoder(
-        sample.shape[1], directions.num_directions, sample.shape[-1], settings.width, settings.seed
+        sample.shape[1], directions.num_directions, sample.shape[-2:], settings.width, settings.seed
     ).to(codes.device)
     train(network, draw, loss, settings.num_steps, settings.learning_rate)
 

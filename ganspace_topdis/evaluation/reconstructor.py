@@ -83,7 +83,7 @@ def reconstructor_accuracy(
     """Train a reconstructor on most of `codes` and test it on the others, each along every direction.
 
     Args:
-        generate: codes -> square images (N, C, H, W).
+        generate: codes -> images (N, C, H, W).
         directions: K directions, at least two.
         codes: (N, D) or (N, num_layers, D), at least four; a thousand or more is better.
         settings: of the training.
@@ -107,7 +107,7 @@ def reconstructor_accuracy(
 
     sample = draw(0)[0]
     network = small_encoder(
-        sample.shape[1], directions.num_directions, sample.shape[-1], settings.width, settings.seed
+        sample.shape[1], directions.num_directions, sample.shape[-2:], settings.width, settings.seed
     ).to(codes.device)
     train(network, draw, nn.functional.cross_entropy, settings.num_steps, settings.learning_rate)
     right = [0] * directions.num_directions

@@ -140,7 +140,8 @@ def _find_generator(content: Any, budget: Budget) -> GeneratorWeights:
         refuse_unsupported(table.tensors, table.classes)
     if foreign := [value for value in (content, *content.values()) if is_foreign(value) and not is_module(value)]:
         raise CheckpointError(
-            f"this file holds no generator but {printable(foreign[0])}, which was neither imported nor run"
+            f"this file holds no generator but {printable(foreign[0])}, which was neither imported nor run; "
+            "save the generator's state dict"
         )
     raise CheckpointError("this file holds no generator of a known layout; docs/checkpoints.md lists them")
 

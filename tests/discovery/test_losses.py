@@ -186,21 +186,35 @@ def test_the_reconstructor_accepts_rows_of_features():
     assert search.step()["loss"] > 0
 
 
-def test_only_large_images_are_pooled() -> None:
-    assert pooled(torch.zeros(1, 3, 64, 64)).shape[-1] == 32
-    assert pooled(torch.zeros(1, 3, 16, 16)).shape[-1] == 16
+def test_the_reconstructor_accepts_rectangular_images():
+    search = Discovery(
+        lambda codes: codes[:, :3, None, None].expand(-1, -1, 16, 8),
+        lambda count, rng: torch.randn(count, 4, generator=rng),
+        DiscoverySettings(steps=2, **SETTINGS_RECONSTRUCTOR),
+    )
+    assert search.step()["loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((64, 64), (32, 32)), ((16, 16), (16, 16)), ((64, 32), (32, 16)), ((8, 128), (2, 32)), ((256, 2), (32, 1))],
+)
+def test_large_images_are_pooled_and_keep_their_aspect_ratio(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    images = pooled(torch.zeros(1, 3, *size))
+    assert images.shape[-2:] == expected
+    assert small_encoder(3, 2, images.shape[-2:], 4, seed=1)(images).shape == (1, 2)
 
 
 def test_a_seed_fixes_the_weights_and_leaves_the_global_state_alone() -> None:
     state = torch.get_rng_state()
-    first, second = (small_encoder(3, 2, 16, 4, seed=1)(torch.ones(1, 3, 16, 16)) for _ in range(2))
+    first, second = (small_encoder(3, 2, (16, 16), 4, seed=1)(torch.ones(1, 3, 16, 16)) for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(state, torch.get_rng_state())
 
 
 def test_training_learns_the_mean_of_an_image() -> None:
     rng = torch.Generator().manual_seed(0)
-    network = small_encoder(1, 1, 8, 4, seed=0)
+    network = small_encoder(1, 1, (8, 8), 4, seed=0)
     levels = torch.randn(64, 1, generator=rng)
     images = levels[:, :, None, None].expand(-1, 1, 8, 8)
     train(network, lambda _: (images, levels), torch.nn.functional.mse_loss, 150, 1e-2)

@@ -72,6 +72,16 @@ def scored(scenes_run: Path, other_seed: Path) -> dict[str, Any]:
     return scores
 
 
+def test_a_rectangular_generator_is_scored_and_its_directions_are_told_apart(folder: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "num_mapping_layers": 1, "channel_base": 64}
+    ckpt = save(Generator(**sizes, base_size=(4, 2)).eval(), folder / "tall.safetensors")
+    out = discover(ckpt, folder / "tall")
+    assert run("score", str(out)) == 0
+    scores = json.loads((out / "scores.json").read_text())["scores"]
+    assert scores["reconstructor"]["chance"] == pytest.approx(1 / 3)
+
+
 def test_directions_of_style_channels_are_scored_like_others(folder: Path, scenes_run: Path) -> None:
     out = folder / "channels"
     options = ("--space", "s", "--out", str(out))
