@@ -77,10 +77,11 @@ def join_process_group(device: str = "auto") -> Iterator[ProcessGroup]:
     """Join the group of torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK); otherwise a group of this process.
 
     Args:
-        device: see `choose_device`; "auto" and "cuda" assign each process of a machine its own GPU.
+        device: see `choose_device`; "auto", "cuda" and other kinds of devices without an index, such as "xpu", assign
+            each process of a machine its own device, unless there is one only, as with Apple's GPUs.
 
     Raises:
-        InvalidArgumentError: a machine has more processes than GPUs.
+        InvalidArgumentError: a machine has more processes than devices.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -101,8 +102,7 @@ def all_reduce_min(number: int) -> int:
     """Return the minimum of `number` over all processes."""
     if not _is_parallel():
         return number
-    cuda = dist.get_backend() == "nccl"
-    numbers = torch.tensor([number], device="cuda" if cuda else "cpu")
+    numbers = torch.tensor([number], device="cuda" if dist.get_backend() == "nccl" else "cpu")
     dist.all_reduce(numbers, op=dist.ReduceOp.MIN)
     return int(numbers.item())
 
@@ -148,25 +148,36 @@ def _import_distributed_nn() -> None:
 
 
 def _own_device(device: str) -> torch.device:
+    chosen = choose_device("cuda" if device == "auto" and torch.cuda.is_available() else device)
+    if chosen.index is not None and device not in ("auto", "cuda"):
+        return chosen
+    module = getattr(torch, chosen.type, None)
+    count = module.device_count() if hasattr(module, "device_count") else 1
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    if device not in ("auto", "cuda") or (device == "auto" and not torch.cuda.is_available()):
-        return choose_device(device)
-    if local >= torch.cuda.device_count():
+    if chosen.type == "cpu" or (count == 1 and chosen.type != "cuda"):
+        return chosen
+    if local >= count:
         raise InvalidArgumentError(
-            f"process {local} of this machine has no GPU: there are {torch.cuda.device_count()}; "
-            "start one process per GPU, or set `device` to cpu",
+            f"process {local} of this machine has no device of its own: there are {count} of {chosen.type}; "
+            "start one process per device, or set `device` to cpu",
             field="device",
         )
-    return choose_device(f"cuda:{local}")
+    return choose_device(f"{chosen.type}:{local}")
+
+
+def _on_host(tensor: Tensor) -> Tensor:
+    """The tensor, on the host where the processes cannot exchange those of its device: gloo knows the host's only."""
+    return tensor if dist.get_backend() == "nccl" else tensor.cpu()
 
 
 def _gather(rows: Tensor, num_rows: int, share: int) -> Tensor:
     """Concatenate the `rows` of all processes (at most `share` each) by rank; return the first `num_rows`."""
     padded = rows.new_zeros((share, *rows.shape[1:]))
     padded[: len(rows)] = rows
-    parts = [torch.empty_like(padded) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, padded)
-    return torch.cat(parts)[:num_rows]
+    sent = _on_host(padded)
+    parts = [torch.empty_like(sent) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, sent)
+    return torch.cat(parts)[:num_rows].to(rows.device)
 
 
 class _TakeRows(torch.autograd.Function):
@@ -209,9 +220,9 @@ class _SumGradients(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        flat = _on_host(torch.cat([gradient.reshape(-1) for gradient in gradients]))
         dist.all_reduce(flat)
-        parts = flat.split([weight.numel() for weight in ctx.weights])
+        parts = flat.to(gradients[0].device).split([weight.numel() for weight in ctx.weights])
         return tuple(
             torch.empty_like(weight).copy_(part.view(weight.shape))
             for part, weight in zip(parts, ctx.weights, strict=True)

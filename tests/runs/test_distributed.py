@@ -135,7 +135,9 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with (
-        pytest.raises(InvalidArgumentError, match=r"process 1 of this machine has no GPU"),
+        pytest.raises(
+            InvalidArgumentError, match=r"process 1 of this machine has no device of its own: there are 1 of cuda"
+        ),
         join_process_group("auto"),
     ):
         pass
