@@ -1,6 +1,7 @@
 """Our metrics beside the authors' code and other libraries on ten kinds of codes; see reference/record_*.py."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy.stats import spearmanr
 
 from ganspace_topdis.metrics import dci, edi, infomec, iwo, mcc, mig, sap, snc_nk, unsupervised_scores
 from ganspace_topdis.metrics.importance import _explicitness
+from ganspace_topdis.metrics.predictors import SNCNK
 from ganspace_topdis.metrics.subspaces import basis_of, importance_of, mean_orthogonality, rank_score
 from tests.metrics.kinds import KINDS, draw_kind
 
@@ -42,10 +44,15 @@ def test_exclusivity_is_the_authors_where_their_estimator_has_no_seed(kind: str)
     assert ours.compactness == pytest.approx(PUBLISHED[kind]["edi_max"]["compactness"], abs=1e-6)
 
 
+@cache
+def snc_nk_of(kind: str) -> SNCNK:
+    codes, factors = draw_kind(kind, 1500)
+    return snc_nk(codes[TRAIN], factors[TRAIN], codes[TEST], factors[TEST])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_snc_is_the_authors(kind: str) -> None:
-    codes, factors = draw_kind(kind, 1500)
-    ours = snc_nk(codes[TRAIN], factors[TRAIN], codes[TEST], factors[TEST])
+    ours = snc_nk_of(kind)
     assert ours.snc == pytest.approx(PUBLISHED[kind]["snc"], abs=1e-6)
 
 
@@ -98,8 +105,7 @@ def test_exclusivity_lies_in_the_spread_of_the_authors_estimator(kind: str) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_networks_are_no_worse_than_the_authors_and_lose_about_as_much_without_the_latent(kind: str) -> None:
-    codes, factors = draw_kind(kind, 1500)
-    ours = snc_nk(codes[TRAIN], factors[TRAIN], codes[TEST], factors[TEST])
+    ours = snc_nk_of(kind)
     theirs = PUBLISHED["knockout"][kind]
     assert ours.accuracy >= max(seed["accuracy"] for seed in theirs) - 0.01
     # theirs stop early, so they lose less without the latent, and gain by one that is twice there

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,17 +26,23 @@ SEARCH = DiscoverySettings(num_directions=3, steps=3, batch_size=8, num_span_cod
 PICTURES = PictureSettings(seeds=(0,), num_frames=3, num_mixed=0)
 
 
-@pytest.fixture
-def options(tmp_path: Path) -> Options:
-    ckpt = save(small_generator(), tmp_path / "small.safetensors")
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    ckpt = save(small_generator(), tmp_path_factory.mktemp("ckpt") / "small.safetensors")
     return Options(ckpt=str(ckpt), search=SEARCH, pictures=PICTURES, device="cpu")
 
 
-@pytest.fixture
-def run(options: Options, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def finished(options: Options, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with a checkpoint before its last."""
-    discover(options, tmp_path / "run")
-    return tmp_path / "run"
+    discover(options, (folder := tmp_path_factory.mktemp("finished")) / "run")
+    return folder / "run"
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it for a test of its own."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
 def damage(path: Path) -> None:
@@ -164,13 +171,13 @@ MISFITS = [
 ]
 
 
-@pytest.mark.parametrize("changes", MISFITS)
 def test_options_that_do_not_fit_write_nothing_and_the_corrected_command_just_runs(
-    options: Options, tmp_path: Path, changes: dict
+    options: Options, tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidArgumentError):
-        discover(dataclasses.replace(options, **changes), tmp_path / "deep" / "run")
-    assert not (tmp_path / "deep").exists()
+    for changes in MISFITS:
+        with pytest.raises(InvalidArgumentError):
+            discover(dataclasses.replace(options, **changes), tmp_path / "deep" / "run")
+        assert not (tmp_path / "deep").exists()
     discover(options, tmp_path / "deep" / "run")
 
 

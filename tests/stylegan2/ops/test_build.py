@@ -148,6 +148,7 @@ def test_the_sources_are_beside_the_module():
     assert {path.name for path in building.SOURCES.iterdir()} == {"elements.h", "interface.h", "kernels.cu", "tiles.h"}
 
 
+@pytest.mark.slow  # .ci/run runs it in a step of its own; host_kernels.cpp compiles the same headers in every run
 @pytest.mark.skipif(NVCC is None, reason=NO_NVCC)
 def test_the_kernels_compile_for_three_generations_of_gpus(tmp_path):
     targets = [f"-gencode=arch=compute_{sm},code=sm_{sm}" for sm in (80, 90, 100)]
