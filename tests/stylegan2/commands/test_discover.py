@@ -6,7 +6,7 @@ from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.latent.directions import Directions
-from stylegan2 import Generator, save
+from stylegan2 import Generator, run_pictures, save
 from stylegan2.closed_forms import CLOSED_FORMS
 from stylegan2.commands.discover import Options, space_of
 from stylegan2.picture_settings import PictureSettings
@@ -28,6 +28,19 @@ def run(ckpt, out, method="topdis", search=SEARCH, **options):
     return discover(Options(ckpt=ckpt, method=method, search=search, pictures=PICTURES, device="cpu", **options), out)
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """No pictures, which take half of the time of so small a run."""
+    monkeypatch.setattr(run_pictures, "draw_run", lambda *_, **__: [])
+
+
+@pytest.mark.parametrize("space", ["z", "w", "w+", "s"])
+def test_directions_of_every_space_are_drawn(ckpt, tmp_path, space):
+    run(ckpt, tmp_path / "run", "random", space=space)
+    assert (tmp_path / "run/traversals/overview.png").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("method", "space"), IN_SPACES)
 def test_methods_work_in_their_spaces_and_say_so(ckpt, tmp_path, method, space):
     directions = run(ckpt, tmp_path / "run", method, space=space)
@@ -35,9 +48,9 @@ def test_methods_work_in_their_spaces_and_say_so(ckpt, tmp_path, method, space):
     assert directions.code_dim == {"z": 8, "w": 8, "w+": 6 * 8}.get(space, directions.code_dim)
     assert directions.num_directions == 3
     assert min(directions.metadata["effect"]) > 0
-    assert (tmp_path / "run/traversals/overview.png").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("space", ["z", "w+", "s"])
 def test_the_whole_code_is_searched_where_that_is_asked_for_but_for_channels(ckpt, tmp_path, space):
     search = dataclasses.replace(SEARCH, num_directions=2, search_in="whole")
@@ -46,6 +59,7 @@ def test_the_whole_code_is_searched_where_that_is_asked_for_but_for_channels(ckp
     assert settings["whitening"] == {"w+": "layers", "s": "channels"}.get(space, "full")
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("refine", ["sefa", "run"])
 def test_refining_starts_from_the_directions_that_are_named(ckpt, tmp_path, refine):
     earlier = run(ckpt, tmp_path / "earlier", "sefa" if refine == "sefa" else "topdis")
@@ -57,6 +71,7 @@ def test_refining_starts_from_the_directions_that_are_named(ckpt, tmp_path, refi
     assert refined.metadata["refined"]["method"] == earlier.metadata["method"]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("space", ["w", "w+"])
 def test_directions_of_w_are_refined_outside_their_span_and_layer_by_layer(ckpt, tmp_path, space):
     earlier = run(ckpt, tmp_path / "earlier", "random")
@@ -73,6 +88,7 @@ def test_the_last_block_of_a_small_generator_is_compared_and_an_early_one_of_a_l
     assert space_of(generator, Options(features=0)).resolution is None
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_layers_reach_the_file_and_only_they_were_searched(ckpt, tmp_path):
     directions = run(ckpt, tmp_path / "run", layers="1-2")
     assert Directions.load(tmp_path / "run").metadata["layers"] == [1, 2]
@@ -100,6 +116,7 @@ def test_options_that_contradict_each_other_are_refused_before_any_folder_is_mad
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_directions_of_another_checkpoint_cannot_be_refined(ckpt, tmp_path):
     other = save(small_generator(seed=3), tmp_path / "other.safetensors")
     run(str(other), tmp_path / "other", "random")
@@ -107,6 +124,7 @@ def test_directions_of_another_checkpoint_cannot_be_refined(ckpt, tmp_path):
         run(ckpt, tmp_path / "run", refine=str(tmp_path / "other"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_directions_of_another_space_cannot_be_refined_though_their_codes_are_as_long(ckpt, tmp_path):
     run(ckpt, tmp_path / "w", "random")
     with pytest.raises(InvalidArgumentError, match="holds directions of space w, `space` is z"):
@@ -114,6 +132,7 @@ def test_directions_of_another_space_cannot_be_refined_though_their_codes_are_as
     assert not (tmp_path / "z").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_method_does_not_go_on_in_the_folder_of_one(ckpt, tmp_path):
     run(ckpt, tmp_path / "run", "random")
     with pytest.raises(Exception, match="method was"):
