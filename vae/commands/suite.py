@@ -165,7 +165,7 @@ COMMAND = Command(
         "topdis-gan suite quick --out results/quick",
         "topdis-gan suite --status results/quick",
         "topdis-gan suite paper-dsprites --dry-run",
-        "topdis-gan suite replication --only '*--beta-vae--*--seed-0' --out results/replication",
+        "topdis-gan suite replication --only '*--beta-vae--*--seed-0' --out results",
     ),
     estimate=estimate,
 )
