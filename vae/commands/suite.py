@@ -45,7 +45,7 @@ class Options(Settings):
     )
     finished: Path | None = option(
         None,
-        help="cells.csv of a report: cells that were finished there are not run here.",
+        help="Table cells.csv of a report: what was finished there is not run here.",
         group="Suite",
         metavar="CSV",
     )
