@@ -151,7 +151,7 @@ def _own_device(device: str) -> torch.device:
     chosen = choose_device("cuda" if device == "auto" and torch.cuda.is_available() else device)
     if chosen.index is not None and device not in ("auto", "cuda"):
         return chosen
-    module = getattr(torch, chosen.type, None)
+    module: Any = getattr(torch, chosen.type, None)
     count = module.device_count() if hasattr(module, "device_count") else 1
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if chosen.type == "cpu" or (count == 1 and chosen.type != "cuda"):
