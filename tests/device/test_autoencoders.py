@@ -60,7 +60,7 @@ def test_every_divergence_trains_as_on_the_cpu(device, loss, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_a_training_resumes_on_another_device(mimic, precision, tmp_path):
+def test_a_training_resumes_on_another_device(device, precision, tmp_path):
     settings = dataclasses.replace(SETTINGS, precision=precision)
 
     def stop_at_two(step, num_steps, **values):
@@ -77,7 +77,7 @@ def test_a_training_resumes_on_another_device(mimic, precision, tmp_path):
         assert load_trained(run, second).step == 4
 
 
-def test_a_resumed_training_on_the_device_takes_the_same_steps(mimic, tmp_path):
+def test_a_resumed_training_on_the_device_takes_the_same_steps(device, tmp_path):
     class StopError(Exception):
         pass
 
@@ -93,7 +93,7 @@ def test_a_resumed_training_on_the_device_takes_the_same_steps(mimic, tmp_path):
     assert all(torch.equal(resumed[name], value) for name, value in weights.items())
 
 
-def test_a_resident_data_set_gives_the_same_batches(mimic, tmp_path):
+def test_a_resident_data_set_gives_the_same_batches(device, tmp_path):
     options = dataclasses.replace(RUN_ON["mimic"], resident=True)
     same_metrics(
         train(SETTINGS, tmp_path / "a", options=RUN_ON["mimic"]), train(SETTINGS, tmp_path / "b", options=options)

@@ -99,7 +99,7 @@ def test_discover_finds_the_directions_of_the_cpu_in_every_space(device, folder,
 @pytest.mark.parametrize(
     "method", ["ganspace", "ganspace-features", "sefa", "axes", "random", "hessian", "reconstructor"]
 )
-def test_discover_by_every_method_finds_the_directions_of_the_cpu(mimic, folder, method):
+def test_discover_by_every_method_finds_the_directions_of_the_cpu(device, folder, method):
     more = ("--method", method)
     here, there = (Directions.load(discovered(folder, where, method, *more)) for where in ("cpu", "mimic"))
     assert torch.nn.functional.cosine_similarity(here.vectors, there.vectors).min() > 0.999
