@@ -1,4 +1,4 @@
-"""Turn the state of a training run on scenes into a checkpoint: the averaged weights, in half precision.
+"""Turn the state of a training run on scenes or pebbles into a checkpoint: the averaged weights, in half precision.
 
 The file stores beside the weights: the data, the settings, the images seen, and for a fitted network the
 known function from codes to factors (`truth`, read by `CodeToFactors.from_metadata`).
@@ -27,10 +27,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def description(state: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """Where the weights come from, as JSON values."""
-    adversarial = "discriminator" in state
+    adversarial, data = "discriminator" in state, settings.get("data", "scenes")
     images_seen = state["steps"] * settings["batch"] if adversarial else state["images_seen"]
     source = {
-        "data": "scenes of continuous factors (vae.data.scenes)",
+        "data": f"{data} of continuous factors (vae.data.{data})",
         "training": "adversarial" if adversarial else "fitted to the renderer",
         "images_seen": images_seen,
         "settings": settings,

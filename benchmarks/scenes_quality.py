@@ -1,12 +1,12 @@
-"""How good a generator of scenes is: what a factor network reads from its images, and how easily it is detected.
+"""How good a generator of scenes or pebbles is: what a factor network reads in its images, how easily it is detected.
 
     python benchmarks/scenes_quality.py stylegan2/assets/scenes.safetensors \\
         --factors stylegan2/assets/scenes_factors.safetensors --json quality.json --sheet quality.png
 
-For 10,000 generated images: the share of every value of every factor, and whether every hue and every shape
-occurs between half and twice as often as in the data; the mean of the factor network's largest probability,
-beside the same figure for rendered scenes; and the held-out accuracy of a classifier trained to distinguish
-generated from rendered images (0.5: never; 1: always).
+For 10,000 generated images: the share of every value of every factor, and whether it is between half and twice the
+share that is read from rendered images; the mean of the factor network's largest probability, beside the same figure
+for rendered images; and the held-out accuracy of a classifier trained to distinguish generated from rendered images
+(0.5: never; 1: always).
 """
 
 import argparse
@@ -14,22 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scenes_training import picture_sheet
+from scenes_training import DATA, drawn_data, picture_sheet
 from torch import Tensor
 
 import stylegan2
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, factor_loss
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.runs.files import sha256_of, write_json
-from vae.data.scenes import FACTORS
-from vae.data.scenes_torch import SceneTable, uniform_values
 
 ORIGIN = (Factor("origin", 2, "categorical"),)
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="a generator of scenes, or scenes for the packaged one")
+    parser.add_argument("checkpoint", help="a generator of that data, or scenes or pebbles for the packaged one")
+    parser.add_argument("--data", default="scenes", choices=DATA)
     parser.add_argument("--factors", type=Path, required=True, help="the factor network")
     parser.add_argument("--num", type=int, default=10_000, help="images read, and shown to the classifier")
     parser.add_argument("--passes", type=int, default=4, help="the classifier's passes over its training images")
@@ -84,10 +83,10 @@ def two_sample_accuracy(made: Tensor, real: Tensor, passes: int, random: torch.G
     return round(float((guesses == origin[held_out]).float().mean()), 4)
 
 
-def balanced(report: dict[str, dict[str, Any]]) -> dict[str, bool]:
-    """Whether every value of the hues and of shape occurs between half and twice its share in the data."""
-    named = [factor for factor in FACTORS if factor.kind != "linear"]
-    return {f.name: all(0.5 <= share * f.size <= 2 for share in report[f.name]["shares"]) for f in named}
+def relative_shares(generated: dict[str, Any], rendered: dict[str, Any]) -> list[float]:
+    """The share of each value of a factor among generated images over that among rendered ones."""
+    pairs = zip(generated["shares"], rendered["shares"], strict=True)
+    return [share / expected for share, expected in pairs]
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], Tensor]:
@@ -96,32 +95,29 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], Tensor]:
     network = FactorNetwork.load(options.factors)
     random = torch.Generator().manual_seed(options.seed)
     made = generated(generator, options.num, random)
-    table = SceneTable(generator.img_resolution, cache=options.table)
-    values = uniform_values(options.num, random)
-    real = torch.cat([table.images(part) for part in values.split(250)])
-    report = read(network, made)
+    data = drawn_data(options.data, generator.img_resolution, options.table)
+    values = data.uniform_values(options.num, random)
+    real = torch.cat([data.images(part) for part in values.split(250)])
     figures = {
         "checkpoint_sha256": sha256_of(stylegan2.loading.locate(options.checkpoint)),
         "num_images": options.num,
-        "generated": report,
+        "generated": read(network, made),
         "rendered": read(network, real),
-        "balanced": balanced(report),
         "two_sample_accuracy": two_sample_accuracy(made, real, options.passes, random),
     }
     return figures, made
 
 
 def print_table(figures: dict[str, Any]) -> None:
-    print("| factor | smallest and largest share, times values | within [0.5, 2] | confidence | on renders |")
+    print("| factor | smallest and largest share, over that on renders | within [0.5, 2] | confidence | on renders |")
     print("|---|---|---|---|---|")
-    for factor in FACTORS:
-        row = figures["generated"][factor.name]
-        relative = [share * factor.size for share in row["shares"]]
-        within = {True: "yes", False: "no", None: "-"}[figures["balanced"].get(factor.name)]
-        on_renders = figures["rendered"][factor.name]["confidence"]
+    for name, row in figures["generated"].items():
+        on_renders = figures["rendered"][name]
+        relative = relative_shares(row, on_renders)
+        within = "yes" if min(relative) >= 0.5 and max(relative) <= 2 else "no"
         print(
-            f"| {factor.name} | {min(relative):.2f}, {max(relative):.2f} | {within} "
-            f"| {row['confidence']:.3f} | {on_renders:.3f} |"
+            f"| {name} | {min(relative):.2f}, {max(relative):.2f} | {within} "
+            f"| {row['confidence']:.3f} | {on_renders['confidence']:.3f} |"
         )
     print(f"\ntwo-sample accuracy, generated against rendered: {figures['two_sample_accuracy']:.3f}")
 

@@ -1,12 +1,14 @@
-"""Shared by the training scripts for scenes: the run's state on disk, its log, averaged weights, and pictures."""
+"""Shared by the scripts that train on drawn data: the data, a run's state on disk, its log, and pictures."""
 
 import argparse
+import dataclasses
+import functools
 import io
 import json
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,9 +19,61 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.runs.files import write_bytes, write_json
+from vae.data import pebbles, scenes, scenes_torch
 
-__all__ = ["Run", "cosine", "ema_update", "picture_sheet", "stop_requested"]
+__all__ = ["DATA", "DrawnData", "Run", "cosine", "drawn_data", "ema_update", "picture_sheet", "stop_requested"]
+
+DATA = ("scenes", "pebbles")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrawnData:
+    """Images that are drawn from K continuous factors.
+
+    Attributes:
+        factors: as a factor network reads them.
+        uniform_values: (n, torch.Generator) -> random factor values (n, K).
+        images: values (N, K) -> images (N, 3, R, R) in [-1, 1].
+        to_index_units: values (N, K) -> index units, as in `Factor`.
+        of_indices: indices (N, K) -> images of the grid, as `images`.
+    """
+
+    factors: tuple[Factor, ...]
+    uniform_values: Callable[[int, torch.Generator], Tensor]
+    images: Callable[[Tensor], Tensor]
+    to_index_units: Callable[[Tensor], Tensor]
+    of_indices: Callable[[Tensor], Tensor]
+
+    def draw(self, num: int, random: torch.Generator) -> Tensor:
+        """Random images (num, 3, R, R)."""
+        return self.images(self.uniform_values(num, random)).contiguous()
+
+
+def drawn_data(name: str, resolution: int, table: Path | None = None) -> DrawnData:
+    """The data set of that name in `DATA`; `table` is a file that keeps the table of geometries of scenes."""
+    if name == "pebbles":
+        return DrawnData(
+            factors=pebbles.FACTORS,
+            uniform_values=pebbles.uniform_values,
+            images=lambda values: pebbles.draw(values, resolution),
+            to_index_units=pebbles.to_index_units,
+            of_indices=lambda indices: pebbles.draw(pebbles.from_index_units(indices), resolution),
+        )
+    geometries = functools.cache(lambda: scenes_torch.SceneTable(resolution, cache=table))  # a minute of ray casting
+    return DrawnData(
+        factors=scenes.FACTORS,
+        uniform_values=scenes_torch.uniform_values,
+        images=lambda values: geometries().images(values),
+        to_index_units=scenes_torch.to_index_units,
+        of_indices=lambda indices: _in_range(scenes.draw(indices.numpy(), resolution)),
+    )
+
+
+def _in_range(images: np.ndarray) -> Tensor:
+    """Pixels (N, H, W, 3) of 0 to 255 as images (N, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1
 
 
 class Run:

@@ -1,10 +1,11 @@
-"""Train the factor network that reads the six factors from scenes, and test it on labeled ones.
+"""Train the factor network that reads the six factors from scenes or pebbles, and test it on labeled ones.
 
 Generated images are softer and noisier than rendered ones, and a network that has only seen clean renders mistakes
 blur for a change of shape or orientation. So every training image is blurred by a Gaussian of random width and
 gets noise of random strength, and the accuracy is reported for clean, blurred and noisy test images.
 
     python benchmarks/train_scenes_factors.py --resolution 32 --output stylegan2/assets/scenes_factors.safetensors
+    python benchmarks/train_scenes_factors.py --data pebbles --output stylegan2/assets/pebbles_factors.safetensors
 """
 
 import argparse
@@ -13,13 +14,12 @@ import time
 from pathlib import Path
 
 import torch
-from scenes_training import cosine
+from scenes_training import DATA, DrawnData, cosine, drawn_data
 from torch import Tensor
 from torch.nn import functional as F
 
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, factor_loss
 from vae.data import scenes
-from vae.data.scenes_torch import SceneTable, to_index_units, uniform_values
 
 MAX_BLUR_PX = 1.2
 MAX_NOISE = 0.15
@@ -29,6 +29,7 @@ TEST_CONDITIONS = {"clean": (0.0, 0.0), "blurred": (1.0, 0.0), "noisy": (0.0, 0.
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--data", default="scenes", choices=DATA)
     parser.add_argument("--resolution", type=int, default=32, choices=scenes.RESOLUTIONS)
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--num-images", type=int, default=400_000)
@@ -61,18 +62,17 @@ def degraded(images: Tensor, random: torch.Generator) -> Tensor:
     return images + strength[:, None, None, None] * torch.randn(images.shape, generator=random)
 
 
-def train(options: argparse.Namespace) -> FactorNetwork:
+def train(options: argparse.Namespace, data: DrawnData) -> FactorNetwork:
     torch.manual_seed(options.seed)
     random = torch.Generator().manual_seed(options.seed)
-    table = SceneTable(options.resolution, cache=options.table)
-    network = FactorNetwork(scenes.FACTORS, options.resolution, options.width)
+    network = FactorNetwork(data.factors, options.resolution, options.width)
     optimizer = torch.optim.Adam(network.parameters(), lr=options.lr)
     total, since = options.num_images // options.batch, time.monotonic()
     for step in range(total):
-        values = uniform_values(options.batch, random)
-        images = degraded(table.images(values).contiguous(), random)
+        values = data.uniform_values(options.batch, random)
+        images = degraded(data.images(values).contiguous(), random)
         optimizer.param_groups[0]["lr"] = options.lr * cosine(step / total)
-        loss = factor_loss(scenes.FACTORS, network(images), to_index_units(values))
+        loss = factor_loss(data.factors, network(images), data.to_index_units(values))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -86,31 +86,33 @@ def train(options: argparse.Namespace) -> FactorNetwork:
 
 
 @torch.no_grad()
-def test(network: FactorNetwork, num: int, seed: int) -> dict[str, dict[str, float]]:
+def test(network: FactorNetwork, data: DrawnData, num: int, seed: int) -> dict[str, dict[str, float]]:
     """Share of grid images whose most probable value is the true one, per condition and factor."""
     random = torch.Generator().manual_seed(seed)
-    indices = torch.stack([torch.randint(size, (num,), generator=random) for size in scenes.SIZES], dim=1)
-    images = torch.from_numpy(scenes.draw(indices.numpy(), network.resolution)).permute(0, 3, 1, 2) / 127.5 - 1
+    sizes = [factor.size for factor in data.factors]
+    indices = torch.stack([torch.randint(size, (num,), generator=random) for size in sizes], dim=1)
+    images = data.of_indices(indices)
     accuracy = {}
     for name, (sigma_px, noise) in TEST_CONDITIONS.items():
-        hits = torch.zeros(len(scenes.FACTORS))
+        hits = torch.zeros(len(sizes))
         for batch, truth in zip(images.split(250), indices.split(250), strict=True):
             shown = blurred(batch, torch.full((len(batch),), sigma_px))
             shown = shown + noise * torch.randn(shown.shape, generator=random)
             read = torch.stack([logits.argmax(dim=1) for logits in network(shown)], dim=1)
             hits += (read == truth).sum(dim=0)
         shares = (hits / num).tolist()
-        accuracy[name] = {f.name: round(s, 4) for f, s in zip(scenes.FACTORS, shares, strict=True)}
+        accuracy[name] = {f.name: round(s, 4) for f, s in zip(data.factors, shares, strict=True)}
     return accuracy
 
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     torch.set_num_threads(1)
-    network = train(options)
-    accuracy = test(network, options.num_test, options.seed + 1)
+    data = drawn_data(options.data, options.resolution, options.table)
+    network = train(options, data)
+    accuracy = test(network, data, options.num_test, options.seed + 1)
     settings = {key: value for key, value in vars(options).items() if not isinstance(value, Path | None)}
-    network.save(options.output, {"data": "scenes", "settings": settings, "test_accuracy": accuracy})
+    network.save(options.output, {"data": options.data, "settings": settings, "test_accuracy": accuracy})
     print(json.dumps(accuracy, indent=2))
 
 

@@ -1,13 +1,14 @@
-"""Train a StyleGAN2 on scenes, adversarially: images only, no labels.
+"""Train a StyleGAN2 on scenes or pebbles, adversarially: images only, no labels.
 
     generator      softplus(-D(G(z)))                 discriminator   softplus(D(G(z))) + softplus(-D(x))
     every 16 discriminator steps   16 * gamma / 2 * E |dD/dx|^2          (R1, Mescheder et al. 2018)
     every 4 generator steps        4 * weight * E (|J^T y| - mean)^2     (path length, optional)
 
 as in Karras et al. 2020 (arXiv:1912.04958). One batch of fakes serves both players of a step, noise inputs are
-off, and the averaged weights are stored. Scenes are drawn from continuous factors during training.
+off, and the averaged weights are stored. Images are drawn from continuous factors during training.
 
     python benchmarks/train_scenes_gan.py runs/gan --num-images 600000
+    python benchmarks/train_scenes_gan.py runs/pebbles --data pebbles --num-images 400000
 
 The same command resumes where the last one stopped, bit for bit on one machine.
 """
@@ -20,18 +21,18 @@ from typing import Any
 
 import torch
 from scenes_discriminator import Discriminator, FeatureHeads
-from scenes_training import Run, cosine, ema_update, picture_sheet, stop_requested
+from scenes_training import DATA, DrawnData, Run, cosine, drawn_data, ema_update, picture_sheet, stop_requested
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from stylegan2.generator import Generator
-from vae.data.scenes_torch import SceneTable, uniform_values
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder of the run")
+    parser.add_argument("--data", default="scenes", choices=DATA)
     parser.add_argument("--num-images", type=int, default=600_000, help="real images shown in all")
     parser.add_argument("--resolution", type=int, default=32, choices=(32, 64, 128))
     parser.add_argument("--width", type=int, default=64, help="channels of the generator below full size")
@@ -56,8 +57,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 class Players:
     """Generator, discriminator and all that one step of the game changes."""
 
-    def __init__(self, options: argparse.Namespace, table: SceneTable) -> None:
-        self.options, self.table = options, table
+    def __init__(self, options: argparse.Namespace, data: DrawnData) -> None:
+        self.options, self.data = options, data
         torch.manual_seed(options.seed)
         num_blocks = options.resolution.bit_length() - 2
         self.generator = Generator(
@@ -91,8 +92,7 @@ class Players:
     def step(self) -> dict[str, float]:
         self._set_rates()
         figures = {}
-        reals = self.table.images(uniform_values(self.options.batch, self.random))
-        reals = reals.contiguous().to(self.options.device)
+        reals = self.data.draw(self.options.batch, self.random).to(self.options.device)
         fakes = self._synthesize(self._styles())
         figures |= self._discriminator_step(reals, fakes.detach())
         if self.steps % 16 == 0:
@@ -226,7 +226,7 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     run = Run(options.folder, save_every_s=300)
     run.record_settings(options)
-    players = Players(options, SceneTable(options.resolution, cache=options.folder / "table.bin"))
+    players = Players(options, drawn_data(options.data, options.resolution, options.folder / "table.bin"))
     state = run.load()
     if state is not None:
         players.load(state)

@@ -17,13 +17,15 @@ import direction_ceiling  # noqa: E402
 import direction_scores  # noqa: E402
 import directions  # noqa: E402
 import export_scenes  # noqa: E402
+import scenes_quality  # noqa: E402
+import scenes_training  # noqa: E402
 import train_scenes_factors  # noqa: E402
 import train_scenes_fitted  # noqa: E402
 import train_scenes_gan  # noqa: E402
 
 import stylegan2  # noqa: E402
 from ganspace_topdis.discovery.settings import SEARCH_METHODS  # noqa: E402
-from ganspace_topdis.evaluation.factor_network import Readings, read_logits  # noqa: E402
+from ganspace_topdis.evaluation.factor_network import FactorNetwork, Readings, read_logits  # noqa: E402
 from ganspace_topdis.evaluation.factors import Factor  # noqa: E402
 from ganspace_topdis.latent.directions import Directions  # noqa: E402
 from stylegan2.closed_forms import CLOSED_FORMS  # noqa: E402
@@ -202,6 +204,7 @@ def flattened(state: dict) -> list[torch.Tensor]:
     ("script", "more"),
     [
         (train_scenes_gan, ("--style-mixing", "0.9", "--path-length", "2")),
+        (train_scenes_gan, ("--data", "pebbles")),
         (train_scenes_fitted, ()),
     ],
 )
@@ -222,8 +225,40 @@ def test_exported_generator_is_the_average_and_keeps_the_truth(tmp_path: Path, s
     generator = stylegan2.load(tmp_path / "out.safetensors")
     assert torch.allclose(generator.synthesis.b4.const, state["average"]["synthesis.b4.const"], atol=2e-3)
     source = export_scenes.description(state, {"seed": 0, "batch": 4})
+    assert source["data"] == "scenes of continuous factors (vae.data.scenes)"
     again = CodeToFactors.from_metadata(source["truth"])
     assert torch.equal(again.rotation, CodeToFactors.random(64, 0).rotation)
+
+
+@pytest.mark.parametrize("name", scenes_training.DATA)
+def test_drawn_data_shows_what_its_index_units_say(name: str, tmp_path: Path, scene_table: Path) -> None:
+    data = scenes_training.drawn_data(name, 32, scene_table)
+    values = data.uniform_values(6, torch.Generator().manual_seed(0))
+    index = data.to_index_units(values)
+    sizes = torch.tensor([factor.size for factor in data.factors])
+    assert index.shape == (6, len(sizes))
+    assert ((index >= 0) & (index <= sizes)).all()
+    images = data.of_indices(index.round().long() % sizes)
+    assert images.shape == data.draw(6, torch.Generator().manual_seed(0)).shape == (6, 3, 32, 32)
+    assert images.abs().max() <= 1
+    if name == "pebbles":  # the table of scenes here holds a single geometry
+        nearby = (images - data.images(values)).abs().mean()
+        assert nearby < 0.5 * (images - data.images(values.roll(1, 0))).abs().mean()
+
+
+def test_a_factor_network_of_pebbles_says_what_it_was_trained_on(tmp_path: Path) -> None:
+    path = tmp_path / "factors.safetensors"
+    options = ("--data", "pebbles", "--num-images", "640", "--width", "8", "--num-test", "250")
+    train_scenes_factors.main(["--output", str(path), *options])
+    network, facts = FactorNetwork.load(path), FactorNetwork.metadata_of(path)
+    assert network.factors == scenes_training.drawn_data("pebbles", 32).factors
+    assert facts["data"] == "pebbles"
+    assert set(facts["test_accuracy"]) == {"clean", "blurred", "noisy"}
+
+
+def test_a_value_that_a_generator_never_makes_has_no_relative_share() -> None:
+    made, drawn = {"shares": [0.0, 0.75, 0.25]}, {"shares": [0.25, 0.5, 0.25]}
+    assert scenes_quality.relative_shares(made, drawn) == [0.0, 1.5, 1.0]
 
 
 def test_factors_of_a_code_follow_orthonormal_directions_uniformly() -> None:
