@@ -53,6 +53,9 @@ class DiscoverySettings(Settings):
         group=_MAIN,
         only_for={"method": SEARCH_METHODS, "space": ("z", "w", "w+")},
     )
+    orthonormal: bool = option(
+        False, help="Keep the directions orthonormal in the whitened code.", group=_MAIN, only_for=_IN_WHOLE
+    )
     num_directions: int | None = option(
         None, help="Number of directions.", group=_MAIN, minimum=1, default_text="read from the spectrum of the span"
     )
