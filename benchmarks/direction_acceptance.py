@@ -1,8 +1,7 @@
-"""Directions that leave the span, kept only where a score without truth improves: docs/results/directions/plan.md.
+"""Directions that leave the span, kept only where scores without truth improve: docs/results/directions/plan.md.
 
-    python benchmarks/direction_acceptance.py scenes hand-built --seeds 200,201      # chooses
-    python benchmarks/direction_acceptance.py scenes hand-built --seeds 0-4 --rows span,refined-orthonormal
-    python benchmarks/direction_acceptance.py --table
+    python benchmarks/direction_acceptance.py scenes hand-built --seeds 0-4
+    python benchmarks/direction_acceptance.py --table --seeds 0-4
 
 Every search of a rung and a seed is stored in --cells, and so are the scores of every row, so an interrupted run
 resumes. Times are processor time of one thread.
@@ -13,6 +12,7 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,45 +22,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
+from ganspace_topdis.discovery.acceptance import improvements, improves
 from ganspace_topdis.discovery.active_subspace import identity_span
-from ganspace_topdis.discovery.equal_effect import (
-    ShiftedBatch,
-    equal_effect_amounts,
-    mixed_difference,
-    overlap,
-    profile,
-)
-from ganspace_topdis.discovery.micro_batch import features_of
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
 from stylegan2.direction_rungs import RUNGS, HandBuilt, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.picture_settings import parse_numbers
 
-REFINED: dict[str, Any] = {"search_in": "whole", "steps": 50}
-SEARCHES: dict[str, dict[str, Any]] = {
-    "span": {},
-    "refined": REFINED,
-    "refined-orthonormal": {**REFINED, "orthonormal": True},
-    "orthonormal": {"search_in": "whole", "orthonormal": True, "learning_rate": 0.1},
-}
-"""The settings of the searches; those that are refined start at the directions of the span."""
+SEARCHES: dict[str, dict[str, Any]] = {"span": {}, "refined": {"search_in": "whole", "steps": 50}}
+"""The settings of the searches; the refined one starts at the directions of the span."""
 
-ACCEPTED_BY = {
-    "overlap": ("overlap",),
-    "mixed": ("mixed",),
-    "rtd": ("rtd",),
-    "overlap-rtd": ("overlap", "rtd"),
-}
-"""The scores that a refined direction has to improve, by the name of the rule."""
+ACCEPTED_BY = {"overlap": ("overlap",), "mixed": ("mixed",), "overlap-mixed": ("overlap", "mixed")}
+"""The scores that a refined direction has to improve, by the name of the rule; the last is that of `discover`."""
 
 ANGLES_DEG = (10, 20, 30)
 ROWS = (
     *SEARCHES,
-    *(f"{search} by {rule}" for search in ("refined", "refined-orthonormal") for rule in ACCEPTED_BY),
+    *(f"refined by {rule}" for rule in ACCEPTED_BY),
     *(f"refined within {angle}" for angle in ANGLES_DEG),
 )
-NUM_CLOUDS, CLOUD_SIZE, NUM_CALIBRATED = 10, 64, 32
 _STREAM = 30_000
 
 
@@ -79,19 +60,19 @@ class Case:
         path = self.path(name).with_suffix(".safetensors")
         if path.exists():
             return Directions.load(path)
-        common: dict[str, Any] = {"seed": self.seed}
+        settings: dict[str, Any] = {"seed": self.seed}
         if isinstance(self.rung, HandBuilt):
-            common |= {"span": "identity", "num_directions": 6, "initialization": "random", "steps": HAND_BUILT_STEPS}
-        search = Discovery(
-            self.space.generate, self.space.sample_codes, DiscoverySettings(**{**common, **SEARCHES[name]})
-        )
-        start = self.search("span") if name.startswith("refined") else None
+            settings |= {"span": "identity", "num_directions": 6, "initialization": "random", "steps": HAND_BUILT_STEPS}
+        chosen = DiscoverySettings(**{**settings, **SEARCHES[name]})
+        search = Discovery(self.space.generate, self.space.sample_codes, chosen)
+        start = self.search("span") if name == "refined" else None
         since = time.process_time()
         if start is not None:
             search.initialize_near(start)
         search.run()
+        seconds = round(time.process_time() - since)
+        directions = dataclasses.replace(search.directions(), metadata={"seconds": seconds})
         self.cells.mkdir(parents=True, exist_ok=True)
-        directions = dataclasses.replace(search.directions(), metadata={"seconds": round(time.process_time() - since)})
         directions.save(path)
         return directions
 
@@ -102,15 +83,26 @@ class Case:
         found = self.search(search)
         vectors, facts = found.vectors, {}
         if by:
-            keep = self.accepted(search, rule)
+            keep = self.accepted(rule)
             facts["accepted"] = [index for index, kept in enumerate(keep.tolist()) if kept]
             vectors = torch.where(keep[:, None], found.vectors, self.search("span").vectors)
         elif within:
             vectors = self.turned_back(found.vectors, float(angle))
-        elif search != "span":
+        elif search == "refined":
             facts["degrees"] = [round(degrees) for degrees in self.angles(found.vectors).tolist()]
         seconds = {} if by or within else {"seconds": found.metadata["seconds"]}
         return {**self.rung.score(self.rung.directions_of(vectors, self.seed), self.seed), **seconds, **facts}
+
+    def accepted(self, rule: str) -> Tensor:
+        """(K,), whether each refined direction improves every score of the rule."""
+        sets = [self.rung.directions_of(self.search(name).vectors, self.seed) for name in SEARCHES]
+        differences = improvements(self.space.generate, self.space.sample_codes, *sets, seed=self.seed)
+        return torch.stack([improves(differences[score]) for score in ACCEPTED_BY[rule]]).all(0)
+
+    def angles(self, vectors: Tensor) -> Tensor:
+        """(K,), degrees between vectors and those of the span."""
+        cosines = (self.white(vectors) * self.white(self.search("span").vectors)).sum(1)
+        return cosines.clamp(-1, 1).arccos().rad2deg()
 
     def white(self, vectors: Tensor) -> Tensor:
         """Unit coordinates (K, M) of vectors (K, D) in the whitened code."""
@@ -119,81 +111,16 @@ class Case:
         self._white = identity_span(codes)
         return F.normalize(vectors @ self._white.projection.T, dim=1)
 
-    def angles(self, vectors: Tensor) -> Tensor:
-        """(K,), degrees between vectors and those of the span."""
-        cosines = (self.white(vectors) * self.white(self.search("span").vectors)).sum(1)
-        return cosines.clamp(-1, 1).arccos().rad2deg()
-
     def turned_back(self, vectors: Tensor, degrees: float) -> Tensor:
         """Vectors turned toward those of the span until the angle is at most `degrees`, on a great circle."""
         start, end = self.white(self.search("span").vectors), self.white(vectors)
-        angle = (start * end).sum(1, keepdim=True).clamp(-1, 1).arccos()
-        allowed = angle.clamp(max=torch.tensor(degrees).deg2rad().item())
-        away = F.normalize(end - (start * end).sum(1, keepdim=True) * start, dim=1)
+        cosines = (start * end).sum(1, keepdim=True).clamp(-1, 1)
+        allowed = cosines.arccos().clamp(max=torch.tensor(degrees).deg2rad().item())
+        away = F.normalize(end - cosines * start, dim=1)
         return (allowed.cos() * start + allowed.sin() * away) @ self._white.axes
 
-    def accepted(self, search: str, rule: str) -> Tensor:
-        """(K,), whether each direction of a search improves every score of the rule, where it is replaced alone."""
-        path = self.path(f"{search} differences").with_suffix(".json")
-        if not path.exists():
-            write_json(path, {name: rows.tolist() for name, rows in self.differences(search).items()})
-        improved = [_improves(torch.tensor(json.loads(path.read_text())[name])) for name in ACCEPTED_BY[rule]]
-        return torch.stack(improved).all(0)
 
-    @torch.no_grad()
-    def differences(self, search: str) -> dict[str, Tensor]:
-        """By score, (K, B): what each refined direction improves on each cloud."""
-        rng = torch.Generator().manual_seed(_STREAM + 1000 + self.seed)
-        sets = [self.search("span"), self.search(search)]
-        sets = [self.rung.directions_of(each.vectors, self.seed) for each in sets]
-
-        def features(codes: Tensor) -> Tensor:
-            return features_of(self.space.generate, codes, CLOUD_SIZE)
-
-        calibrated = ShiftedBatch(features, self.space.sample_codes(NUM_CALIBRATED, rng))
-        amounts = [equal_effect_amounts(calibrated, each) for each in sets]
-        clouds = []
-        for place in range(NUM_CLOUDS):
-            batch = ShiftedBatch(features, self.space.sample_codes(CLOUD_SIZE, rng))
-            clouds.append(_improvements(batch, sets, amounts, (-1) ** place))
-        return {name: torch.stack([cloud[name] for cloud in clouds], dim=1) for name in clouds[0]}
-
-
-def _improvements(
-    batch: ShiftedBatch, sets: list[Directions], amounts: list[list[float]], sign: int
-) -> dict[str, Tensor]:
-    """By score, (K,): the score of each direction of the first set, less that of the second in its place."""
-    count = sets[0].num_directions
-    shifts = [[(each, row, sign * own[row]) for row in range(count)] for each, own in zip(sets, amounts, strict=True)]
-    changes = [[batch.change([shift]) for shift in each] for each in shifts]
-    profiles = [[profile(change) for change in each] for each in changes]
-    found: dict[str, list[float]] = {"overlap": [], "rtd": [], "mixed": []}
-    for row in range(count):
-        others = [other for other in range(count) if other != row]
-        next_row = (row + 1) % count
-        values = []
-        for index in (0, 1):
-            both = batch.change([shifts[index][row], shifts[0][next_row]])
-            values.append(
-                (
-                    sum(overlap(profiles[index][row], profiles[0][other]) for other in others) / len(others),
-                    batch.rtd(changes[index][row]),
-                    float(mixed_difference(both, changes[index][row], changes[0][next_row])),
-                )
-            )
-        for name, before, after in zip(found, *values, strict=True):
-            found[name].append(before - after)
-    return {name: torch.tensor(each, dtype=torch.float64) for name, each in found.items()}
-
-
-def _improves(differences: Tensor) -> Tensor:
-    """(K,), whether the mean over clouds (K, B) is above 0 in 95 % of bootstrap samples."""
-    count = differences.shape[1]
-    chosen = torch.randint(count, (1000, count), generator=torch.Generator().manual_seed(0))
-    return differences[:, chosen].mean(2).quantile(0.05, dim=1) > 0
-
-
-def table(rungs: list[str], rows: list[str], seeds: list[int], cells: Path) -> str:
+def table(rungs: Sequence[str], rows: Sequence[str], seeds: Sequence[int], cells: Path) -> str:
     """Markdown: the scores that were measured, by rung, row and seed."""
     lines = ["| rung | row | seed | score | worst | seconds | degrees | accepted |", f"|{'---|' * 8}"]
     for rung in rungs:

@@ -98,13 +98,20 @@ def finalize(search: Discovery, progress: Progress | None = None, store: Partial
         progress: called after every shifted cloud of the evaluation.
         store: saves and restores the evaluation; see `evaluate_held_out`.
     """
-    before = search.evaluate(search.directions(search.initial_rotation), _half(progress, 0), store, rtd_only=True)
-    directions = search.directions(spectrum=[round(share, 6) for share in search.span.spectrum.tolist()])
-    return rank(directions, search.evaluate(directions, _half(progress, 1), store), rtd_before=before.rtd)
+    chooses = search.settings.search_in == "whole" and not search.settings.accept_all and len(search.rotation()) > 1
+    parts = [_part(progress, place, 2 + chooses) for place in range(2 + chooses)]
+    before = search.evaluate(search.directions(search.initial_rotation), parts[0], store, rtd_only=True)
+    rotation, facts = search.rotation(), {"spectrum": [round(share, 6) for share in search.span.spectrum.tolist()]}
+    if chooses:
+        improved = search.improved(parts[1])
+        rotation = torch.where(improved[:, None], rotation, search.initial_rotation)
+        facts["improved"] = improved.tolist()
+    directions = search.directions(rotation, **facts)
+    return rank(directions, search.evaluate(directions, parts[-1], store), rtd_before=before.rtd)
 
 
-def _half(progress: Progress | None, half: int) -> Progress | None:
-    """`progress` for the first (0) or second (1) of two equal pieces of work."""
+def _part(progress: Progress | None, place: int, count: int) -> Progress | None:
+    """`progress` for one of several equal pieces of work, numbered from 0."""
     if progress is None:
         return None
-    return lambda step, num_steps, **values: progress(half * num_steps + step, 2 * num_steps, **values)
+    return lambda step, num_steps, **values: progress(place * num_steps + step, count * num_steps, **values)

@@ -33,6 +33,7 @@ __all__ = [
     "equal_effect_amounts",
     "mean_distance",
     "mixed_difference",
+    "mixed_differences",
     "overlap",
     "pairs_of",
     "profile",
@@ -52,15 +53,20 @@ def mean_distance(features: Tensor) -> Tensor:
     return (features - features.roll(1, 0)).norm(dim=1).mean().clamp(min=torch.finfo(features.dtype).tiny)
 
 
+def mixed_differences(both: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """The mixed second differences (N,) of changes (N, F): by the sum of two shifts, and by each of them."""
+    scale = (first.norm(dim=1) * second.norm(dim=1)).sqrt()
+    return (both - first - second).norm(dim=1) / scale.clamp(min=torch.finfo(scale.dtype).tiny)
+
+
 def mixed_difference(both: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """The mixed second difference of changes (N, F): by the sum of two shifts, and by each of them; a scalar.
+    """The mean over codes of `mixed_differences`, a scalar.
 
     >>> first, second = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     >>> float(mixed_difference(first + second, first, second))
     0.0
     """
-    scale = (first.norm(dim=1) * second.norm(dim=1)).sqrt()
-    return ((both - first - second).norm(dim=1) / scale.clamp(min=torch.finfo(scale.dtype).tiny)).mean()
+    return mixed_differences(both, first, second).mean()
 
 
 def profile(change: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from ganspace_topdis.discovery.active_subspace import Span
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 
-__all__ = ["nearest_orthonormal", "nearest_rotation", "nearest_units", "random_rotation"]
+__all__ = ["nearest_rotation", "nearest_units", "random_rotation"]
 
 
 def random_rotation(size: int, rng: torch.Generator) -> Tensor:
@@ -34,15 +34,10 @@ def nearest_rotation(span: Span, directions: Directions, fill: Tensor) -> Tensor
     Raises:
         InvalidArgumentError: the directions belong to codes of another width, or are all orthogonal to the span.
     """
-    nearest = nearest_orthonormal(_unit_coordinates(span, directions)).double()
+    left, _, right = torch.linalg.svd(_unit_coordinates(span, directions).double(), full_matrices=False)
+    nearest = left @ right
     basis, _ = torch.linalg.qr(torch.cat([nearest, fill.double()]).T)
     return torch.cat([nearest, basis.T[len(nearest) :]]).to(fill)
-
-
-def nearest_orthonormal(rows: Tensor) -> Tensor:
-    """The orthonormal rows (K, M) nearest to `rows` (K, M), K <= M, in their order."""
-    left, _, right = torch.linalg.svd(rows.double(), full_matrices=False)
-    return (left @ right).to(rows)
 
 
 def nearest_units(span: Span, directions: Directions, fill: Tensor) -> Tensor:

@@ -19,15 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize
 
+from ganspace_topdis.discovery.acceptance import improvements, improves
 from ganspace_topdis.discovery.active_subspace import Span, find_span, to_directions
 from ganspace_topdis.discovery.cloud_measures import PartialStore
 from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
-from ganspace_topdis.discovery.initialization import (
-    nearest_orthonormal,
-    nearest_rotation,
-    nearest_units,
-    random_rotation,
-)
+from ganspace_topdis.discovery.initialization import nearest_rotation, nearest_units, random_rotation
 from ganspace_topdis.discovery.losses import ContrastiveLoss, HessianPenalty, SearchLoss, TopDisLoss
 from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, halved, in_mixed_precision, outputs_of
 from ganspace_topdis.discovery.reconstructor_loss import ReconstructorLoss
@@ -102,8 +98,7 @@ class Discovery:
         self.random_rotation = random_rotation(len(start), self._rng) @ start.float()
         initial = start if settings.initialization == "axes" else self.random_rotation
         whole = settings.search_in == "whole"
-        unit_rows = whole and not settings.orthonormal
-        self._parametrized = (_unit_rows if unit_rows else _orthonormal)(initial).to(self.span.axes.dtype)
+        self._parametrized = (_unit_rows if whole else _orthonormal)(initial).to(self.span.axes.dtype)
         self.initial_rotation = self.rotation().clone()
         loss = ScaleFreeLoss if whole else _LOSSES_IN_SPAN[settings.method]
         self._loss = loss(self._outputs, self.span, settings)
@@ -164,8 +159,6 @@ class Discovery:
         assert self.step_index == 0, "V can be initialized before the first step only"
         near = nearest_units if self.settings.search_in == "whole" else nearest_rotation
         rotation = near(self.span, directions, self.random_rotation)
-        if self.settings.orthonormal:
-            rotation = nearest_orthonormal(rotation)
         self._parametrized.weight = rotation.to(self.initial_rotation)
         self.initial_rotation = self.rotation().clone()
 
@@ -247,6 +240,23 @@ class Discovery:
         chosen = self.rotation() if rotation is None else rotation.to(self.initial_rotation)
         return to_directions(self.span, chosen, **metadata)
 
+    def improved(self, progress: Progress | None = None) -> Tensor:
+        """(K,), the directions that are better than where they started on fresh codes; see `discovery.acceptance`."""
+        start, found = self.directions(self.initial_rotation), self.directions()
+        differences = self._within_memory(
+            lambda: improvements(
+                self._generate,
+                self._sample,
+                start,
+                found,
+                micro_batch=self.micro_batch,
+                seed=self.settings.seed,
+                device=self._device,
+                progress=progress,
+            )
+        )
+        return torch.stack([improves(each) for each in differences.values()]).all(0)
+
     def evaluate(
         self,
         directions: Directions,
@@ -316,12 +326,10 @@ class Discovery:
 
 
 def _orthonormal(rotation: Tensor) -> nn.Linear:
-    """A module with a `weight` of orthonormal rows, initialized with `rotation` (K, M)."""
-    module = nn.Linear(rotation.shape[1], len(rotation), bias=False)
+    """A module with an orthonormal `weight`, initialized with `rotation` (M, M)."""
+    module = nn.Linear(len(rotation), len(rotation), bias=False)
     parametrizations.orthogonal(module, orthogonal_map="matrix_exp")
-    with torch.random.fork_rng(devices=()):  # torch completes fewer rows to a basis with its global generator
-        torch.manual_seed(0)
-        module.weight = rotation
+    module.weight = rotation
     return module
 
 

@@ -53,9 +53,6 @@ class DiscoverySettings(Settings):
         group=_MAIN,
         only_for={"method": SEARCH_METHODS, "space": ("z", "w", "w+")},
     )
-    orthonormal: bool = option(
-        False, help="Keep the directions orthonormal in the whitened code.", group=_MAIN, only_for=_IN_WHOLE
-    )
     num_directions: int | None = option(
         None, help="Number of directions.", group=_MAIN, minimum=1, default_text="read from the spectrum of the span"
     )
@@ -129,6 +126,12 @@ class DiscoverySettings(Settings):
         help="Smallest effect per standard deviation that is not penalized.",
         group=_LOSS,
         minimum=0,
+        only_for=_IN_WHOLE,
+    )
+    accept_all: bool = option(
+        False,
+        help="Keep also directions whose overlap and mixed difference on fresh codes are no better than at the start.",
+        group=_LOSS,
         only_for=_IN_WHOLE,
     )
     span: SpanKind = option("effect", help="Subspace that is searched.", group=_SPAN)

@@ -52,7 +52,6 @@ def test_another_seed_gives_another_search():
 VARIANTS = [{}, {"directions_per_step": 2}, {"per_effect": True, "final_shift": 0.1}]
 VARIANTS += [{"method": method} for method in SEARCH_METHODS[1:]]
 VARIANTS += [{"method": method, "search_in": "whole", "batch_size": 8} for method in SEARCH_METHODS]
-VARIANTS += [{"search_in": "whole", "orthonormal": True, "batch_size": 8}]
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 5])

@@ -130,17 +130,6 @@ def test_the_whole_code_is_searched_from_given_directions_exactly():
     assert (search.rotation()[3] @ vectors.T).abs().max() < 1e-5
 
 
-def test_orthonormal_directions_leave_the_span_and_start_at_the_nearest_ones():
-    search = search_with(orthonormal=True)
-    near = search.rotation() + 0.3 * torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
-    search.initialize_near(search.directions(near))
-    left, _, right = torch.linalg.svd(torch.nn.functional.normalize(near, dim=1), full_matrices=False)
-    assert torch.allclose(search.rotation(), left @ right, atol=1e-5)
-    search.run()
-    assert torch.allclose(search.rotation() @ search.rotation().T, torch.eye(4), atol=1e-5)
-    assert (search.rotation() - search.initial_rotation).norm(dim=1).min() > 0.01
-
-
 def oblique(codes: torch.Tensor) -> torch.Tensor:
     """Features of two factors that are read along rows 53 degrees apart, in features of their own."""
     first, second = codes[:, :1], 0.6 * codes[:, :1] + 0.8 * codes[:, 1:]
