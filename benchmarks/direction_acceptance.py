@@ -60,9 +60,9 @@ class Case:
         path = self.path(name).with_suffix(".safetensors")
         if path.exists():
             return Directions.load(path)
-        settings: dict[str, Any] = {"seed": self.seed}
+        settings: dict[str, Any] = {"seed": self.seed, "num_directions": self.rung.num_directions}
         if isinstance(self.rung, HandBuilt):
-            settings |= {"span": "identity", "num_directions": 6, "initialization": "random", "steps": HAND_BUILT_STEPS}
+            settings |= {"span": "identity", "initialization": "random", "steps": HAND_BUILT_STEPS}
         chosen = DiscoverySettings(**{**settings, **SEARCHES[name]})
         search = Discovery(self.space.generate, self.space.sample_codes, chosen)
         start = self.search("span") if name == "refined" else None

@@ -127,7 +127,7 @@ class Ceiling:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rung", default="scenes", choices=("fitted", "scenes"))
+    parser.add_argument("--rung", default="scenes", choices=("fitted", "scenes", "pebbles"))
     parser.add_argument("--spaces", default=",".join(SPACES))
     parser.add_argument("--seeds", type=parse_numbers, default=(0,))
     parser.add_argument("--steps", type=int, default=200)

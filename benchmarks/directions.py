@@ -64,10 +64,10 @@ def find_hand_built(method: str, seed: int, steps: int) -> Directions:
 
 
 def find_in_network(rung: Network, method: str, seed: int, steps: int) -> Directions:
-    """The directions of a method on the fitted rung or on scenes, with the defaults of `discover`."""
+    """The directions of a method in a network, as many as the rung takes, with the defaults of `discover`."""
     space = rung.latent_space
     if method in SEARCH_METHODS:
-        settings = with_method(DiscoverySettings(steps=steps, seed=seed), method)
+        settings = with_method(DiscoverySettings(steps=steps, seed=seed, num_directions=rung.num_directions), method)
         return searched(Discovery(space.features, space.sample_codes, settings))
     if method == "oracle":
         return oracle(space.images, rung.factor_network.read, rung.codes(NUM_ORACLE_CODES, seed)[1])
@@ -79,7 +79,8 @@ def find_in_network(rung: Network, method: str, seed: int, steps: int) -> Direct
 def unsearched(rung: Network, seed: int) -> Discovery:
     """The span that closed forms share."""
     space = rung.latent_space
-    return Discovery(space.features, space.sample_codes, DiscoverySettings(steps=0, seed=seed))
+    settings = DiscoverySettings(steps=0, seed=seed, num_directions=rung.num_directions)
+    return Discovery(space.features, space.sample_codes, settings)
 
 
 def with_method(settings: DiscoverySettings, method: str) -> DiscoverySettings:

@@ -3,8 +3,9 @@
     hand-built  a differentiable drawing with six known directions behind a random rotation, another with every seed
     fitted      a StyleGAN2 fitted to the renderer of scenes, so that a code's factors are a known function of z
     scenes      the packaged StyleGAN2, trained adversarially on images alone
+    pebbles     a second one, of images whose factors share pixels (`vae.data.pebbles`); no default was chosen on it
 
-The first is scored by |cos| to the matched true direction. On the other two a factor network reads what a direction
+The first is scored by |cos| to the matched true direction. On the others a factor network reads what a direction
 changes: the calibrated share of `evaluation.rescoring`, each factor's own change by one standard deviation, and
 Spearman's correlation along the path. On the fitted one, the coordinates of codes along the directions are also
 correlated with the true factors.
@@ -30,13 +31,14 @@ from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checksummed import load_checksummed
 from ganspace_topdis.runs.files import sha256_of
-from stylegan2.loading import ASSETS, load, locate
+from stylegan2.factor_labels import factor_network_for
+from stylegan2.loading import load, locate
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace
 
 __all__ = ["RUNGS", "SCORES", "BenchSpace", "HandBuilt", "Network", "Rung", "rung_named"]
 
-RUNGS = ("hand-built", "fitted", "scenes")
+RUNGS = ("hand-built", "fitted", "scenes", "pebbles")
 
 SCORES = {
     "share": "share",
@@ -154,7 +156,7 @@ class HandBuilt(Rung):
 
 
 class Network(Rung):
-    """A StyleGAN2 of scenes, by its packaged name or in a file; features are those of its last block.
+    """A StyleGAN2 of scenes or pebbles, by its packaged name or in a file; features are those of its last block.
 
     Args:
         name: of the rung.
@@ -176,7 +178,9 @@ class Network(Rung):
     @cached_property
     def factor_network(self) -> FactorNetwork:
         """Reads the factors of an image."""
-        return FactorNetwork.load(ASSETS / "scenes_factors.safetensors")
+        path = factor_network_for(self._path, given=None, wanted=True)
+        assert path is not None, "wanted"
+        return FactorNetwork.load(path)
 
     def space(self, seed: int) -> BenchSpace:
         """Space w of the generator, the same for every seed."""
@@ -225,7 +229,7 @@ def rung_named(name: str) -> Rung:
     """The rung of that name in `RUNGS`; a network is loaded from its packaged file."""
     if name == "hand-built":
         return HandBuilt()
-    return Network(name, "scenes-fitted" if name == "fitted" else "scenes")
+    return Network(name, "scenes-fitted" if name == "fitted" else name)
 
 
 def _true_rotation(path: Path) -> Tensor | None:

@@ -1,7 +1,7 @@
 """Which checkpoints have known factors of variation, and the network that reads them from an image.
 
-Truth is known for generators of scenes, by the description in their file, and for any generator for which the user
-gives a factor network.
+Truth is known for generators of scenes and of pebbles, by the description in their file, and for any generator for
+which the user gives a factor network.
 """
 
 from pathlib import Path
@@ -10,10 +10,10 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.runs.checksummed import load_checksummed
 from stylegan2.loading import ASSETS
 
-__all__ = ["factor_network_for", "makes_scenes"]
+__all__ = ["factor_network_for", "known_data"]
 
-_SCENES_DATA = "scenes of continuous factors (vae.data.scenes)"
-_SCENES_SIDE = 32
+_KNOWN = {f"{name} of continuous factors (vae.data.{name})": name for name in ("scenes", "pebbles")}
+_SIDE = 32
 
 
 def factor_network_for(ckpt: Path, *, given: Path | None, wanted: bool | None) -> Path | None:
@@ -21,7 +21,7 @@ def factor_network_for(ckpt: Path, *, given: Path | None, wanted: bool | None) -
 
     Args:
         ckpt: the checkpoint.
-        given: the user's network; the packaged one by default, for generators of scenes.
+        given: the user's network; the packaged one by default, for generators of scenes and of pebbles.
         wanted: whether scores against factors are wanted; None where factors are known.
 
     Raises:
@@ -36,8 +36,8 @@ def factor_network_for(ckpt: Path, *, given: Path | None, wanted: bool | None) -
         return None
     if given is not None:
         return given
-    if makes_scenes(ckpt):
-        return ASSETS / "scenes_factors.safetensors"
+    if (data := known_data(ckpt)) is not None:
+        return ASSETS / f"{data}_factors.safetensors"
     if wanted:
         raise InvalidArgumentError(
             f"the factors of {ckpt} are not known: give `factor_network`, which reads them from "
@@ -47,13 +47,13 @@ def factor_network_for(ckpt: Path, *, given: Path | None, wanted: bool | None) -
     return None
 
 
-def makes_scenes(ckpt: Path) -> bool:
-    """Whether `ckpt` is one of our generators, trained on scenes of the size that the packaged network reads."""
+def known_data(ckpt: Path) -> str | None:
+    """The data of `ckpt`, "scenes" or "pebbles" of the size that the packaged networks read, or None."""
     if ckpt.suffix != ".safetensors":
-        return False
+        return None
     try:
         _, description = load_checksummed(ckpt)
     except CheckpointError:
-        return False
+        return None
     source, config = description.get("source", {}), description.get("config", {})
-    return source.get("data") == _SCENES_DATA and config.get("img_resolution") == _SCENES_SIDE
+    return _KNOWN.get(source.get("data", "")) if config.get("img_resolution") == _SIDE else None

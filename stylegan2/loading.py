@@ -27,7 +27,7 @@ from stylegan2.zoo import ZOO, resolve
 __all__ = ["PACKAGED", "is_on_this_machine", "is_published", "load", "locate", "read"]
 
 ASSETS = Path(__file__).parent / "assets"
-PACKAGED = ("scenes", "scenes-fitted")
+PACKAGED = ("scenes", "scenes-fitted", "pebbles")
 TF32_VARIABLE = "TOPDIS_TF32"
 
 
@@ -36,7 +36,7 @@ def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu
 
     Args:
         path_or_name: a checkpoint of any kind in docs/checkpoints.md, detected from its content; an https or hf
-            address; a name of the zoo; or "scenes" or "scenes-fitted", the packaged networks.
+            address; a name of the zoo; or "scenes", "scenes-fitted" or "pebbles", the packaged networks.
         device: the device of the generator.
 
     Raises:

@@ -19,7 +19,7 @@ def checkpoint_names() -> Iterable[str]:
     """The names of packaged and published checkpoints, for completion."""
     from stylegan2.zoo import ZOO
 
-    return ("scenes", "scenes-fitted", *ZOO)
+    return ("scenes", "scenes-fitted", "pebbles", *ZOO)
 
 
 @dataclass(frozen=True, kw_only=True)

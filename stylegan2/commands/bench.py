@@ -15,7 +15,7 @@ from stylegan2.run_settings import OutputSettings
 
 __all__ = ["COMMANDS", "Options", "run", "to_text"]
 
-_RUNGS = ("hand-built", "fitted", "scenes")
+_RUNGS = ("hand-built", "fitted", "scenes", "pebbles")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Options(Settings):
     )
     rungs: tuple[str, ...] | None = option(
         None,
-        help="Generators: hand-built, fitted, scenes.",
+        help="Generators: hand-built, fitted, scenes, pebbles.",
         group="Main",
         metavar="NAME,...",
         parse=split_names,

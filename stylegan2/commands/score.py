@@ -168,7 +168,7 @@ def _subject(options: Options) -> _Subject:
     from ganspace_topdis.runs.devices import choose_device
     from ganspace_topdis.runs.records import read_run
     from stylegan2.direction_scores import load_other, space_of_run
-    from stylegan2.factor_labels import factor_network_for, makes_scenes
+    from stylegan2.factor_labels import factor_network_for, known_data
     from stylegan2.loaded_run import checkpoint_of_run, require_same_checkpoint
     from stylegan2.loading import locate
 
@@ -179,9 +179,10 @@ def _subject(options: Options) -> _Subject:
     ckpt = locate(options.loading.ckpt or checkpoint_of_run(options.run))
     require_same_checkpoint(directions, ckpt)
     network = factor_network_for(ckpt, given=options.factor_network, wanted=options.truth)
-    if options.protocol and not makes_scenes(ckpt):
+    if options.protocol and known_data(ckpt) != "scenes":
         raise InvalidArgumentError(
-            f"`protocol` needs labelled images, and the training images of {ckpt} are not known", field="protocol"
+            f"`protocol` needs labelled images, which are drawn of scenes only; {ckpt} is no generator of them",
+            field="protocol",
         )
     device = choose_device(options.loading.device)
     return _Subject(

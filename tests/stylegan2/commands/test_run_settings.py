@@ -12,7 +12,7 @@ from ganspace_topdis.runs.files import write_json
 from stylegan2 import Generator, save
 from stylegan2.commands import score
 from stylegan2.commands.discover import directions_text
-from stylegan2.factor_labels import factor_network_for, makes_scenes
+from stylegan2.factor_labels import factor_network_for, known_data
 from stylegan2.loading import ASSETS, locate
 from stylegan2.picture_settings import PictureSettings, parse_layers, parse_numbers, written_short
 from stylegan2.run_pictures import labels_of, page_text, shown_run, summary
@@ -156,23 +156,24 @@ def small(path: Path, side: int, source: dict[str, str]) -> Path:
     return save(generator.eval(), path, source=source)
 
 
-def test_the_packaged_generator_makes_scenes() -> None:
-    assert makes_scenes(locate("scenes"))
-    assert factor_network_for(locate("scenes"), given=None, wanted=None) == ASSETS / "scenes_factors.safetensors"
+@pytest.mark.parametrize("name", ["scenes", "pebbles"])
+def test_the_data_of_a_packaged_generator_is_known(name: str) -> None:
+    assert known_data(locate(name)) == name
+    assert factor_network_for(locate(name), given=None, wanted=None) == ASSETS / f"{name}_factors.safetensors"
 
 
-@pytest.mark.parametrize(("side", "source", "known"), [(32, SOURCE, True), (64, SOURCE, False), (32, {}, False)])
+@pytest.mark.parametrize(("side", "source", "known"), [(32, SOURCE, "scenes"), (64, SOURCE, None), (32, {}, None)])
 def test_a_generator_of_ours_is_known_by_its_data_and_side(
-    tmp_path: Path, side: int, source: dict[str, str], known: bool
+    tmp_path: Path, side: int, source: dict[str, str], known: str | None
 ) -> None:
-    assert makes_scenes(small(tmp_path / "g.safetensors", side, source)) is known
+    assert known_data(small(tmp_path / "g.safetensors", side, source)) == known
 
 
 @pytest.mark.parametrize("name", ["broken.safetensors", "weights.pkl"])
 def test_any_other_file_has_no_known_factors(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     torch.save({"x": torch.zeros(2)}, path)
-    assert not makes_scenes(path)
+    assert known_data(path) is None
     assert factor_network_for(path, given=None, wanted=None) is None
     assert factor_network_for(path, given=Path("mine"), wanted=None) == Path("mine")
 
