@@ -1,14 +1,21 @@
-"""A search for directions in its run folder: started, resumed, evaluated, and repaired where files are damaged."""
+"""Directions of a generator: a search in its run folder, started, resumed, evaluated, repaired where files are damaged.
+
+What needs no search is a closed form: the baselines of `ganspace_topdis.discovery.baselines`, by name.
+"""
 
 import dataclasses
 import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
 
 from ganspace_topdis import __version__
 from ganspace_topdis.discovery.api import finalize
+from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, ica, sefa
 from ganspace_topdis.discovery.held_out import rank
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings
@@ -19,12 +26,67 @@ from ganspace_topdis.runs.files import set_aside, write_json
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.shared_folder import SharedFolder
 from ganspace_topdis.traversal.names import read_names
-from stylegan2.closed_forms import CLOSED_FORMS, ClosedForm, closed_form
 from stylegan2.loaded_run import require_same_checkpoint
 from stylegan2.loading import locate
 from stylegan2.space import LatentSpace
 
-__all__ = ["SearchRun", "Start", "find_start", "in_every_layer", "locate_everywhere", "write_scores"]
+__all__ = [
+    "CLOSED_FORMS",
+    "ClosedForm",
+    "SearchRun",
+    "Start",
+    "closed_form",
+    "find_start",
+    "in_every_layer",
+    "locate_everywhere",
+    "style_weights",
+    "write_scores",
+]
+
+
+ClosedForm = Literal["random", "span-axes", "ganspace", "ganspace-features", "ica", "sefa", "axes"]
+CLOSED_FORMS: tuple[ClosedForm, ...] = get_args(ClosedForm)
+
+
+def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Directions:
+    """The directions `name`, as many as `search` looks for, in their own order."""
+    if name == "random":
+        return search.directions(search.random_rotation)
+    if name == "span-axes":
+        return search.directions(search.span.start)
+    settings = search.settings
+    codes = space.sample_codes(settings.num_span_codes, torch.Generator().manual_seed(settings.seed))
+    if name == "ganspace":
+        return ganspace(codes, search.span.num_directions, whitening=settings.whitening)
+    if name == "ganspace-features":
+        return ganspace_of_features(space.features, codes, search.span.num_directions, micro_batch=search.micro_batch)
+    if name == "ica":
+        return ica(codes, search.span.num_directions, whitening=settings.whitening, seed=settings.seed)
+    if name == "sefa":
+        return sefa(style_weights(space), codes, search.span.num_directions)
+    return coordinate_axes(codes, search.span.num_directions, importance=_importance(search, space, codes))
+
+
+def _importance(search: Discovery, space: LatentSpace, codes: Tensor) -> Tensor | None:
+    """How far the span moves each style channel, in its standard deviations; None for other spaces."""
+    if space.name != "s":
+        return None
+    return (search.span.axes / codes.std(0)).nan_to_num(0, 0, 0).square().sum(0)
+
+
+def style_weights(space: LatentSpace) -> Tensor:
+    """The weights (rows, w_dim) that read the code in the convolutions of the space's layers, stacked.
+
+    Raises:
+        InvalidArgumentError: the space's layers hold no convolution.
+    """
+    assert space.name == "w", "no weight reads z, and every channel of s has its own"
+    convolutions = [module for name, module in space.generator.named_modules() if name.endswith(("conv0", "conv1"))]
+    chosen = range(len(convolutions)) if space.layers is None else [k for k in space.layers if k < len(convolutions)]
+    if not chosen:
+        raise InvalidArgumentError("the chosen layers hold no convolution that reads a style; choose lower ones")
+    return torch.cat([convolutions[k].get_submodule("affine").weight.detach() for k in chosen])
+
 
 Start = Directions | ClosedForm | None
 """Where a search starts: earlier directions, those of a closed form, or the axes of the span."""

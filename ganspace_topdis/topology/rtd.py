@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.topology.cloud_persistence import cloud_persistence
 from ganspace_topdis.topology.distances import as_point_pairs
-from ganspace_topdis.topology.total_persistence import PersistenceOptions
+from ganspace_topdis.topology.total_persistence import PersistenceOptions, cloud_persistence
 
 __all__ = ["RTDLoss", "RTDScore", "Variant", "rtd", "rtd_score"]
 
