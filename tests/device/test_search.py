@@ -236,6 +236,6 @@ def test_no_function_reseeds_the_stream_of_the_device(mimic):
     torch.manual_seed(4)
     expected = torch.randn(3, device="mimic").cpu()
     torch.manual_seed(4)
-    small_encoder(3, 2, 16, 4, seed=0)
+    small_encoder(3, 2, (16, 16), 4, seed=0)
     found_on("mimic", method="reconstructor", steps=1)
     assert np.array_equal(torch.randn(3, device="mimic").cpu(), expected)
