@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ganspace_topdis.errors import InvalidArgumentError
 from stylegan2.config import GeneratorConfig
 from stylegan2.ops.bias_act import GAINS, activate
+from stylegan2.ops.weight_cache import cached, type_of_products
 
 __all__ = [
     "MAPPING_LR_MULTIPLIER",
@@ -73,7 +74,11 @@ class FullyConnected(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows (B, in_features) to rows (B, out_features)."""
-        x = torch.addmm(self.bias * self.bias_gain, x, self.weight.t(), alpha=self.weight_gain)
+        weight: Tensor = self.weight
+        dtype = type_of_products(x)
+        if dtype != weight.dtype:
+            weight = cached(weight, f"{dtype}", lambda weight: weight.to(dtype))
+        x = torch.addmm(self.bias * self.bias_gain, x, weight.t(), alpha=self.weight_gain)
         return x if self.act == "linear" else activate(x, self.act) * GAINS[self.act]
 
 

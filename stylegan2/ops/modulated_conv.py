@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stylegan2.ops.upfirdn2d import filter_image
-from stylegan2.ops.weight_cache import cached, caches_weight
+from stylegan2.ops.weight_cache import cached, caches_weight, type_of_products
 from stylegan2.ops.winograd import TILE, winograd_convolve
 
 __all__ = ["convolve", "convolve_up", "demodulation", "within_half_range"]
@@ -24,7 +24,8 @@ def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
         weight: kernel (O, I, k, k).
         styles: scales of the input channels (B, I).
     """
-    energy = cached(weight, "energy", lambda weight: weight.square().sum(dim=(2, 3)))
+    dtype = type_of_products(styles)
+    energy = cached(weight, f"energy, {dtype}", lambda weight: weight.square().sum(dim=(2, 3)).to(dtype))
     return torch.rsqrt(styles.square() @ energy.t() + 1e-8)
 
 
@@ -46,13 +47,15 @@ def convolve(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
     """Scale the channels of x (B, I, H, W) by styles (B, I) and convolve with (O, I, k, k): (B, O, H, W)."""
     if _prefers_winograd(x, weight):
         return winograd_convolve(x, weight, styles)
-    kernels = cached(weight, f"{x.dtype}", lambda weight: _channels_last(weight, x))
+    dtype = type_of_products(x)
+    kernels = cached(weight, f"{dtype}", lambda weight: _channels_last(weight, dtype))
     return F.conv2d(_scaled(x, styles), kernels, padding=weight.shape[-1] // 2)
 
 
 def convolve_up(x: Tensor, weight: Tensor, styles: Tensor, fir: Tensor) -> Tensor:
     """Like `convolve`, with doubled sides: a transposed convolution, then the filter `fir` (4, 4) with gain 4."""
-    kernels = cached(weight, f"transposed, {x.dtype}", lambda weight: _channels_last(weight.transpose(0, 1), x))
+    dtype = type_of_products(x)
+    kernels = cached(weight, f"transposed, {dtype}", lambda weight: _channels_last(weight.transpose(0, 1), dtype))
     x = F.conv_transpose2d(_scaled(x, styles), kernels, stride=2)
     return filter_image(x, fir, gain=4.0)
 
@@ -61,9 +64,9 @@ def _scaled(x: Tensor, styles: Tensor) -> Tensor:
     return x * styles.to(x.dtype)[:, :, None, None]
 
 
-def _channels_last(weight: Tensor, x: Tensor) -> Tensor:
-    """Return kernels in the type and layout that torch's convolution needs for channels-last x, to avoid copies."""
-    return weight.to(x.dtype).contiguous(memory_format=torch.channels_last)
+def _channels_last(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return kernels in the type and layout that torch's convolution needs for channels-last images without copies."""
+    return weight.to(dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _prefers_winograd(x: Tensor, weight: Tensor) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["cached", "caches_weight", "frozen_weights"]
+__all__ = ["cached", "caches_weight", "frozen_weights", "type_of_products"]
 
 _store: dict[tuple[int, torch.Size, str], tuple[Tensor, Tensor]] | None = None
 
@@ -46,3 +46,13 @@ def cached(weight: Tensor, name: str, compute: Callable[[Tensor], Tensor]) -> Te
     if key not in store:
         store[key] = weight, compute(weight)  # the entry holds the weight, so that its address is not reused
     return store[key][1]
+
+
+def type_of_products(x: Tensor) -> torch.dtype:
+    """The type in which products with `x` are computed: that of autocast where it is on, else its own.
+
+    Autocast casts a frozen weight in every product; cached in this type, it is cast once.
+    """
+    kind = x.device.type
+    lowered = torch.is_autocast_enabled(kind) and x.dtype != torch.float64
+    return torch.get_autocast_dtype(kind) if lowered else x.dtype

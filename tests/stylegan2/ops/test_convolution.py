@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from stylegan2 import Generator
 from stylegan2.ops import modulated_conv, weight_cache, winograd
@@ -110,6 +111,37 @@ def test_kernels_of_frozen_weights_are_transformed_once_per_orientation(monkeypa
             y = winograd_convolve(x, weight, styles)
             torch.autograd.grad(y.square().sum(), x)
     assert len(made) == 2
+
+
+class Casts(TorchDispatchMode):
+    """Collects the addresses of the tensors that are cast."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._to_copy.default:
+            self.addresses.add(args[0].data_ptr())
+        return func(*args, **(kwargs or {}))
+
+
+def test_autocast_casts_frozen_weights_once_and_changes_no_image():
+    generator = Generator(img_resolution=16, channel_base=128, z_dim=8, w_dim=8, num_mapping_layers=2).eval()
+    generator.requires_grad_(False)
+    weights = {weight.data_ptr() for name, weight in generator.named_parameters() if name.endswith("weight")}
+    weights -= {block.torgb.weight.data_ptr() for block in generator.synthesis.modules() if hasattr(block, "torgb")}
+    z = torch.randn(2, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        with Casts() as anew:
+            expected = generator(z)
+        with frozen_weights():
+            images = generator(z)
+            with Casts() as again:
+                assert torch.equal(generator(z), images)
+    assert len(anew.addresses & weights) > 10
+    assert not again.addresses & weights
+    torch.testing.assert_close(images, expected, atol=0, rtol=0)
 
 
 def test_a_wide_generator_gives_the_images_and_gradients_of_the_direct_convolution(monkeypatch):
