@@ -149,12 +149,12 @@ def _import_distributed_nn() -> None:
 
 def _own_device(device: str) -> torch.device:
     chosen = choose_device("cuda" if device == "auto" and torch.cuda.is_available() else device)
-    if chosen.index is not None and device not in ("auto", "cuda"):
+    if chosen.index is not None or chosen.type == "cpu":
         return chosen
     module: Any = getattr(torch, chosen.type, None)
     count = module.device_count() if hasattr(module, "device_count") else 1
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    if chosen.type == "cpu" or (count == 1 and chosen.type != "cuda"):
+    if count == 1 and chosen.type != "cuda":
         return chosen
     if local >= count:
         raise InvalidArgumentError(

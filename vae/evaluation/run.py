@@ -37,6 +37,8 @@ from vae.training.run import TrainedModel, load_trained
 
 __all__ = ["EVALUATION", "Measurement", "draw_samples", "evaluate", "measure", "read_evaluation"]
 
+EVALUATION = "evaluation.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -132,9 +134,6 @@ class _Clock:
         now_s = time.perf_counter()
         self.durations_s[name] = round(now_s - self._start_s, 3)
         self._start_s = now_s
-
-
-EVALUATION = "evaluation.json"
 
 
 def evaluate(

@@ -31,9 +31,10 @@ from vae.networks import AutoEncoder, build_networks
 from vae.settings import ExecutionOptions, TrainSettings
 from vae.training.loop import Training
 
-_NUM_SCORED = 10_000
-
 __all__ = ["TrainedModel", "load_trained", "open_training_data", "train"]
+
+_NUM_SCORED = 10_000
+"""Points of a measurement of MIG, as many as `evaluate-vae` fits on."""
 
 
 def train(
