@@ -30,7 +30,7 @@ from stylegan2.direction_rungs import RUNGS, HandBuilt, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.picture_settings import parse_numbers
 
-SEARCHES: dict[str, dict[str, Any]] = {"span": {}, "refined": {"search_in": "whole", "steps": 50}}
+SEARCHES: dict[str, dict[str, Any]] = {"span": {"search_in": "span"}, "refined": {"search_in": "whole", "steps": 50}}
 """The settings of the searches; the refined one starts at the directions of the span."""
 
 ACCEPTED_BY = {"overlap": ("overlap",), "mixed": ("mixed",), "overlap-mixed": ("overlap", "mixed")}

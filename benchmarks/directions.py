@@ -89,7 +89,7 @@ def with_method(settings: DiscoverySettings, method: str) -> DiscoverySettings:
 
 def searched(search: Discovery) -> Directions:
     search.run()
-    return search.directions()
+    return search.accepted()
 
 
 def takes(rung: Rung, method: str) -> bool:

@@ -197,7 +197,7 @@ def _autoencoders(options: argparse.Namespace) -> list[Part]:
 
 
 def _trainings(options: argparse.Namespace) -> list[Part]:
-    work, tiny = options.work, "--resolution 32 --max-steps 1 --width 8 --discriminator-width 8 --batch 4"
+    work, tiny = options.work, "--resolution 32 --max-steps 1 --channels 8 8 8 8 --discriminator-width 8 --batch 4"
     gan = ("--num-images", "4000000", *_small(options, tiny, "--resolution 64"))
     grid = f"{work}/small.toml" if options.rehearse else "replication-strength"
     cells_on = "cpu" if options.before else options.device

@@ -9,6 +9,10 @@ off, and the averaged weights are stored. Images are drawn from continuous facto
 
     python benchmarks/train_scenes_gan.py runs/gan --num-images 600000
     python benchmarks/train_scenes_gan.py runs/pebbles --data pebbles --num-images 400000
+    python benchmarks/train_scenes_gan.py runs/scenes64 --resolution 64 --channels 64 64 64 32 32 \
+        --discriminator-width 32 --start stylegan2/assets/scenes.safetensors
+
+`--start` begins with the generator of a smaller resolution: its images, enlarged, are the first ones.
 
 The same command resumes where the last one stopped, bit for bit on one machine.
 """
@@ -25,6 +29,7 @@ from scenes_training import DATA, DrawnData, Run, cosine, drawn_data, ema_update
 from torch import Tensor
 from torch.nn.functional import softplus
 
+import stylegan2
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from stylegan2.generator import Generator
 
@@ -35,8 +40,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", default="scenes", choices=DATA)
     parser.add_argument("--num-images", type=int, default=600_000, help="real images shown in all")
     parser.add_argument("--resolution", type=int, default=32, choices=(32, 64, 128))
-    parser.add_argument("--width", type=int, default=64, help="channels of the generator below full size")
-    parser.add_argument("--last-width", type=int, default=32, help="channels of the generator at full size")
+    parser.add_argument("--channels", type=int, nargs="+", help="of the blocks, from 4 px (64, at full size 32)")
+    parser.add_argument("--start", type=Path, help="generator of a smaller resolution to start from")
     parser.add_argument("--discriminator-width", type=int, default=64, help="channels at half size, doubling to 128")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=2e-3)
@@ -54,20 +59,30 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def start_from(generator: Generator, smaller: Generator) -> None:
+    """Take mapping and blocks of `smaller`; the blocks above it add nothing to its images at first."""
+    tensors = {name: tensor for name, tensor in smaller.state_dict().items() if "noise_const" not in name}
+    generator.load_state_dict(tensors, strict=False)
+    for resolution in generator.synthesis.resolutions:
+        if resolution > smaller.img_resolution:
+            torch.nn.init.zeros_(generator.synthesis.block(resolution).torgb.weight)
+
+
 class Players:
     """Generator, discriminator and all that one step of the game changes."""
 
     def __init__(self, options: argparse.Namespace, data: DrawnData) -> None:
         self.options, self.data = options, data
         torch.manual_seed(options.seed)
-        num_blocks = options.resolution.bit_length() - 2
         self.generator = Generator(
             z_dim=64,
             w_dim=64,
             img_resolution=options.resolution,
             num_mapping_layers=4,
-            channels=(options.width,) * (num_blocks - 1) + (options.last_width,),
+            channels=options.channels or (64,) * (options.resolution.bit_length() - 3) + (32,),
         ).to(options.device)
+        if options.start is not None:
+            start_from(self.generator, stylegan2.load(options.start))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.discriminator = Discriminator(options.resolution, options.discriminator_width).to(options.device)
         self.heads = None

@@ -185,7 +185,8 @@ def _start_of(space: LatentSpace, directions: Directions, checkpoint: Checkpoint
     start, found = search.directions(search.initial_rotation), search.directions().vectors
     if found.shape != directions.vectors.shape:
         return None
-    distances = torch.cdist(directions.in_sigmas().vectors, found)
+    either = torch.stack([found, search.fallback().vectors])  # of what did not improve, its start was kept
+    distances = torch.cdist(directions.in_sigmas().vectors, either).amin(dim=0)
     rows = distances.argmin(dim=1).tolist()
     is_same = bool(distances.amin(dim=1).max() <= _SAME * found.norm(dim=1).max())
     return start.select(rows) if is_same and sorted(rows) == list(range(len(rows))) else None

@@ -200,7 +200,7 @@ class SearchRun:
         return search
 
     def _take_steps(self, search: Discovery) -> None:
-        num_steps = search.settings.steps
+        num_steps = search.num_steps
         saving = self.folder.saving(
             lambda: (search.step_index, *search.state()), num_steps=num_steps, every_s=SAVE_INTERVAL_S
         )

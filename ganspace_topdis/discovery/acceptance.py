@@ -11,12 +11,14 @@ It is kept where both are lower over fresh codes, by more than 1.645 standard er
 95 %). The two scores were chosen on other seeds than those reported: docs/results/directions/report.md.
 """
 
+import hashlib
 import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from ganspace_topdis.discovery.cloud_measures import PartialStore
 from ganspace_topdis.discovery.equal_effect import ShiftedBatch, equal_effect_amounts, mixed_differences, profile
 from ganspace_topdis.discovery.micro_batch import features_of
 from ganspace_topdis.generators import Generate, SampleCodes
@@ -52,6 +54,7 @@ def improvements(
     seed: int = 0,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
+    store: PartialStore | None = None,
 ) -> dict[str, Tensor]:
     """The differences (K, n) in "overlap" and "mixed" on n codes: each direction of `after`, less that of `before`.
 
@@ -64,6 +67,7 @@ def improvements(
         seed: of the codes; they differ from those of a search, and of its evaluation, with the same seed.
         device: device of the codes.
         progress: called after every cloud.
+        store: saves the differences after every cloud and restores them, without any change of the result.
     """
     rng = torch.Generator().manual_seed(_STREAM + seed)
 
@@ -75,16 +79,26 @@ def improvements(
 
     with torch.no_grad():
         sets = [before.in_sigmas(), after.in_sigmas()]
+        name = f"accept_{_digest(sets, micro_batch, seed)}"
+        found = (store.load(name) if store is not None else None) or {}
         calibrated = batch_of(_NUM_CALIBRATED)
-        amounts = [equal_effect_amounts(calibrated, each) for each in sets]
-        parts: dict[str, list[Tensor]] = {"overlap": [], "mixed": []}
+        amounts = [equal_effect_amounts(calibrated, each) for each in sets] if len(found) < _NUM_CLOUDS else []
         for place in range(_NUM_CLOUDS):
-            clouds = _Cloud(batch_of(_CLOUD_SIZE), sets, amounts, (-1) ** place)
-            parts["overlap"].append(clouds.compared(clouds.overlaps))
-            parts["mixed"].append(clouds.compared(clouds.mixed))
+            batch = batch_of(_CLOUD_SIZE)
+            if str(place) not in found:
+                cloud = _Cloud(batch, sets, amounts, (-1) ** place)
+                found[str(place)] = torch.stack([cloud.compared(cloud.overlaps), cloud.compared(cloud.mixed)]).cpu()
+                if store is not None:
+                    store.save(name, found, complete=len(found) == _NUM_CLOUDS)
             if progress is not None:
                 progress(place + 1, _NUM_CLOUDS)
-    return {name: torch.cat(each, dim=1).cpu() for name, each in parts.items()}
+    parts = [found[str(place)] for place in range(_NUM_CLOUDS)]
+    return dict(zip(("overlap", "mixed"), torch.cat(parts, dim=2), strict=True))
+
+
+def _digest(sets: list[Directions], *how: int) -> str:
+    key = f"{[each.fingerprint for each in sets]} {how}"
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 class _Cloud:

@@ -58,6 +58,7 @@ class Span:
         spectrum: (>= M,), the eigenvalues that order the axes, as shares of their sum; float64 on the CPU.
         start: (K, M), the K axes where a search starts, unit vectors in the coordinates of the M axes; those of the
             identity unless the whole code is searched.
+        whole: the whole code with its start at these axes, where it is searched afterwards.
     """
 
     mean: Tensor
@@ -65,6 +66,7 @@ class Span:
     projection: Tensor
     spectrum: Tensor
     start: Tensor
+    whole: "Span | None" = None
 
     @property
     def size(self) -> int:
@@ -90,7 +92,7 @@ def find_span(
     micro_batch: int = 64,
     progress: Progress | None = None,
 ) -> Span:
-    """The span of that `kind` for `codes` (n, D), or the whole code with a start at its axes.
+    """The span of that `kind` for `codes` (n, D), the whole code with a start at its axes, or both.
 
     Args:
         kind: "effect", "pca" or "identity"; see the module.
@@ -99,7 +101,7 @@ def find_span(
         size: number of directions; None reads it off the spectrum.
         rng: random generator for the probes.
         whitening: "full", "layers" or "channels"; see `discovery.whitening`.
-        search_in: "span", or "whole" for all eigenvectors of E[J^T J].
+        search_in: "span", "whole" for all eigenvectors of E[J^T J], or "both" for the span with its `whole`.
         num_probes: number of backward passes.
         micro_batch: codes per backward pass.
         progress: called after every micro-batch.
@@ -110,7 +112,7 @@ def find_span(
     if kind not in ("effect", "pca", "identity"):
         raise InvalidArgumentError(f"`span` is {kind!r}, allowed are 'effect', 'pca' and 'identity'", field="span")
     coordinates = whiten("full" if kind == "identity" and whitening == "channels" else whitening, codes)
-    if kind == "effect" or search_in == "whole":
+    if kind == "effect" or search_in != "span":
         pulled = _pulled(coordinates, generate, codes[:num_probes], rng, micro_batch, progress)
     if kind == "effect":
         spectrum, rows = _shared_axes(coordinates, pulled)
@@ -120,11 +122,13 @@ def find_span(
     if kind == "identity":
         _require_all(size, spectrum)
     rows = rows if kind == "identity" else rows[: _checked_size(size, spectrum)]
+    span = _span(coordinates, rows, spectrum)
     if search_in == "span":
-        return _span(coordinates, rows, spectrum)
+        return span
     effects, axes = principal_axes(pulled)
     axes = axes.to(rows)
-    return _span(coordinates, axes, effects, start=torch.nn.functional.normalize(rows @ axes.T, dim=1))
+    whole = _span(coordinates, axes, effects, start=torch.nn.functional.normalize(rows @ axes.T, dim=1))
+    return whole if search_in == "whole" else dataclasses.replace(span, whole=whole)
 
 
 def to_directions(span: Span, rotation: Tensor, **metadata: object) -> Directions:

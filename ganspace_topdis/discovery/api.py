@@ -98,15 +98,11 @@ def finalize(search: Discovery, progress: Progress | None = None, store: Partial
         progress: called after every shifted cloud of the evaluation.
         store: saves and restores the evaluation; see `evaluate_held_out`.
     """
-    chooses = search.settings.search_in == "whole" and not search.settings.accept_all and len(search.rotation()) > 1
-    parts = [_part(progress, place, 2 + chooses) for place in range(2 + chooses)]
+    count = 2 + search.chooses
+    parts = [_part(progress, place, count) for place in range(count)]
     before = search.evaluate(search.directions(search.initial_rotation), parts[0], store, rtd_only=True)
-    rotation, facts = search.rotation(), {"spectrum": [round(share, 6) for share in search.span.spectrum.tolist()]}
-    if chooses:
-        improved = search.improved(parts[1])
-        rotation = torch.where(improved[:, None], rotation, search.initial_rotation)
-        facts["improved"] = improved.tolist()
-    directions = search.directions(rotation, **facts)
+    spectrum = [round(share, 6) for share in search.span.spectrum.tolist()]
+    directions = search.accepted(parts[1], store, spectrum=spectrum)
     return rank(directions, search.evaluate(directions, parts[-1], store), rtd_before=before.rtd)
 
 

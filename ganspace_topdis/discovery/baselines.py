@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganspace_topdis.discovery.active_subspace import pca_span, to_directions
-from ganspace_topdis.discovery.initialization import random_rotation
+from ganspace_topdis.discovery.parametrization import random_rotation
 from ganspace_topdis.discovery.settings import Whitening
 from ganspace_topdis.discovery.whitening import signed
 from ganspace_topdis.errors import InvalidArgumentError

@@ -5,7 +5,9 @@ rotation, or the rotation nearest to given directions. So V stays orthonormal wi
 (torch.nn.utils.parametrizations.orthogonal). In the whole code the rows of V are unit vectors, normalized rows of the
 matrix that Adam moves, and start at the same places. V and its optimizer stay on the CPU, where small matrices are
 faster than on a GPU: once per step, V goes to the device of the codes and its gradient comes back. The loss is one of
-`discovery.losses` or `discovery.scale_free`. `Discovery` holds the whole state of a search and exports it as tensors,
+`discovery.losses` or `discovery.scale_free`. Where both are searched, one after the other, the search in the whole code
+is another `Discovery` that starts where the first ends, and each of its directions is kept only where it is better than
+its start (`discovery.acceptance`). `Discovery` holds the whole state of a search and exports it as tensors,
 so that a resumed run takes exactly the same steps.
 """
 
@@ -15,17 +17,21 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils import parametrizations, parametrize
+from torch import Tensor
 
 from ganspace_topdis.discovery.acceptance import improvements, improves
 from ganspace_topdis.discovery.active_subspace import Span, find_span, to_directions
 from ganspace_topdis.discovery.cloud_measures import PartialStore
 from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
-from ganspace_topdis.discovery.initialization import nearest_rotation, nearest_units, random_rotation
 from ganspace_topdis.discovery.losses import ContrastiveLoss, HessianPenalty, SearchLoss, TopDisLoss
 from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, halved, in_mixed_precision, outputs_of
+from ganspace_topdis.discovery.parametrization import (
+    nearest_rotation,
+    nearest_units,
+    orthonormal,
+    random_rotation,
+    unit_rows,
+)
 from ganspace_topdis.discovery.reconstructor_loss import ReconstructorLoss
 from ganspace_topdis.discovery.scale_free import ScaleFreeLoss
 from ganspace_topdis.discovery.settings import DiscoverySettings, SearchMethod
@@ -39,6 +45,8 @@ from ganspace_topdis.runs.progress import Progress
 __all__ = ["Discovery"]
 
 _T = TypeVar("_T")
+
+_SPAN_PARTS = ("mean", "axes", "projection", "spectrum", "start")
 
 _LOSSES_IN_SPAN: dict[SearchMethod, type[SearchLoss]] = {
     "topdis": TopDisLoss,
@@ -98,12 +106,20 @@ class Discovery:
         self.random_rotation = random_rotation(len(start), self._rng) @ start.float()
         initial = start if settings.initialization == "axes" else self.random_rotation
         whole = settings.search_in == "whole"
-        self._parametrized = (_unit_rows if whole else _orthonormal)(initial).to(self.span.axes.dtype)
+        self._parametrized = (unit_rows if whole else orthonormal)(initial).to(self.span.axes.dtype)
         self.initial_rotation = self.rotation().clone()
         loss = ScaleFreeLoss if whole else _LOSSES_IN_SPAN[settings.method]
         self._loss = loss(self._outputs, self.span, settings)
         self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
-        self.step_index = 0
+        self._own_step = 0
+        self.refinement = self._refinement()
+
+    def _refinement(self) -> "Discovery | None":
+        """The search of the whole code that follows, not yet at its start; a single direction has none."""
+        if self.settings.refinement is None or self.span.whole is None or self.span.num_directions < 2:
+            return None
+        settings = dataclasses.replace(self.settings.refinement, precision="float32", compile="none")  # done above
+        return Discovery(self._generate, self._sample, settings, span=self.span.whole, device=self._device)
 
     def _moves_together(self) -> bool:
         """Whether directions of a step are computed together where they fit: a device waits for launches, a CPU not."""
@@ -127,7 +143,7 @@ class Discovery:
             codes,
             size=settings.num_directions,
             whitening=settings.whitening,
-            search_in=settings.search_in,
+            search_in="both" if settings.refinement is not None else settings.search_in,
             rng=self._rng,
             num_probes=settings.num_probes,
             micro_batch=self.micro_batch,
@@ -141,9 +157,19 @@ class Discovery:
         return groups + ([{"params": own, "peak": self._loss.own_learning_rate}] if own else [])
 
     @property
+    def step_index(self) -> int:
+        """The number of steps taken, with those of the refinement."""
+        return self._own_step + (self.refinement.step_index if self.refinement is not None else 0)
+
+    @property
+    def num_steps(self) -> int:
+        """The number of all steps, with those of the refinement."""
+        return self.settings.steps + (self.refinement.num_steps if self.refinement is not None else 0)
+
+    @property
     def finished(self) -> bool:
         """Whether all steps are done."""
-        return self.step_index >= self.settings.steps
+        return self.step_index >= self.num_steps
 
     def rotation(self) -> Tensor:
         """V (K, M) on the CPU, one row per direction, in the whitened coordinates of the span."""
@@ -175,7 +201,11 @@ class Discovery:
         Raises:
             TopdisError: the loss is not finite, or a single code does not fit into the memory; V is unchanged.
         """
-        return self._within_memory(self._take_step)
+        if self._own_step < self.settings.steps or self.refinement is None:
+            return self._within_memory(self._take_step)
+        if self.refinement.step_index == 0:
+            self.refinement.initialize_near(self.directions())
+        return self.refinement.step()
 
     def _within_memory(self, compute: Callable[[], _T]) -> _T:
         """Compute, with half the micro-batch and the same random numbers again while the device runs out of memory."""
@@ -190,11 +220,11 @@ class Discovery:
 
     def _take_step(self) -> dict[str, float]:
         for group in self._optimizer.param_groups:
-            group["lr"] = group["peak"] * _cosine(self.step_index, self.settings.steps)
+            group["lr"] = group["peak"] * _cosine(self._own_step, self.settings.steps)
         self._optimizer.zero_grad()
         rotation: Tensor = self._parametrized.weight
         leaf = rotation.detach().to(self.span.axes).requires_grad_(True)
-        codes, shift = self.draw(self.settings.batch_size), self.settings.shift_at(self.step_index)
+        codes, shift = self.draw(self.settings.batch_size), self.settings.shift_at(self._own_step)
         self._loss.micro_batch = self._codes_together
         values = [self._backward(loss) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
         losses, gradient = self._read(values, leaf) if values else ([], leaf)
@@ -204,7 +234,7 @@ class Discovery:
                 part /= len(losses)
             rotation.backward(gradient.to(rotation))
             self._optimizer.step()
-        self.step_index += 1
+        self._own_step += 1
         return {"loss": math.fsum(losses) / len(losses) if losses else math.nan}
 
     def _backward(self, loss: Tensor) -> Tensor:
@@ -223,7 +253,7 @@ class Discovery:
         for number in losses:
             if not math.isfinite(number):
                 raise TopdisError(
-                    f"the loss is {number} at step {self.step_index}: "
+                    f"the loss is {number} at step {self._own_step}: "
                     "the generator returned features that are not finite"
                 )
         return losses, gradient
@@ -233,15 +263,52 @@ class Discovery:
         while not self.finished:
             values = self.step()
             if progress is not None:
-                progress(self.step_index, self.settings.steps, **values)
+                progress(self.step_index, self.num_steps, **values)
 
     def directions(self, rotation: Tensor | None = None, **metadata: Any) -> Directions:
         """The current directions, or those of another `rotation` (K, M) of the span."""
+        if rotation is None and self._refines:
+            assert self.refinement is not None
+            return self.refinement.directions(**metadata)
         chosen = self.rotation() if rotation is None else rotation.to(self.initial_rotation)
         return to_directions(self.span, chosen, **metadata)
 
-    def improved(self, progress: Progress | None = None) -> Tensor:
-        """(K,), the directions that are better than where they started on fresh codes; see `discovery.acceptance`."""
+    @property
+    def chooses(self) -> bool:
+        """Whether directions of the whole code are kept only where they improve, which takes others beside them."""
+        if self.refinement is not None:
+            return self.refinement.chooses
+        return self.settings.search_in == "whole" and not self.settings.accept_all and self.span.num_directions > 1
+
+    def accepted(
+        self, progress: Progress | None = None, store: PartialStore | None = None, **metadata: Any
+    ) -> Directions:
+        """The current directions; of the whole code, the start of each that does not improve on fresh codes.
+
+        Those that do (see `discovery.acceptance`) are in the metadata, K truth values in "improved".
+        """
+        if self._refines:
+            assert self.refinement is not None
+            return self.refinement.accepted(progress, store, **metadata)
+        if not self.chooses or self.refinement is not None:
+            return self.directions(**metadata)
+        improved = self._improved(progress, store)
+        rotation = torch.where(improved[:, None], self.rotation(), self.initial_rotation)
+        return self.directions(rotation, **metadata, improved=improved.tolist())
+
+    def fallback(self) -> Directions:
+        """Where each direction of the whole code goes if it does not improve; the current ones where none is tested."""
+        if self._refines:
+            assert self.refinement is not None
+            return self.refinement.fallback()
+        return self.directions(self.initial_rotation) if self.chooses and self.refinement is None else self.directions()
+
+    @property
+    def _refines(self) -> bool:
+        return self.refinement is not None and self.refinement.step_index > 0
+
+    def _improved(self, progress: Progress | None, store: PartialStore | None) -> Tensor:
+        """(K,), the directions that are better than where they started."""
         start, found = self.directions(self.initial_rotation), self.directions()
         differences = self._within_memory(
             lambda: improvements(
@@ -253,6 +320,7 @@ class Discovery:
                 seed=self.settings.seed,
                 device=self._device,
                 progress=progress,
+                store=store,
             )
         )
         return torch.stack([improves(each) for each in differences.values()]).all(0)
@@ -283,20 +351,23 @@ class Discovery:
 
     def state(self) -> tuple[dict[str, Tensor], Any]:
         """Everything that the remaining steps depend on: tensors, and the rest as JSON-able data."""
-        return flatten(
-            {
-                "step": self.step_index,
-                "micro_batch": self.micro_batch,
-                "codes_together": self._codes_together,
-                "rng": self._rng.get_state(),
-                "random_start": self.random_rotation,
-                "start": self.initial_rotation,
-                "span": {field.name: getattr(self.span, field.name) for field in dataclasses.fields(self.span)},
-                "orthonormal": self._parametrized.state_dict(),
-                "objective": self._loss.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-            }
-        )
+        return flatten(self._parts())
+
+    def _parts(self) -> dict[str, Any]:
+        refinement = {} if self.refinement is None else {"refinement": self.refinement._parts()}
+        return {
+            "step": self._own_step,
+            "micro_batch": self.micro_batch,
+            "codes_together": self._codes_together,
+            "rng": self._rng.get_state(),
+            "random_start": self.random_rotation,
+            "start": self.initial_rotation,
+            "span": {name: getattr(self.span, name) for name in _SPAN_PARTS},
+            "orthonormal": self._parametrized.state_dict(),
+            "objective": self._loss.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            **refinement,
+        }
 
     @classmethod
     def resume(
@@ -310,46 +381,30 @@ class Discovery:
     ) -> "Discovery":
         """The search whose `state` this is, ready to take its next step."""
         parts = unflatten(*state)
-        span = Span(
-            **{name: value if name == "spectrum" else value.to(device) for name, value in parts["span"].items()}
-        )
+        span = _span_of(parts, device)
         search = cls(generate, sample_codes, settings, span=span, micro_batch=parts["micro_batch"], device=device)
-        search._parametrized.load_state_dict(parts["orthonormal"])
-        search._loss.load_state_dict(parts["objective"])
-        search._optimizer.load_state_dict(parts["optimizer"])
-        search.random_rotation = parts.get("random_start", search.random_rotation).to(search.random_rotation)
-        search.initial_rotation = parts["start"].to(search.initial_rotation)
-        search._codes_together = parts.get("codes_together", search.micro_batch)
-        search._rng.set_state(parts["rng"])
-        search.step_index = parts["step"]
+        search._load(parts)
         return search
 
-
-def _orthonormal(rotation: Tensor) -> nn.Linear:
-    """A module with an orthonormal `weight`, initialized with `rotation` (M, M)."""
-    module = nn.Linear(len(rotation), len(rotation), bias=False)
-    parametrizations.orthogonal(module, orthogonal_map="matrix_exp")
-    module.weight = rotation
-    return module
-
-
-class _UnitRows(nn.Module):
-    """Normalizes the rows of a matrix."""
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return F.normalize(weight, dim=1)
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        """The rows themselves, which are unit vectors."""
-        return weight
+    def _load(self, parts: dict[str, Any]) -> None:
+        self.micro_batch = parts["micro_batch"]
+        self._parametrized.load_state_dict(parts["orthonormal"])
+        self._loss.load_state_dict(parts["objective"])
+        self._optimizer.load_state_dict(parts["optimizer"])
+        self.random_rotation = parts.get("random_start", self.random_rotation).to(self.random_rotation)
+        self.initial_rotation = parts["start"].to(self.initial_rotation)
+        self._codes_together = parts.get("codes_together", self.micro_batch)
+        self._rng.set_state(parts["rng"])
+        self._own_step = parts["step"]
+        if self.refinement is not None:
+            self.refinement._load(parts["refinement"])
 
 
-def _unit_rows(rotation: Tensor) -> nn.Linear:
-    """A module with a `weight` of unit rows, initialized with `rotation` (K, M)."""
-    module = nn.Linear(rotation.shape[1], len(rotation), bias=False)
-    parametrize.register_parametrization(module, "weight", _UnitRows())
-    module.weight = rotation
-    return module
+def _span_of(parts: dict[str, Any], device: torch.device | str | None) -> Span:
+    """The span of a saved search, with the whole code that its refinement searches."""
+    tensors = {name: value if name == "spectrum" else value.to(device) for name, value in parts["span"].items()}
+    whole = _span_of(parts["refinement"], device) if "refinement" in parts else None
+    return Span(**tensors, whole=whole)
 
 
 def _cosine(step: int, num_steps: int) -> float:

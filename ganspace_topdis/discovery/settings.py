@@ -1,6 +1,7 @@
 """Settings of a search for directions, each declared once. No torch is imported here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Literal, get_args
 
 from ganspace_topdis.options import Settings, option
@@ -20,7 +21,7 @@ __all__ = [
 ]
 
 SearchMethod = Literal["topdis", "hessian", "contrastive", "reconstructor", "overlap", "sparsity"]
-SearchRange = Literal["span", "whole"]
+SearchRange = Literal["both", "span", "whole"]
 SpanKind = Literal["effect", "pca", "identity"]
 Whitening = Literal["full", "layers", "channels"]
 Initialization = Literal["axes", "random"]
@@ -33,8 +34,9 @@ SEARCH_METHODS: tuple[SearchMethod, ...] = get_args(SearchMethod)
 
 _FOR_SEARCHES = {"method": SEARCH_METHODS}
 _FOR_TOPDIS = {"method": ("topdis",)}
-_IN_SPAN = {"method": ("topdis",), "search_in": ("span",)}
-_IN_WHOLE = {"method": SEARCH_METHODS, "search_in": ("whole",)}
+_IN_SPAN = {"method": ("topdis",), "search_in": ("both", "span")}
+_IN_WHOLE = {"method": SEARCH_METHODS, "space": ("z", "w", "w+"), "search_in": ("both", "whole")}
+_RATE_IN_WHOLE = 0.03
 _MAIN, _SHIFT, _LOSS, _SPAN, _MACHINE = "Search", "Shift", "Loss", "Span", "Machine"
 
 
@@ -48,8 +50,8 @@ class DiscoverySettings(Settings):
 
     method: SearchMethod = option("topdis", help="What the steps minimize.", group=_MAIN)
     search_in: SearchRange = option(
-        "span",
-        help="Orthonormal basis of the span, or unit vectors of the whole whitened code.",
+        "both",
+        help="Orthonormal basis of the span, unit vectors of the whole code, or one after the other.",
         group=_MAIN,
         only_for={"method": SEARCH_METHODS, "space": ("z", "w", "w+")},
     )
@@ -59,13 +61,21 @@ class DiscoverySettings(Settings):
     steps: int = option(
         100, help="Optimization steps; 0 keeps the start.", group=_MAIN, minimum=0, only_for=_FOR_SEARCHES
     )
+    whole_steps: int | None = option(
+        None,
+        help="Further steps in the whole code, kept where they improve a direction.",
+        group=_MAIN,
+        minimum=0,
+        default_text="half as many as `steps`",
+        only_for={**_IN_WHOLE, "search_in": ("both",)},
+    )
     batch_size: int = option(64, help="Points per cloud.", group=_MAIN, minimum=4)
     learning_rate: float | None = option(
         None,
         help="Adam's learning rate, decayed to 0 by a cosine.",
         group=_MAIN,
         above=0,
-        default_text="0.1 in the span, 0.03 in the whole code",
+        default_text="0.1 in the span, 0.03 in the whole code, where steps after those in the span take it always",
         only_for=_FOR_SEARCHES,
     )
     seed: int = option(0, help="Seed of codes, start, signs and choices.", group=_MAIN)
@@ -113,7 +123,7 @@ class DiscoverySettings(Settings):
         help="Power of the effect that RTD is divided by.",
         group=_LOSS,
         minimum=0,
-        only_for={"method": ("topdis",), "search_in": ("whole",)},
+        only_for={**_IN_WHOLE, "method": ("topdis",)},
     )
     orthogonality: float = option(
         3.0, help="Weight of directions having different effects.", group=_LOSS, minimum=0, only_for=_IN_WHOLE
@@ -159,7 +169,9 @@ class DiscoverySettings(Settings):
 
     def _check_the_whole_code(self) -> None:
         """Refuse what only a basis of the span can do."""
-        if self.search_in == "span":
+        if self.search_in == "both" and self.whitening == "channels" and self.whole_steps:
+            self.refuse("whole_steps", "0 where channels are whitened one by one: their covariance is singular")
+        if self.search_in != "whole":
             return
         if self.whitening == "channels":
             self.refuse("search_in", "span where channels are whitened one by one: their covariance is singular")
@@ -173,7 +185,37 @@ class DiscoverySettings(Settings):
         """The learning rate of the directions at the first step."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 0.1 if self.search_in == "span" else 0.03
+        return _RATE_IN_WHOLE if self.search_in == "whole" else 0.1
+
+    @property
+    def searches_whole_code(self) -> bool:
+        """Whether any step leaves the span."""
+        return self.search_in == "whole" or self.refinement is not None
+
+    @property
+    def refinement(self) -> "DiscoverySettings | None":
+        """The settings of the steps in the whole code that follow those in the span; None where there are none.
+
+        Shifts there are standard deviations; a Gaussian-preserving shift by C becomes the distance of the quantiles
+        (1 - C) / 2 and (1 + C) / 2 of a normal distribution.
+        """
+        steps = self.steps // 2 if self.whole_steps is None else self.whole_steps
+        if self.search_in != "both" or self.whitening == "channels" or not steps:
+            return None
+        shift = self.shift if self.final_shift is None else self.final_shift
+        if self.shift_kind == "gaussian":
+            shift = 2 * NormalDist().inv_cdf((1 + shift) / 2)
+        return replace(
+            self,
+            search_in="whole",
+            steps=steps,
+            whole_steps=None,
+            shift=shift,
+            shift_kind="sigma",
+            final_shift=None,
+            learning_rate=None,
+            per_effect=False,
+        )
 
     def shift_at(self, step: int) -> float:
         """Length of the shift in step 0, 1, ...

@@ -100,7 +100,7 @@ def test_a_search_resumes_on_another_device(device, method, first, second):
 def found_search(settings, device, stop_at=None) -> Discovery:
     generator = generator_on(device)
     search = Discovery(generator, generator.sample_codes, settings, device=device)
-    while search.step_index < (settings.steps if stop_at is None else stop_at):
+    while search.step_index < (search.num_steps if stop_at is None else stop_at):
         search.step()
     return search
 

@@ -11,6 +11,7 @@ from ganspace_topdis.discovery.api import finalize
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.latent.directions import Directions
+from tests.discovery.test_held_out import MemoryStore
 
 SIZE = 4
 WAVES = torch.arange(1, 6) / 3
@@ -61,11 +62,32 @@ def test_the_seed_chooses_the_codes() -> None:
     assert torch.equal(first[1:], torch.zeros_like(first[1:]))
 
 
+@pytest.mark.parametrize("stop_at", [1, 7, 16])
+def test_a_stopped_comparison_goes_on_where_it_was_and_ends_the_same(stop_at: int) -> None:
+    sets = along(mixed(0, 1)), along(torch.eye(SIZE))
+    calls = 0
+
+    def counted(codes: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return apart(codes)
+
+    whole = improvements(counted, sample, *sets)
+    at_once, calls, store = calls, 0, MemoryStore()
+    store.stop_at = stop_at
+    with pytest.raises(InterruptedError):
+        improvements(counted, sample, *sets, store=store)
+    again = improvements(counted, sample, *sets, store=store)
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert calls <= at_once * 1.2  # the amounts are measured again
+    assert improvements(counted, sample, *sets, seed=1, store=store)["mixed"].equal(again["mixed"]) is False
+
+
 def test_what_did_not_improve_is_put_back_where_it_started(monkeypatch: pytest.MonkeyPatch) -> None:
     keep = torch.tensor([True, False, True, False])
     search = Discovery(apart, sample, SETTINGS)
     search.run()
-    monkeypatch.setattr(Discovery, "improved", lambda self, progress: keep)
+    monkeypatch.setattr(Discovery, "_improved", lambda self, progress, store: keep)
     found = finalize(search)
     assert sorted(found.metadata["improved"]) == sorted(keep.tolist())
     expected = search.directions(torch.where(keep[:, None], search.rotation(), search.initial_rotation)).vectors

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ganspace_topdis.discovery.active_subspace import active_subspace, find_span, identity_span, pca_span, to_directions
-from ganspace_topdis.discovery.initialization import nearest_rotation, random_rotation
+from ganspace_topdis.discovery.parametrization import nearest_rotation, random_rotation
 from ganspace_topdis.discovery.whitening import principal_axes, whiten
 from ganspace_topdis.errors import InvalidArgumentError
 

@@ -54,18 +54,21 @@ VARIANTS += [{"method": method} for method in SEARCH_METHODS[1:]]
 VARIANTS += [{"method": method, "search_in": "whole", "batch_size": 8} for method in SEARCH_METHODS]
 
 
-@pytest.mark.parametrize("stop_at", [0, 1, 5])
+@pytest.mark.parametrize("stop_at", [0, 1, 8, 10])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_resumed_search_takes_the_same_steps(stop_at, variant):
     settings = dataclasses.replace(SETTINGS, **variant)
     uninterrupted = finish(start(settings))
     stopped = start(settings)
-    for _ in range(stop_at):
+    for _ in range(min(stop_at, stopped.num_steps)):
         stopped.step()
     generator = HandBuiltGenerator(seed=3, resolution=16)
     resumed = Discovery.resume(generator, generator.sample_codes, settings, stopped.state())
+    for before, after in zip(stopped.state()[0].values(), resumed.state()[0].values(), strict=True):
+        assert torch.equal(before, after)
     assert torch.equal(resumed.initial_rotation, uninterrupted.initial_rotation)
-    assert torch.equal(finish(resumed).rotation(), uninterrupted.rotation())
+    assert resumed.num_steps == (8 if variant.get("search_in") == "whole" else 12)
+    assert torch.equal(finish(resumed).directions().vectors, uninterrupted.directions().vectors)
 
 
 def test_a_search_starts_near_the_directions_that_it_refines():
@@ -96,7 +99,8 @@ def test_a_resumed_search_keeps_its_micro_batch_for_any_free_memory(monkeypatch)
 
 def test_features_that_are_not_finite_stop_the_search_before_a_step():
     generator = HandBuiltGenerator(seed=0, resolution=16)
-    search = Discovery(lambda c: generator(c) * float("nan"), generator.sample_codes, SETTINGS)
+    settings = dataclasses.replace(SETTINGS, search_in="span")
+    search = Discovery(lambda c: generator(c) * float("nan"), generator.sample_codes, settings)
     with pytest.raises(TopdisError):
         search.step()
     assert torch.equal(search.rotation(), search.initial_rotation)
@@ -176,7 +180,7 @@ def test_progress_is_called_after_every_step():
         batch_size=16,
         progress=lambda step, num_steps, **values: calls.append((step, num_steps, set(values))),
     )
-    assert calls == [(1, 3, {"loss"}), (2, 3, {"loss"}), (3, 3, {"loss"})]
+    assert calls == [(step, 4, {"loss"}) for step in (1, 2, 3, 4)]  # the last one in the whole code
 
 
 def test_more_directions_than_the_span_has_are_refused():

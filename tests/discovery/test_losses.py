@@ -155,7 +155,13 @@ def test_axes_that_change_all_codes_alike_are_found():
     assert recovery(found.vectors, rotation()).mean > 0.9
 
 
-SETTINGS_RECONSTRUCTOR = {"method": "reconstructor", "span": "identity", "batch_size": 32, "num_span_codes": 1000}
+SETTINGS_RECONSTRUCTOR = {
+    "method": "reconstructor",
+    "search_in": "span",
+    "span": "identity",
+    "batch_size": 32,
+    "num_span_codes": 1000,
+}
 
 
 def test_hand_built_directions_are_recovered_better_than_by_a_random_start():

@@ -1,4 +1,7 @@
-"""Initialization of a search: a random rotation of the span, or what is nearest to given directions.
+"""How a search holds its directions, and where it starts.
+
+Directions are the rows of a module's `weight`, which stay orthonormal, or unit vectors, whatever steps its parameters
+take. A search starts at the axes of the span, at a random rotation of them, or at what is nearest to given directions.
 
 Directions w_k have the coordinates P w_k in the whitened coordinates of a span with the projection P. The orthonormal
 rows nearest to these, after normalization, are U V^T of the singular value decomposition U S V^T (Schoenemann 1966). If
@@ -7,14 +10,42 @@ need not be orthogonal, and the search starts at the directions themselves.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations, parametrize
 
 from ganspace_topdis.discovery.active_subspace import Span
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 
-__all__ = ["nearest_rotation", "nearest_units", "random_rotation"]
+__all__ = ["nearest_rotation", "nearest_units", "orthonormal", "random_rotation", "unit_rows"]
+
+
+def orthonormal(rotation: Tensor) -> nn.Linear:
+    """A module with an orthonormal `weight`, initialized with `rotation` (M, M)."""
+    module = nn.Linear(len(rotation), len(rotation), bias=False)
+    parametrizations.orthogonal(module, orthogonal_map="matrix_exp")
+    module.weight = rotation
+    return module
+
+
+class _UnitRows(nn.Module):
+    """Normalizes the rows of a matrix."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return F.normalize(weight, dim=1)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The rows themselves, which are unit vectors; a copy, because the steps change it in place."""
+        return weight.clone()
+
+
+def unit_rows(rotation: Tensor) -> nn.Linear:
+    """A module with a `weight` of unit rows, initialized with `rotation` (K, M)."""
+    module = nn.Linear(rotation.shape[1], len(rotation), bias=False)
+    parametrize.register_parametrization(module, "weight", _UnitRows())
+    module.weight = rotation
+    return module
 
 
 def random_rotation(size: int, rng: torch.Generator) -> Tensor:
