@@ -66,7 +66,7 @@ class DiscoverySettings(Settings):
         help="Further steps in the whole code, kept where they improve a direction.",
         group=_MAIN,
         minimum=0,
-        default_text="half as many as `steps`",
+        default_text="a quarter of `steps`",
         only_for={**_IN_WHOLE, "search_in": ("both",)},
     )
     batch_size: int = option(64, help="Points per cloud.", group=_MAIN, minimum=4)
@@ -199,7 +199,7 @@ class DiscoverySettings(Settings):
         Shifts there are standard deviations; a Gaussian-preserving shift by C becomes the distance of the quantiles
         (1 - C) / 2 and (1 + C) / 2 of a normal distribution.
         """
-        steps = self.steps // 2 if self.whole_steps is None else self.whole_steps
+        steps = self.steps // 4 if self.whole_steps is None else self.whole_steps
         if self.search_in != "both" or self.whitening == "channels" or not steps:
             return None
         shift = self.shift if self.final_shift is None else self.final_shift

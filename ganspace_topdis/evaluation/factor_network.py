@@ -71,16 +71,19 @@ class FactorNetwork(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Logits (N, size) of every factor.
 
+        Images of twice the network's side, or another whole multiple, are reduced to it by the mean of their pixels.
+
         Raises:
             InvalidArgumentError: the images have another shape.
         """
-        expected = (self.channels, self.resolution, self.resolution)
-        if images.dim() != 4 or tuple(images.shape[1:]) != expected:
+        side = images.shape[-1] if images.dim() == 4 else 0
+        if not side or side % self.resolution or tuple(images.shape[1:]) != (self.channels, side, side):
             raise InvalidArgumentError(
                 f"images of shape {tuple(images.shape)} cannot be read; this factor network takes (N, "
-                f"{self.channels}, {self.resolution}, {self.resolution}): resize them first"
+                f"{self.channels}, {self.resolution}, {self.resolution}), or whole multiples: resize them first"
             )
-        hidden = self.body(images)
+        times = side // self.resolution
+        hidden = self.body(nn.functional.avg_pool2d(images, times) if times > 1 else images)
         return tuple(head(hidden) for head in self.heads)
 
     @torch.no_grad()

@@ -139,9 +139,17 @@ def test_another_kind_of_file_is_a_clear_error(tmp_path: Path) -> None:
         FactorNetwork.load(path)
 
 
-def test_images_of_another_size_are_refused() -> None:
+@pytest.mark.parametrize("shape", [(1, 3, 48, 48), (1, 3, 16, 16), (1, 3, 32, 64), (1, 1, 32, 32), (3, 32, 32), (32,)])
+def test_images_of_another_size_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidArgumentError, match="resize"):
-        FactorNetwork(FACTORS, resolution=32)(torch.zeros(1, 3, 64, 64))
+        FactorNetwork(FACTORS, resolution=32)(torch.zeros(shape))
+
+
+def test_larger_images_are_read_as_the_means_of_their_pixels() -> None:
+    network, images = FactorNetwork(FACTORS, resolution=16, width=4), torch.randn(2, 3, 16, 16)
+    larger = images.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+    for a, b in zip(network(larger), network(images), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize("wrong", [{"resolution": 48}, {"width": 0}, {"channels": 9}, {"factors": ()}])

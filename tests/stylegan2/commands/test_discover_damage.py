@@ -22,7 +22,7 @@ from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_pictures import source_of
 from tests.stylegan2.commands.found_directions import discover, small_generator
 
-SEARCH = DiscoverySettings(num_directions=3, steps=3, batch_size=8, num_span_codes=100, num_probes=64)
+SEARCH = DiscoverySettings(num_directions=3, steps=3, whole_steps=1, batch_size=8, num_span_codes=100, num_probes=64)
 PICTURES = PictureSettings(seeds=(0,), num_frames=3, num_mixed=0)
 
 
