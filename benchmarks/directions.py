@@ -25,13 +25,13 @@ import torch
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, ica
-from ganspace_topdis.discovery.settings import SEARCH_METHODS
+from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS
 from ganspace_topdis.evaluation.rescoring import oracle
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json, write_text
 from stylegan2.direction_bench import Cell, cells_csv
 from stylegan2.direction_rungs import RUNGS, SCORES, HandBuilt, Network, Rung, rung_named
-from stylegan2.direction_search import CLOSED_FORMS, closed_form
+from stylegan2.direction_search import closed_form
 from stylegan2.loading import ASSETS
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.picture_settings import parse_numbers

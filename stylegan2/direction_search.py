@@ -8,7 +8,7 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from ganspace_topdis.discovery.api import finalize
 from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, ica, sefa
 from ganspace_topdis.discovery.held_out import rank
 from ganspace_topdis.discovery.loop import Discovery
-from ganspace_topdis.discovery.settings import DiscoverySettings
+from ganspace_topdis.discovery.settings import CLOSED_FORMS, ClosedForm, DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.distributed import ProcessGroup
@@ -31,8 +31,6 @@ from stylegan2.loading import locate
 from stylegan2.space import LatentSpace
 
 __all__ = [
-    "CLOSED_FORMS",
-    "ClosedForm",
     "SearchRun",
     "Start",
     "closed_form",
@@ -42,10 +40,6 @@ __all__ = [
     "style_weights",
     "write_scores",
 ]
-
-
-ClosedForm = Literal["random", "span-axes", "ganspace", "ganspace-features", "ica", "sefa", "axes"]
-CLOSED_FORMS: tuple[ClosedForm, ...] = get_args(ClosedForm)
 
 
 def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Directions:

@@ -7,7 +7,9 @@ from typing import Literal, get_args
 from ganspace_topdis.options import Settings, option
 
 __all__ = [
+    "CLOSED_FORMS",
     "SEARCH_METHODS",
+    "ClosedForm",
     "Compile",
     "DiscoverySettings",
     "Divergence",
@@ -21,6 +23,7 @@ __all__ = [
 ]
 
 SearchMethod = Literal["topdis", "hessian", "contrastive", "reconstructor", "overlap", "sparsity"]
+ClosedForm = Literal["random", "span-axes", "ganspace", "ganspace-features", "ica", "sefa", "axes"]
 SearchRange = Literal["both", "span", "whole"]
 SpanKind = Literal["effect", "pca", "identity"]
 Whitening = Literal["full", "layers", "channels"]
@@ -31,6 +34,8 @@ Divergence = Literal["rtd", "rtd-lite"]
 Precision = Literal["float32", "bf16"]
 Compile = Literal["none", "default"]
 SEARCH_METHODS: tuple[SearchMethod, ...] = get_args(SearchMethod)
+CLOSED_FORMS: tuple[ClosedForm, ...] = get_args(ClosedForm)
+"""Methods without steps."""
 
 _FOR_SEARCHES = {"method": SEARCH_METHODS}
 _FOR_TOPDIS = {"method": ("topdis",)}

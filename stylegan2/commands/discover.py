@@ -13,7 +13,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings, Whitening
+from ganspace_topdis.discovery.settings import (
+    SEARCH_METHODS,
+    ClosedForm,
+    DiscoverySettings,
+    SearchMethod,
+    Whitening,
+)
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from ganspace_topdis.runs.hub import HubAddress, is_hub_address, pinned
@@ -29,21 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMAND", "Options", "directions_text", "plan_text", "run", "space_of", "to_text"]
 
-Method = Literal[
-    "topdis",
-    "hessian",
-    "contrastive",
-    "reconstructor",
-    "overlap",
-    "sparsity",
-    "random",
-    "span-axes",
-    "ganspace",
-    "ganspace-features",
-    "ica",
-    "sefa",
-    "axes",
-]
+Method = Literal[SearchMethod, ClosedForm]
 
 _WHITENING: dict[str, Whitening] = {"w+": "layers", "s": "channels"}
 _SMALL_PX = 32

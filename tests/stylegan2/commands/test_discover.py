@@ -2,13 +2,12 @@ import dataclasses
 
 import pytest
 
-from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
+from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import Generator, run_pictures, save
 from stylegan2.commands.discover import Options, space_of
-from stylegan2.direction_search import CLOSED_FORMS
 from stylegan2.picture_settings import PictureSettings
 from tests.stylegan2.commands.found_directions import discover, small_generator
 
