@@ -1,6 +1,6 @@
 """Packages whose public names are imported on first use (PEP 562), so that `--help` loads neither torch nor SciPy.
 
-    __getattr__, __dir__ = import_on_first_use(__name__, {"load": "loading", "save": "checkpoints.native"})
+    __getattr__, __dir__ = import_on_first_use(__name__, {"load": "loading", "save": "conversion"})
 
 The package also imports the names under `TYPE_CHECKING`, for type checkers and editors, and lists them in `__all__`.
 """

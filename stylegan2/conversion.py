@@ -1,4 +1,4 @@
-"""Inspects weight files, and converts them to other formats.
+"""Inspects weight files, writes generators, and converts files to other formats.
 
 A generator is written bit for bit to our own safetensors file, or to rosinality's layout, which many editing tools
 read. rosinality's networks have no classes, no clamp, and only the "skip" architecture.
@@ -6,6 +6,7 @@ read. rosinality's networks have no classes, no clamp, and only the "skip" archi
 
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.checksummed import save_checksummed
 from ganspace_topdis.runs.files import sha256_of, write_bytes
-from stylegan2.checkpoints.native import save
+from stylegan2.checkpoints.recognition import KIND, VERSION
 from stylegan2.generator import Generator
 from stylegan2.loading import load, locate, read
 
-__all__ = ["FORMATS", "check_name", "convert", "inspect", "rosinality_tensors"]
+__all__ = ["FORMATS", "check_name", "convert", "inspect", "rosinality_tensors", "save"]
 
 FORMATS = ("safetensors", "rosinality")
 _ENDINGS = {"safetensors": (".safetensors",), "rosinality": (".pt", ".pth")}
@@ -46,6 +48,30 @@ def inspect(path_or_name: str | os.PathLike[str]) -> dict[str, Any]:
         "channels": dict(zip(map(str, config.resolutions), config.widths, strict=True)),
         "notes": list(weights.notes),
     }
+
+
+def save(
+    generator: Generator,
+    path: str | os.PathLike[str],
+    *,
+    half: bool = False,
+    source: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a generator to `path`, atomically; `stylegan2.load` reads it back bit for bit.
+
+    Args:
+        generator: the generator to write.
+        path: the file to write, usually `*.safetensors`.
+        half: store in half precision: half the size, about three significant digits.
+        source: the origin of the weights, JSON values, stored in the file.
+
+    Raises:
+        RunFolderError: the file cannot be written.
+    """
+    dtype = torch.float16 if half else torch.float32
+    tensors = {name: tensor.detach().to("cpu", dtype) for name, tensor in generator.state_dict().items()}
+    description = {"kind": KIND, "version": VERSION, "config": generator.config.to_dict(), "source": dict(source or {})}
+    return save_checksummed(path, tensors, description)
 
 
 def check_name(out: str | os.PathLike[str], to: str) -> None:

@@ -1,24 +1,31 @@
 """Detects the kind of a weight file from its content, never from its name, and reads its generator.
 
 A zip archive or torch's magic number is a `torch.save` file; a length and a brace is safetensors; any other supported
-file is a plain pickle. A pickled triple of networks is NVIDIA's for TensorFlow 1. All other content is a dictionary,
-possibly nested, of tensors or of networks that were pickled whole. Averaged weights take precedence; the name of the
-learned constant, which differs between all layouts, determines the layout.
+file is a plain pickle. A pickled triple of networks is NVIDIA's for TensorFlow 1. All other pickled content is a
+dictionary, possibly nested, of tensors or of networks that were pickled whole. Averaged weights take precedence; the
+name of the learned constant, which differs between all layouts, determines the layout.
+
+Our own files are safetensors with NVIDIA's PyTorch names and a SHA-256 over everything. Their metadata is {"kind":
+"stylegan2 generator", "version": 1, "config": the fields of `GeneratorConfig`, "source": any JSON}. Tensors may be
+stored in half precision; they are computed in single precision.
 """
 
+import math
 import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ganspace_topdis.errors import CheckpointError
+from ganspace_topdis.runs.checksummed import load_checksummed
 from ganspace_topdis.runs.reading import ReadingError, parsing
 from ganspace_topdis.safe_pickle.records import Budget, Record, damaged, is_foreign, printable
 from ganspace_topdis.safe_pickle.tensors import TensorRef
 from ganspace_topdis.safe_pickle.torch_container import LEGACY_HEAD, read_legacy, read_pickle, read_zip
 from stylegan2.checkpoints.key_mapping import GeneratorWeights, convert, unchanged
-from stylegan2.checkpoints.native import read_native
 from stylegan2.checkpoints.nvidia_tf import is_network, read_nvidia_tf
 from stylegan2.checkpoints.nvidia_torch import is_module, modules_of, read_nvidia_torch, tensors_of
 from stylegan2.checkpoints.state_dicts import (
@@ -29,9 +36,13 @@ from stylegan2.checkpoints.state_dicts import (
     read_genforce,
     read_rosinality,
 )
+from stylegan2.config import GeneratorConfig
 from stylegan2.unsupported import refuse_unsupported
 
-__all__ = ["parse_checkpoint", "read_checkpoint"]
+__all__ = ["KIND", "VERSION", "parse_checkpoint", "read_checkpoint"]
+
+KIND, VERSION = "stylegan2 generator", 1
+"""In the metadata of our own files."""
 
 MAX_FILE_BYTES = 8 << 30
 SIGNATURES = {
@@ -77,8 +88,28 @@ def read_checkpoint(path: Path) -> GeneratorWeights:
     """
     data = _map_file(path)
     if len(data) > 8 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") < len(data):
-        return read_native(path)
+        return _read_own(path)
     return parse_checkpoint(data)
+
+
+def _read_own(path: Path) -> GeneratorWeights:
+    """Return the generator that `stylegan2.save` wrote."""
+    tensors, description = load_checksummed(path)
+    if description.get("kind") != KIND:
+        raise CheckpointError("this safetensors file holds no StyleGAN2 generator")
+    if description.get("version") != VERSION:
+        raise CheckpointError(
+            f"its version is {description.get('version')}; this release reads version {VERSION}: update topdis-gan"
+        )
+    config = description.get("config")
+    known = set(GeneratorConfig.__dataclass_fields__)
+    if not isinstance(config, dict) or not set(config) <= known:
+        raise CheckpointError("its configuration has unknown fields; a later release wrote it: update topdis-gan")
+    state = {name: tensor.to(torch.float32) for name, tensor in tensors.items()}
+    for name, tensor in state.items():
+        if tensor.numel() and not all(map(math.isfinite, tensor.aminmax())):
+            raise CheckpointError(f"the weights {name} hold NaN or infinite values; the training diverged")
+    return GeneratorWeights("topdis-gan safetensors", state, config)
 
 
 def parse_checkpoint(data: memoryview) -> GeneratorWeights:
