@@ -4,9 +4,9 @@ A latent and a sign are drawn, the batch's codes are shifted along that latent s
 (`ganspace_topdis.latent.shift`), both sets of codes are decoded, and a divergence between the two clouds of images is
 the loss (Balabin et al. 2024). Rows that the shift would move outside the distribution's support are dropped from both.
 
-The divergence is RTD, RTD as in the release (`vae.released_rtd`), or a control without topology. x, y are (N, F); row k
-of y is row k of x after the shift. The controls divide distances by s, the 0.9 quantile of the distances within x
-(without gradient), as RTD does, so that the same weight suits all:
+The divergence is RTD, RTD as in the release (`released_rtd`), or a control without topology. x, y are (N, F); row k of
+y is row k of x after the shift. The controls divide distances by s, the 0.9 quantile of the distances within x (without
+gradient), as RTD does, so that the same weight suits all:
 
     l2       mean_k |x_k - y_k|^2 / s^2
     chamfer  1/2 mean_k min_l |x_k - y_l| / s + 1/2 mean_l min_k |x_k - y_l| / s
@@ -31,12 +31,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.gradients import orthogonalize_gradient
 from ganspace_topdis.latent.shift import gaussian_shift, shift_values
 from ganspace_topdis.topology import RTDLoss, rtd_lite
-from ganspace_topdis.topology.distances import interpolated_quantile
+from ganspace_topdis.topology.barcode import cross_barcode
+from ganspace_topdis.topology.distances import as_point_pairs, interpolated_quantile, normalized_distances
 from vae.networks.autoencoder import AutoEncoder, Posterior
-from vae.released_rtd import released_rtd
 from vae.settings import CloudLoss, Features, Orthogonalization, TopDisSettings
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "cloud_loss",
     "l2_loss",
     "mmd_loss",
+    "released_rtd",
     "step_gradient",
 ]
 
@@ -55,6 +57,8 @@ _MIN_ROWS = 4
 """Two clouds of fewer rows have no meaningful topology."""
 _MIN_SCALE = 1e-5
 """Scale of a cloud whose points coincide."""
+NUM_BARS = 50
+"""Bars of each cross-barcode that count in the release."""
 _POOLED_PX = 16
 
 FEATURES: dict[Features, Callable[[Tensor], Tensor]] = {
@@ -142,6 +146,61 @@ def cloud_loss(kind: CloudLoss, p: float = 1.0) -> Callable[[Tensor, Tensor], Te
 
 def _rtd_lite(x: Tensor, y: Tensor) -> Tensor:
     return rtd_lite(x, y, variant="minmax")
+
+
+def released_rtd(x: Tensor, y: Tensor, *, p: float = 1, max_bars: int = NUM_BARS) -> Tensor:
+    """Return the TopDis loss as its release computes it, a scalar, so that a study can have the published training.
+
+    With A, B the normalized distances of x and y (see `ganspace_topdis.topology.rtd`), the corrected loss is half the
+    sum of the bar lengths of four cross-barcodes. The release (github.com/nikitabalabin/TopDis, commit 2ca9d2e, rtd.py)
+    deviates in two ways:
+
+        max variant  as in the corrected loss
+        min variant  births are read from min(A, B), but deaths from the second cloud's B (lines 78 to 82, `DX_2`),
+                     which is at least min(A, B): bars are too long, and the gradient of these deaths goes to B alone
+        both         only the 50 longest bars of each cross-barcode count (RTDRegularizer, `card`)
+
+    A death edge on which outer and inner matrix agree is read from the outer one or the inner one, depending on the
+    triangle that kills the bar; `cross_barcode` reports the triangle that the release's engine finds.
+
+    Args:
+        x: the cloud before the shift, (N, ...).
+        y: the cloud after it; point i corresponds to point i of x.
+        p: power of the bar lengths.
+        max_bars: number of bars of each cross-barcode that count.
+
+    Raises:
+        InvalidArgumentError: the clouds do not fit each other, or a coordinate is not finite.
+
+    >>> square = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    >>> round(float(released_rtd(square, 3 * square + 1)), 6)
+    0.0
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        first, second = (normalized_distances(cloud) for cloud in as_point_pairs(x, y))
+        if not all(torch.isfinite(distances.detach()).all() for distances in (first, second)):
+            raise InvalidArgumentError("x or y holds values that are NaN or infinite; RTD needs finite points")
+        smaller, larger = torch.minimum(first, second), torch.maximum(first, second)
+        terms = [
+            _longest_bars(first, smaller, second, p, max_bars),
+            _longest_bars(second, smaller, second, p, max_bars),
+            _longest_bars(larger, second, second, p, max_bars),
+            _longest_bars(larger, first, first, p, max_bars),
+        ]
+        return torch.stack(terms).sum() / 2
+
+
+def _longest_bars(outer: Tensor, inner: Tensor, deaths_in: Tensor, p: float, max_bars: int) -> Tensor:
+    """Return the sum over the longest bars of |death - birth|^p, with deaths within `inner` read from `deaths_in`."""
+    bars = cross_barcode(outer.detach(), inner.detach())
+    longest = np.argsort(-bars.lengths, kind="stable")[:max_bars]
+    born, died, in_outer = (
+        torch.from_numpy(array[longest]).to(outer.device)
+        for array in (bars.birth_edges, bars.death_edges, bars.death_in_outer)
+    )
+    births = inner[born[:, 0], born[:, 1]]
+    deaths = torch.where(in_outer, outer[died[:, 0], died[:, 1]], deaths_in[died[:, 0], died[:, 1]])
+    return (deaths - births).abs().pow(p).sum()
 
 
 def l2_loss(x: Tensor, y: Tensor) -> Tensor:

@@ -9,9 +9,8 @@ import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.topology import RTDLoss
-from vae.released_rtd import released_rtd
 from vae.settings import TopDisSettings
-from vae.topdis import cloud_loss
+from vae.topdis import cloud_loss, released_rtd
 
 
 def in_ripser_order(distances, num_vertices):

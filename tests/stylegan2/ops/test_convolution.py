@@ -5,11 +5,18 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stylegan2 import Generator
-from stylegan2.ops import modulated_conv, weight_cache, winograd
-from stylegan2.ops.modulated_conv import convolve, convolve_up, demodulation
+from stylegan2.ops import modulated_conv, weight_cache
+from stylegan2.ops.modulated_conv import (
+    _INPUT,
+    _KERNEL,
+    _OUTPUT,
+    convolve,
+    convolve_up,
+    demodulation,
+    winograd_convolve,
+)
 from stylegan2.ops.upfirdn2d import outer_filter
 from stylegan2.ops.weight_cache import cached, caches_weight, frozen_weights
-from stylegan2.ops.winograd import _INPUT, _KERNEL, _OUTPUT, winograd_convolve
 
 TAPS = (0.125, 0.375, 0.375, 0.125)
 
@@ -102,8 +109,8 @@ def test_gradients_of_winograd_pass_gradcheck_in_both_orders():
 
 def test_kernels_of_frozen_weights_are_transformed_once_per_orientation(monkeypatch):
     made = []
-    transformed = winograd._transform_kernels
-    monkeypatch.setattr(winograd, "_transform_kernels", lambda weight: made.append(0) or transformed(weight))
+    transformed = modulated_conv._transform_kernels
+    monkeypatch.setattr(modulated_conv, "_transform_kernels", lambda weight: made.append(0) or transformed(weight))
     x, weight, styles = layer(2, 3, 5, 8, 8)
     x.requires_grad_(True)
     with frozen_weights():
