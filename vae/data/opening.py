@@ -31,7 +31,7 @@ import numpy.typing as npt
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.downloads import cache_folder
 from ganspace_topdis.runs.progress import Progress
-from vae.data import cars3d, celeba, dsprites, grid_readers, scenes, smallnorb
+from vae.data import celeba, dsprites, grid_readers, object_readers, scenes
 from vae.data.array_dataset import ArrayDataSet, ArrayStore
 from vae.data.catalog import CATALOG, DataSetInfo
 from vae.data.dataset import DataSet, Images, Integers, ProceduralDataSet
@@ -216,8 +216,8 @@ _READERS: dict[str, _Reader] = {
     "3dfaces": grid_readers.read_faces3d,
     "celeba": celeba.read_squash,
     "celeba-crop": celeba.read_crop,
-    "cars3d": cars3d.read,
-    "smallnorb": smallnorb.read,
+    "cars3d": object_readers.read_cars3d,
+    "smallnorb": object_readers.read_smallnorb,
 }
 
 
