@@ -20,9 +20,8 @@ from torch import Tensor
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.runs.archives import NPY_MAGIC, member_sizes, open_archive, parse_npy, read_member
 from ganspace_topdis.runs.reading import ReadingError, parsing, read_bytes
-from ganspace_topdis.safe_pickle.records import Budget, Record, damaged, printable
+from ganspace_topdis.safe_pickle.records import Budget, Record, damaged, printable, to_tensor
 from ganspace_topdis.safe_pickle.safe_globals import array_of
-from ganspace_topdis.safe_pickle.tensors import to_tensor
 from ganspace_topdis.safe_pickle.torch_container import LEGACY_HEAD, read_legacy, read_pickle, read_zip
 from stylegan2.space import LatentSpace
 

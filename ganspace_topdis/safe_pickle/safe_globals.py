@@ -9,8 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from ganspace_topdis.safe_pickle.records import Budget, Global, Record, damaged, is_plain_key, plain_keys
-from ganspace_topdis.safe_pickle.tensors import STORAGE_TYPES, ArrayRef, Storage, TensorRef
+from ganspace_topdis.safe_pickle.records import (
+    STORAGE_TYPES,
+    ArrayRef,
+    Budget,
+    Global,
+    Record,
+    Storage,
+    TensorRef,
+    damaged,
+    is_plain_key,
+    plain_keys,
+)
 
 __all__ = ["array_of", "dictionary_maker", "numpy_globals", "plain_globals", "tensor_globals"]
 

@@ -13,10 +13,9 @@ from typing import Any
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs.archives import open_archive, stored_member
 from ganspace_topdis.runs.reading import ReadingError
-from ganspace_topdis.safe_pickle.records import Budget, Global, Record, damaged, printable
+from ganspace_topdis.safe_pickle.records import STORAGE_TYPES, Budget, Global, Record, Storage, damaged, printable
 from ganspace_topdis.safe_pickle.safe_globals import dictionary_maker, numpy_globals, plain_globals, tensor_globals
 from ganspace_topdis.safe_pickle.safe_unpickler import Allowlist, SafeUnpickler
-from ganspace_topdis.safe_pickle.tensors import STORAGE_TYPES, Storage
 
 __all__ = ["LEGACY_HEAD", "file_globals", "read_legacy", "read_pickle", "read_zip"]
 

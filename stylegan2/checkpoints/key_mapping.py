@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError
-from ganspace_topdis.safe_pickle.records import Budget, damaged, printable
-from ganspace_topdis.safe_pickle.tensors import to_tensor
+from ganspace_topdis.safe_pickle.records import Budget, damaged, printable, to_tensor
 from stylegan2.generator import Generator, infer_config
 
 __all__ = [

@@ -15,8 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError
-from ganspace_topdis.safe_pickle.records import Budget, Record, damaged, is_foreign, printable
-from ganspace_topdis.safe_pickle.tensors import to_tensor
+from ganspace_topdis.safe_pickle.records import Budget, Record, damaged, is_foreign, printable, to_tensor
 from stylegan2.checkpoints.key_mapping import GeneratorWeights
 from stylegan2.config import ACTIVATIONS
 from stylegan2.mapping import MAPPING_LR_MULTIPLIER

@@ -22,8 +22,7 @@ import torch
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs.checksummed import load_checksummed
 from ganspace_topdis.runs.reading import ReadingError, parsing
-from ganspace_topdis.safe_pickle.records import Budget, Record, damaged, is_foreign, printable
-from ganspace_topdis.safe_pickle.tensors import TensorRef
+from ganspace_topdis.safe_pickle.records import Budget, Record, TensorRef, damaged, is_foreign, printable
 from ganspace_topdis.safe_pickle.torch_container import LEGACY_HEAD, read_legacy, read_pickle, read_zip
 from stylegan2.checkpoints.key_mapping import GeneratorWeights, convert, unchanged
 from stylegan2.checkpoints.nvidia_tf import is_network, read_nvidia_tf

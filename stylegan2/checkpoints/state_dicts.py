@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ganspace_topdis.safe_pickle.records import Budget, Record, damaged
-from ganspace_topdis.safe_pickle.tensors import TensorRef, to_tensor
+from ganspace_topdis.safe_pickle.records import Budget, Record, TensorRef, damaged, to_tensor
 from stylegan2.checkpoints.key_mapping import (
     DROPPED,
     GeneratorWeights,

@@ -11,9 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganspace_topdis.errors import CheckpointError
-from ganspace_topdis.safe_pickle.records import Budget
+from ganspace_topdis.safe_pickle.records import Budget, Storage, TensorRef, to_array
 from ganspace_topdis.safe_pickle.safe_unpickler import SafeUnpickler
-from ganspace_topdis.safe_pickle.tensors import Storage, TensorRef, to_array
 from ganspace_topdis.safe_pickle.torch_container import read_legacy, read_zip
 from stylegan2 import Generator
 from stylegan2.checkpoints.recognition import parse_checkpoint

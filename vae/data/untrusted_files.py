@@ -251,7 +251,7 @@ def load_tensor(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt
     Raises:
         DataFileError: the file holds anything but one contiguous tensor of this type and shape.
     """
-    from ganspace_topdis.safe_pickle.tensors import TensorRef  # imports torch
+    from ganspace_topdis.safe_pickle.records import TensorRef  # imports torch
 
     value = _read_torch_file(path)
     if not isinstance(value, TensorRef):
