@@ -76,7 +76,9 @@ def suite_cell(out: Path) -> None:
         return train(settings, folder, options=dataclasses.replace(options, checkpoint_every_s=SAVE_EVERY_S))
 
     vae.training.run.train = train_with_frequent_checkpoints  # type: ignore[assignment]
-    run_cell(CellTask(folder=str(out), settings=CELL, seed=0, metrics=("mig",), max_images=300, device="cpu"))
+    run_cell(
+        CellTask(folder=str(out), settings=CELL, seed=0, metrics=("mig",), max_images=300, execution={"device": "cpu"})
+    )
 
 
 COMMANDS: dict[str, Callable[[Path], None]] = {"discover": discover, "train-vae": train_vae, "suite-cell": suite_cell}

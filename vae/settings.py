@@ -59,18 +59,6 @@ def data_root_option(group: str) -> Any:
     return option(None, help="File or folder of the data set.", group=group, default_text="TOPDIS_DATA, then the cache")
 
 
-def score_every_option(group: str) -> Any:
-    """Return the declaration of `score_every`."""
-    return option(
-        None,
-        help="Steps between measurements of MIG, logged with the losses.",
-        group=group,
-        unit="steps",
-        minimum=1,
-        default_text="none",
-    )
-
-
 def verify_option(group: str) -> Any:
     """Return the field of every command that reads a data set: whether its files must be the published ones."""
     return option(True, help="Compare the data set's files with their published checksums.", group=group)
@@ -220,4 +208,11 @@ class ExecutionOptions(Settings):
     compile: Compile = option("none", help="Compile the networks.", group=_MACHINE)
     tensorboard: bool = option(False, help="Also write the log for TensorBoard.", group=_MACHINE)
     checkpoint_every_s: float = option(60.0, help="Seconds between checkpoints.", group=_MACHINE, unit="s", minimum=0)
-    score_every: int | None = score_every_option(_MACHINE)
+    score_every: int | None = option(
+        None,
+        help="Steps between measurements of MIG, logged with the losses.",
+        group=_MACHINE,
+        unit="steps",
+        minimum=1,
+        default_text="none",
+    )

@@ -53,7 +53,7 @@ class Options(Settings):
         None, help="Only show the progress of the suite in this folder.", group="Suite", metavar="DIR"
     )
     engine: EngineSettings = nested(EngineSettings)
-    cells: CellOptions = nested(CellOptions)
+    cells: CellOptions = nested(CellOptions, hide=("tensorboard", "checkpoint_every_s"))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,7 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,7 @@ class CellTask:
         seed: seed of the training.
         metrics: metric groups of evaluate-vae; None for all.
         max_images: limit of the encoded grid.
-        device: as in train-vae.
-        data_root: file or folder of the data set.
-        verify: whether the data set's files are compared with their published checksums.
-        resident: whether the data set is copied to the device.
-        compile: as in train-vae.
-        score_every: as in train-vae.
+        execution: fields of `vae.settings.ExecutionOptions`, paths as text.
         pictures: whether traversals and the page are drawn.
     """
 
@@ -67,12 +62,7 @@ class CellTask:
     seed: int
     metrics: tuple[str, ...] | None = None
     max_images: int | None = None
-    device: str = "auto"
-    data_root: str | None = None
-    verify: bool = True
-    resident: bool = False
-    compile: str = "none"
-    score_every: int | None = None
+    execution: dict[str, Any] = field(default_factory=dict)
     pictures: bool = True
 
 
@@ -104,7 +94,7 @@ def work(job: Job) -> tuple[str, CellStatus]:
     if STOP.is_set():
         return job.name, job.before
     start_s = time.monotonic()
-    device = f"{job.task.device}, {socket.gethostname()}"
+    device = f"{job.task.execution.get('device', 'auto')}, {socket.gethostname()}"
     begun = replace(job.before, state="running", reason="", attempts=job.before.attempts + 1, device=device)
     write_status(job.status_file, begun)
     code = _run_process(job)
@@ -188,21 +178,20 @@ def run_cell(task: CellTask) -> None:
     from vae.training.run import train
 
     _wait_for_lock(Path(task.folder))
-    root = None if task.data_root is None else Path(task.data_root)
-    options = ExecutionOptions(
-        device=task.device,
-        data_root=root,
-        verify=task.verify,
-        resident=task.resident,
-        compile=task.compile,  # type: ignore[arg-type]
-        score_every=task.score_every,
-    )
+    root = task.execution.get("data_root")
+    options = ExecutionOptions(**{**task.execution, "data_root": None if root is None else Path(root)})
     train(TrainSettings.from_tables(task.settings, seed=task.seed), task.folder, options=options)
     metrics = None if task.metrics is None else tuple(task.metrics)
     settings = EvaluationSettings(metrics=metrics, max_images=task.max_images)
     jobs = int(os.environ.get("OMP_NUM_THREADS", "1"))
     evaluate(
-        task.folder, settings, device=task.device, data_root=root, verify=task.verify, jobs=jobs, pictures=task.pictures
+        task.folder,
+        settings,
+        device=options.device,
+        data_root=options.data_root,
+        verify=options.verify,
+        jobs=jobs,
+        pictures=task.pictures,
     )
 
 

@@ -16,12 +16,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
 from ganspace_topdis.options import Settings, option
-from vae.settings import Compile, data_root_option, score_every_option, verify_option
+from vae.settings import ExecutionOptions
 from vae.suite.cell import Job, work
 from vae.suite.results import CellStatus
 
@@ -29,7 +28,7 @@ __all__ = ["CellOptions", "Engine", "EngineName", "EngineSettings", "open_engine
 
 
 EngineName = Literal["local", "ray", "dask"]
-_ENGINE, _CELLS = "Engine", "Cells"
+_ENGINE = "Engine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +64,10 @@ class EngineSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellOptions(Settings):
-    """How each cell is executed; results depend on it only up to rounding."""
+class CellOptions(ExecutionOptions):
+    """How each cell is executed, and whether it draws; its scores depend on it only up to rounding."""
 
-    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_CELLS)
-    data_root: Path | None = data_root_option(_CELLS)
-    verify: bool = verify_option(_CELLS)
-    resident: bool = option(False, help="Copy the whole data set to the device.", group=_CELLS)
-    compile: Compile = option("none", help="Compile the networks.", group=_CELLS)
-    score_every: int | None = score_every_option(_CELLS)
-    pictures: bool = option(True, help="Draw the traversals and page of every cell.", group=_CELLS)
+    pictures: bool = option(True, help="Draw the traversals and page of every cell.", group="Suite")
 
 
 _RAY_START, _DASK_START = "ray start --head --port=6379", "dask scheduler"

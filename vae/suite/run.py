@@ -9,7 +9,7 @@ evaluation, which takes minutes per cell and hardly depends on the setting.
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import FolderLock
 from ganspace_topdis.runs.progress import Interrupt, Progress, ProgressReporter, StopRequestedError, format_duration
 from vae.data import open_data
-from vae.settings import TrainSettings
+from vae.settings import ExecutionOptions, TrainSettings
 from vae.suite.cell import STOP, CellTask, Job
 from vae.suite.engine import CellOptions, Engine, EngineSettings, open_engine
 from vae.suite.folder import SuiteFolder
@@ -121,18 +121,14 @@ def _run_round(engine: Engine, jobs: Sequence[Job]) -> Iterator[tuple[str, CellS
 
 def _job(folder: SuiteFolder, cell: Cell, engine: Engine, options: CellOptions) -> Job:
     root = data_root_for(cell.settings, options.data_root)
+    execution = {entry.name: getattr(options, entry.name) for entry in fields(ExecutionOptions)}
     task = CellTask(
         folder=str(folder.cell_folder(cell).resolve()),
         settings=dict(cell.settings),
         seed=cell.seed,
         metrics=folder.grid.metrics,
         max_images=folder.grid.max_images,
-        device=options.device,
-        data_root=None if root is None else str(root.resolve()),
-        verify=options.verify,
-        resident=options.resident,
-        compile=options.compile,
-        score_every=options.score_every,
+        execution={**execution, "data_root": None if root is None else str(root.resolve())},
         pictures=options.pictures,
     )
     return Job(
