@@ -43,10 +43,18 @@ from ganspace_topdis.runs.transfer import TransferLimits
 __all__ = ["ZOO", "ZooEntry", "resolve"]
 
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
-_ADA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/"
-_TRANSFER = f"{_ADA}transfer-learning-source-nets/"
-_CONFIG_F = "https://nvlabs-fi-cdn.nvidia.com/stylegan2/networks/"
-_HUB, _HUB_COMMIT = "hf://ZeqiangLai/StyleGAN2-pkl/", "422f40439ddaa6d041cf698347f08e9bdf9f6036"
+_NVIDIA, _HUB = "https://nvlabs-fi-cdn.nvidia.com/", "hf://ZeqiangLai/StyleGAN2-pkl/"
+_HUB_COMMIT = "422f40439ddaa6d041cf698347f08e9bdf9f6036"
+
+Source = Literal["ada", "transfer", "config-f", "human", "self-distilled", "lhq"]
+_ADDRESSES: dict[Source, str] = {
+    "ada": _NVIDIA + "stylegan2-ada-pytorch/pretrained/{}.pkl",
+    "transfer": _NVIDIA + "stylegan2-ada-pytorch/pretrained/transfer-learning-source-nets/{}.pkl",
+    "config-f": _NVIDIA + "stylegan2/networks/stylegan2-{}.pkl",
+    "human": f"{_HUB}human/{{}}.pkl@{_HUB_COMMIT}",
+    "self-distilled": f"{_HUB}self_distill/{{}}.pkl@{_HUB_COMMIT}",
+    "lhq": "hf://justinpinkney/lhq-sg2-1024/{}.pkl",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +74,7 @@ class ZooEntry:
     url: str
     shows: str
     resolution_px: int
-    source: Literal["ada", "transfer", "config-f", "human", "self-distilled", "lhq"]
+    source: Source
     sha256: str | None = None
 
 
@@ -118,62 +126,48 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _ada(name: str, resolution_px: int, shows: str) -> ZooEntry:
-    return ZooEntry(name=name, url=f"{_ADA}{name}.pkl", shows=shows, resolution_px=resolution_px, source="ada")
-
-
-def _transfer(name: str, resolution_px: int, file: str, shows: str) -> ZooEntry:
-    url = f"{_TRANSFER}{file}.pkl"
-    return ZooEntry(name=name, url=url, shows=shows, resolution_px=resolution_px, source="transfer")
-
-
-def _config_f(name: str, resolution_px: int, shows: str) -> ZooEntry:
-    url = f"{_CONFIG_F}stylegan2-{name}.pkl"
-    return ZooEntry(name=name, url=url, shows=shows, resolution_px=resolution_px, source="config-f")
+def _entry(
+    name: str, resolution_px: int, shows: str, *, source: Source, file: str | None = None, sha256: str | None = None
+) -> ZooEntry:
+    """An entry whose file is `file`, by default named as the entry, at the address of its source."""
+    url = _ADDRESSES[source].format(file or name)
+    return ZooEntry(name=name, url=url, shows=shows, resolution_px=resolution_px, source=source, sha256=sha256)
 
 
 def _human(height_px: int, sha256: str) -> ZooEntry:
-    url = f"{_HUB}human/stylegan_human_v2_{height_px}.pkl@{_HUB_COMMIT}"
-    shows = f"clothed people (SHHQ), {height_px} x {height_px // 2}"
-    return ZooEntry(
-        name=f"human-{height_px}", url=url, shows=shows, resolution_px=height_px, source="human", sha256=sha256
-    )
+    shows, file = f"clothed people (SHHQ), {height_px} x {height_px // 2}", f"stylegan_human_v2_{height_px}"
+    return _entry(f"human-{height_px}", height_px, shows, source="human", file=file, sha256=sha256)
 
 
 def _self_distilled(name: str, resolution_px: int, sha256: str) -> ZooEntry:
-    url = f"{_HUB}self_distill/{name}_{resolution_px}_pytorch.pkl@{_HUB_COMMIT}"
-    return ZooEntry(
-        name=f"sd-{name}", url=url, shows=f"{name}, from photographs of the internet", resolution_px=resolution_px,
-        source="self-distilled", sha256=sha256,
-    )  # fmt: skip
+    shows, file = f"{name}, from photographs of the internet", f"{name}_{resolution_px}_pytorch"
+    return _entry(f"sd-{name}", resolution_px, shows, source="self-distilled", file=file, sha256=sha256)
 
-
-_LHQ = ZooEntry(
-    name="lhq1024",
-    url="hf://justinpinkney/lhq-sg2-1024/lhq-sg2-1024.pkl",
-    shows="landscapes (LHQ)",
-    resolution_px=1024,
-    source="lhq",
-)
 
 _ENTRIES = (
-    _ada("ffhq", 1024, "faces (FFHQ)"),
-    _ada("metfaces", 1024, "painted and sculpted faces (MetFaces)"),
-    _ada("afhqcat", 512, "cats (AFHQ)"),
-    _ada("afhqdog", 512, "dogs (AFHQ)"),
-    _ada("afhqwild", 512, "wild animals (AFHQ)"),
-    _ada("brecahad", 512, "breast tissue (BreCaHAD)"),
-    _ada("cifar10", 32, "ten classes of things, conditional (CIFAR-10)"),
-    _transfer("ffhq256", 256, "ffhq-res256-mirror-paper256-noaug", "faces (FFHQ)"),
-    _transfer("ffhq512", 512, "ffhq-res512-mirror-stylegan2-noaug", "faces (FFHQ)"),
-    _transfer("ffhq1024", 1024, "ffhq-res1024-mirror-stylegan2-noaug", "faces (FFHQ)"),
-    _transfer("celebahq256", 256, "celebahq-res256-mirror-paper256-kimg100000-ada-target0.5", "faces (CelebA-HQ)"),
-    _transfer("lsundog256", 256, "lsundog-res256-paper256-kimg100000-noaug", "dogs (LSUN)"),
-    _config_f("ffhq-config-f", 1024, "faces (FFHQ)"),
-    _config_f("car-config-f", 512, "cars (LSUN), 512 x 384 in a square"),
-    _config_f("cat-config-f", 256, "cats (LSUN)"),
-    _config_f("church-config-f", 256, "churches (LSUN)"),
-    _config_f("horse-config-f", 256, "horses (LSUN)"),
+    _entry("ffhq", 1024, "faces (FFHQ)", source="ada"),
+    _entry("metfaces", 1024, "painted and sculpted faces (MetFaces)", source="ada"),
+    _entry("afhqcat", 512, "cats (AFHQ)", source="ada"),
+    _entry("afhqdog", 512, "dogs (AFHQ)", source="ada"),
+    _entry("afhqwild", 512, "wild animals (AFHQ)", source="ada"),
+    _entry("brecahad", 512, "breast tissue (BreCaHAD)", source="ada"),
+    _entry("cifar10", 32, "ten classes of things, conditional (CIFAR-10)", source="ada"),
+    _entry("ffhq256", 256, "faces (FFHQ)", source="transfer", file="ffhq-res256-mirror-paper256-noaug"),
+    _entry("ffhq512", 512, "faces (FFHQ)", source="transfer", file="ffhq-res512-mirror-stylegan2-noaug"),
+    _entry("ffhq1024", 1024, "faces (FFHQ)", source="transfer", file="ffhq-res1024-mirror-stylegan2-noaug"),
+    _entry(
+        "celebahq256",
+        256,
+        "faces (CelebA-HQ)",
+        source="transfer",
+        file="celebahq-res256-mirror-paper256-kimg100000-ada-target0.5",
+    ),
+    _entry("lsundog256", 256, "dogs (LSUN)", source="transfer", file="lsundog-res256-paper256-kimg100000-noaug"),
+    _entry("ffhq-config-f", 1024, "faces (FFHQ)", source="config-f"),
+    _entry("car-config-f", 512, "cars (LSUN), 512 x 384 in a square", source="config-f"),
+    _entry("cat-config-f", 256, "cats (LSUN)", source="config-f"),
+    _entry("church-config-f", 256, "churches (LSUN)", source="config-f"),
+    _entry("horse-config-f", 256, "horses (LSUN)", source="config-f"),
     _human(512, "7af33f638e3b3aba7bf99456eec3e9d4a022d8a7dd67683a3605a7dd37665a3b"),
     _human(1024, "16946ec5dd1718daa236999e1ceed3b5a40b8faa8c3de3ad5fda396620f29e7a"),
     _self_distilled("bicycles", 256, "f4f0cd402d11843257688afd31b2481efc3853cffb5d46e9669563f2d27d8131"),
@@ -183,7 +177,7 @@ _ENTRIES = (
     _self_distilled("horses", 256, "f100dc32e2731a293f3b31a9038416f72aa5cc30555b3315a82e19c065f81b0c"),
     _self_distilled("lions", 512, "0a01ff8344521171b1a2eff1e9a51c1acbc48221bdc2594919187f66a3942bcc"),
     _self_distilled("parrots", 512, "911e7fd6aad6fcaf89ed5aefccd4602b44611a467d5588d9e0e9e8fbbc2f715a"),
-    _LHQ,
+    _entry("lhq1024", 1024, "landscapes (LHQ)", source="lhq", file="lhq-sg2-1024"),
 )
 
 ZOO: dict[str, ZooEntry] = {entry.name: entry for entry in _ENTRIES}
