@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["HAND_BUILT_FACTORS", "Generate", "HandBuiltGenerator", "SampleCodes", "checked_codes", "checked_outputs"]
+__all__ = ["Generate", "HandBuiltGenerator", "SampleCodes", "checked_codes", "checked_outputs"]
 
 Generate = Callable[[Tensor], Tensor]
 """Maps codes (N, D) or (N, num_layers, D) to images (N, C, H, W), nominally in [-1, 1], or to features (N, ...)."""
@@ -70,9 +70,6 @@ def _tensor(value: object, name: str, shape: str) -> Tensor:
             field=name,
         )
     return value
-
-
-HAND_BUILT_FACTORS = ("x", "y", "size", "colour", "background", "aspect")
 
 
 class HandBuiltGenerator(nn.Module):

@@ -1,4 +1,4 @@
-"""The policy for files from untrusted sources, and its readers for JSON, TOML and JSON lines.
+"""The policy for files from untrusted sources, and its readers for JSON and TOML.
 
 1. Nothing in a file is executed: no pickle, no class or plug-in that a file names.
 2. Time and memory are bounded by the size of the file: lengths, depths and shapes are checked before they are used.
@@ -30,7 +30,6 @@ __all__ = [
     "parsing",
     "read_bytes",
     "read_json",
-    "read_json_lines",
     "read_toml",
     "reason_of",
 ]
@@ -131,26 +130,6 @@ def parse_json(data: bytes | str, limit: int = MAX_JSON_BYTES) -> Any:
             raise ReadingError(f"it is not JSON: {error}") from error
         _check_depth(value)
         return _replace_surrogates(value) if "\\ud" in text or "\\uD" in text else value
-
-
-def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return the JSON objects in a file with one object per line; an incomplete last line is omitted.
-
-    Raises:
-        ReadingError: the file cannot be read, or a line is not a JSON object.
-    """
-    values = []
-    with parsing(), Path(path).open("rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(MAX_JSON_BYTES), b""), 1):
-            if not line.endswith(b"\n"):
-                if len(line) == MAX_JSON_BYTES:
-                    raise ReadingError(f"line {number} has more than {MAX_JSON_BYTES:,} bytes")
-                break
-            value = parse_json(line)
-            if not isinstance(value, dict):
-                raise ReadingError(f"line {number} is not a JSON object")
-            values.append(value)
-    return values
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:

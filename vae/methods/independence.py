@@ -59,7 +59,6 @@ __all__ = [
     "log_densities",
     "log_weights",
     "permute_latents",
-    "total_correlation",
 ]
 
 _LEAKY_SLOPE = 0.2
@@ -101,12 +100,6 @@ def log_weights(batch_size: int, num_images: int, estimator: Estimator) -> Tenso
     weights[rows, rows] = 1 / num_images
     weights[rows, (rows + 1) % batch_size] = (num_images - others) / (num_images * others)
     return weights.log()
-
-
-def total_correlation(posterior: Posterior, weights: Tensor) -> Tensor:
-    """Return the TC of the module, a scalar in nats, of a posterior (B, D) and log-weights (B, B)."""
-    log_joint, log_marginals = log_densities(posterior, weights)
-    return (log_joint - log_marginals).mean()
 
 
 def log_densities(posterior: Posterior, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,12 +20,18 @@ from vae.methods.independence import (
     density_ratio_tc,
     discrimination_loss,
     identity_penalty,
+    log_densities,
     log_weights,
     permute_latents,
-    total_correlation,
 )
 from vae.methods.method import StepContext
 from vae.networks import Posterior, build_networks
+
+
+def total_correlation(posterior, weights):
+    """As the method does: the mean of log q(z_i) - sum_d log q(z_id), nats."""
+    log_joint, log_marginals = log_densities(posterior, weights)
+    return (log_joint - log_marginals).mean()
 
 
 def mixture_tc(posterior, weights):
