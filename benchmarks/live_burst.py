@@ -28,11 +28,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import load
 from stylegan2.commands.explore import open_server
-from stylegan2.loaded_run import LoadedRun
-from stylegan2.loading import locate
+from stylegan2.loading import LoadedRun
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.picture_settings import PictureSettings
 from stylegan2.space import LatentSpace
+from stylegan2.zoo import locate
 
 BAD_VALUES = ("NaN", "1e400", "1" + "0" * 400, "9" * 5000, "[" * 50_000, '"\\ud800"')
 KINDS = {"page": 200, "image": 200, "name": 200, "bad": 400}

@@ -25,7 +25,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.devices import tune_malloc
 from stylegan2 import Generator, load
 from stylegan2.commands.explore import open_server
-from stylegan2.loaded_run import LoadedRun
+from stylegan2.loading import LoadedRun
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.picture_settings import PictureSettings
 from stylegan2.space import LatentSpace

@@ -22,6 +22,7 @@ import stylegan2
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, factor_loss
 from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.runs.files import sha256_of, write_json
+from stylegan2.zoo import locate
 
 ORIGIN = (Factor("origin", 2, "categorical"),)
 
@@ -101,7 +102,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], Tensor]:
     values = data.uniform_values(options.num, random)
     real = torch.cat([data.images(part) for part in values.split(250)])
     figures = {
-        "checkpoint_sha256": sha256_of(stylegan2.loading.locate(options.checkpoint)),
+        "checkpoint_sha256": sha256_of(locate(options.checkpoint)),
         "num_images": options.num,
         "generated": read(network, made),
         "rendered": read(network, real),

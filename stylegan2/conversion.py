@@ -18,7 +18,8 @@ from ganspace_topdis.runs.checksummed import save_checksummed
 from ganspace_topdis.runs.files import sha256_of, write_bytes
 from stylegan2.checkpoints.recognition import KIND, VERSION
 from stylegan2.generator import Generator
-from stylegan2.loading import load, locate, read
+from stylegan2.loading import load, read
+from stylegan2.zoo import locate
 
 __all__ = ["FORMATS", "check_name", "convert", "inspect", "rosinality_tensors", "save"]
 

@@ -26,7 +26,7 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.report.table import Table, to_csv
 from stylegan2.direction_rungs import RUNGS, SCORES, BenchSpace, Rung, rung_named
-from stylegan2.loading import ASSETS
+from stylegan2.zoo import ASSETS
 
 __all__ = ["Cell", "Find", "bench_files", "bench_function", "cells_csv", "load_function", "recorded", "tables"]
 

@@ -31,10 +31,10 @@ from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checksummed import load_checksummed
 from ganspace_topdis.runs.files import sha256_of
-from stylegan2.factor_labels import factor_network_for
-from stylegan2.loading import load, locate
+from stylegan2.loading import factor_network_for, load
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace
+from stylegan2.zoo import locate
 
 __all__ = ["RUNGS", "SCORES", "BenchSpace", "HandBuilt", "Network", "Rung", "rung_named"]
 

@@ -26,9 +26,9 @@ from ganspace_topdis.runs.files import set_aside, write_json
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.shared_folder import SharedFolder
 from ganspace_topdis.traversal.names import read_names
-from stylegan2.loaded_run import require_same_checkpoint
-from stylegan2.loading import locate
+from stylegan2.loading import require_same_checkpoint
 from stylegan2.space import LatentSpace
+from stylegan2.zoo import locate
 
 __all__ = [
     "SearchRun",

@@ -1,4 +1,8 @@
-"""Loads a generator from a weight file, an address, or the name of a packaged or published network.
+"""Loads what commands work on: a generator, the directions of a run with their generator, a network that reads factors.
+
+A generator comes from a weight file, an address, or the name of a packaged or published network (`stylegan2.zoo`).
+Factors of variation are known for generators of scenes and of pebbles, by the description in their file, and for any
+generator for which the user gives a factor network.
 
 >>> import tempfile, torch
 >>> from stylegan2 import Generator, load, save
@@ -9,26 +13,47 @@
 True
 """
 
-import difflib
+import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
-from ganspace_topdis.runs.downloads import cached_file
-from ganspace_topdis.runs.hub import is_cached, is_hub_address
-from ganspace_topdis.runs.progress import Progress
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
+from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.checksummed import load_checksummed
+from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.files import sha256_of
+from ganspace_topdis.runs.hub import HubAddress, fetch_from_hub, is_hub_address
+from ganspace_topdis.runs.records import read_run
 from stylegan2.checkpoints.key_mapping import GeneratorWeights
 from stylegan2.checkpoints.recognition import read_checkpoint
 from stylegan2.generator import Generator
-from stylegan2.zoo import ZOO, resolve
+from stylegan2.picture_settings import parse_layers, written_short
+from stylegan2.run_settings import RunSettings
+from stylegan2.space import LatentSpace
+from stylegan2.zoo import ASSETS, is_published, locate
 
-__all__ = ["PACKAGED", "is_on_this_machine", "is_published", "load", "locate", "read"]
+__all__ = [
+    "CHECKPOINT_KEY",
+    "LoadedRun",
+    "checkpoint_of_run",
+    "factor_network_for",
+    "known_data",
+    "load",
+    "load_run",
+    "read",
+    "require_same_checkpoint",
+]
 
-ASSETS = Path(__file__).parent / "assets"
-PACKAGED = ("scenes", "scenes-fitted", "pebbles")
 TF32_VARIABLE = "TOPDIS_TF32"
+CHECKPOINT_KEY = "checkpoint"
+"""Where the metadata of shared directions name their checkpoint (`stylegan2.model_card`)."""
+_KNOWN = {f"{name} of continuous factors (vae.data.{name})": name for name in ("scenes", "pebbles")}
+"""What the file of a generator says of its data -> the data."""
+_FACTORS_PX = 32
+"""Height of the images that the packaged factor networks read."""
 
 
 def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu") -> Generator:
@@ -80,33 +105,6 @@ def read(path_or_name: str | os.PathLike[str]) -> GeneratorWeights:
         raise _at(path_or_name, error) from error
 
 
-def locate(path_or_name: str | os.PathLike[str], progress: Progress | None = None) -> Path:
-    """Return the local file of a path, an address, or the name of a packaged or published network."""
-    if path_or_name in PACKAGED:
-        return ASSETS / f"{str(path_or_name).replace('-', '_')}.safetensors"
-    near = difflib.get_close_matches(os.fspath(path_or_name), PACKAGED, n=1, cutoff=0.7)
-    if near and path_or_name not in ZOO and not Path(path_or_name).exists():
-        raise CheckpointError(
-            f"{os.fspath(path_or_name)!r} is neither a file nor a known network; did you mean {near[0]!r}?"
-        )
-    return resolve(path_or_name, progress=progress)
-
-
-def is_published(name: str) -> bool:
-    """Whether `name` is an https or hf address or a packaged or published network, thus no file of this machine."""
-    return name in PACKAGED or name in ZOO or name.startswith("https://") or is_hub_address(name)
-
-
-def is_on_this_machine(name: str) -> bool:
-    """Whether `name` is loaded without a download."""
-    if Path(name).is_file() or name in PACKAGED:
-        return True
-    url = ZOO[name].url if name in ZOO else name
-    if is_hub_address(url):
-        return is_cached(url)
-    return not url.startswith("https://") or cached_file(url) is not None
-
-
 def _build(weights: GeneratorWeights, path_or_name: str | os.PathLike[str]) -> Generator:
     try:
         return Generator.from_checkpoint(weights.state_dict, **weights.overrides)
@@ -117,3 +115,143 @@ def _build(weights: GeneratorWeights, path_or_name: str | os.PathLike[str]) -> G
 def _at(path_or_name: str | os.PathLike[str], error: CheckpointError) -> CheckpointError:
     text = str(error)
     return CheckpointError(text if os.fspath(path_or_name) in text else f"{os.fspath(path_or_name)}: {text}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadedRun:
+    """Directions of a run, ready to be drawn.
+
+    Attributes:
+        folder: the run folder, or the folder of the directions file; where pictures are written.
+        directions: the directions.
+        space: the generator's space that they live in, with the layers that move and the class.
+    """
+
+    folder: Path
+    directions: Directions
+    space: LatentSpace
+
+
+def load_run(run: Path, settings: RunSettings | None = None, *, tuned: bool = False) -> LoadedRun:
+    """Load the directions of `run`, a run folder or a directions file, and their generator.
+
+    Args:
+        run: where the directions are; an hf:// address of a directions file as a path (runs/REPO is then its folder).
+        settings: checkpoint, layers, class and device; by default the run's own, on any device.
+        tuned: the checkpoint is not the run's but one of the same kind, tuned to an image.
+
+    Raises:
+        CheckpointError: directions or checkpoint cannot be used, or do not belong together.
+        InvalidArgumentError: a layer, class or device does not exist.
+    """
+    settings = RunSettings() if settings is None else settings
+    layers, folder = settings.layers, run if run.is_dir() else run.parent
+    if is_hub_address(run):
+        folder = Path("runs") / HubAddress.parse(run.as_posix()).repo
+        run = fetch_from_hub(run)
+    directions = Directions.load(run)
+    path = locate(settings.ckpt or _published_checkpoint(directions) or checkpoint_of_run(run))
+    if not tuned:
+        require_same_checkpoint(directions, path)
+    generator = load(path, choose_device(settings.device))
+    changes: dict[str, Any] = {} if settings.label is None else {"label": settings.label}
+    if layers is not None:
+        if (named := directions.metadata.get("space")) in ("w+", "s"):
+            what = "layers" if named == "w+" else "channels"
+            raise InvalidArgumentError(
+                f"`layers` is {layers!r}, but directions of space {named} name their {what}; leave `layers` out",
+                field="layers",
+            )
+        changes["layers"] = _overlapping(parse_layers(layers, generator.num_ws), directions, layers)
+    space = LatentSpace.of(directions, generator, **changes)
+    return LoadedRun(folder=folder, directions=directions, space=space)
+
+
+def _overlapping(chosen: tuple[int, ...] | None, directions: Directions, typed: str) -> tuple[int, ...] | None:
+    """`chosen`, unless the directions were found in other layers altogether."""
+    found_in = directions.metadata.get("layers")
+    if chosen is not None and found_in is not None and not set(chosen) & set(found_in):
+        raise InvalidArgumentError(
+            f"`layers` is {typed!r}, but these directions were found in layers {written_short(found_in)}; "
+            "give some of those",
+            field="layers",
+        )
+    return chosen
+
+
+def _published_checkpoint(directions: Directions) -> str | None:
+    """The checkpoint that shared directions name: an address or the name of a published network, never a local file."""
+    named = directions.metadata.get(CHECKPOINT_KEY)
+    return named if isinstance(named, str) and is_published(named) else None
+
+
+def checkpoint_of_run(run: Path) -> str:
+    """The checkpoint that a run folder names.
+
+    Raises:
+        CheckpointError: `run` is no run folder, so a checkpoint must be given.
+    """
+    try:
+        named = read_run(run if run.is_dir() else run.parent).config["ckpt"]
+        if not isinstance(named, str):
+            raise KeyError("ckpt")
+        return named
+    except (RunFolderError, KeyError) as error:
+        raise CheckpointError(f"{run} does not name its checkpoint; give `ckpt`") from error
+
+
+def require_same_checkpoint(directions: Directions, path: Path) -> None:
+    """Refuse directions that were found in another checkpoint than the file at `path`.
+
+    Raises:
+        CheckpointError: the SHA-256 differ.
+    """
+    expected, actual = directions.metadata.get("checkpoint_sha256"), sha256_of(path)
+    if expected is not None and expected != actual:
+        raise CheckpointError(
+            f"these directions were found in a checkpoint with SHA-256 {expected[:12]}..., {path} has "
+            f"{actual[:12]}...; give the checkpoint that they belong to as `ckpt`"
+        )
+
+
+def factor_network_for(ckpt: Path, *, given: Path | None, wanted: bool | None) -> Path | None:
+    """The file of the network that reads the factors of `ckpt`, or None where no truth is wanted or known.
+
+    Args:
+        ckpt: the checkpoint.
+        given: the user's network; the packaged one by default, for generators of scenes and of pebbles.
+        wanted: whether scores against factors are wanted; None where factors are known.
+
+    Raises:
+        InvalidArgumentError: truth is wanted and no factors are known, or a network is given and none is wanted.
+    """
+    if wanted is False:
+        if given is not None:
+            raise InvalidArgumentError(
+                f"`factor_network` {given} needs truth, which is switched off; leave one of them out",
+                field="factor_network",
+            )
+        return None
+    if given is not None:
+        return given
+    if (data := known_data(ckpt)) is not None:
+        return ASSETS / f"{data}_factors.safetensors"
+    if wanted:
+        raise InvalidArgumentError(
+            f"the factors of {ckpt} are not known: give `factor_network`, which reads them from "
+            "images, or leave `truth` out for the scores that need none",
+            field="truth",
+        )
+    return None
+
+
+def known_data(ckpt: Path) -> str | None:
+    """The data of `ckpt`, "scenes" or "pebbles" of the size that the packaged networks read, or None."""
+    if ckpt.suffix != ".safetensors":
+        return None
+    try:
+        _, description = load_checksummed(ckpt)
+    except CheckpointError:
+        return None
+    source, config = description.get("source", {}), description.get("config", {})
+    return _KNOWN.get(source.get("data", "")) if config.get("img_resolution") == _FACTORS_PX else None

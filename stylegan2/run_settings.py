@@ -17,9 +17,9 @@ _PICTURES, _MACHINE = "Pictures", "Machine"
 
 def checkpoint_names() -> Iterable[str]:
     """The names of packaged and published checkpoints, for completion."""
-    from stylegan2.zoo import ZOO
+    from stylegan2.zoo import PACKAGED, ZOO
 
-    return ("scenes", "scenes-fitted", "pebbles", *ZOO)
+    return (*PACKAGED, *ZOO)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
-"""The published networks, and the local file of a path, an https or hf address or a name of theirs.
+"""The packaged and published networks, and the local file of a path, an https or hf address or a name of theirs.
 
-The files stay on the servers of others, under their authors' licenses (NVIDIA's weights of 2020: the Nvidia Source Code
-License, non-commercial; see the pages below); this package contains no part of them. Sources of the addresses:
+The published files stay on the servers of others, under their authors' licenses (NVIDIA's weights of 2020: the Nvidia
+Source Code License, non-commercial; see the pages below); this package contains no part of them. Sources of the
+addresses:
 
     "ada"             NVIDIA: file names and folder in the table "Data repository" of the README of
                       NVlabs/stylegan2-ada-pytorch
@@ -16,15 +17,15 @@ License, non-commercial; see the pages below); this package contains no part of 
 
 NVIDIA publishes no SHA-256: the checksum of the first download is recorded, and later ones must match it
 (`ganspace_topdis.runs.downloads`, which also explains TOPDIS_CACHE and TOPDIS_OFFLINE). The hub publishes those of its
-files; where the entry pins a commit, `sha256` is the one on that commit's page.
+files; where the entry pins a commit, `sha256` is the one on that commit's page. No torch is imported here.
 
 Example:
     >>> ZOO["ffhq256"].resolution_px
     256
-    >>> resolve("resolve_me.pkl")
+    >>> locate("locate_me.pkl")
     Traceback (most recent call last):
     ...
-    ganspace_topdis.errors.CheckpointError: no file at resolve_me.pkl; check the path
+    ganspace_topdis.errors.CheckpointError: no file at locate_me.pkl; check the path
 """
 
 import difflib
@@ -32,15 +33,17 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ganspace_topdis.errors import CheckpointError
-from ganspace_topdis.runs.downloads import fetch
-from ganspace_topdis.runs.hub import fetch_from_hub, is_hub_address
+from ganspace_topdis.runs.downloads import cached_file, fetch
+from ganspace_topdis.runs.hub import fetch_from_hub, is_cached, is_hub_address
 from ganspace_topdis.runs.progress import Progress
-from ganspace_topdis.runs.transfer import TransferLimits
 
-__all__ = ["ZOO", "ZooEntry", "resolve"]
+__all__ = ["ASSETS", "PACKAGED", "ZOO", "ZooEntry", "is_on_this_machine", "is_published", "locate"]
+
+ASSETS = Path(__file__).parent / "assets"
+PACKAGED = ("scenes", "scenes-fitted", "pebbles")
 
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _NVIDIA, _HUB = "https://nvlabs-fi-cdn.nvidia.com/", "hf://ZeqiangLai/StyleGAN2-pkl/"
@@ -78,20 +81,14 @@ class ZooEntry:
     sha256: str | None = None
 
 
-def resolve(
-    path_or_url_or_name: str | os.PathLike[str],
-    *,
-    limits: TransferLimits | None = None,
-    progress: Progress | None = None,
-) -> Path:
-    """Return the local file of a path, an https or hf address, or the name of a published network.
+def locate(path_or_url_or_name: str | os.PathLike[str], progress: Progress | None = None) -> Path:
+    """Return the local file of a path, an https or hf address, or the name of a packaged or published network.
 
     An address or name is downloaded once, and its SHA-256 is verified before the file is parsed. An existing file takes
-    precedence over a name.
+    precedence over the name of a published network.
 
     Args:
         path_or_url_or_name: "runs/my.pkl", "https://.../ffhq.pkl", "hf://owner/repo/ffhq.pkl@revision" or "ffhq".
-        limits: bounds on what a server may send, such as `max_bytes`.
         progress: called as `progress(megabytes, total_megabytes)` during a download.
 
     Raises:
@@ -99,17 +96,20 @@ def resolve(
         DownloadError: the download failed or the SHA-256 differs.
     """
     given = os.fspath(path_or_url_or_name)
-    options: dict[str, Any] = {"limits": limits, "progress": progress}
+    if path_or_url_or_name in PACKAGED:
+        return ASSETS / f"{given.replace('-', '_')}.safetensors"
     if is_hub_address(given):
-        return fetch_from_hub(given, **options)
+        return fetch_from_hub(given, progress=progress)
     if _ADDRESS.match(given):
-        return fetch(given, **options)
+        return fetch(given, progress=progress)
     path = Path(given)
     if path.exists() or not isinstance(path_or_url_or_name, str):
         return _existing(path)
     if entry := ZOO.get(given):
         download = fetch_from_hub if is_hub_address(entry.url) else fetch
-        return download(entry.url, sha256=entry.sha256, **options)
+        return download(entry.url, sha256=entry.sha256, progress=progress)
+    if near := difflib.get_close_matches(given, PACKAGED, n=1, cutoff=0.7):
+        raise CheckpointError(f"{given!r} is neither a file nor a known network; did you mean {near[0]!r}?")
     if path.suffix or len(path.parts) != 1:
         return _existing(path)
     nearest = difflib.get_close_matches(given, ZOO, n=3, cutoff=0)
@@ -124,6 +124,21 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise CheckpointError(f"{path} is no file; give the checkpoint itself")
     return path
+
+
+def is_published(name: str) -> bool:
+    """Whether `name` is an https or hf address or a packaged or published network, thus no file of this machine."""
+    return name in PACKAGED or name in ZOO or name.startswith("https://") or is_hub_address(name)
+
+
+def is_on_this_machine(name: str) -> bool:
+    """Whether `name` is loaded without a download."""
+    if Path(name).is_file() or name in PACKAGED:
+        return True
+    url = ZOO[name].url if name in ZOO else name
+    if is_hub_address(url):
+        return is_cached(url)
+    return not url.startswith("https://") or cached_file(url) is not None
 
 
 def _entry(

@@ -233,9 +233,10 @@ def plan_text(options: Options) -> str:
         TopdisError: the checkpoint cannot be used, or the options do not fit it.
     """
     from ganspace_topdis.runs.devices import choose_device
-    from stylegan2.loading import is_on_this_machine, load
+    from stylegan2.loading import load
     from stylegan2.ops.weight_cache import frozen_weights
     from stylegan2.run_plan import measure_pace
+    from stylegan2.zoo import is_on_this_machine
 
     if not is_on_this_machine(options.ckpt):
         return f"plan: {options.ckpt} is downloaded first, and can be timed then"

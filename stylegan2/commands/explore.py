@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ganspace_topdis.traversal.live.renderer import LiveModel
     from ganspace_topdis.traversal.live.server import LiveServer
-    from stylegan2.loaded_run import LoadedRun
+    from stylegan2.loading import LoadedRun
     from stylegan2.space import LatentSpace
 
 __all__ = ["COMMAND", "Options", "OwnLatents", "open_server", "run", "to_text"]
@@ -59,7 +59,7 @@ def run(options: Options) -> Iterator[dict[str, Any]]:
 
     from ganspace_topdis.runs.devices import tune_malloc
     from ganspace_topdis.runs.progress import Interrupt, StopRequestedError
-    from stylegan2.loaded_run import load_run
+    from stylegan2.loading import load_run
     from stylegan2.ops.weight_cache import frozen_weights
     from stylegan2.run_pictures import edit_command
 

@@ -22,7 +22,7 @@ from stylegan2.run_settings import OutputSettings, RunSettings
 
 if TYPE_CHECKING:
     from ganspace_topdis.latent.directions import Directions
-    from stylegan2.loaded_run import LoadedRun
+    from stylegan2.loading import LoadedRun
 
 __all__ = ["COMMAND", "Options", "run"]
 
@@ -57,7 +57,7 @@ def run(options: Options) -> dict[str, Any]:
     """
     from ganspace_topdis.latent.directions import Directions
     from ganspace_topdis.runs.files import make_folder, write_text
-    from stylegan2.loaded_run import load_run
+    from stylegan2.loading import load_run
     from stylegan2.model_card import write_card
 
     directions = Directions.load(options.run)
@@ -104,7 +104,7 @@ def _write_factor_file(directions: "Directions", options: Options, out: Path) ->
     import torch
 
     from ganspace_topdis.runs.files import write_bytes
-    from stylegan2.loaded_run import checkpoint_of_run, require_same_checkpoint
+    from stylegan2.loading import checkpoint_of_run, require_same_checkpoint
 
     space = directions.metadata.get("space")
     if space != "w":

@@ -150,9 +150,9 @@ def plan_text(options: Options) -> str:
     Raises:
         TopdisError: as `run`.
     """
-    from stylegan2.loaded_run import checkpoint_of_run
-    from stylegan2.loading import is_on_this_machine
+    from stylegan2.loading import checkpoint_of_run
     from stylegan2.ops.weight_cache import frozen_weights
+    from stylegan2.zoo import is_on_this_machine
 
     ckpt = options.loading.ckpt or checkpoint_of_run(options.run)
     if not is_on_this_machine(ckpt):
@@ -168,9 +168,8 @@ def _subject(options: Options) -> _Subject:
     from ganspace_topdis.runs.devices import choose_device
     from ganspace_topdis.runs.records import read_run
     from stylegan2.direction_scores import load_other, space_of_run
-    from stylegan2.factor_labels import factor_network_for, known_data
-    from stylegan2.loaded_run import checkpoint_of_run, require_same_checkpoint
-    from stylegan2.loading import locate
+    from stylegan2.loading import checkpoint_of_run, factor_network_for, known_data, require_same_checkpoint
+    from stylegan2.zoo import locate
 
     protocol = _protocol_settings(options)
     directions = Directions.load(options.run)

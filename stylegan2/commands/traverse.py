@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ganspace_topdis.traversal.gallery import PageText
     from ganspace_topdis.traversal.names import DirectionLabel
-    from stylegan2.loaded_run import LoadedRun
+    from stylegan2.loading import LoadedRun
 
 __all__ = ["COMMAND", "Options", "files_text", "run"]
 
@@ -73,7 +73,7 @@ def run(options: Options) -> dict[str, Any]:
     import torch
 
     from ganspace_topdis.runs.files import make_folder
-    from stylegan2.loaded_run import load_run
+    from stylegan2.loading import load_run
     from stylegan2.run_pictures import labels_of, names_of, page_text
 
     pictures, chosen = options.pictures, options.direction

@@ -21,7 +21,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.traversal.live.requests import FramesRequest, FrameState
 from stylegan2 import Generator, save
 from stylegan2.commands.explore import open_server
-from stylegan2.loaded_run import load_run
+from stylegan2.loading import load_run
 from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_settings import RunSettings
 

@@ -10,9 +10,9 @@ import pytest
 from ganspace_topdis.errors import CheckpointError
 from ganspace_topdis.runs import transfer
 from ganspace_topdis.runs.hub import HubAddress, is_hub_address
-from ganspace_topdis.runs.transfer import DownloadError, TransferLimits
+from ganspace_topdis.runs.transfer import DownloadError
 from stylegan2 import zoo
-from stylegan2.zoo import ZOO, resolve
+from stylegan2.zoo import ZOO, locate
 
 BODY = b"weights" * 1000
 
@@ -63,78 +63,77 @@ def put_in_the_zoo(monkeypatch, **changes):
 def test_a_file_that_exists_is_itself(tmp_path, fetched):
     path = tmp_path / "a.pkl"
     path.write_bytes(b"x")
-    assert resolve(path) == path
-    assert resolve(str(path)) == path
+    assert locate(path) == path
+    assert locate(str(path)) == path
     assert not fetched
 
 
 def test_an_address_is_downloaded(fetched):
-    limits = TransferLimits(max_bytes=5)
-    assert resolve("https://example.com/x.pkl", limits=limits) == Path("cached")
-    assert fetched == [("https://example.com/x.pkl", {"limits": limits, "progress": None})]
+    assert locate("https://example.com/x.pkl") == Path("cached")
+    assert fetched == [("https://example.com/x.pkl", {"progress": None})]
 
 
 def test_a_name_of_the_zoo_is_downloaded_from_its_address_with_its_sum(monkeypatch, fetched):
     put_in_the_zoo(monkeypatch, url="https://example.com/t.pkl", sha256="ab")
-    resolve("test")
-    assert fetched == [("https://example.com/t.pkl", {"sha256": "ab", "limits": None, "progress": None})]
+    locate("test")
+    assert fetched == [("https://example.com/t.pkl", {"sha256": "ab", "progress": None})]
 
 
 def test_a_file_comes_before_a_name(tmp_path, monkeypatch, fetched):
     monkeypatch.chdir(tmp_path)
     Path("ffhq").write_bytes(b"mine")
-    assert resolve("ffhq") == Path("ffhq")
+    assert locate("ffhq") == Path("ffhq")
     assert not fetched
 
 
 def test_a_path_object_is_never_a_name(fetched):
     with pytest.raises(CheckpointError, match="no file at ffhq"):
-        resolve(Path("ffhq"))
+        locate(Path("ffhq"))
     assert not fetched
 
 
 @pytest.mark.parametrize("given", ["missing.pkl", os.path.join("runs", "ffhq"), "ffhq.pkl"])  # noqa: PTH118
 def test_what_looks_like_a_path_is_missed_as_a_file(given, fetched):
     with pytest.raises(CheckpointError, match="no file at"):
-        resolve(given)
+        locate(given)
     assert not fetched
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(fetched):
     with pytest.raises(CheckpointError, match=r"neither a file nor a known network.*metfaces"):
-        resolve("metface")
+        locate("metface")
 
 
 def test_a_folder_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="is no file"):
-        resolve(tmp_path)
+        locate(tmp_path)
 
 
 @pytest.mark.parametrize("url", ["http://example.com/x.pkl", "ftp://example.com/x.pkl", "file:///x.pkl"])
 def test_an_address_that_is_not_https_is_refused(url):
     with pytest.raises(DownloadError, match="is not https"):
-        resolve(url)
+        locate(url)
 
 
 def test_a_name_ends_as_a_checked_file_in_the_cache(host, monkeypatch, tmp_path):
     put_in_the_zoo(monkeypatch, url=f"http://{host}/net.pkl", sha256=hashlib.sha256(BODY).hexdigest())
-    path = resolve("test")
+    path = locate("test")
     assert path.read_bytes() == BODY
     assert tmp_path / "cache" in path.parents
     monkeypatch.setenv("TOPDIS_OFFLINE", "1")
-    assert resolve("test") == path
+    assert locate("test") == path
 
 
 def test_a_name_whose_file_is_another_is_refused_before_anybody_reads_it(host, monkeypatch, tmp_path):
     put_in_the_zoo(monkeypatch, url=f"http://{host}/net.pkl", sha256="0" * 64)
     with pytest.raises(DownloadError, match="came with SHA-256"):
-        resolve("test")
+        locate("test")
     assert not list((tmp_path / "cache").rglob("*.pkl"))
 
 
 def test_a_missing_file_on_the_server_is_one_clear_error(host):
     with pytest.raises(DownloadError, match="answered 404"):
-        resolve(f"http://{host}/other.pkl")
+        locate(f"http://{host}/other.pkl")
 
 
 @pytest.mark.parametrize("entry", ZOO.values(), ids=lambda entry: entry.name)
@@ -152,8 +151,8 @@ def test_every_entry_is_a_snapshot_on_nvidia_s_own_server_or_of_the_hub(entry):
 
 def test_a_name_of_a_file_of_the_hub_is_fetched_from_there_with_its_sum(fetched):
     entry = ZOO["human-512"]
-    assert resolve("human-512") == Path("cached")
-    assert fetched == [(entry.url, {"sha256": entry.sha256, "limits": None, "progress": None})]
+    assert locate("human-512") == Path("cached")
+    assert fetched == [(entry.url, {"sha256": entry.sha256, "progress": None})]
 
 
 @pytest.mark.parametrize("entry", ZOO.values(), ids=lambda entry: entry.name)

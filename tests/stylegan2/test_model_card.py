@@ -8,11 +8,11 @@ import pytest
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import sha256_of
-from stylegan2 import loaded_run
-from stylegan2.loaded_run import CHECKPOINT_KEY, load_run
-from stylegan2.loading import locate
+from stylegan2 import loading
+from stylegan2.loading import CHECKPOINT_KEY, load_run
 from stylegan2.model_card import write_card
 from stylegan2.run_settings import RunSettings
+from stylegan2.zoo import locate
 from tests.stylegan2.commands.found_directions import main, write_found
 
 
@@ -89,8 +89,8 @@ def test_directions_of_the_hub_are_loaded_with_the_checkpoint_that_they_name(fou
         "hf:/me/found/directions.safetensors": tmp_path / "card/directions.safetensors",
         "hf://me/nets/small.safetensors": ckpt,
     }
-    monkeypatch.setattr(loaded_run, "fetch_from_hub", lambda text: files[str(text)])
-    monkeypatch.setattr(loaded_run, "locate", lambda name: files.get(name) or locate(name))
+    monkeypatch.setattr(loading, "fetch_from_hub", lambda text: files[str(text)])
+    monkeypatch.setattr(loading, "locate", lambda name: files.get(name) or locate(name))
     loaded = load_run(Path("hf://me/found/directions.safetensors"), RunSettings(device="cpu"))
     assert loaded.directions.fingerprint == Directions.load(run).fingerprint
     assert loaded.folder == Path("runs/found")

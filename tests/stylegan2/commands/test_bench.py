@@ -18,7 +18,7 @@ from ganspace_topdis.runs.files import sha256_of
 from stylegan2.commands import bench
 from stylegan2.direction_bench import Cell, cells_csv, recorded, tables
 from stylegan2.direction_rungs import RUNGS, HandBuilt, Network, rung_named
-from stylegan2.loading import locate
+from stylegan2.zoo import locate
 from tests.stylegan2.commands.found_directions import main as run
 
 METHOD = """
