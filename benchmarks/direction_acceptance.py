@@ -28,7 +28,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
 from stylegan2.direction_rungs import RUNGS, HandBuilt, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
-from stylegan2.picture_settings import parse_numbers
+from stylegan2.settings import parse_numbers
 
 SEARCHES: dict[str, dict[str, Any]] = {"span": {"search_in": "span"}, "refined": {"search_in": "whole", "steps": 50}}
 """The settings of the searches; the refined one starts at the directions of the span."""

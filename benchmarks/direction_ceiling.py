@@ -30,7 +30,7 @@ from ganspace_topdis.evaluation.rescoring import LARGEST_EXTENT, OWN_CHANGE, Res
 from ganspace_topdis.latent.directions import Directions
 from stylegan2.direction_rungs import Network, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
-from stylegan2.picture_settings import parse_numbers
+from stylegan2.settings import parse_numbers
 
 SPACES = ("span", "w", "w+")
 NUM_DIRECTIONS = 6

@@ -33,7 +33,7 @@ from stylegan2.direction_bench import Cell, cells_csv
 from stylegan2.direction_rungs import RUNGS, SCORES, HandBuilt, Network, Rung, rung_named
 from stylegan2.direction_search import closed_form
 from stylegan2.ops.weight_cache import frozen_weights
-from stylegan2.picture_settings import parse_numbers
+from stylegan2.settings import parse_numbers
 from stylegan2.zoo import ASSETS
 
 METHODS = (

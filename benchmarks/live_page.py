@@ -27,7 +27,7 @@ from stylegan2 import Generator, load
 from stylegan2.commands.explore import open_server
 from stylegan2.loading import LoadedRun
 from stylegan2.ops.weight_cache import frozen_weights
-from stylegan2.picture_settings import PictureSettings
+from stylegan2.settings import PictureSettings
 from stylegan2.space import LatentSpace
 from tests.traversal.chromium import Browser, find_browser
 

@@ -38,7 +38,7 @@ sys.path.insert(0, str(ROOT))
 from ganspace_topdis import program  # noqa: E402
 from stylegan2.commands.explore import open_server  # noqa: E402
 from stylegan2.loading import load_run  # noqa: E402
-from stylegan2.picture_settings import PictureSettings  # noqa: E402
+from stylegan2.settings import PictureSettings  # noqa: E402
 from tests.traversal.chromium import Browser, find_browser  # noqa: E402
 
 PIXELS = """

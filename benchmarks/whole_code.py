@@ -26,7 +26,7 @@ from ganspace_topdis.latent.directions import Directions
 from stylegan2.direction_rungs import Network
 from stylegan2.direction_search import in_every_layer
 from stylegan2.loading import load
-from stylegan2.picture_settings import parse_numbers
+from stylegan2.settings import parse_numbers
 from stylegan2.space import LatentSpace
 
 WHOLE: dict[str, Any] = {"search_in": "whole", "steps": 50, "learning_rate": 0.04}

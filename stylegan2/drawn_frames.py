@@ -26,7 +26,7 @@ from ganspace_topdis.traversal.frames import draw_frames, step_values, traverse_
 from ganspace_topdis.traversal.gallery import FRAME_PX
 from ganspace_topdis.traversal.grid import draw_overview, encode_png
 from ganspace_topdis.traversal.names import default_labels
-from stylegan2.picture_settings import PictureSettings
+from stylegan2.settings import PictureSettings
 from stylegan2.space import LatentSpace
 
 __all__ = ["PREVIEW", "SavedFrames", "draw_preview", "frames_key"]

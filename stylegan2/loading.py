@@ -30,8 +30,7 @@ from ganspace_topdis.runs.records import read_run
 from stylegan2.checkpoints.key_mapping import GeneratorWeights
 from stylegan2.checkpoints.recognition import read_checkpoint
 from stylegan2.generator import Generator
-from stylegan2.picture_settings import parse_layers, written_short
-from stylegan2.run_settings import RunSettings
+from stylegan2.settings import RunSettings, parse_layers, written_short
 from stylegan2.space import LatentSpace
 from stylegan2.zoo import ASSETS, is_published, locate
 

@@ -27,7 +27,7 @@ from ganspace_topdis.traversal.names import (
     write_names,
 )
 from stylegan2.drawn_frames import SavedFrames, frames_key
-from stylegan2.picture_settings import PictureSettings, written_short
+from stylegan2.settings import PictureSettings, written_short
 from stylegan2.space import LatentSpace
 
 __all__ = [

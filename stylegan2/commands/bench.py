@@ -10,8 +10,7 @@ from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nearest, nested, option, split_names
-from stylegan2.picture_settings import parse_numbers
-from stylegan2.run_settings import OutputSettings
+from stylegan2.settings import OutputSettings, parse_numbers
 
 __all__ = ["COMMANDS", "Options", "run", "to_text"]
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.picture_settings import PictureSettings, parse_numbers
-from stylegan2.run_settings import OutputSettings, RunSettings
+from stylegan2.settings import OutputSettings, PictureSettings, RunSettings, parse_numbers
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
 

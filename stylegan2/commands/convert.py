@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
-from stylegan2.run_settings import OutputSettings, checkpoint_names
+from stylegan2.settings import OutputSettings, checkpoint_names
 
 __all__ = ["COMMAND", "Options", "run"]
 

@@ -23,8 +23,7 @@ from ganspace_topdis.discovery.settings import (
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from ganspace_topdis.runs.hub import HubAddress, is_hub_address, pinned
-from stylegan2.picture_settings import PictureSettings, parse_features, parse_layers
-from stylegan2.run_settings import checkpoint_names
+from stylegan2.settings import PictureSettings, checkpoint_names, parse_features, parse_layers
 
 if TYPE_CHECKING:
     from ganspace_topdis.runs.distributed import ProcessGroup

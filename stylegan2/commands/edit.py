@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
-from stylegan2.picture_settings import parse_numbers, written_short
-from stylegan2.run_settings import OutputSettings, RunSettings
+from stylegan2.settings import OutputSettings, RunSettings, parse_numbers, written_short
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.picture_settings import NAMED_LAYERS, PictureSettings
-from stylegan2.run_settings import RunSettings
+from stylegan2.settings import NAMED_LAYERS, PictureSettings, RunSettings
 
 if TYPE_CHECKING:
     from torch import Tensor

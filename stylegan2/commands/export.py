@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
-from stylegan2.run_settings import OutputSettings, RunSettings
+from stylegan2.settings import OutputSettings, RunSettings
 
 if TYPE_CHECKING:
     from ganspace_topdis.latent.directions import Directions

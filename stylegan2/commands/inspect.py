@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganspace_topdis.options import Command, Settings, option
-from stylegan2.run_settings import checkpoint_names
+from stylegan2.settings import checkpoint_names
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
 

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option, split_names
 from stylegan2.commands.discover import directions_text
-from stylegan2.picture_settings import PictureSettings
-from stylegan2.run_settings import RunSettings
+from stylegan2.settings import PictureSettings, RunSettings
 
 if TYPE_CHECKING:
     from ganspace_topdis.evaluation.factor_network import FactorNetwork

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.picture_settings import PictureSettings, parse_numbers, written_short
-from stylegan2.run_settings import OutputSettings, RunSettings
+from stylegan2.settings import OutputSettings, PictureSettings, RunSettings, parse_numbers, written_short
 
 if TYPE_CHECKING:
     from torch import Tensor

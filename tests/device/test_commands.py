@@ -22,8 +22,7 @@ from ganspace_topdis.traversal.live.requests import FramesRequest, FrameState
 from stylegan2 import Generator, save
 from stylegan2.commands.explore import open_server
 from stylegan2.loading import load_run
-from stylegan2.picture_settings import PictureSettings
-from stylegan2.run_settings import RunSettings
+from stylegan2.settings import PictureSettings, RunSettings
 
 CLOSED_FORM = ["--num-span-codes", "100", "--batch-size", "8", "--num-directions", "3"]
 SEARCH = ["--steps", "2", "--num-probes", "16", *CLOSED_FORM]

@@ -14,8 +14,8 @@ from stylegan2 import drawn_frames, run_plan, save
 from stylegan2.commands import discover, score
 from stylegan2.commands.discover import Options
 from stylegan2.drawn_frames import SavedFrames, frames_key
-from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_plan import Pace
+from stylegan2.settings import PictureSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import small_generator
 

@@ -11,9 +11,9 @@ from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
 from stylegan2 import run_plan, save
 from stylegan2.commands import discover, score
 from stylegan2.commands.discover import Options, plan_text
-from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_plan import Pace, chosen_pictures, measure_pace, plan_run
 from stylegan2.score_plan import ScoreCounts, plan_scores
+from stylegan2.settings import PictureSettings
 from stylegan2.space import LatentSpace
 from stylegan2.zoo import is_on_this_machine
 from tests.stylegan2.commands.found_directions import main, small_generator

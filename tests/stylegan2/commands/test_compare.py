@@ -7,8 +7,7 @@ from PIL import Image
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
 from stylegan2.commands.compare import Options, run, to_text
-from stylegan2.picture_settings import PictureSettings
-from stylegan2.run_settings import OutputSettings, RunSettings
+from stylegan2.settings import OutputSettings, PictureSettings, RunSettings
 from tests.stylegan2.commands.found_directions import write_found
 
 PICTURES = PictureSettings(num_frames=3, extent=2.0)

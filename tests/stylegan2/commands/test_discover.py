@@ -8,7 +8,7 @@ from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import Generator, run_pictures, save
 from stylegan2.commands.discover import Options, space_of
-from stylegan2.picture_settings import PictureSettings
+from stylegan2.settings import PictureSettings
 from tests.stylegan2.commands.found_directions import discover, small_generator
 
 SEARCH = DiscoverySettings(num_directions=3, steps=2, batch_size=8, num_span_codes=100, num_probes=64)

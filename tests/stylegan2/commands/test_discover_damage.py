@@ -18,8 +18,8 @@ from ganspace_topdis.runs.records import read_run
 from ganspace_topdis.traversal.names import DirectionName, read_names, write_names
 from stylegan2 import run_plan, save
 from stylegan2.commands.discover import Options
-from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_pictures import source_of
+from stylegan2.settings import PictureSettings
 from tests.stylegan2.commands.found_directions import discover, small_generator
 
 SEARCH = DiscoverySettings(num_directions=3, steps=3, whole_steps=1, batch_size=8, num_span_codes=100, num_probes=64)

@@ -13,7 +13,7 @@ from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_nam
 from stylegan2 import save
 from stylegan2.commands.edit import Options, parse_amounts, run
 from stylegan2.run_pictures import source_of
-from stylegan2.run_settings import OutputSettings, RunSettings
+from stylegan2.settings import OutputSettings, RunSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import small_generator, write_found
 

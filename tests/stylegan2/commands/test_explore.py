@@ -26,7 +26,7 @@ from ganspace_topdis.traversal.names import read_names
 from stylegan2 import load
 from stylegan2.commands.explore import OwnLatents, open_server
 from stylegan2.loading import LoadedRun, load_run
-from stylegan2.picture_settings import PictureSettings
+from stylegan2.settings import PictureSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import main as run
 from tests.stylegan2.commands.found_directions import write_found

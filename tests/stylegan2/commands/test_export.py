@@ -7,7 +7,7 @@ import torch
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from stylegan2.commands.export import Options, run
-from stylegan2.run_settings import RunSettings
+from stylegan2.settings import RunSettings
 from tests.stylegan2.commands.found_directions import write_found
 
 

@@ -7,8 +7,8 @@ import torch
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.traversal.names import DirectionName, read_names, write_names
 from stylegan2 import Generator, save
-from stylegan2.picture_settings import PictureSettings
 from stylegan2.run_pictures import num_mixed, source_of
+from stylegan2.settings import PictureSettings
 from tests.stylegan2.commands.found_directions import main as run
 
 FAST = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "16", "--seeds", "0", "--frames", "3"]

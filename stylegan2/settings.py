@@ -1,19 +1,27 @@
-"""Settings of the pictures of a run, and the notations in which people type seeds and layers.
+"""Settings that commands share, and the notations in which people type seeds and layers.
+
+    PictureSettings    what the pictures of a run show
+    RunSettings        how the directions of a run are loaded
+    OutputSettings     whether files are replaced
 
 Seeds and layers are lists of numbers and ranges: "1-8,12", "0-3,6"; layers also have StyleGAN's names. No torch is
 imported here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
-from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.options import Settings, option
 
 __all__ = [
     "NAMED_LAYERS",
+    "OutputSettings",
     "PictureSettings",
+    "RunSettings",
+    "checkpoint_names",
     "parse_features",
     "parse_layers",
     "parse_numbers",
@@ -24,6 +32,9 @@ NAMED_LAYERS = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
 """StyleGAN's names (Karras et al. 2019, section 3.1): up to 8 px, 16 to 32 px, from 64 px."""
 
 _MOST_NUMBERS = 10_000
+_MAX_SEED = 2**32 - 1  # of numpy.random.RandomState, see stylegan2.space.codes_of_seed
+_MAX_MIXED = 8  # as many as the page lists, `ganspace_topdis.traversal.mixing`
+_PICTURES, _MACHINE = "Pictures", "Machine"
 
 
 def parse_numbers(text: str, name: str = "seeds", *, names: str = "") -> tuple[int, ...]:
@@ -119,11 +130,6 @@ def written_short(numbers: Sequence[int]) -> str:
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-_MAX_SEED = 2**32 - 1  # of numpy.random.RandomState, see stylegan2.space.codes_of_seed
-_MAX_MIXED = 8  # as many as the page lists, `ganspace_topdis.traversal.mixing`
-_PICTURES = "Pictures"
-
-
 @dataclass(frozen=True, kw_only=True)
 class PictureSettings(Settings):
     """What the pictures of a run show.
@@ -180,3 +186,63 @@ class PictureSettings(Settings):
         if "seeds" in values:
             values["seeds"] = tuple(values["seeds"])
         return cls(**{name: value for name, value in values.items() if name in known})
+
+
+def checkpoint_names() -> Iterable[str]:
+    """The names of packaged and published checkpoints, for completion."""
+    from stylegan2.zoo import PACKAGED, ZOO
+
+    return (*PACKAGED, *ZOO)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(Settings):
+    """How a run is loaded; what is not given is the run's own.
+
+    Raises:
+        InvalidArgumentError: a name is unknown, or a value is not allowed.
+    """
+
+    layers: str | None = option(
+        None, help='Layers that move: "0-7", coarse, middle, fine.', group=_PICTURES, default_text="the run's"
+    )
+    label: int | None = option(
+        None, help="Class, for conditional generators.", group=_PICTURES, minimum=0, default_text="the run's"
+    )
+    ckpt: str | None = option(
+        None, help="Checkpoint.", group=_MACHINE, default_text="the run's", complete=checkpoint_names
+    )
+    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_MACHINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSettings(Settings):
+    """Whether a command may replace the results of an earlier one."""
+
+    force: bool = option(False, help="Replace earlier results of this command.", group="Main")
+
+    def clear(self, place: Path, *names: str) -> None:
+        """Make `place` free for new results: refuse earlier ones or, with `force`, remove them.
+
+        Args:
+            place: a file, or the folder that holds the results.
+            names: patterns of the files in that folder that the command writes; other files are left alone.
+
+        Raises:
+            RunFolderError: earlier results exist and `force` is not set, or they cannot be removed.
+        """
+        found = sorted({path for name in names for path in place.glob(name)}) if names else [place]
+        found = [path for path in found if path.is_file() or path.is_symlink()]
+        if found and not self.force:
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            raise RunFolderError(f"{found[0]}{more} would be replaced; give `force`, or another `out`")
+        if names:
+            for path in found:
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"cannot remove {path}: {error.strerror}; give another `out`") from error
