@@ -9,7 +9,7 @@ tensor, so that a resumed run would differ in its last bits.
 
 Pytrees (states of optimizers and random generators) become `tensors, rest` with `runs.checksummed.flatten`:
 
-    store.save(step, *flatten({"model": model.state_dict(), "adam": adam.state_dict(), "random": random_states()}))
+    store.save(step, *flatten({"model": model.state_dict(), "adam": adam.state_dict()}))
     state = unflatten(checkpoint.tensors, checkpoint.rest)
 """
 

@@ -1,13 +1,19 @@
-"""The torch device of a run, its free and peak memory, and the settings of glibc's allocator.
+"""The machine of a run: its torch device, free and peak memory, glibc's allocator, and a record of all of it.
 
-device = choose_device("auto")     # CUDA if available, else MPS, else the CPU
+    device = choose_device("auto")     # CUDA if available, else MPS, else the CPU
+
+`record_environment` writes versions, machine and device beside the results (without git), and warns if a run is resumed
+where the last bits of its result may differ.
 """
 
 import contextlib
 import ctypes
 import os
+import platform
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +21,24 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.reading import read_json
 
 __all__ = [
     "choose_device",
+    "describe_environment",
     "free_memory_bytes",
     "move_together",
     "peak_memory_bytes",
+    "record_environment",
     "tune_malloc",
     "wait_for_device",
 ]
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
+_PACKAGES = ("topdis-gan", "torch", "numpy", "scipy", "scikit-learn", "numba", "ripser", "safetensors", "pillow")
+_DECISIVE = ("python", "packages", "machine", "device_name")
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -182,3 +194,65 @@ def _free_in_cgroup() -> int | None:
         return None
     cache = next((int(line.split()[1]) for line in statistics if line.startswith("inactive_file ")), 0)
     return max(limit - used + cache, 0)
+
+
+def describe_environment(device: str = "cpu") -> dict[str, Any]:
+    """Return a JSON-able record of the interpreter, packages, machine and `device` (in torch's notation)."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "device": device,
+        "device_name": _device_name(device),
+        "num_cpus": os.cpu_count(),
+        "num_threads": torch.get_num_threads(),
+        "command_line": sys.argv,
+    }
+
+
+def record_environment(path: Path, device: str) -> None:
+    """Write `describe_environment(device)` to `path`; warn if it differs from the earlier record there.
+
+    Raises:
+        RunFolderError: the file cannot be written.
+    """
+    now = describe_environment(device)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # no earlier record, or a damaged one
+        if changes := _list_changes(read_json(path), now):
+            warnings.warn(
+                f"{path.parent} was last worked on with {changes}; the result may differ in its last bits", stacklevel=4
+            )
+    write_json(path, now)
+
+
+def _version(package: str) -> str | None:
+    """Return the installed version; for torch, the version that includes the build (2.14.1+cu130)."""
+    if package == "torch":
+        return str(torch.__version__)
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda") and torch.cuda.is_available():
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
+
+
+def _list_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """List the differences that may change the bits of a result; empty if there are none."""
+    old, new = _decisive(before), _decisive(now)
+    return ", ".join(f"{key} {old[key]} (now {new.get(key)})" for key in old if old[key] != new.get(key))
+
+
+def _decisive(environment: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for key in _DECISIVE
+        for name, value in (
+            environment[key].items() if isinstance(environment[key], Mapping) else [(key, environment[key])]
+        )
+    }

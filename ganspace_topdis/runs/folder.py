@@ -40,7 +40,7 @@ from ganspace_topdis.errors import (
 )
 from ganspace_topdis.runs.checkpoints import Checkpoint
 from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
-from ganspace_topdis.runs.environment import record_environment
+from ganspace_topdis.runs.devices import record_environment
 from ganspace_topdis.runs.files import FolderLock, is_leftover, make_folder, sha256_of, write_json
 from ganspace_topdis.runs.progress import StopRequestedError
 from ganspace_topdis.runs.records import (

@@ -39,7 +39,6 @@ __all__ = [
     "to_tensor",
 ]
 
-
 MAX_ELEMENTS = 4_000_000
 """NVIDIA's snapshots with all three networks need 0.1 million; a training file with its optimizers needs no more."""
 

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.runs.devices import choose_device, free_memory_bytes
+from ganspace_topdis.runs.devices import choose_device, describe_environment, free_memory_bytes
 
 MB = 1 << 20
 
@@ -123,3 +124,15 @@ print(faults() < plain / 4)
 def test_tuned_malloc_reuses_the_pages_of_freed_tensors():
     done = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+def test_the_environment_has_versions_and_device_and_is_json():
+    environment = describe_environment("cpu")
+    assert json.loads(json.dumps(environment)) == environment
+    assert environment["packages"]["torch"] == torch.__version__
+    assert environment["device"] == "cpu"
+    assert environment["num_threads"] == torch.get_num_threads()
+
+
+def test_the_environment_does_not_name_the_user_or_git():
+    assert not {"user", "home", "git", "commit", "host"} & describe_environment().keys()
