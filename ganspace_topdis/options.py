@@ -29,6 +29,7 @@ __all__ = [
     "Settings",
     "Variants",
     "check_names",
+    "device_option",
     "nearest",
     "nested",
     "option",
@@ -136,6 +137,11 @@ class Command:
 def option(default: Any = MISSING, *, help: str, **declaration: Any) -> Any:  # noqa: A002  (as click and argparse do)
     """A field with its declaration; see `Option`. Without a default it is required."""
     return field(default=default, metadata={"option": Option(help=help, **declaration)})
+
+
+def device_option(group: str) -> Any:
+    """The field of every command that computes: on which device; see `runs.devices.choose_device`."""
+    return option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=group)
 
 
 def nested(kind: type, *, optional: bool = False, prefix: str = "", hide: tuple[str, ...] = ()) -> Any:

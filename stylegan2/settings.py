@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
-from ganspace_topdis.options import Settings, option
+from ganspace_topdis.options import Settings, device_option, option
 
 __all__ = [
     "NAMED_LAYERS",
@@ -212,7 +212,7 @@ class RunSettings(Settings):
     ckpt: str | None = option(
         None, help="Checkpoint.", group=_MACHINE, default_text="the run's", complete=checkpoint_names
     )
-    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_MACHINE)
+    device: str = device_option(_MACHINE)
 
 
 @dataclass(frozen=True, kw_only=True)

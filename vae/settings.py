@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
-from ganspace_topdis.options import Settings, nested, option, variants
+from ganspace_topdis.options import Settings, device_option, nested, option, variants
 from vae.method_options import METHOD_OPTIONS, InitialWeights, complete_options
 
 __all__ = [
@@ -201,7 +201,7 @@ class TrainSettings(Settings):
 class ExecutionOptions(Settings):
     """How a training is executed; the result depends on it only up to rounding."""
 
-    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_MACHINE)
+    device: str = device_option(_MACHINE)
     data_root: Path | None = data_root_option(_MACHINE)
     verify: bool = verify_option(_MACHINE)
     resident: bool = option(False, help="Copy the whole data set to the device.", group=_MACHINE)

@@ -21,7 +21,7 @@ from ganspace_topdis.discovery.settings import (
     Whitening,
 )
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.options import Command, Settings, nested, option
+from ganspace_topdis.options import Command, Settings, device_option, nested, option
 from ganspace_topdis.runs.hub import HubAddress, is_hub_address, pinned
 from stylegan2.settings import PictureSettings, checkpoint_names, parse_features, parse_layers
 
@@ -96,7 +96,7 @@ class Options(Settings):
     names: Path | None = option(
         None, help="Names of the directions, saved from their page.", group="Pictures", metavar="FILE"
     )
-    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group="Machine")
+    device: str = device_option("Machine")
 
     def __post_init__(self) -> None:
         super().__post_init__()

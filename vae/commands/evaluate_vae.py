@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganspace_topdis.options import Command, Settings, nested, option
+from ganspace_topdis.options import Command, Settings, device_option, nested, option
 from vae.evaluation.metrics import METRICS, EvaluationSettings
 from vae.settings import data_root_option, verify_option
 
@@ -27,7 +27,7 @@ class Options(Settings):
     threads: int | None = option(
         None, help="Threads of the boosted trees.", group=_MACHINE, minimum=1, default_text="one per processor"
     )
-    device: str = option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=_MACHINE)
+    device: str = device_option(_MACHINE)
 
 
 def run(options: Options) -> dict[str, Any]:
