@@ -20,11 +20,12 @@ import torch
 
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.runs.devices import tune_malloc
-from stylegan2 import Generator, load, run_plan, save
+from stylegan2 import Generator, load, save
 from stylegan2.commands.discover import Options, space_of
-from stylegan2.drawn_frames import draw_preview
 from stylegan2.ops.weight_cache import frozen_weights
-from stylegan2.run_plan import measure_pace, plan_run
+from stylegan2.runs import plan as plans
+from stylegan2.runs.frames import draw_preview
+from stylegan2.runs.plan import measure_pace, plan_run
 
 REPEATS = 3
 
@@ -41,7 +42,7 @@ def print_default_run(resolution: int) -> None:
         options = Options(ckpt=str(ckpt))
         begin = time.process_time()
         space = space_of(load(ckpt), options)
-        with mock.patch.object(run_plan.time, "perf_counter", time.process_time):
+        with mock.patch.object(plans.time, "perf_counter", time.process_time):
             pace = measure_pace(space, options.search.batch_size)
         search = Discovery(space.features, space.sample_codes, options.search, device="cpu")
         with torch.no_grad():

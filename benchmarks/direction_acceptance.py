@@ -26,7 +26,7 @@ from ganspace_topdis.discovery.acceptance import improvements, improves
 from ganspace_topdis.discovery.active_subspace import identity_span
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
-from stylegan2.direction_rungs import RUNGS, HandBuilt, Rung, rung_named
+from stylegan2.bench.rungs import RUNGS, HandBuilt, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.settings import parse_numbers
 

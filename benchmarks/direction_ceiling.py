@@ -28,7 +28,7 @@ from ganspace_topdis.discovery.active_subspace import Span, identity_span
 from ganspace_topdis.evaluation.factor_network import Readings, change, read_logits
 from ganspace_topdis.evaluation.rescoring import LARGEST_EXTENT, OWN_CHANGE, Rescoring
 from ganspace_topdis.latent.directions import Directions
-from stylegan2.direction_rungs import Network, rung_named
+from stylegan2.bench.rungs import Network, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.settings import parse_numbers
 

@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 
 from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
 from ganspace_topdis.latent.directions import Directions
-from stylegan2.direction_rungs import RUNGS, rung_named
+from stylegan2.bench.rungs import RUNGS, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 
 SCORES: dict[str, Callable[[HeldOutScores], float]] = {

@@ -28,7 +28,7 @@ from ganspace_topdis.evaluation.protocol import encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
-from stylegan2.direction_rungs import Network, Rung, rung_named
+from stylegan2.bench.rungs import Network, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 from vae.data import scenes
 

@@ -5,7 +5,7 @@
     python benchmarks/directions.py --table               # results so far
     python benchmarks/directions.py --table --record      # and write them into the package
 
-A cell is one method on one rung with one seed (see `stylegan2.direction_rungs`). Each is stored as a JSON file, its
+A cell is one method on one rung with one seed (see `stylegan2.bench.rungs`). Each is stored as a JSON file, its
 directions beside it, as soon as it is measured, and never measured again, so an interrupted run resumes, and several
 processes can share the work. The Markdown table has means and standard deviations over the seeds, with the best method
 of a column in bold; the oracle, regression on the factors' readings, is not a method. Times are processor time of one
@@ -29,10 +29,10 @@ from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS
 from ganspace_topdis.evaluation.rescoring import oracle
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json, write_text
-from stylegan2.direction_bench import Cell, cells_csv
-from stylegan2.direction_rungs import RUNGS, SCORES, HandBuilt, Network, Rung, rung_named
-from stylegan2.direction_search import closed_form
+from stylegan2.bench.methods import Cell, cells_csv
+from stylegan2.bench.rungs import RUNGS, SCORES, HandBuilt, Network, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
+from stylegan2.runs.search import closed_form
 from stylegan2.settings import parse_numbers
 from stylegan2.zoo import ASSETS
 

@@ -32,7 +32,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import stylegan2.direction_search
+import stylegan2.runs.search
 import vae.training.run
 from ganspace_topdis import program
 from ganspace_topdis.runs.files import sha256_of
@@ -131,7 +131,7 @@ def in_child(name: str, out: Path, log: Path, kill_at_write: int | None) -> None
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    stylegan2.direction_search.SAVE_INTERVAL_S = SAVE_EVERY_S
+    stylegan2.runs.search.SAVE_INTERVAL_S = SAVE_EVERY_S
     if kill_at_write is not None:
         Deadly(kill_at_write)
     code: Any = 0

@@ -23,9 +23,9 @@ from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
-from stylegan2.direction_rungs import Network
-from stylegan2.direction_search import in_every_layer
+from stylegan2.bench.rungs import Network
 from stylegan2.loading import load
+from stylegan2.runs.search import in_every_layer
 from stylegan2.settings import parse_numbers
 from stylegan2.space import LatentSpace
 

@@ -48,7 +48,7 @@ __all__ = [
 
 TF32_VARIABLE = "TOPDIS_TF32"
 CHECKPOINT_KEY = "checkpoint"
-"""Where the metadata of shared directions name their checkpoint (`stylegan2.model_card`)."""
+"""Where the metadata of shared directions name their checkpoint (`stylegan2.runs.model_card`)."""
 _KNOWN = {f"{name} of continuous factors (vae.data.{name})": name for name in ("scenes", "pebbles")}
 """What the file of a generator says of its data -> the data."""
 _FACTORS_PX = 32

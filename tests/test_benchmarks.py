@@ -28,8 +28,8 @@ from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS  # n
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, Readings, read_logits  # noqa: E402
 from ganspace_topdis.evaluation.factors import Factor  # noqa: E402
 from ganspace_topdis.latent.directions import Directions  # noqa: E402
-from stylegan2.direction_bench import Cell  # noqa: E402
-from stylegan2.direction_rungs import HandBuilt, Network  # noqa: E402
+from stylegan2.bench.methods import Cell  # noqa: E402
+from stylegan2.bench.rungs import HandBuilt, Network  # noqa: E402
 from vae.data.scenes_torch import CodeToFactors, SceneTable, to_index_units  # noqa: E402
 
 CHEAP = ["hand-built", "--methods", "random,topdis,sefa", "--seeds", "0-1", "--steps", "1"]

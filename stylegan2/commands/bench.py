@@ -78,7 +78,7 @@ def run(options: Options) -> dict[str, Any]:
     import dataclasses
 
     from ganspace_topdis.runs.files import write_text
-    from stylegan2.direction_bench import cells_csv, recorded
+    from stylegan2.bench.methods import cells_csv, recorded
 
     if options.out is not None:
         options.output.clear(options.out)
@@ -99,7 +99,7 @@ def _measured(options: Options) -> Iterator[Any]:
     """Yields the cells, with progress."""
     from ganspace_topdis.runs.devices import tune_malloc
     from ganspace_topdis.runs.progress import ProgressReporter
-    from stylegan2.direction_bench import bench_files, bench_function, load_function
+    from stylegan2.bench.methods import bench_files, bench_function, load_function
 
     tune_malloc()
     if not options.methods:
@@ -121,7 +121,7 @@ def _measured(options: Options) -> Iterator[Any]:
 def to_text(record: Mapping[str, Any], options: Options) -> str:
     """A table per rung, then the files."""
     from ganspace_topdis.report import table
-    from stylegan2.direction_bench import Cell, tables
+    from stylegan2.bench.methods import Cell, tables
 
     cells = [Cell(**row) for row in (*record["cells"], *record["recorded"])]
     own = {row["method"] for row in record["cells"]}

@@ -62,7 +62,15 @@ def run(options: Options) -> dict[str, Any]:
     """
     from ganspace_topdis.runs.files import make_folder, write_json, write_text
     from ganspace_topdis.runs.progress import ProgressReporter
-    from stylegan2.comparison import changes_of, comparison_page, draw_sheet, load_sides, match, table_row, walks_of
+    from stylegan2.runs.comparison import (
+        changes_of,
+        comparison_page,
+        draw_sheet,
+        load_sides,
+        match,
+        table_row,
+        walks_of,
+    )
 
     pictures = options.pictures
     sides = load_sides(options.runs, options.loading.ckpt, options.loading.device)
@@ -103,7 +111,7 @@ def _folder_name(runs: Sequence[str], pictures: PictureSettings) -> str:
 def to_text(record: Mapping[str, Any], options: Options) -> str:
     """The table of means, then the files."""
     from ganspace_topdis.report import table
-    from stylegan2.comparison import scores_table
+    from stylegan2.runs.comparison import scores_table
 
     scores = dataclasses.replace(scores_table(record["runs"]), note="")
     return "\n".join([table.to_text(scores), *record["files"]])

@@ -27,9 +27,9 @@ from stylegan2.settings import PictureSettings, checkpoint_names, parse_features
 
 if TYPE_CHECKING:
     from ganspace_topdis.runs.distributed import ProcessGroup
-    from stylegan2.direction_search import Start
     from stylegan2.generator import Generator
-    from stylegan2.run_plan import Pace, RunPlan
+    from stylegan2.runs.plan import Pace, RunPlan
+    from stylegan2.runs.search import Start
     from stylegan2.space import LatentSpace
 
 __all__ = ["COMMAND", "Options", "directions_text", "plan_text", "run", "space_of", "to_text"]
@@ -148,11 +148,11 @@ def run(options: Options) -> dict[str, Any]:
     from ganspace_topdis.runs.distributed import join_process_group
     from ganspace_topdis.runs.files import sha256_of
     from ganspace_topdis.runs.shared_folder import open_shared
-    from stylegan2.direction_search import SAVE_INTERVAL_S, SearchRun, find_start, write_scores
-    from stylegan2.drawn_frames import PREVIEW, draw_preview
     from stylegan2.ops.weight_cache import frozen_weights
-    from stylegan2.run_pictures import draw_run
-    from stylegan2.run_plan import announce, chosen_pictures, measure_pace
+    from stylegan2.runs.frames import PREVIEW, draw_preview
+    from stylegan2.runs.pictures import draw_run
+    from stylegan2.runs.plan import announce, chosen_pictures, measure_pace
+    from stylegan2.runs.search import SAVE_INTERVAL_S, SearchRun, find_start, write_scores
 
     tune_malloc()
     with join_process_group(options.device) as world, frozen_weights():
@@ -201,8 +201,8 @@ def run(options: Options) -> dict[str, Any]:
 def _checked(options: Options, world: "ProcessGroup") -> "tuple[Path, LatentSpace]":
     """The checkpoint, and the space of the search; all that can be wrong is checked before the folder is made."""
     from ganspace_topdis.traversal.names import read_names
-    from stylegan2.direction_search import locate_everywhere
     from stylegan2.loading import load
+    from stylegan2.runs.search import locate_everywhere
 
     if options.search.precision == "bf16" and world.device.type == "cpu":
         raise InvalidArgumentError(
@@ -234,7 +234,7 @@ def plan_text(options: Options) -> str:
     from ganspace_topdis.runs.devices import choose_device
     from stylegan2.loading import load
     from stylegan2.ops.weight_cache import frozen_weights
-    from stylegan2.run_plan import measure_pace
+    from stylegan2.runs.plan import measure_pace
     from stylegan2.zoo import is_on_this_machine
 
     if not is_on_this_machine(options.ckpt):
@@ -245,7 +245,7 @@ def plan_text(options: Options) -> str:
 
 
 def _planned(pace: "Pace", space: "LatentSpace", options: Options, num_directions: int | None = None) -> "RunPlan":
-    from stylegan2.run_plan import plan_run
+    from stylegan2.runs.plan import plan_run
 
     return plan_run(
         pace,

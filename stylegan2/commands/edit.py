@@ -97,7 +97,7 @@ def run(options: Options) -> dict[str, Any]:
     from ganspace_topdis.runs.files import make_folder, write_array, write_json
     from stylegan2.latents import fit_latents, read_latents
     from stylegan2.loading import load_run
-    from stylegan2.run_pictures import names_of
+    from stylegan2.runs.pictures import names_of
 
     # Codes, directions and their generator.
     codes = None if options.latents is None else read_latents(options.latents)

@@ -60,7 +60,7 @@ def run(options: Options) -> Iterator[dict[str, Any]]:
     from ganspace_topdis.runs.progress import Interrupt, StopRequestedError
     from stylegan2.loading import load_run
     from stylegan2.ops.weight_cache import frozen_weights
-    from stylegan2.run_pictures import edit_command
+    from stylegan2.runs.pictures import edit_command
 
     tune_malloc()
     loaded = load_run(options.run, options.loading)
@@ -145,7 +145,7 @@ def open_server(
     from ganspace_topdis.traversal.live.renderer import Renderer
     from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
     from ganspace_topdis.traversal.names import NamesStore
-    from stylegan2.run_pictures import labels_of, page_text, source_of
+    from stylegan2.runs.pictures import labels_of, page_text, source_of
 
     directions = loaded.directions
     text = page_text(directions, pictures, loaded.folder)

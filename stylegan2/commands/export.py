@@ -58,7 +58,7 @@ def run(options: Options) -> dict[str, Any]:
     from ganspace_topdis.latent.directions import Directions
     from ganspace_topdis.runs.files import make_folder, write_text
     from stylegan2.loading import load_run
-    from stylegan2.model_card import write_card
+    from stylegan2.runs.model_card import write_card
 
     directions = Directions.load(options.run)
     folder = (options.run if options.run.is_dir() else options.run.parent) / "exported"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ganspace_topdis.evaluation.protocol import LabeledImages, ProtocolSettings
     from ganspace_topdis.latent.directions import Directions
     from ganspace_topdis.runs.records import RunRecord
-    from stylegan2.score_plan import ScorePlan
+    from stylegan2.runs.score_plan import ScorePlan
     from stylegan2.space import LatentSpace
 
 __all__ = ["COMMAND", "Options", "plan_text", "run", "to_text"]
@@ -106,11 +106,11 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
     from ganspace_topdis.runs.files import write_json
     from ganspace_topdis.runs.progress import ProgressReporter
     from ganspace_topdis.runs.shared_folder import open_shared
-    from stylegan2.direction_scores import score_before, score_held_out, scored
-    from stylegan2.direction_search import SAVE_INTERVAL_S
     from stylegan2.ops.weight_cache import frozen_weights
-    from stylegan2.run_pictures import draw_run
-    from stylegan2.run_plan import announce, chosen_pictures
+    from stylegan2.runs.pictures import draw_run
+    from stylegan2.runs.plan import announce, chosen_pictures
+    from stylegan2.runs.scores import score_before, score_held_out, scored
+    from stylegan2.runs.search import SAVE_INTERVAL_S
 
     tune_malloc()
     subject = _subject(options)
@@ -166,8 +166,8 @@ def _subject(options: Options) -> _Subject:
     from ganspace_topdis.latent.directions import Directions
     from ganspace_topdis.runs.devices import choose_device
     from ganspace_topdis.runs.records import read_run
-    from stylegan2.direction_scores import load_other, space_of_run
     from stylegan2.loading import checkpoint_of_run, factor_network_for, known_data, require_same_checkpoint
+    from stylegan2.runs.scores import load_other, space_of_run
     from stylegan2.zoo import locate
 
     protocol = _protocol_settings(options)
@@ -194,8 +194,8 @@ def _subject(options: Options) -> _Subject:
 
 
 def _planned(subject: _Subject, options: Options) -> "ScorePlan":
-    from stylegan2.direction_scores import planned_scores
-    from stylegan2.run_plan import chosen_pictures, measure_pace, num_images
+    from stylegan2.runs.plan import chosen_pictures, measure_pace, num_images
+    from stylegan2.runs.scores import planned_scores
 
     directions, space = subject.directions, subject.space
     pictures = chosen_pictures(options.run, PictureSettings.from_config(subject.record.config["pictures"]), None)
@@ -220,7 +220,7 @@ def _protocol_settings(options: Options) -> "ProtocolSettings":
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:
     """The table of scores, the scores of the run as a whole, then the files."""
-    from stylegan2.run_pictures import summary
+    from stylegan2.runs.pictures import summary
 
     whole = [
         line

@@ -73,7 +73,7 @@ def run(options: Options) -> dict[str, Any]:
 
     from ganspace_topdis.runs.files import make_folder
     from stylegan2.loading import load_run
-    from stylegan2.run_pictures import labels_of, names_of, page_text
+    from stylegan2.runs.pictures import labels_of, names_of, page_text
 
     pictures, chosen = options.pictures, options.direction
     loaded = load_run(options.directions, options.loading)
@@ -129,7 +129,7 @@ def _write_walk(
     path: Path, loaded: "LoadedRun", codes: "Tensor", label: "DirectionLabel", pictures: PictureSettings, origin: str
 ) -> Path:
     from ganspace_topdis.traversal.gallery import write_traversal
-    from stylegan2.run_pictures import walk_settings
+    from stylegan2.runs.pictures import walk_settings
 
     seeds, walk = [f"seed {seed}" for seed in pictures.seeds], walk_settings(pictures, loaded.space.moving_layers)
     images = loaded.space.images
@@ -146,7 +146,7 @@ def _write_page(
 ) -> Path:
     from ganspace_topdis.runs.progress import ProgressReporter
     from ganspace_topdis.traversal.gallery import write_page
-    from stylegan2.run_pictures import num_mixed, walk_settings
+    from stylegan2.runs.pictures import num_mixed, walk_settings
 
     with ProgressReporter("pictures") as progress:
         return write_page(

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-import stylegan2.direction_scores
-import stylegan2.run_pictures
+import stylegan2.runs.pictures
+import stylegan2.runs.scores
 from ganspace_topdis import program
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.factors import Factor
@@ -41,9 +41,9 @@ def few_images():
     """Scores of untrained generators mean nothing, so few images will do."""
     with pytest.MonkeyPatch.context() as patch:
         for name, count in (("_NUM_CODES", 12), ("_NUM_ORACLE_CODES", 40), ("_NUM_RECONSTRUCTOR_CODES", 40)):
-            patch.setattr(stylegan2.direction_scores, name, count)
+            patch.setattr(stylegan2.runs.scores, name, count)
         quick = ReconstructorSettings(num_steps=2, batch_size=8, held_out=0.1)
-        patch.setattr(stylegan2.direction_scores, "_RECONSTRUCTOR", quick)
+        patch.setattr(stylegan2.runs.scores, "_RECONSTRUCTOR", quick)
         yield
 
 
@@ -66,7 +66,7 @@ def discovered(folder: Path, device: str, name: str, *more: object) -> Path:
     where = ("--ckpt", folder / "scenes.safetensors", "--out", out, "--device", device)
     with pytest.MonkeyPatch.context() as patch:
         if name != "w":
-            patch.setattr(stylegan2.run_pictures, "draw_run", lambda *_, **__: [])
+            patch.setattr(stylegan2.runs.pictures, "draw_run", lambda *_, **__: [])
         if not out.exists():
             run("discover", *where, *options, *PICTURES, *more)
     return out
@@ -106,9 +106,9 @@ def test_discover_by_every_method_finds_the_directions_of_the_cpu(device, folder
 
 def test_score_gives_the_numbers_of_the_cpu(device, folder, monkeypatch):
     quick = ProtocolSettings(num_steps=2, batch_size=16, num_train=60, num_test=30, num_votes=9, vote_size=4, width=4)
-    protocol = stylegan2.direction_scores.encoder_protocol
-    monkeypatch.setattr(stylegan2.direction_scores, "_NUM_PROTOCOL_CODES", 40, raising=False)
-    monkeypatch.setattr(stylegan2.direction_scores, "encoder_protocol", lambda *given: protocol(*given[:5], quick))
+    protocol = stylegan2.runs.scores.encoder_protocol
+    monkeypatch.setattr(stylegan2.runs.scores, "_NUM_PROTOCOL_CODES", 40, raising=False)
+    monkeypatch.setattr(stylegan2.runs.scores, "encoder_protocol", lambda *given: protocol(*given[:5], quick))
     records = []
     for where in ("cpu", "mimic"):
         scored = copied(folder, f"scored-{where}")

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-import stylegan2.direction_rungs
+import stylegan2.bench.rungs
 from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import sha256_of
+from stylegan2.bench.methods import Cell, cells_csv, recorded, tables
+from stylegan2.bench.rungs import RUNGS, HandBuilt, Network, rung_named
 from stylegan2.commands import bench
-from stylegan2.direction_bench import Cell, cells_csv, recorded, tables
-from stylegan2.direction_rungs import RUNGS, HandBuilt, Network, rung_named
 from stylegan2.zoo import locate
 from tests.stylegan2.commands.found_directions import main as run
 
@@ -52,7 +52,7 @@ number = 3
 def few_codes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, count in (("_NUM_CODES", 8), ("_NUM_TRUTH_CODES", 200), ("_NUM_SPAN_CODES", 500)):
-            patch.setattr(stylegan2.direction_rungs, name, count)
+            patch.setattr(stylegan2.bench.rungs, name, count)
         yield
 
 

@@ -6,8 +6,9 @@ from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS, Dis
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.latent.directions import Directions
-from stylegan2 import Generator, run_pictures, save
+from stylegan2 import Generator, save
 from stylegan2.commands.discover import Options, space_of
+from stylegan2.runs import pictures
 from stylegan2.settings import PictureSettings
 from tests.stylegan2.commands.found_directions import discover, small_generator
 
@@ -30,7 +31,7 @@ def run(ckpt, out, method="topdis", search=SEARCH, **options):
 @pytest.fixture
 def undrawn(monkeypatch):
     """No pictures, which take half of the time of so small a run."""
-    monkeypatch.setattr(run_pictures, "draw_run", lambda *_, **__: [])
+    monkeypatch.setattr(pictures, "draw_run", lambda *_, **__: [])
 
 
 @pytest.mark.parametrize("space", ["z", "w", "w+", "s"])

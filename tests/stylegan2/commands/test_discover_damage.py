@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import stylegan2.direction_search as command
+import stylegan2.runs.search as command
 from ganspace_topdis import program
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
@@ -16,9 +16,10 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
 from ganspace_topdis.runs.records import read_run
 from ganspace_topdis.traversal.names import DirectionName, read_names, write_names
-from stylegan2 import run_plan, save
+from stylegan2 import save
 from stylegan2.commands.discover import Options
-from stylegan2.run_pictures import source_of
+from stylegan2.runs import plan
+from stylegan2.runs.pictures import source_of
 from stylegan2.settings import PictureSettings
 from tests.stylegan2.commands.found_directions import discover, small_generator
 
@@ -119,8 +120,8 @@ def test_judging_goes_on_within_its_clouds_and_ends_the_same(
         return whole(space, codes)
 
     monkeypatch.setattr(command.LatentSpace, "features", features)
-    at_once = run_plan.Pace(**{field.name: 0 for field in dataclasses.fields(run_plan.Pace)})
-    monkeypatch.setattr(run_plan, "measure_pace", lambda *_: at_once)  # its clouds are not judged
+    at_once = plan.Pace(**{field.name: 0 for field in dataclasses.fields(plan.Pace)})
+    monkeypatch.setattr(plan, "measure_pace", lambda *_: at_once)  # its clouds are not judged
     counts, stopped = [], tmp_path / "again" / run.name  # its name is on the pictures
     for stop_at in (None, 30, 150):  # before, 27 clouds; the comparison; after, first the amounts
         num_clouds = 0

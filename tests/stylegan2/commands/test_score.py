@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-import stylegan2.direction_scores
+import stylegan2.runs.scores
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
@@ -18,8 +18,8 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checkpoints import CheckpointStore
 from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_names
 from stylegan2 import Generator, save
-from stylegan2.direction_scores import score_held_out, space_of_run
-from stylegan2.run_pictures import names_of, source_of
+from stylegan2.runs.pictures import names_of, source_of
+from stylegan2.runs.scores import score_held_out, space_of_run
 from tests.stylegan2.commands.found_directions import main as run
 
 SEARCH = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "8", "--num-directions", "3"]
@@ -44,9 +44,9 @@ def few_images() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         few = {"_NUM_CODES": 20, "_NUM_ORACLE_CODES": 100, "_NUM_RECONSTRUCTOR_CODES": 60}
         for name, count in {**few, "_NUM_CLOUDS": 3, "_NUM_RANDOM": 20}.items():
-            patch.setattr(stylegan2.direction_scores, name, count)
+            patch.setattr(stylegan2.runs.scores, name, count)
         quick = ReconstructorSettings(num_steps=3, batch_size=8, held_out=0.1)
-        patch.setattr(stylegan2.direction_scores, "_RECONSTRUCTOR", quick)
+        patch.setattr(stylegan2.runs.scores, "_RECONSTRUCTOR", quick)
         yield
 
 

@@ -13,7 +13,7 @@ from stylegan2 import Generator, save
 from stylegan2.commands import score
 from stylegan2.commands.discover import directions_text
 from stylegan2.loading import factor_network_for, known_data
-from stylegan2.run_pictures import labels_of, page_text, shown_run, summary
+from stylegan2.runs.pictures import labels_of, page_text, shown_run, summary
 from stylegan2.settings import OutputSettings, PictureSettings, parse_layers, parse_numbers, written_short
 from stylegan2.zoo import ASSETS, locate
 from tests.stylegan2.commands.found_directions import write_found

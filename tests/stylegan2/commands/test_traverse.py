@@ -7,7 +7,7 @@ import torch
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.traversal.names import DirectionName, read_names, write_names
 from stylegan2 import Generator, save
-from stylegan2.run_pictures import num_mixed, source_of
+from stylegan2.runs.pictures import num_mixed, source_of
 from stylegan2.settings import PictureSettings
 from tests.stylegan2.commands.found_directions import main as run
 

@@ -32,7 +32,7 @@ from ganspace_topdis.runs.progress import plan_table
 from ganspace_topdis.runs.reading import read_json
 from ganspace_topdis.topology.rtd import rtd
 from ganspace_topdis.traversal.mixing import num_mixed_frames
-from stylegan2.run_pictures import num_mixed
+from stylegan2.runs.pictures import num_mixed
 from stylegan2.settings import PictureSettings
 from stylegan2.space import LatentSpace
 

@@ -20,7 +20,7 @@ from ganspace_topdis.traversal.frames import Frames, traverse_all
 from ganspace_topdis.traversal.grid import draw_overview, encode_png
 from ganspace_topdis.traversal.names import DirectionLabel
 from stylegan2.loading import checkpoint_of_run, load, require_same_checkpoint
-from stylegan2.run_pictures import labels_of, names_of, walk_settings
+from stylegan2.runs.pictures import labels_of, names_of, walk_settings
 from stylegan2.settings import PictureSettings
 from stylegan2.space import LatentSpace
 from stylegan2.zoo import locate

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
-import stylegan2.direction_search
+import stylegan2.runs.search
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import StopRequestedError
-from stylegan2 import drawn_frames, run_plan, save
+from stylegan2 import save
+from stylegan2.runs import frames, plan
 from stylegan2.commands import discover, score
 from stylegan2.commands.discover import Options
-from stylegan2.drawn_frames import SavedFrames, frames_key
-from stylegan2.run_plan import Pace
+from stylegan2.runs.frames import SavedFrames, frames_key
+from stylegan2.runs.plan import Pace
 from stylegan2.settings import PictureSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import small_generator
@@ -55,7 +56,7 @@ def batches(count=5):
 
 @pytest.mark.parametrize("chunk_bytes", [1, 800, 1 << 20])
 def test_what_was_drawn_before_is_taken_and_gives_the_same_bytes(monkeypatch, chunk_bytes):
-    monkeypatch.setattr(drawn_frames, "_CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(frames, "_CHUNK_BYTES", chunk_bytes)
     store, images = Store(), Images()
     first = SavedFrames(images, store, "key")
     half = [first(codes) for codes in batches(3)]
@@ -103,8 +104,8 @@ def drawn(monkeypatch) -> list[int]:
         return images(space, codes)
 
     monkeypatch.setattr(LatentSpace, "images", counted)
-    monkeypatch.setattr(stylegan2.direction_search, "SAVE_INTERVAL_S", 0.0)
-    monkeypatch.setattr(run_plan, "measure_pace", lambda *_: dataclasses.replace(SLOW, image_s=1e-6))
+    monkeypatch.setattr(stylegan2.runs.search, "SAVE_INTERVAL_S", 0.0)
+    monkeypatch.setattr(plan, "measure_pace", lambda *_: dataclasses.replace(SLOW, image_s=1e-6))
     return sizes
 
 
@@ -148,7 +149,7 @@ def test_a_run_killed_while_it_draws_draws_the_rest_and_writes_the_same_files(op
 
 def test_a_stopped_scoring_resumes_where_it_stopped(options, drawn, monkeypatch):
     for name, count in {"_NUM_CLOUDS": 3, "_NUM_RANDOM": 4}.items():
-        monkeypatch.setattr(f"stylegan2.direction_scores.{name}", count)
+        monkeypatch.setattr(f"stylegan2.runs.scores.{name}", count)
     discover.run(options)
     scoring = score.Options(run=options.folder, reconstructor=False)
     judged: list[int] = []
@@ -197,7 +198,7 @@ def test_ctrl_c_while_drawing_saves_the_frames(options, drawn, monkeypatch):
         save_frames(frames, name, tensors)
 
     with monkeypatch.context() as patch:
-        patch.setattr(drawn_frames.SavedFrames, "_save", interrupt)
+        patch.setattr(frames.SavedFrames, "_save", interrupt)
         with pytest.raises(StopRequestedError, match="the same command resumes"):
             discover.run(options)
     assert list((options.folder / "checkpoints").glob("partial_frames_*"))
@@ -205,19 +206,19 @@ def test_ctrl_c_while_drawing_saves_the_frames(options, drawn, monkeypatch):
 
 @pytest.mark.parametrize(("image_s", "rows"), [(1.0, 2), (100.0, 1)])
 def test_a_long_run_shows_a_picture_before_the_search(options, monkeypatch, image_s, rows):
-    monkeypatch.setattr(run_plan, "_LONG_S", 0.0)
-    monkeypatch.setattr(run_plan, "measure_pace", lambda *_: dataclasses.replace(SLOW, image_s=image_s))
+    monkeypatch.setattr(plan, "_LONG_S", 0.0)
+    monkeypatch.setattr(plan, "measure_pace", lambda *_: dataclasses.replace(SLOW, image_s=image_s))
     shown = []
-    sheets = drawn_frames.draw_overview
+    sheets = frames.draw_overview
 
     def overview(frames, labels, *arguments, **more):
         shown.append((len(labels), (options.folder / "scores.json").exists()))
         return sheets(frames, labels, *arguments, **more)
 
-    monkeypatch.setattr(drawn_frames, "draw_overview", overview)
+    monkeypatch.setattr(frames, "draw_overview", overview)
     steps = []
     monkeypatch.setattr(
-        stylegan2.direction_search.SearchRun,
+        stylegan2.runs.search.SearchRun,
         "_take_steps",
         lambda run, search: steps.append((options.folder / "preview.png").stat().st_size > 0),
     )
@@ -228,5 +229,5 @@ def test_a_long_run_shows_a_picture_before_the_search(options, monkeypatch, imag
 
 
 def test_a_short_run_has_no_such_picture(options, monkeypatch):
-    monkeypatch.setattr(drawn_frames, "draw_overview", lambda *_, **__: pytest.fail("a preview was drawn"))
+    monkeypatch.setattr(frames, "draw_overview", lambda *_, **__: pytest.fail("a preview was drawn"))
     discover.run(options)

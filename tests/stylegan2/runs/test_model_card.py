@@ -10,7 +10,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import sha256_of
 from stylegan2 import loading
 from stylegan2.loading import CHECKPOINT_KEY, load_run
-from stylegan2.model_card import write_card
+from stylegan2.runs.model_card import write_card
 from stylegan2.settings import RunSettings
 from stylegan2.zoo import locate
 from tests.stylegan2.commands.found_directions import main, write_found

@@ -26,7 +26,7 @@ from ganspace_topdis.traversal.names import (
     read_names,
     write_names,
 )
-from stylegan2.drawn_frames import SavedFrames, frames_key
+from stylegan2.runs.frames import SavedFrames, frames_key
 from stylegan2.settings import PictureSettings, written_short
 from stylegan2.space import LatentSpace
 

@@ -20,7 +20,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.report.values import score_name
 from ganspace_topdis.runs.files import make_folder, write_text
 from stylegan2.loading import CHECKPOINT_KEY, checkpoint_of_run
-from stylegan2.run_pictures import labels_of, names_of, summary
+from stylegan2.runs.pictures import labels_of, names_of, summary
 from stylegan2.zoo import is_published
 
 __all__ = ["write_card"]

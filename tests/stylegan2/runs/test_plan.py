@@ -8,11 +8,12 @@ import pytest
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.evaluation.protocol import ProtocolSettings
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
-from stylegan2 import run_plan, save
+from stylegan2 import save
+from stylegan2.runs import plan as plans
 from stylegan2.commands import discover, score
 from stylegan2.commands.discover import Options, plan_text
-from stylegan2.run_plan import Pace, chosen_pictures, measure_pace, plan_run
-from stylegan2.score_plan import ScoreCounts, plan_scores
+from stylegan2.runs.plan import Pace, chosen_pictures, measure_pace, plan_run
+from stylegan2.runs.score_plan import ScoreCounts, plan_scores
 from stylegan2.settings import PictureSettings
 from stylegan2.space import LatentSpace
 from stylegan2.zoo import is_on_this_machine
@@ -104,9 +105,9 @@ def test_a_generator_is_timed_with_and_without_gradients():
 
 @pytest.mark.parametrize(("long_s", "printed"), [(0.0, True), (1e9, False)])
 def test_a_long_run_prints_its_plan_and_draws_the_pictures_that_fit(tmp_path, monkeypatch, capsys, long_s, printed):
-    monkeypatch.setattr(run_plan, "_LONG_S", long_s)
+    monkeypatch.setattr(plans, "_LONG_S", long_s)
     slow = replace(PACE, image_s=1.0 if printed else 1e-6, code_dim=8)
-    monkeypatch.setattr(run_plan, "measure_pace", lambda *arguments: slow)
+    monkeypatch.setattr(plans, "measure_pace", lambda *arguments: slow)
     search = DiscoverySettings(num_directions=2, steps=1, batch_size=8, num_span_codes=100, num_probes=64)
     ckpt = str(save(small_generator(), tmp_path / "small.safetensors"))
     out = tmp_path / "run"
@@ -178,7 +179,7 @@ def test_a_dry_run_of_score_shows_its_plan_and_changes_nothing(tmp_path, monkeyp
     shown = capsys.readouterr()
     assert all(part in shown.err for part in ("judging", "reconstructor", "pictures", "all ", "about"))
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
-    monkeypatch.setattr(run_plan, "_LONG_S", 1e9)
+    monkeypatch.setattr(plans, "_LONG_S", 1e9)
     assert main("score", str(tmp_path / "none"), "--dry-run") == 0
     assert "plan: not timed" in capsys.readouterr().err
 
@@ -186,13 +187,13 @@ def test_a_dry_run_of_score_shows_its_plan_and_changes_nothing(tmp_path, monkeyp
 @pytest.mark.parametrize(("long_s", "printed"), [(0.0, True), (1e9, False)])
 def test_a_long_scoring_prints_its_plan(tmp_path, monkeypatch, capsys, long_s, printed):
     for name, count in {"_NUM_CLOUDS": 2, "_NUM_RANDOM": 4}.items():
-        monkeypatch.setattr(f"stylegan2.direction_scores.{name}", count)
-    monkeypatch.setattr(run_plan, "_LONG_S", long_s)
+        monkeypatch.setattr(f"stylegan2.runs.scores.{name}", count)
+    monkeypatch.setattr(plans, "_LONG_S", long_s)
     search = DiscoverySettings(num_directions=2, steps=1, batch_size=8, num_span_codes=100, num_probes=16)
     ckpt, out = str(save(small_generator(), tmp_path / "small.safetensors")), tmp_path / "run"
     discover.run(Options(ckpt=ckpt, out=out, search=search, pictures=PictureSettings(seeds=(0,)), device="cpu"))
     capsys.readouterr()
-    monkeypatch.setattr(run_plan, "measure_pace", lambda *arguments: replace(PACE, image_s=100.0, code_dim=8))
+    monkeypatch.setattr(plans, "measure_pace", lambda *arguments: replace(PACE, image_s=100.0, code_dim=8))
     record = score.run(score.Options(run=out))
     assert ("plan, measured" in capsys.readouterr().err) == printed
     assert all("recognised" not in row for row in record["directions"])

@@ -1,6 +1,6 @@
 """The plan of `score`: which scores are computed, how long each takes on this machine, and which are left out.
 
-The generator is timed as for a discovery (`stylegan2.run_plan`); the rest is counting. With t_i seconds for an image,
+The generator is timed as for a discovery (`stylegan2.runs.plan`); the rest is counting. With t_i seconds for an image,
 
     judging        as for a discovery, on more clouds and random directions
     factors        t_i for 480 probes and 2400 steps of every direction and of every factor's own, and 4600 images more
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ganspace_topdis.evaluation.protocol import ProtocolSettings
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
 from ganspace_topdis.runs.progress import format_duration, plan_table
-from stylegan2.run_plan import Pace, judging_s
+from stylegan2.runs.plan import Pace, judging_s
 
 __all__ = ["ScoreCounts", "ScorePlan", "plan_scores"]
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.report.table import Table, to_csv
-from stylegan2.direction_rungs import RUNGS, SCORES, BenchSpace, Rung, rung_named
+from stylegan2.bench.rungs import RUNGS, SCORES, BenchSpace, Rung, rung_named
 from stylegan2.zoo import ASSETS
 
 __all__ = ["Cell", "Find", "bench_files", "bench_function", "cells_csv", "load_function", "recorded", "tables"]
@@ -44,7 +44,7 @@ class Cell:
         rung: one of `RUNGS`.
         method: its name.
         seed: of the method and of the codes that it is scored on.
-        scores: by name, as in `direction_rungs.SCORES`, and the processor time of the method in "seconds".
+        scores: by name, as in `rungs.SCORES`, and the processor time of the method in "seconds".
     """
 
     rung: str

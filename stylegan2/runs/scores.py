@@ -27,8 +27,8 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checkpoints import Checkpoint, CheckpointStore
 from ganspace_topdis.runs.progress import Progress, ProgressReporter
 from stylegan2.loading import load
-from stylegan2.run_plan import Pace
-from stylegan2.score_plan import ScoreCounts, ScorePlan, plan_scores
+from stylegan2.runs.plan import Pace
+from stylegan2.runs.score_plan import ScoreCounts, ScorePlan, plan_scores
 from stylegan2.space import LatentSpace
 
 __all__ = ["load_other", "planned_scores", "score_before", "score_held_out", "scored", "space_of_run"]
