@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.metrics.groups import METRICS
 from ganspace_topdis.options import Command, Settings, option, split_names
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
@@ -56,6 +57,7 @@ class Options(Settings):
         metavar="NAME,...",
         default_text="all; with `compare`, those that do not learn",
         parse=split_names,
+        complete=lambda: [group.name for group in METRICS],
     )
     resamples: int = option(50, help="Random halves for the intervals of `compare`.", group=_SCORES, minimum=10)
     seed: int = option(0, help="Seed of every draw.", group=_SCORES)
@@ -126,8 +128,6 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
 
 
 def _scores_text(record: Mapping[str, Any]) -> str:
-    from ganspace_topdis.metrics.groups import METRICS
-
     lines = [f"{'metric':<18}{'score':<42}{'value':>9}{'seconds':>9}"]
     for group in METRICS:
         if group.name not in record["seconds"]:

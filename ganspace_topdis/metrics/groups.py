@@ -1,180 +1,313 @@
-"""The table of metrics: each group of scores by the name that selects it, with the function that computes it.
+"""The table of metrics: each group of scores by the name that selects it, and how it is computed.
 
 A group is what a user asks for ("dci"); it yields one or more scores ("dci_disentanglement", ...). To add a metric,
-write its function, and add a row to `METRICS`.
+write its function in this folder, and here a row of `METRICS` with the few lines that call it. Every command, table,
+page and plot reads this table; autoencoders are scored by it, too.
+
+Reading the table imports neither numpy nor torch: a function is imported when it is called.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ganspace_topdis.metrics.importance import dci, dci_es
-from ganspace_topdis.metrics.information import mig, modularity
-from ganspace_topdis.metrics.inputs import Array
-from ganspace_topdis.metrics.interventions import beta_vae_score, factor_vae_score, irs
-from ganspace_topdis.metrics.normalized_information import edi, infomec
-from ganspace_topdis.metrics.predictors import explicitness, sap, snc_nk
-from ganspace_topdis.metrics.subspaces import iwo, mcc
-from ganspace_topdis.metrics.unsupervised import unsupervised_scores
 from ganspace_topdis.options import check_names
 
-__all__ = ["METRICS", "MetricGroup", "Sample", "metric_groups"]
+if TYPE_CHECKING:
+    from ganspace_topdis.metrics.inputs import Array
+
+__all__ = ["METRICS", "MetricGroup", "Sample", "Score", "ScoreGroup", "metric_groups", "score_of"]
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The input of a group's function.
+    """The input of a group.
 
     Attributes:
         codes: (N, D), at most 10,000 rows, for closed forms.
         factors: (N, K), of the same rows.
         split: codes and factors to learn from, and those of a test set where one was given.
-        everything: all codes and factors.
+        everything: all codes and their factors; of a complete grid, the K sizes in place of the factors.
         seed: of every draw.
+        jobs: threads, by default one per processor; no score depends on it.
     """
 
-    codes: Array
-    factors: Array
-    split: tuple[Array, ...]
-    everything: tuple[Array, Array]
+    codes: "Array"
+    factors: "Array"
+    split: tuple["Array", ...]
+    everything: tuple["Array", "Array | Sequence[int]"]
     seed: int
+    jobs: int | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number.
+
+    Attributes:
+        key: its name in files and results.
+        name: its name in tables.
+        higher_is_better: None if neither direction is better.
+    """
+
+    key: str
+    name: str
+    higher_is_better: bool | None = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricGroup:
-    """A group of scores that are computed together.
+class ScoreGroup:
+    """Scores that are computed together.
 
     Attributes:
-        name: selects it.
-        title: for tables.
-        keys: its scores, in order.
-        run: computes the scores of a sample, by key.
-        learns: whether it trains a predictor.
-        lower_is_better: whether 0 is best.
+        name: selects the group.
+        title: of the group, for tables.
+        scores: in order.
+        needs_factors: whether it needs known factors.
+        opt_in: whether `evaluate-vae` leaves it out unless it is named, because it is slow.
     """
 
     name: str
     title: str
-    keys: tuple[str, ...]
+    scores: tuple[Score, ...]
+    needs_factors: bool = True
+    opt_in: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the scores, in order."""
+        return tuple(score.key for score in self.scores)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricGroup(ScoreGroup):
+    """A group that codes and factors suffice for.
+
+    Attributes:
+        run: computes the scores of a sample, by key.
+        learns: whether it trains a predictor.
+    """
+
     run: Callable[[Sample], dict[str, float]]
     learns: bool = False
-    lower_is_better: bool = False
 
 
-def _keys(prefix: str, *names: str) -> tuple[str, ...]:
-    return tuple(f"{prefix}_{name}" for name in names)
+def _factor_vae(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.interventions import factor_vae_score
+
+    return {"factor_vae": factor_vae_score(*s.everything, seed=s.seed)}
 
 
-def _named(prefix: str, scores: dict[str, float]) -> dict[str, float]:
-    return {f"{prefix}_{name}": value for name, value in scores.items()}
+def _beta_vae(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.interventions import beta_vae_score
+
+    return {"beta_vae": beta_vae_score(*s.everything, seed=s.seed)}
 
 
-def _dci(s: Sample) -> dict[str, float]:
-    scores = dci(*s.split, seed=s.seed).as_dict()
-    scores["informativeness"] = scores.pop("informativeness_test")
-    return _named("dci", {name: value for name, value in scores.items() if name != "informativeness_train"})
+def _irs(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.interventions import irs
+
+    return {"irs": irs(s.codes, s.factors)}
+
+
+def _mig(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.information import mig
+
+    return {"mig": mig(s.codes, s.factors)}
+
+
+def _modularity(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.information import modularity
+
+    return {"modularity": modularity(s.codes, s.factors)}
+
+
+def _infomec(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.normalized_information import infomec
+
+    return _prefixed("infomec", infomec(s.codes, s.factors).as_dict())
+
+
+def _edi(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.normalized_information import edi
+
+    return _prefixed("edi", edi(s.codes, s.factors, seed=s.seed).as_dict())
+
+
+def _explicitness(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.predictors import explicitness
+
+    return {"explicitness": explicitness(*s.split, seed=s.seed).test}
+
+
+def _sap(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.predictors import sap
+
+    return {"sap": sap(*s.split, seed=s.seed)}
+
+
+def _sap_continuous(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.predictors import sap
+
+    return {"sap_continuous": sap(s.codes, s.factors, s.codes, s.factors, continuous=True)}
 
 
 def _snc_nk(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.predictors import snc_nk
+
     scores = snc_nk(*s.split, seed=s.seed)
     return {"snc": scores.snc, "nk": scores.nk}
 
 
-def _mcc(s: Sample) -> dict[str, float]:
+def _dci(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.importance import dci
+
+    scores = dci(*s.split, seed=s.seed, jobs=s.jobs)
     return {
-        "mcc_pearson": mcc(s.codes, s.factors),
-        "mcc_spearman": mcc(s.codes, s.factors, method="spearman"),
+        "dci_disentanglement": scores.disentanglement,
+        "dci_completeness": scores.completeness,
+        "dci_informativeness": scores.informativeness_test,
     }
 
 
+def _dci_es(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.importance import dci_es
+
+    return _prefixed("dci_es", dci_es(*s.split, seed=s.seed).as_dict())
+
+
+def _mcc(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.subspaces import mcc
+
+    return {"mcc_pearson": mcc(s.codes, s.factors), "mcc_spearman": mcc(s.codes, s.factors, method="spearman")}
+
+
+def _iwo(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.subspaces import iwo
+
+    return iwo(*s.split, seed=s.seed).as_dict()
+
+
 def _unsupervised(s: Sample) -> dict[str, float]:
+    from ganspace_topdis.metrics.unsupervised import unsupervised_scores
+
     scores = unsupervised_scores(s.codes).as_dict()
-    return {name: value for name, value in scores.items() if name != "gaussian_wasserstein_correlation"}
+    return {key: value for key, value in scores.items() if key != "gaussian_wasserstein_correlation"}
+
+
+def _prefixed(prefix: str, scores: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}_{name}": value for name, value in scores.items()}
 
 
 METRICS: tuple[MetricGroup, ...] = (
     MetricGroup(
-        name="factor-vae",
-        title="FactorVAE score",
-        keys=("factor_vae",),
-        run=lambda s: {"factor_vae": factor_vae_score(*s.everything, seed=s.seed)},
+        name="factor-vae", title="FactorVAE score", scores=(Score("factor_vae", "FactorVAE score"),), run=_factor_vae
     ),
     MetricGroup(
         name="beta-vae",
         title="beta-VAE score",
-        keys=("beta_vae",),
-        run=lambda s: {"beta_vae": beta_vae_score(*s.everything, seed=s.seed)},
+        scores=(Score("beta_vae", "beta-VAE score"),),
+        run=_beta_vae,
         learns=True,
     ),
-    MetricGroup(name="irs", title="IRS", keys=("irs",), run=lambda s: {"irs": irs(s.codes, s.factors)}),
-    MetricGroup(name="mig", title="MIG", keys=("mig",), run=lambda s: {"mig": mig(s.codes, s.factors)}),
-    MetricGroup(
-        name="modularity",
-        title="Modularity",
-        keys=("modularity",),
-        run=lambda s: {"modularity": modularity(s.codes, s.factors)},
-    ),
+    MetricGroup(name="irs", title="IRS", scores=(Score("irs", "IRS"),), run=_irs),
+    MetricGroup(name="mig", title="MIG", scores=(Score("mig", "MIG"),), run=_mig),
+    MetricGroup(name="modularity", title="Modularity", scores=(Score("modularity", "Modularity"),), run=_modularity),
     MetricGroup(
         name="infomec",
         title="InfoMEC",
-        keys=_keys("infomec", "modularity", "explicitness", "compactness"),
-        run=lambda s: _named("infomec", infomec(s.codes, s.factors).as_dict()),
+        scores=(
+            Score("infomec_modularity", "InfoMEC modularity"),
+            Score("infomec_explicitness", "InfoMEC explicitness"),
+            Score("infomec_compactness", "InfoMEC compactness"),
+        ),
+        run=_infomec,
+        opt_in=True,
     ),
     MetricGroup(
         name="edi",
         title="EDI",
-        keys=_keys("edi", "modularity", "compactness", "explicitness"),
-        run=lambda s: _named("edi", edi(s.codes, s.factors, seed=s.seed).as_dict()),
+        scores=(
+            Score("edi_modularity", "EDI modularity"),
+            Score("edi_compactness", "EDI compactness"),
+            Score("edi_explicitness", "EDI explicitness"),
+        ),
+        run=_edi,
         learns=True,
+        opt_in=True,
     ),
     MetricGroup(
         name="explicitness",
         title="Explicitness",
-        keys=("explicitness",),
-        run=lambda s: {"explicitness": explicitness(*s.split, seed=s.seed).test},
+        scores=(Score("explicitness", "Explicitness"),),
+        run=_explicitness,
         learns=True,
     ),
-    MetricGroup(name="sap", title="SAP", keys=("sap",), run=lambda s: {"sap": sap(*s.split, seed=s.seed)}, learns=True),
+    MetricGroup(name="sap", title="SAP", scores=(Score("sap", "SAP"),), run=_sap, learns=True),
     MetricGroup(
         name="sap-continuous",
         title="SAP, continuous",
-        keys=("sap_continuous",),
-        run=lambda s: {"sap_continuous": sap(s.codes, s.factors, s.codes, s.factors, continuous=True)},
+        scores=(Score("sap_continuous", "SAP, continuous"),),
+        run=_sap_continuous,
     ),
-    MetricGroup(name="snc-nk", title="SNC and NK", keys=("snc", "nk"), run=_snc_nk, learns=True),
+    MetricGroup(
+        name="snc-nk",
+        title="SNC and NK",
+        scores=(Score("snc", "SNC"), Score("nk", "NK")),
+        run=_snc_nk,
+        learns=True,
+        opt_in=True,
+    ),
     MetricGroup(
         name="dci",
         title="DCI",
-        keys=_keys("dci", "disentanglement", "completeness", "informativeness"),
+        scores=(
+            Score("dci_disentanglement", "DCI disentanglement"),
+            Score("dci_completeness", "DCI completeness"),
+            Score("dci_informativeness", "DCI informativeness"),
+        ),
         run=_dci,
         learns=True,
     ),
     MetricGroup(
         name="dci-es",
         title="DCI-ES",
-        keys=(
-            "dci_es_disentanglement",
-            "dci_es_completeness",
-            "dci_es_informativeness",
-            "dci_es_explicitness",
-            "dci_es_size",
+        scores=(
+            Score("dci_es_disentanglement", "DCI-ES disentanglement"),
+            Score("dci_es_completeness", "DCI-ES completeness"),
+            Score("dci_es_informativeness", "DCI-ES informativeness"),
+            Score("dci_es_explicitness", "DCI-ES explicitness"),
+            Score("dci_es_size", "DCI-ES size", higher_is_better=None),
         ),
-        run=lambda s: _named("dci_es", dci_es(*s.split, seed=s.seed).as_dict()),
+        run=_dci_es,
         learns=True,
+        opt_in=True,
     ),
-    MetricGroup(name="mcc", title="MCC", keys=("mcc_pearson", "mcc_spearman"), run=_mcc),
+    MetricGroup(
+        name="mcc",
+        title="MCC",
+        scores=(Score("mcc_pearson", "MCC, Pearson"), Score("mcc_spearman", "MCC, Spearman")),
+        run=_mcc,
+        opt_in=True,
+    ),
     MetricGroup(
         name="iwo",
         title="IWO and IWR",
-        keys=("iwo", "iwr"),
-        run=lambda s: iwo(*s.split, seed=s.seed).as_dict(),
+        scores=(Score("iwo", "IWO"), Score("iwr", "IWR")),
+        run=_iwo,
         learns=True,
+        opt_in=True,
     ),
     MetricGroup(
         name="unsupervised",
         title="Unsupervised",
-        keys=("gaussian_total_correlation", "gaussian_wasserstein_correlation_normed", "mutual_information"),
+        scores=(
+            Score("gaussian_total_correlation", "Gaussian total correlation", higher_is_better=False),
+            Score("gaussian_wasserstein_correlation_normed", "Wasserstein correlation, normed", higher_is_better=False),
+            Score("mutual_information", "Mutual information of latents", higher_is_better=False),
+        ),
         run=_unsupervised,
-        lower_is_better=True,
+        needs_factors=False,
     ),
 )
 """In the order of the tables."""
@@ -190,3 +323,8 @@ def metric_groups(names: Sequence[str] | None, *, learns: bool = True) -> tuple[
     if names is None:
         return tuple(group for group in METRICS if learns or not group.learns)
     return tuple(group for group in METRICS if group.name in names)
+
+
+def score_of(key: str) -> Score:
+    """The score of a key of `METRICS`."""
+    return next(score for group in METRICS for score in group.scores if score.key == key)

@@ -11,8 +11,8 @@ import numpy as np
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.estimators import discretize, entropy, mutual_information_matrix
-from ganspace_topdis.metrics.evaluation import NUM_TRAIN, Measured, Report
-from ganspace_topdis.metrics.groups import METRICS
+from ganspace_topdis.metrics.evaluation import NUM_TRAIN, Report
+from ganspace_topdis.metrics.groups import METRICS, score_of
 from ganspace_topdis.metrics.importance import dci
 from ganspace_topdis.metrics.inputs import Array, check_pair
 from ganspace_topdis.metrics.normalized_information import live_latents
@@ -79,36 +79,28 @@ def write_metrics_page(path: Path, report: Report, codes: Array, factors: Array,
 
 
 def _verdict(report: Report, live: Mapping[str, Array]) -> str:
-    scores = {key: (each, value) for each in report.measured for key, value in each.scores.items()}
+    scores = {key: value for each in report.measured for key, value in each.scores.items()}
     shown = [key for key in _HEADLINES if key in scores] or list(scores)[:3]
-    headlines = [f"{_name(scores[key][0], key)} {format_number(scores[key][1], num_digits=3)}" for key in shown]
+    headlines = [f"{score_of(key).name} {format_number(scores[key], num_digits=3)}" for key in shown]
     num_live, num_latents = int(np.sum(live["range"] | live["iqr"])), len(live["range"])
     problems = [each.group for each in report.measured if each.problem is not None]
     undefined = f" Undefined: {', '.join(problems)}." if problems else ""
     return f"{'; '.join(headlines) or 'No score is defined'}. {num_live} of {num_latents} latents are live.{undefined}"
 
 
-def _name(measured: Measured, key: str) -> str:
-    """Return the name of a score: the title of its group, and what distinguishes it from the group's other scores."""
-    title = next(group.title for group in METRICS if group.name == measured.group)
-    words = key.replace("_", " ")
-    if len(measured.scores) == 1:
-        return title
-    return f"{title}{words[len(title) :]}" if words.startswith(title.lower()) else f"{title}: {words}"
-
-
 def _scores(report: Report) -> Table:
     """Return one row per score; scores of at most 1 that are better if higher are tinted."""
-    groups = {group.name: group for group in METRICS}
+    titles = {group.name: group.title for group in METRICS}
     rows, tints = [], {}
     for each in report.measured:
         cost = f"{each.seconds:.2f}"
         if each.problem is not None:
-            rows.append((f"{groups[each.group].title} is undefined: {each.problem}", MISSING, cost))
+            rows.append((f"{titles[each.group]} is undefined: {each.problem}", MISSING, cost))
         for key, value in each.scores.items():
-            if not groups[each.group].lower_is_better and 0 <= value <= 1:
+            score = score_of(key)
+            if score.higher_is_better and 0 <= value <= 1:
                 tints[len(rows), 1] = 0.8 * value
-            rows.append((_name(each, key), f"{value:.4f}", cost))
+            rows.append((score.name, f"{value:.4f}", cost))
             cost = ""
     return Table(header=("metric", "score", "seconds"), rows=tuple(rows), tints=tints)
 

@@ -94,8 +94,15 @@ def test_codes_of_other_examples_are_not_compared() -> None:
         compare(CODES, CODES[:5], FACTORS)
 
 
-def test_importing_the_metrics_loads_neither_torch_nor_scikit_learn() -> None:
-    code = "import sys, ganspace_topdis.metrics; print({'torch', 'sklearn'} & set(sys.modules))"
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        ("import ganspace_topdis.metrics.groups", {"numpy", "torch"}),
+        ("from ganspace_topdis.metrics import *", {"torch", "sklearn"}),
+    ],
+)
+def test_importing_the_table_loads_no_numpy_and_importing_the_metrics_no_torch(statement: str, heavy: set[str]) -> None:
+    code = f"import sys; {statement}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -1,117 +1,49 @@
-"""The metrics of an evaluation and its settings. No torch is imported here.
+"""The scores of an autoencoder and the settings of its evaluation. No torch is imported here.
 
-A group is what the setting `metrics` selects; it computes one or more metrics. "reconstruction" is always computed. To
-add a metric, list it here and compute its group in `vae.evaluation.scores`.
+A group is what the setting `metrics` selects; it computes one or more scores. The groups are those of the core's table,
+to which a metric of codes and factors is added (`ganspace_topdis.metrics.groups`), and two that need the autoencoder
+itself. "reconstruction" is always computed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.metrics.groups import METRICS as GROUPS_OF_CODES
+from ganspace_topdis.metrics.groups import Score, ScoreGroup
 from ganspace_topdis.options import Settings, check_names, option, split_names
 
 __all__ = [
     "ALL_GROUPS",
+    "GROUPS",
     "GROUPS_WITH_FACTORS",
     "METRICS",
     "EvaluationSettings",
-    "Metric",
     "groups_for",
     "metric_name",
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One number of an evaluation.
-
-    Attributes:
-        key: its name in evaluation.json.
-        name: its name in tables.
-        group: the group that computes it.
-        higher_is_better: None if neither direction is better.
-        needs_factors: whether it needs known factors.
-    """
-
-    key: str
-    name: str
-    group: str
-    higher_is_better: bool | None = True
-    needs_factors: bool = True
-
-
-METRICS: tuple[Metric, ...] = (
-    Metric(key="factor_vae", name="FactorVAE score", group="factor-vae"),
-    Metric(key="mig", name="MIG", group="mig"),
-    Metric(key="sap", name="SAP", group="sap"),
-    Metric(key="dci_disentanglement", name="DCI disentanglement", group="dci"),
-    Metric(key="dci_completeness", name="DCI completeness", group="dci"),
-    Metric(key="dci_informativeness", name="DCI informativeness", group="dci"),
-    Metric(key="modularity", name="Modularity", group="modularity"),
-    Metric(key="explicitness", name="Explicitness", group="explicitness"),
-    Metric(key="irs", name="IRS", group="irs"),
-    Metric(key="beta_vae", name="β-VAE score", group="beta-vae"),
-    Metric(key="sap_continuous", name="SAP, continuous", group="sap"),
-    Metric(key="infomec_modularity", name="InfoMEC modularity", group="infomec"),
-    Metric(key="infomec_explicitness", name="InfoMEC explicitness", group="infomec"),
-    Metric(key="infomec_compactness", name="InfoMEC compactness", group="infomec"),
-    Metric(key="edi_modularity", name="EDI modularity", group="edi"),
-    Metric(key="edi_compactness", name="EDI compactness", group="edi"),
-    Metric(key="edi_explicitness", name="EDI explicitness", group="edi"),
-    Metric(key="dci_es_disentanglement", name="DCI-ES disentanglement", group="dci-es"),
-    Metric(key="dci_es_completeness", name="DCI-ES completeness", group="dci-es"),
-    Metric(key="dci_es_informativeness", name="DCI-ES informativeness", group="dci-es"),
-    Metric(key="dci_es_explicitness", name="DCI-ES explicitness", group="dci-es"),
-    Metric(key="dci_es_size", name="DCI-ES size", group="dci-es", higher_is_better=None),
-    Metric(key="snc", name="SNC", group="snc-nk"),
-    Metric(key="nk", name="NK", group="snc-nk"),
-    Metric(key="mcc_pearson", name="MCC, Pearson", group="mcc"),
-    Metric(key="mcc_spearman", name="MCC, Spearman", group="mcc"),
-    Metric(key="iwo", name="IWO", group="iwo"),
-    Metric(key="iwr", name="IWR", group="iwo"),
-    Metric(key="mig_sampled", name="MIG, sampled", group="mig-sampled"),
-    Metric(
-        key="gaussian_total_correlation",
-        name="Gaussian total correlation",
-        group="unsupervised",
-        higher_is_better=False,
+GROUPS: tuple[ScoreGroup, ...] = (
+    *GROUPS_OF_CODES,
+    ScoreGroup(name="mig-sampled", title="MIG, sampled", scores=(Score("mig_sampled", "MIG, sampled"),), opt_in=True),
+    ScoreGroup(
+        name="reconstruction",
+        title="Reconstruction",
+        scores=(
+            Score("reconstruction", "Reconstruction error, nats per image", higher_is_better=False),
+            Score("squared_error", "Squared error per pixel", higher_is_better=False),
+            Score("kl", "KL, nats", higher_is_better=None),
+            Score("live_latents", "Live latents", higher_is_better=None),
+        ),
         needs_factors=False,
     ),
-    Metric(
-        key="gaussian_wasserstein_correlation_normed",
-        name="Wasserstein correlation, normed",
-        group="unsupervised",
-        higher_is_better=False,
-        needs_factors=False,
-    ),
-    Metric(
-        key="mutual_information",
-        name="Mutual information of latents",
-        group="unsupervised",
-        higher_is_better=False,
-        needs_factors=False,
-    ),
-    Metric(
-        key="reconstruction",
-        name="Reconstruction error, nats per image",
-        group="reconstruction",
-        higher_is_better=False,
-        needs_factors=False,
-    ),
-    Metric(
-        key="squared_error",
-        name="Squared error per pixel",
-        group="reconstruction",
-        higher_is_better=False,
-        needs_factors=False,
-    ),
-    Metric(key="kl", name="KL, nats", group="reconstruction", higher_is_better=None, needs_factors=False),
-    Metric(key="live_latents", name="Live latents", group="reconstruction", higher_is_better=None, needs_factors=False),
 )
-"""The metrics, in the order of the tables."""
-ALL_GROUPS = tuple(dict.fromkeys(metric.group for metric in METRICS))
-GROUPS_WITH_FACTORS = tuple(dict.fromkeys(metric.group for metric in METRICS if metric.needs_factors))
-_OPT_IN = ("mig-sampled", "infomec", "edi", "dci-es", "snc-nk", "mcc", "iwo")
+"""In the order of the tables."""
+METRICS: tuple[Score, ...] = tuple(score for group in GROUPS for score in group.scores)
+"""Their scores, in the same order."""
+ALL_GROUPS = tuple(group.name for group in GROUPS)
+GROUPS_WITH_FACTORS = tuple(group.name for group in GROUPS if group.needs_factors)
 _SCORES = "Scores"
 
 
@@ -137,8 +69,7 @@ def groups_for(requested: Sequence[str] | None, *, has_factors: bool) -> tuple[s
     ('unsupervised', 'reconstruction')
     """
     if requested is None:
-        available = ALL_GROUPS if has_factors else [g for g in ALL_GROUPS if g not in GROUPS_WITH_FACTORS]
-        return tuple(group for group in available if group not in _OPT_IN)
+        return tuple(g.name for g in GROUPS if not g.opt_in and (has_factors or not g.needs_factors))
     check_names(requested, ALL_GROUPS, "metrics")
     supervised = [group for group in requested if group in GROUPS_WITH_FACTORS]
     if supervised and not has_factors:

@@ -2,30 +2,21 @@
 
 Sample sizes are those of the literature (Locatello et al. 2019): factors are drawn uniformly and independently, with
 replacement, 10,000 points to fit on and 5,000 to score on. Metrics that draw batches of their own (FactorVAE,
-beta-VAE) look up the encoded grid.
+beta-VAE, sampled MIG) look up the encoded grid.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganspace_topdis.metrics import (
-    beta_vae_score,
-    dci,
-    evaluate,
-    explicitness,
-    factor_vae_score,
-    irs,
-    mig,
-    mig_sampled,
-    modularity,
-    sap,
-    unsupervised_scores,
-)
+from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.metrics import mig_sampled
 from ganspace_topdis.metrics.estimators import discretize, entropy, mutual_information_matrix
+from ganspace_topdis.metrics.groups import METRICS, Sample
 from ganspace_topdis.runs.progress import Progress
 from vae.encoding import Encoded, kl_of_latents
 
@@ -84,10 +75,17 @@ def score_all(
     Raises:
         InvalidArgumentError: codes are not finite, or too few factors vary.
     """
-    chosen = {name: run for name, run in _GROUPS.items() if name in groups}
+    sample = _as_sample(samples, seed, jobs)
+    runs = {group.name: partial(group.run, sample) for group in METRICS} | {
+        "mig-sampled": partial(_mig_sampled, samples, seed)
+    }
+    chosen = {name: run for name, run in runs.items() if name in groups}
     scores: dict[str, float] = {}
-    for number, run in enumerate(chosen.values(), start=1):
-        scores |= run(samples, seed, jobs)
+    for number, (name, run) in enumerate(chosen.items(), start=1):
+        try:
+            scores |= run()
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"{name}: {error}") from error
         if progress is not None:
             progress(number, len(chosen))
     return scores
@@ -100,58 +98,23 @@ def information_shares(encoded: Encoded) -> NDArray[np.float64]:
     return np.divide(information, entropies, out=np.zeros_like(information), where=entropies > 0)
 
 
-def _split(samples: Samples) -> tuple[NDArray[np.float32], ...]:
-    return samples.train.means, samples.train.codes, samples.test.means, samples.test.codes  # type: ignore[return-value]
+def _as_sample(samples: Samples, seed: int, jobs: int | None) -> Sample:
+    train, test, grid = samples.train, samples.test, samples.grid
+    return Sample(
+        codes=train.means,
+        factors=train.codes,
+        split=(train.means, train.codes, test.means, test.codes),
+        everything=(train.means, train.codes) if grid is None else (grid.means, grid.sizes),
+        seed=seed,
+        jobs=jobs,
+    )
 
 
-def _dci(samples: Samples, seed: int, jobs: int | None) -> dict[str, float]:
-    trees = dci(*_split(samples), seed=seed, jobs=jobs)
-    return {
-        "dci_disentanglement": trees.disentanglement,
-        "dci_completeness": trees.completeness,
-        "dci_informativeness": trees.informativeness_test,
-    }
-
-
-def _sap(samples: Samples, seed: int, jobs: int | None) -> dict[str, float]:
-    return {"sap": sap(*_split(samples)), "sap_continuous": sap(*_split(samples), continuous=True)}
-
-
-def _mig_sampled(samples: Samples, seed: int, jobs: int | None) -> dict[str, float]:
-    grid = _grid(samples)
+def _mig_sampled(samples: Samples, seed: int) -> dict[str, float]:
+    grid = samples.grid
+    assert grid is not None, "groups_for rejects supervised metrics without factors"
     score = mig_sampled(grid.means, grid.logvars, grid.sizes, max_components=_MAX_COMPONENTS, seed=seed)
     return {"mig_sampled": score}
-
-
-def _unsupervised(samples: Samples, seed: int, jobs: int | None) -> dict[str, float]:
-    scores = unsupervised_scores(samples.train.means).as_dict()
-    return {name: score for name, score in scores.items() if name != "gaussian_wasserstein_correlation"}
-
-
-def _later(group: str) -> "_Group":
-    """A group of `ganspace_topdis.metrics.evaluate`, whose keys are the same."""
-    return lambda s, seed, jobs: evaluate(*_split(s), metrics=[group], seed=seed)
-
-
-def _grid(samples: Samples) -> Encoded:
-    assert samples.grid is not None, "groups_for rejects supervised metrics without factors"
-    return samples.grid
-
-
-_Group = Callable[[Samples, int, int | None], dict[str, float]]
-_GROUPS: dict[str, _Group] = {
-    "factor-vae": lambda s, seed, jobs: {"factor_vae": factor_vae_score(_grid(s).means, _grid(s).sizes, seed=seed)},
-    "mig": lambda s, seed, jobs: {"mig": mig(s.train.means, s.train.codes)},
-    "sap": _sap,
-    "dci": _dci,
-    "modularity": lambda s, seed, jobs: {"modularity": modularity(s.train.means, s.train.codes)},
-    "explicitness": lambda s, seed, jobs: {"explicitness": explicitness(*_split(s)).test},
-    "irs": lambda s, seed, jobs: {"irs": irs(s.train.means, s.train.codes)},
-    "beta-vae": lambda s, seed, jobs: {"beta_vae": beta_vae_score(_grid(s).means, _grid(s).sizes, seed=seed)},
-    **{group: _later(group) for group in ("infomec", "edi", "dci-es", "snc-nk", "mcc", "iwo")},
-    "mig-sampled": _mig_sampled,
-    "unsupervised": _unsupervised,
-}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ def test_a_constant_factor_is_not_intervened_on() -> None:
 
 
 def test_pairs_differ_in_the_factor() -> None:
-    from ganspace_topdis.metrics.generators import _draw_pairs
+    from ganspace_topdis.metrics.latent_exchange import _draw_pairs
 
     labels = np.array([0, 0, 0, 5, 2, 2])
     base, source = _draw_pairs(labels, 2000, np.random.default_rng(0))
