@@ -20,7 +20,7 @@ from torch import Tensor
 
 import stylegan2
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, factor_loss
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from ganspace_topdis.runs.files import sha256_of, write_json
 from stylegan2.zoo import locate
 

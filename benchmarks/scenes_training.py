@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from ganspace_topdis.runs.files import write_bytes, write_json
 from vae.data import pebbles, scenes, scenes_torch
 

@@ -26,7 +26,7 @@ import train_scenes_gan  # noqa: E402
 import stylegan2  # noqa: E402
 from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS  # noqa: E402
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, Readings, read_logits  # noqa: E402
-from ganspace_topdis.evaluation.factors import Factor  # noqa: E402
+from ganspace_topdis.factors import Factor  # noqa: E402
 from ganspace_topdis.latent.directions import Directions  # noqa: E402
 from stylegan2.bench.methods import Cell  # noqa: E402
 from stylegan2.bench.rungs import HandBuilt, Network  # noqa: E402

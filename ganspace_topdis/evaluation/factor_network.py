@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
 
 __all__ = ["FactorNetwork", "Readings", "change", "factor_loss", "read_logits", "soft_labels", "unwrapped"]

@@ -29,8 +29,8 @@ from torch import Tensor
 from ganspace_topdis.discovery.active_subspace import identity_span, to_directions
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.factor_network import Readings, change, unwrapped
-from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.evaluation.matching import match
+from ganspace_topdis.factors import Factor
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 

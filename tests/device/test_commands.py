@@ -14,9 +14,9 @@ import stylegan2.runs.pictures
 import stylegan2.runs.scores
 from ganspace_topdis import program
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
-from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.evaluation.protocol import ProtocolSettings
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
+from ganspace_topdis.factors import Factor
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.traversal.live.requests import FramesRequest, FrameState
 from stylegan2 import Generator, save

@@ -14,9 +14,9 @@ from ganspace_topdis.discovery.reconstructor_loss import small_encoder
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.evaluation import matching, rescoring
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
-from ganspace_topdis.evaluation.factors import Factor
 from ganspace_topdis.evaluation.protocol import ProtocolSettings, encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
+from ganspace_topdis.factors import Factor
 from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.latent.gradients import orthogonalize_gradient

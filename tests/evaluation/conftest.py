@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.evaluation.factor_network import Readings
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from ganspace_topdis.latent.directions import Directions
 
 FACTORS = (Factor("scale", 8), Factor("hue", 10, "circular"), Factor("shape", 2, "categorical"))

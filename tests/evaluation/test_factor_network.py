@@ -16,7 +16,7 @@ from ganspace_topdis.evaluation.factor_network import (
     soft_labels,
     unwrapped,
 )
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from ganspace_topdis.runs.checksummed import save_checksummed
 
 

@@ -13,7 +13,7 @@ import torch
 
 import stylegan2
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.metrics.representations import load_cloud
 from ganspace_topdis.option_layers import add_layers

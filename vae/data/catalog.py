@@ -8,7 +8,7 @@ since; a file with another checksum is then refused.
 import math
 from dataclasses import dataclass, replace
 
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from vae.data import dsprites, scenes
 
 __all__ = ["CATALOG", "DataSetInfo", "SourceFile"]

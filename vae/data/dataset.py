@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from vae.data.catalog import DataSetInfo
 
 __all__ = ["DataSet", "Images", "Integers", "ProceduralDataSet", "resize_images"]

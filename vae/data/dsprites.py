@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ganspace_topdis.evaluation.factors import Factor, check_indices
+from ganspace_topdis.factors import Factor, check_indices
 
 __all__ = ["FACTORS", "SHAPES", "SIDE_PX", "draw", "draw_bits"]
 

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from vae.data.scenes_torch import hues_to_rgb
 
 __all__ = ["FACTORS", "RANGES", "draw", "from_index_units", "to_index_units", "uniform_values"]

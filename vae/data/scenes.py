@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.factors import Factor, check_indices
+from ganspace_topdis.factors import Factor, check_indices
 from vae.data.scenes_geometry import SHAPES, coefficient_maps, coefficient_maps_of
 
 __all__ = [

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from vae.data.dataset import DataSet, Images, Integers
 
 __all__ = [

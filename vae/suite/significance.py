@@ -1,4 +1,4 @@
-"""Whether a variant differs from the baseline: exact paired tests, effect sizes, and one sentence per metric.
+"""The statistics of one list of paired differences: exact test, interval, effect size, power, and their verdict.
 
 Given the paired differences d_1 .. d_n of a metric (see `vae.suite.statistics`):
 

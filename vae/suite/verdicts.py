@@ -1,4 +1,4 @@
-"""The verdicts of a suite: better, worse, or no difference larger than d, in one sentence per metric.
+"""Which metrics of a suite are tested against the baseline, and the verdicts as text, table and CSV.
 
 The metrics that are tested together are the headline metrics. Of each setting and variant, and of each variant over all
 settings, their p values are corrected together (see `vae.suite.significance`). All other metrics are shown untested:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from tests.vae.data.published import random_images, small_info
 from vae.data import dsprites, open_data, scenes
 from vae.data.array_dataset import ArrayDataSet, ArrayStore, pack_bits

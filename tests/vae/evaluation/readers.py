@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from vae.data.dataset import DataSet, Images, Integers
 from vae.networks.autoencoder import AutoEncoder
 

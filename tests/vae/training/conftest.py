@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganspace_topdis.evaluation.factors import Factor
+from ganspace_topdis.factors import Factor
 from vae.data import DataSet
 
 
