@@ -52,7 +52,7 @@ CHECKPOINT_KEY = "checkpoint"
 _KNOWN = {f"{name} of continuous factors (vae.data.{name})": name for name in ("scenes", "pebbles")}
 """What the file of a generator says of its data -> the data."""
 _FACTORS_PX = 32
-"""Height of the images that the packaged factor networks read."""
+"""Side of the images that the packaged factor networks read; larger ones are reduced to it."""
 
 
 def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu") -> Generator:
@@ -245,7 +245,7 @@ def factor_network_for(ckpt: Path, *, given: Path | None, wanted: bool | None) -
 
 
 def known_data(ckpt: Path) -> str | None:
-    """The data of `ckpt`, "scenes" or "pebbles" of the size that the packaged networks read, or None."""
+    """The data of `ckpt`, "scenes" or "pebbles" of a size that the packaged networks read, or None."""
     if ckpt.suffix != ".safetensors":
         return None
     try:
@@ -253,4 +253,5 @@ def known_data(ckpt: Path) -> str | None:
     except CheckpointError:
         return None
     source, config = description.get("source", {}), description.get("config", {})
-    return _KNOWN.get(source.get("data", "")) if config.get("img_resolution") == _FACTORS_PX else None
+    is_read = (side := config.get("img_resolution", 0)) >= _FACTORS_PX and not side % _FACTORS_PX
+    return _KNOWN.get(source.get("data", "")) if is_read else None

@@ -255,9 +255,10 @@ def load_other(run: Path, directions: Directions, path: Path) -> Directions:
 @torch.no_grad()
 def _truth(space: LatentSpace, directions: Directions, network: FactorNetwork) -> Scores:
     size = space.generator.config.image_size
-    if size != (network.resolution,) * 2:
+    if size[0] != size[1] or size[0] % network.resolution:
         raise CheckpointError(
-            f"the factor network reads images of {network.resolution} px, the generator makes {size[0]} x {size[1]} px"
+            f"the factor network reads images of {network.resolution} px or whole multiples, the generator makes "
+            f"{size[0]} x {size[1]} px"
         )
     rng = torch.Generator().manual_seed(_SCORE_STREAM)
     codes = space.sample_codes(_NUM_CODES, rng)

@@ -161,7 +161,9 @@ def test_the_data_of_a_packaged_generator_is_known(name: str) -> None:
     assert factor_network_for(locate(name), given=None, wanted=None) == ASSETS / f"{name}_factors.safetensors"
 
 
-@pytest.mark.parametrize(("side", "source", "known"), [(32, SOURCE, "scenes"), (64, SOURCE, None), (32, {}, None)])
+@pytest.mark.parametrize(
+    ("side", "source", "known"), [(32, SOURCE, "scenes"), (64, SOURCE, "scenes"), (16, SOURCE, None), (32, {}, None)]
+)
 def test_a_generator_of_ours_is_known_by_its_data_and_side(
     tmp_path: Path, side: int, source: dict[str, str], known: str | None
 ) -> None:
