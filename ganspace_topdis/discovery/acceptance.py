@@ -25,10 +25,13 @@ from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import Progress
 
-__all__ = ["improvements", "improves"]
+__all__ = ["improvements", "improves", "num_codes"]
 
-_NUM_CLOUDS, _CLOUD_SIZE, _NUM_CALIBRATED = 16, 16, 32
+_CLOUD_SIZE, _NUM_CALIBRATED = 16, 32
 """Small clouds: the changes of all directions of a cloud are held at once."""
+
+_MOST_CLOUDS, _FEWEST_CLOUDS, _CHANGES_PER_CODE = 16, 4, 128
+"""Of up to eight directions 256 codes are compared, of more as many as take no longer, of 32 and more 64."""
 
 _STANDARD_ERRORS = 1.645
 _STREAM = 0xACCE
@@ -42,6 +45,20 @@ def improves(differences: Tensor) -> Tensor:
     """
     error = differences.std(1) / math.sqrt(differences.shape[1])
     return differences.mean(1) < -_STANDARD_ERRORS * error
+
+
+def num_codes(num_directions: int) -> int:
+    """The codes that are synthesized to compare K directions with their starts, for a plan.
+
+    >>> num_codes(6), num_codes(32)
+    (7200, 12384)
+    """
+    amounts = _NUM_CALIBRATED * (1 + 2 * 2 * num_directions)
+    return amounts + _num_clouds(num_directions) * _CLOUD_SIZE * (1 + 4 * num_directions)
+
+
+def _num_clouds(num_directions: int) -> int:
+    return min(_MOST_CLOUDS, max(_FEWEST_CLOUDS, _CHANGES_PER_CODE // num_directions))
 
 
 def improvements(
@@ -80,19 +97,20 @@ def improvements(
     with torch.no_grad():
         sets = [before.in_sigmas(), after.in_sigmas()]
         name = f"accept_{_digest(sets, micro_batch, seed)}"
+        num_clouds = _num_clouds(before.num_directions)
         found = (store.load(name) if store is not None else None) or {}
         calibrated = batch_of(_NUM_CALIBRATED)
-        amounts = [equal_effect_amounts(calibrated, each) for each in sets] if len(found) < _NUM_CLOUDS else []
-        for place in range(_NUM_CLOUDS):
+        amounts = [equal_effect_amounts(calibrated, each) for each in sets] if len(found) < num_clouds else []
+        for place in range(num_clouds):
             batch = batch_of(_CLOUD_SIZE)
             if str(place) not in found:
                 cloud = _Cloud(batch, sets, amounts, (-1) ** place)
                 found[str(place)] = torch.stack([cloud.compared(cloud.overlaps), cloud.compared(cloud.mixed)]).cpu()
                 if store is not None:
-                    store.save(name, found, complete=len(found) == _NUM_CLOUDS)
+                    store.save(name, found, complete=len(found) == num_clouds)
             if progress is not None:
-                progress(place + 1, _NUM_CLOUDS)
-    parts = [found[str(place)] for place in range(_NUM_CLOUDS)]
+                progress(place + 1, num_clouds)
+    parts = [found[str(place)] for place in range(num_clouds)]
     return dict(zip(("overlap", "mixed"), torch.cat(parts, dim=2), strict=True))
 
 

@@ -6,7 +6,8 @@ features, t_i its image and t_r one RTD of a cloud of N points, in seconds,
     span      P t_g + the codes          P probes
     search    S (N t_f + D (N t_g + 2 t_r))    S steps of D directions
     judging   N t_f + t_r for every shifted batch       K directions on B batches, before and after the search, with
-              their amounts and mixed differences, and R random directions on two batches
+              their amounts and mixed differences, and R random directions on two batches; what the whole code changed
+              is compared with its start before (`discovery.acceptance`)
     pictures  t_i for every frame of every seed
 
 The pictures that nobody asked for in particular are bounded: they take at most half as long as the span and the search,
@@ -23,6 +24,7 @@ from typing import Any, Protocol
 
 import torch
 
+from ganspace_topdis.discovery.acceptance import num_codes
 from ganspace_topdis.discovery.held_out import NUM_CLOUDS, NUM_RANDOM
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
@@ -186,6 +188,8 @@ def plan_run(
     num_steps = search.steps + (refinement.steps if refinement is not None else 0)
     search_s = num_steps * (num_points * pace.features_s + moved * per_direction_s)
     judged_s = judging_s(pace, num_points, num_directions, num_sets=1 + takes_steps)
+    if takes_steps and search.searches_whole_code and not search.accept_all and num_directions > 1:
+        judged_s += num_codes(num_directions) * pace.features_s
     budget_s = max(_FREE_S, min((span_s + search_s) / 2, span_s + search_s - judged_s))
     for chosen in _fewer_and_fewer(pictures):
         drawn = num_images(chosen, num_directions, image_px)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ganspace_topdis.discovery.acceptance import improvements, improves
+from ganspace_topdis.discovery.acceptance import improvements, improves, num_codes
 from ganspace_topdis.discovery.api import finalize
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings
@@ -60,6 +60,22 @@ def test_the_seed_chooses_the_codes() -> None:
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(first[1:], torch.zeros_like(first[1:]))
+
+
+@pytest.mark.parametrize(("count", "clouds"), [(2, 16), (8, 16), (16, 8), (40, 4)])
+def test_as_many_codes_are_synthesized_as_a_plan_says(count: int, clouds: int) -> None:
+    num_seen = 0
+
+    def counted(codes: torch.Tensor) -> torch.Tensor:
+        nonlocal num_seen
+        num_seen += len(codes)
+        return torch.tanh(codes)
+
+    rows = torch.eye(count)
+    some = Directions(vectors=rows, dual_vectors=rows, mean=rows[0] * 0, span=rows, scales=torch.ones(count))
+    found = improvements(counted, lambda n, rng: torch.randn(n, count, generator=rng), some, some)
+    assert found["mixed"].shape == (count, 16 * clouds)
+    assert num_seen == num_codes(count)
 
 
 @pytest.mark.parametrize("stop_at", [1, 7, 16])

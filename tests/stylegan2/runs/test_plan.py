@@ -36,7 +36,9 @@ def test_each_part_is_what_counting_gives():
     assert found.search_s == pytest.approx(12 * (16 * 0.01 + 2 * (16 * 0.03 + 2 * 0.5)))
     assert plan(search=replace(SEARCH, search_in="span")).search_s == pytest.approx(found.search_s * 10 / 12)
     shifted = 2 * 5 * (1 + 4) + 2 * 4 + 0.4 * 5 * 4 + 2.5 * 20  # five clouds, four directions, 20 random ones
-    assert found.judging_s == pytest.approx(shifted * 16 * 0.01 + 2 * 5 * 4 * 0.5)
+    compared = 32 * (1 + 4 * 4) + 256 * (1 + 4 * 4)  # amounts before and after; changes, and those of pairs
+    assert found.judging_s == pytest.approx((shifted * 16 + compared) * 0.01 + 2 * 5 * 4 * 0.5)
+    assert plan(search=replace(SEARCH, accept_all=True)).judging_s == pytest.approx(found.judging_s - compared * 0.01)
     assert plan(all_pictures=True).num_images == 6 * (1 + 4 * 8)
     assert found.total_s == pytest.approx(found.span_s + found.search_s + found.judging_s + found.pictures_s)
 
@@ -48,7 +50,8 @@ def test_no_more_directions_are_planned_than_a_code_has_numbers():
 def test_a_closed_form_takes_no_steps_and_is_judged_once():
     form = plan(takes_steps=False)
     assert form.search_s == 0
-    assert form.judging_s == pytest.approx(plan().judging_s - (5 * (1 + 4) + 4) * 16 * 0.01 - 5 * 4 * 0.5)
+    searched = plan(search=replace(SEARCH, search_in="span"))
+    assert form.judging_s == pytest.approx(searched.judging_s - (5 * (1 + 4) + 4) * 16 * 0.01 - 5 * 4 * 0.5)
 
 
 @pytest.mark.parametrize("image_s", [0.001, 0.1, 1.0, 3.0, 10.0])
@@ -148,7 +151,7 @@ def score_plan(pace=PACE, counts=COUNTS, reconstructor=None, **options):
 
 def test_each_part_of_a_scoring_is_what_counting_gives():
     found = score_plan()
-    assert found.judging_s == pytest.approx(plan().judging_s)
+    assert found.judging_s == pytest.approx(plan(search=replace(SEARCH, search_in="span")).judging_s)
     assert found.reconstructor_s == pytest.approx(2 * (10 * 8 + 10 * 4) * 1.0)
     assert found.pictures_s == pytest.approx(50)
     assert found.factors_s == found.protocol_s == 0
