@@ -38,8 +38,10 @@ def discover_directions(
 ) -> Directions:
     """Find directions whose shifts preserve the topology of the outputs of a generator.
 
-    The method is TopDis (Balabin et al. 2024) by default; see `discovery.losses` for the others. Directions are an
-    orthonormal basis of the span, or with `search_in="whole"` unit vectors of the whole code (`discovery.scale_free`).
+    The method is TopDis (Balabin et al. 2024) by default; see `discovery.losses` for the others. The steps find an
+    orthonormal basis of the span. A quarter as many then move unit vectors of the whole code (`discovery.scale_free`),
+    and each of them is kept only where it is better than its start (`discovery.acceptance`); `search_in="span"` leaves
+    these out.
     Codes of W+, one vector per layer side by side, need `whitening="layers"`. The defaults are those of
     `topdis-gan discover`.
 
@@ -49,7 +51,7 @@ def discover_directions(
         num_directions: K; None reads it off the spectrum of the span, at most 32.
         span: the subspace that is searched: "effect", the active subspace; "pca"; or "identity", the whole code (see
             `discovery.active_subspace`).
-        steps: optimization steps; 0 keeps the initial directions.
+        steps: optimization steps in the span; 0 keeps the initial directions.
         batch_size: N, codes per step and points per cloud, at least 4.
         shift: length of a shift, in standard deviations of the code by default (see `DiscoverySettings`).
         seed: equal seeds give equal directions on the same machine.
@@ -61,7 +63,8 @@ def discover_directions(
 
     Returns:
         K directions, best first. Their `metadata` has one list of K numbers each for "score", "rank", held-out RTD of
-        the initial ("rtd_before") and the final directions ("rtd_after"), and "effect"; and the spectrum of the span.
+        the initial ("rtd_before") and the final directions ("rtd_after"), "effect", and whether the whole code
+            "improved" each; and the spectrum of the span.
 
     Raises:
         InvalidArgumentError: a setting is not allowed, the span has fewer than K axes, or a function returns something
