@@ -10,9 +10,9 @@ features, t_i its image and t_r one RTD of a cloud of N points, in seconds,
               is compared with its start before (`discovery.acceptance`)
     pictures  t_i for every frame of every seed
 
-The pictures that nobody asked for in particular are bounded: they take at most half as long as the span and the search,
-together with the judging at most as long, or a minute. First the mixes of directions are left out, then seeds, then
-frames.
+The pictures that nobody asked for in particular are bounded: they take at most a quarter as long as the span and the
+search, together with the judging at most as long, or a minute. First the mixes of directions are left out, then seeds,
+then frames.
 """
 
 import sys
@@ -190,7 +190,7 @@ def plan_run(
     judged_s = judging_s(pace, num_points, num_directions, num_sets=1 + takes_steps)
     if takes_steps and search.searches_whole_code and not search.accept_all and num_directions > 1:
         judged_s += num_codes(num_directions) * pace.features_s
-    budget_s = max(_FREE_S, min((span_s + search_s) / 2, span_s + search_s - judged_s))
+    budget_s = max(_FREE_S, min((span_s + search_s) / 4, span_s + search_s - judged_s))
     for chosen in _fewer_and_fewer(pictures):
         drawn = num_images(chosen, num_directions, image_px)
         if all_pictures or drawn * pace.image_s <= budget_s:
