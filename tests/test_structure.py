@@ -53,7 +53,9 @@ def test_no_rooms_import_each_other_in_a_circle(graph: dict[str, set[str]]) -> N
     assert cycles(rooms) == []
 
 
-@pytest.mark.parametrize("room", ["topology", "latent", "discovery", "evaluation", "metrics", "traversal"])
+@pytest.mark.parametrize(
+    "room", ["topology", "latent", "discovery", "evaluation", "metrics", "traversal", "report", "runs", "safe_pickle"]
+)
 def test_the_core_does_not_know_the_command_line(room: str) -> None:
     texts = {name: text for name, text in sources().items() if name.startswith(f"ganspace_topdis.{room}")}
     assert texts

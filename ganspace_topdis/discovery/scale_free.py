@@ -112,6 +112,7 @@ class ScaleFreeLoss(SearchLoss):
             return sparsity_of(shifts.changes).log()
         if method == "contrastive":
             return contrastive_loss(shifts.changes)
+        assert method in ("overlap", "reconstructor"), f"{method} has no term here"
         return shifts.effects.new_zeros(())
 
     def _curvature(self, shifts: "_Shifts", rng: torch.Generator) -> Tensor:

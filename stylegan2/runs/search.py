@@ -58,6 +58,7 @@ def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Dire
         return ica(codes, search.span.num_directions, whitening=settings.whitening, seed=settings.seed)
     if name == "sefa":
         return sefa(style_weights(space), codes, search.span.num_directions)
+    assert name == "axes", f"{name} is not computed here"
     return coordinate_axes(codes, search.span.num_directions, importance=_importance(search, space, codes))
 
 

@@ -11,9 +11,9 @@ from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.progress import StopRequestedError
 from stylegan2 import save
-from stylegan2.runs import frames, plan
 from stylegan2.commands import discover, score
 from stylegan2.commands.discover import Options
+from stylegan2.runs import frames, plan
 from stylegan2.runs.frames import SavedFrames, frames_key
 from stylegan2.runs.plan import Pace
 from stylegan2.settings import PictureSettings

@@ -9,9 +9,9 @@ from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.evaluation.protocol import ProtocolSettings
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
 from stylegan2 import save
-from stylegan2.runs import plan as plans
 from stylegan2.commands import discover, score
 from stylegan2.commands.discover import Options, plan_text
+from stylegan2.runs import plan as plans
 from stylegan2.runs.plan import Pace, chosen_pictures, measure_pace, plan_run
 from stylegan2.runs.score_plan import ScoreCounts, plan_scores
 from stylegan2.settings import PictureSettings
