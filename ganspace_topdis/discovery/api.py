@@ -39,7 +39,7 @@ def discover_directions(
     """Find directions whose shifts preserve the topology of the outputs of a generator.
 
     The method is TopDis (Balabin et al. 2024) by default; see `discovery.losses` for the others. The steps find an
-    orthonormal basis of the span. Further ones, 25 or a quarter as many, move unit vectors of the whole code
+    orthonormal basis of the span. Further ones, a quarter as many, move unit vectors of the whole code
     (`discovery.scale_free`), and each is kept only where it is better than its start (`discovery.acceptance`);
     `search_in="span"` leaves these out.
     Codes of W+, one vector per layer side by side, need `whitening="layers"`. The defaults are those of

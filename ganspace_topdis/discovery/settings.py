@@ -41,7 +41,7 @@ _FOR_SEARCHES = {"method": SEARCH_METHODS}
 _FOR_TOPDIS = {"method": ("topdis",)}
 _IN_SPAN = {"method": ("topdis",), "search_in": ("both", "span")}
 _IN_WHOLE = {"method": SEARCH_METHODS, "space": ("z", "w", "w+"), "search_in": ("both", "whole")}
-_RATE_IN_WHOLE, _WHOLE_STEPS = 0.03, 25
+_RATE_IN_WHOLE = 0.03
 _MAIN, _SHIFT, _LOSS, _SPAN, _MACHINE = "Search", "Shift", "Loss", "Span", "Machine"
 
 
@@ -71,7 +71,7 @@ class DiscoverySettings(Settings):
         help="Further steps in the whole code, kept where they improve a direction.",
         group=_MAIN,
         minimum=0,
-        default_text="25, at most a quarter of `steps`",
+        default_text="a quarter of `steps`",
         only_for={**_IN_WHOLE, "search_in": ("both",)},
     )
     batch_size: int = option(64, help="Points per cloud.", group=_MAIN, minimum=4)
@@ -204,7 +204,7 @@ class DiscoverySettings(Settings):
         Shifts there are standard deviations; a Gaussian-preserving shift by C becomes the distance of the quantiles
         (1 - C) / 2 and (1 + C) / 2 of a normal distribution.
         """
-        steps = min(_WHOLE_STEPS, self.steps // 4) if self.whole_steps is None else self.whole_steps
+        steps = self.steps // 4 if self.whole_steps is None else self.whole_steps
         if self.search_in != "both" or self.whitening == "channels" or not steps:
             return None
         shift = self.shift if self.final_shift is None else self.final_shift
