@@ -1,8 +1,8 @@
 """Every picture of the documentation that shows a run: grids, edits, comparison, and the two pages in a browser.
 
-    topdis-gan discover --out runs/scenes
-    python benchmarks/docs_pictures.py runs/scenes                                   # writes into docs/images
-    python benchmarks/docs_pictures.py runs/scenes --name 2=View --name 4=Size --vae runs/vae --out pictures
+    topdis-gan discover --ckpt scenes-64 --out runs/scenes-64
+    python benchmarks/docs_pictures.py runs/scenes-64                                # writes into docs/images
+    python benchmarks/docs_pictures.py runs/scenes-64 --name 1=View --name 4=Size --vae runs/vae --out pictures
 
 The run is copied, so it does not get names and edits. Runs of two other methods are made for the comparison, and the
 example of a hand-built generator is run; the example of a VAE's decoder needs a run of `train-vae`. The pages need

@@ -60,7 +60,8 @@ def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu
 
     Args:
         path_or_name: a checkpoint of any kind in docs/checkpoints.md, detected from its content; an https or hf
-            address; a name of the zoo; or "scenes", "scenes-fitted" or "pebbles", the packaged networks.
+            address; a name of the zoo; or "scenes", "scenes-64", "scenes-fitted" or "pebbles", the packaged
+            networks.
         device: the device of the generator.
 
     Raises:

@@ -43,7 +43,7 @@ from ganspace_topdis.runs.progress import Progress
 __all__ = ["ASSETS", "PACKAGED", "ZOO", "ZooEntry", "is_on_this_machine", "is_published", "locate"]
 
 ASSETS = Path(__file__).parent / "assets"
-PACKAGED = ("scenes", "scenes-fitted", "pebbles")
+PACKAGED = ("scenes", "scenes-64", "scenes-fitted", "pebbles")
 
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _NVIDIA, _HUB = "https://nvlabs-fi-cdn.nvidia.com/", "hf://ZeqiangLai/StyleGAN2-pkl/"

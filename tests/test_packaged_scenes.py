@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[1]
 ASSETS = ROOT / "stylegan2" / "assets"
 
 
-@pytest.mark.parametrize("name", ["scenes", "scenes_fitted", "scenes_factors", "pebbles", "pebbles_factors"])
+@pytest.mark.parametrize(
+    "name", ["scenes", "scenes_64", "scenes_fitted", "scenes_factors", "pebbles", "pebbles_factors"]
+)
 def test_card_names_the_packaged_file(name: str) -> None:
     path = ASSETS / f"{name}.safetensors"
     assert sha256_of(path) in (ROOT / "docs" / "scenes.md").read_text()
@@ -53,8 +55,9 @@ def test_packaged_generator_of_pebbles_makes_every_value_but_few_of_the_most_poi
         assert relative.max() < (2.5 if factor.name == "shape" else 2)
 
 
-def test_packaged_generator_makes_every_hue_and_shape() -> None:
-    generator = stylegan2.load("scenes")
+@pytest.mark.parametrize("name", ["scenes", "scenes-64"])
+def test_packaged_generator_makes_every_hue_and_shape(name: str) -> None:
+    generator = stylegan2.load(name)
     network = FactorNetwork.load(ASSETS / "scenes_factors.safetensors")
     z = torch.randn(1500, generator.z_dim, generator=torch.Generator().manual_seed(1))
     images = torch.cat([generator.synthesis(generator.mapping(part)).clamp(-1, 1) for part in z.split(250)])
