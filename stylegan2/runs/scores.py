@@ -169,7 +169,7 @@ def score_before(
 
 def _start_of(space: LatentSpace, directions: Directions, checkpoint: Checkpoint) -> Directions | None:
     """The initial directions of the search, each under the number of the direction that it became."""
-    settings = dict(directions.metadata["settings"])
+    settings = {"search_in": "span", **directions.metadata["settings"]}  # searches were of the span before it was said
     if "shift_law" in settings:
         settings["shift_kind"] = settings.pop("shift_law")
     try:

@@ -146,6 +146,23 @@ def test_before_and_after_are_evaluated_on_the_same_codes(
     assert after.metadata["rtd_before"] == [rtd[row] for row in same]
 
 
+@pytest.mark.parametrize("search_in", ["both", "span"])
+def test_the_start_is_found_of_directions_that_were_put_back_and_of_runs_that_say_not_where_they_searched(
+    folder: Path, search_in: str
+) -> None:
+    out = folder / search_in
+    options = ("--out", str(out), "--search-in", search_in, *SEARCH, "--steps", "4", *PICTURES)
+    assert run("discover", "--ckpt", str(checkpoint(folder / "again.safetensors", {})), *options) == 0
+    found = Directions.load(out)
+    if search_in == "both":
+        assert not all(found.metadata["improved"])
+    else:
+        del found.metadata["settings"]["search_in"]
+        found.save(out / "directions.safetensors")
+    assert run("score", str(out), "--no-truth", "--no-reconstructor") == 0
+    assert len(Directions.load(out).metadata["rtd_before"]) == 3
+
+
 @pytest.mark.filterwarnings("always:RTD before is left out")
 def test_without_the_start_of_the_search_rtd_before_is_left_out_with_a_warning(
     scored: dict[str, Any], scenes_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
