@@ -6,7 +6,8 @@
 
 The run, of scenes-64, is copied, so it does not get names and edits. Runs of two other methods are made for the
 comparison, and the example of a hand-built generator is run; the example of a VAE's decoder needs a run of `train-vae`.
-The pages need Chromium. The named directions are moved there, the last one is starred; without names, 1 and 4 are moved.
+The pages need Chromium. The named directions are moved there, the last one is starred; without names, 1 and 4 are
+moved.
 """
 
 import argparse
