@@ -143,7 +143,7 @@ class Discovery:
             codes,
             size=settings.num_directions,
             whitening=settings.whitening,
-            search_in="both" if settings.refinement is not None else settings.search_in,
+            search_in=settings.needed_span,
             rng=self._rng,
             num_probes=settings.num_probes,
             micro_batch=self.micro_batch,
@@ -267,18 +267,25 @@ class Discovery:
 
     def directions(self, rotation: Tensor | None = None, **metadata: Any) -> Directions:
         """The current directions, or those of another `rotation` (K, M) of the span."""
-        if rotation is None and self._refines:
-            assert self.refinement is not None
-            return self.refinement.directions(**metadata)
-        chosen = self.rotation() if rotation is None else rotation.to(self.initial_rotation)
-        return to_directions(self.span, chosen, **metadata)
+        if rotation is None:
+            current = self._current
+            return to_directions(current.span, current.rotation(), **metadata)
+        return to_directions(self.span, rotation.to(self.initial_rotation), **metadata)
+
+    @property
+    def _current(self) -> "Discovery":
+        """The search whose directions are the current ones: the refinement once it has begun."""
+        return self.refinement if self.refinement is not None and self.refinement.step_index > 0 else self
+
+    @property
+    def _is_tested(self) -> bool:
+        """Whether own directions are kept only where they improve; a single one has no others to be compared with."""
+        return self.settings.search_in == "whole" and not self.settings.accept_all and self.span.num_directions > 1
 
     @property
     def chooses(self) -> bool:
-        """Whether directions of the whole code are kept only where they improve, which takes others beside them."""
-        if self.refinement is not None:
-            return self.refinement.chooses
-        return self.settings.search_in == "whole" and not self.settings.accept_all and self.span.num_directions > 1
+        """Whether directions of the whole code are kept only where they improve."""
+        return (self if self.refinement is None else self.refinement)._is_tested
 
     def accepted(
         self, progress: Progress | None = None, store: PartialStore | None = None, **metadata: Any
@@ -287,25 +294,17 @@ class Discovery:
 
         Those that do (see `discovery.acceptance`) are in the metadata, K truth values in "improved".
         """
-        if self._refines:
-            assert self.refinement is not None
-            return self.refinement.accepted(progress, store, **metadata)
-        if not self.chooses or self.refinement is not None:
-            return self.directions(**metadata)
-        improved = self._improved(progress, store)
-        rotation = torch.where(improved[:, None], self.rotation(), self.initial_rotation)
-        return self.directions(rotation, **metadata, improved=improved.tolist())
+        current = self._current
+        if not current._is_tested:
+            return current.directions(**metadata)
+        improved = current._improved(progress, store)
+        rotation = torch.where(improved[:, None], current.rotation(), current.initial_rotation)
+        return current.directions(rotation, **metadata, improved=improved.tolist())
 
     def fallback(self) -> Directions:
         """Where each direction of the whole code goes if it does not improve; the current ones where none is tested."""
-        if self._refines:
-            assert self.refinement is not None
-            return self.refinement.fallback()
-        return self.directions(self.initial_rotation) if self.chooses and self.refinement is None else self.directions()
-
-    @property
-    def _refines(self) -> bool:
-        return self.refinement is not None and self.refinement.step_index > 0
+        current = self._current
+        return current.directions(current.initial_rotation if current._is_tested else None)
 
     def _improved(self, progress: Progress | None, store: PartialStore | None) -> Tensor:
         """(K,), the directions that are better than where they started."""

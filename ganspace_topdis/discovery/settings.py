@@ -193,9 +193,11 @@ class DiscoverySettings(Settings):
         return _RATE_IN_WHOLE if self.search_in == "whole" else 0.1
 
     @property
-    def searches_whole_code(self) -> bool:
-        """Whether any step leaves the span."""
-        return self.search_in == "whole" or self.refinement is not None
+    def needed_span(self) -> SearchRange:
+        """What is searched with these steps: "both" only where steps in the whole code follow those in the span."""
+        if self.search_in == "whole":
+            return "whole"
+        return "span" if self.refinement is None else "both"
 
     @property
     def refinement(self) -> "DiscoverySettings | None":

@@ -180,7 +180,7 @@ def plan_run(
     """
     num_directions = min(num_directions or search.num_directions or _MOST_DIRECTIONS, pace.code_dim)
     num_points = search.batch_size
-    probed = search.span == "effect" or search.searches_whole_code
+    probed = search.span == "effect" or search.needed_span != "span"
     span_s = search.num_span_codes * pace.sample_s + probed * search.num_probes * pace.gradient_s
     per_direction_s = num_points * pace.gradient_s + 2 * pace.rtd_s
     moved = min(search.directions_per_step, num_directions)
@@ -188,7 +188,7 @@ def plan_run(
     num_steps = search.steps + (refinement.steps if refinement is not None else 0)
     search_s = num_steps * (num_points * pace.features_s + moved * per_direction_s)
     judged_s = judging_s(pace, num_points, num_directions, num_sets=1 + takes_steps)
-    if takes_steps and search.searches_whole_code and not search.accept_all and num_directions > 1:
+    if takes_steps and search.needed_span != "span" and not search.accept_all and num_directions > 1:
         judged_s += num_codes(num_directions) * pace.features_s
     budget_s = max(_FREE_S, min((span_s + search_s) / 4, span_s + search_s - judged_s))
     for chosen in _fewer_and_fewer(pictures):
