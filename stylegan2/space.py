@@ -38,6 +38,7 @@ __all__ = [
     "SpaceName",
     "StyleChannels",
     "codes_of_seed",
+    "default_features",
 ]
 
 SpaceName = Literal["z", "w", "w+", "s"]
@@ -48,6 +49,15 @@ LARGEST_POOLED_IMAGE = 64
 """Images are averaged down to this length of the longer side, px, before they are compared."""
 
 _MAPPED_AT_ONCE = 4096
+_SMALL_PX = 32
+_FEATURES_PX = 16
+"""Generators up to the first size have their last block compared, which found more; larger ones a cheaper block."""
+
+
+def default_features(generator: Generator) -> int:
+    """The block whose activations are compared, unless another is asked for."""
+    side = generator.img_resolution
+    return side if side <= _SMALL_PX else _FEATURES_PX
 
 
 class StyleChannels:

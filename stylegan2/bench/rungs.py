@@ -2,8 +2,11 @@
 
     hand-built  a differentiable drawing with six known directions behind a random rotation, another with every seed
     fitted      a StyleGAN2 fitted to the renderer of scenes, so that a code's factors are a known function of z
-    scenes      the packaged StyleGAN2, trained adversarially on images alone
-    pebbles     a second one, of images whose factors share pixels (`vae.data.pebbles`); no default was chosen on it
+    scenes      a packaged StyleGAN2 of 32 px, trained adversarially on images alone
+    scenes-64   the same at 64 px, which `discover` opens by default
+    pebbles     another one, of images whose factors share pixels (`vae.data.pebbles`)
+
+No default was chosen on the last two.
 
 The first is scored by |cos| to the matched true direction. On the others a factor network reads what a direction
 changes: the calibrated share of `evaluation.rescoring`, each factor's own change by one standard deviation, and
@@ -33,12 +36,12 @@ from ganspace_topdis.runs.checksummed import load_checksummed
 from ganspace_topdis.runs.files import sha256_of
 from stylegan2.loading import factor_network_for, load
 from stylegan2.ops.weight_cache import frozen_weights
-from stylegan2.space import LatentSpace
+from stylegan2.space import LatentSpace, default_features
 from stylegan2.zoo import locate
 
 __all__ = ["RUNGS", "SCORES", "BenchSpace", "HandBuilt", "Network", "Rung", "rung_named"]
 
-RUNGS = ("hand-built", "fitted", "scenes", "pebbles")
+RUNGS = ("hand-built", "fitted", "scenes", "scenes-64", "pebbles")
 
 SCORES = {
     "share": "share",
@@ -156,7 +159,7 @@ class HandBuilt(Rung):
 
 
 class Network(Rung):
-    """A StyleGAN2 of scenes or pebbles, by its packaged name or in a file; features are those of its last block.
+    """A StyleGAN2 of scenes or pebbles, by its packaged name or in a file; features are those that `discover` takes.
 
     Args:
         name: of the rung.
@@ -172,7 +175,7 @@ class Network(Rung):
         self.num_directions = 7 if name == "fitted" else 6  # as many as the active subspace has axes
         self.checkpoint_sha256 = sha256_of(self._path)
         generator = load(self._path)
-        self.latent_space = LatentSpace(generator=generator, resolution=generator.img_resolution)
+        self.latent_space = LatentSpace(generator=generator, resolution=default_features(generator))
         self.allowed_layers = (1, generator.num_ws)
 
     @cached_property

@@ -14,7 +14,7 @@ from stylegan2.settings import OutputSettings, parse_numbers
 
 __all__ = ["COMMANDS", "Options", "run", "to_text"]
 
-_RUNGS = ("hand-built", "fitted", "scenes", "pebbles")
+_RUNGS = ("hand-built", "fitted", "scenes", "scenes-64", "pebbles")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Options(Settings):
     )
     rungs: tuple[str, ...] | None = option(
         None,
-        help="Generators: hand-built, fitted, scenes, pebbles.",
+        help="Generators: hand-built, fitted, scenes, scenes-64, pebbles.",
         group="Main",
         metavar="NAME,...",
         parse=split_names,

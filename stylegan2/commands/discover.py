@@ -37,10 +37,6 @@ __all__ = ["COMMAND", "Options", "directions_text", "plan_text", "run", "space_o
 Method = Literal[SearchMethod, ClosedForm]
 
 _WHITENING: dict[str, Whitening] = {"w+": "layers", "s": "channels"}
-_SMALL_PX = 32
-_FEATURES_PX = 16
-"""Generators up to the first size have their last block compared, which found more; larger ones a cheaper block."""
-
 _SCORES = ("rank", "score", "chance", "effect", "rtd_before", "rtd_after", "mixed", "overlap")
 _COLUMNS = (*_SCORES, "factor", "share", "own_change", "spearman", "recognised", "agreement")
 _INTERVALS = {"effect": ("effect_low", "effect_high"), "rtd_after": ("rtd_low", "rtd_high")}
@@ -260,12 +256,9 @@ def _planned(pace: "Pace", space: "LatentSpace", options: Options, num_direction
 
 def space_of(generator: "Generator", options: Options) -> "LatentSpace":
     """The space that `options` describe."""
-    from stylegan2.space import LatentSpace
+    from stylegan2.space import LatentSpace, default_features
 
-    features = options.features
-    if features is None:
-        side = generator.img_resolution
-        features = side if side <= _SMALL_PX else _FEATURES_PX
+    features = default_features(generator) if options.features is None else options.features
     return LatentSpace(
         generator=generator,
         name=options.space,
