@@ -84,10 +84,9 @@ def run(options: Options) -> dict[str, Any]:
         if sys.stderr.isatty():
             _watch(folder)
         return _record(folder)
-    out = options.out or Path("runs") / f"suite-{Path(options.grid).stem}"
     folder = run_suite(
         find_grid(options.grid),
-        out,
+        _out(options),
         engine=options.engine,
         options=options.cells,
         only=options.only,
@@ -96,11 +95,16 @@ def run(options: Options) -> dict[str, Any]:
     return _record(folder)
 
 
+def _out(options: Options) -> Path:
+    return options.out or Path("runs") / f"suite-{Path(str(options.grid)).stem}"
+
+
 def estimate(options: Options) -> dict[str, Any]:
-    """Time a few steps of every setting; return {"jobs", "settings": the cost of each}.
+    """Time a few steps of every setting that is left; return {"jobs", "settings": the cost of each}.
 
     Raises:
-        InvalidArgumentError: the grid has errors, or only `status` is given.
+        InvalidArgumentError: the grid has errors, no cell has such a name, or only `status` is given.
+        RunFolderError: the table of finished cells cannot be used.
     """
     import torch
 
@@ -115,7 +119,15 @@ def estimate(options: Options) -> dict[str, Any]:
     jobs, threads = plan_here(len(grid.cells), jobs=options.engine.jobs, threads=options.engine.threads)
     torch.set_num_threads(threads)
     with ProgressReporter("probe") as progress:
-        costs = estimate_costs(grid, device=options.cells.device, data_root=options.cells.data_root, progress=progress)
+        costs = estimate_costs(
+            grid,
+            _out(options),
+            only=options.only,
+            finished=options.finished,
+            device=options.cells.device,
+            data_root=options.cells.data_root,
+            progress=progress,
+        )
     return {"jobs": jobs, "settings": [asdict(cost) for cost in costs]}
 
 
@@ -160,7 +172,7 @@ COMMAND = Command(
     to_text=to_text,
     help=f"""Train and evaluate a grid of settings and seeds; the same command runs what is missing.
 
-    Presets: {", ".join(grid_names())}. --dry-run counts the cells and times a few steps of each.""",
+    Presets: {", ".join(grid_names())}. --dry-run counts the cells that are left and times a few steps of each.""",
     examples=(
         "topdis-gan suite quick --out results/quick",
         "topdis-gan suite --status results/quick",

@@ -130,11 +130,8 @@ class SuiteFolder:
         Raises:
             RunFolderError: it is no such table, or has a cell of this suite with other settings. Nothing was changed.
         """
-        rows = _finished_rows(table, tuple(self.grid.cells[0].labels))
-        taken = [(cell, rows[_key(cell)]) for cell in self.pending() if _key(cell) in rows]
-        for cell, found in taken:
-            if found[0]["settings"] != settings_digest(cell.settings):
-                raise RunFolderError(f"{table} has {cell.name} with other settings than this suite; leave it out")
+        finished = self.finished_in(table)
+        taken = [(cell, finished[cell.name]) for cell in self.pending() if cell.name in finished]
         for cell, found in taken:
             first = found[0]
             evaluation = {
@@ -149,6 +146,20 @@ class SuiteFolder:
                 self.status_file(cell), CellStatus(state="finished", duration_s=duration_s, device=first["device"])
             )
         return len(taken)
+
+    def finished_in(self, table: Path) -> dict[str, list[dict[str, str]]]:
+        """Return the rows of each unfinished cell of this suite that a cells.csv has as finished, by the cell's name.
+
+        Raises:
+            RunFolderError: it is no such table, or has a cell of this suite with other settings.
+        """
+        rows = _finished_rows(table, tuple(self.grid.cells[0].labels))
+        found = {}
+        for cell in (each for each in self.pending() if _key(each) in rows):
+            found[cell.name] = rows[_key(cell)]
+            if found[cell.name][0]["settings"] != settings_digest(cell.settings):
+                raise RunFolderError(f"{table} has {cell.name} with other settings than this suite; leave it out")
+        return found
 
     def results(self) -> SuiteResults:
         """Return the results of all cells for the report."""

@@ -57,17 +57,13 @@ def run_suite(
         StopRequestedError: Ctrl-C or SIGTERM; the cells that run here have saved their work.
         TopdisError: the engine cannot be reached, or cells failed: the message names them; the others are done.
     """
-    chosen = [cell.name for cell in grid.cells if only is None or fnmatchcase(cell.name, only)]
-    if not chosen:
-        raise InvalidArgumentError(
-            f"`only` {only} matches no cell of {grid.name}; a name is such as {grid.cells[0].name}", field="only"
-        )
+    chosen = _names_like(grid, only)
     folder = SuiteFolder.make(out, grid)
     lock = FolderLock(out)
     try:
         if finished is not None:
             folder.take_finished(finished)
-        pending = [cell for cell in folder.pending() if only is None or cell.name in chosen]
+        pending = [cell for cell in folder.pending() if cell.name in chosen]
         _run_pending(folder, pending, engine or EngineSettings(), options or CellOptions())
     finally:
         lock.release()
@@ -79,6 +75,16 @@ def run_suite(
             f"{len(failed)} of {len(folder.grid.cells)} cells failed ({shown}{more}); rerun the command to retry them"
         )
     return folder
+
+
+def _names_like(grid: Grid, only: str | None) -> set[str]:
+    """The names of the cells that are asked for."""
+    chosen = {cell.name for cell in grid.cells if only is None or fnmatchcase(cell.name, only)}
+    if not chosen:
+        raise InvalidArgumentError(
+            f"`only` {only} matches no cell of {grid.name}; a name is such as {grid.cells[0].name}", field="only"
+        )
+    return chosen
 
 
 def _run_pending(folder: SuiteFolder, pending: Sequence[Cell], settings: EngineSettings, options: CellOptions) -> None:
@@ -181,18 +187,36 @@ class SettingCost:
 
 
 def estimate(
-    grid: Grid, *, device: str = "auto", data_root: Path | None = None, progress: Progress | None = None
+    grid: Grid,
+    out: Path,
+    *,
+    only: str | None = None,
+    finished: Path | None = None,
+    device: str = "auto",
+    data_root: Path | None = None,
+    progress: Progress | None = None,
 ) -> list[SettingCost]:
-    """Time a few steps of every setting of `grid`; for a setting that cannot be trained here the cost says why.
+    """Time a few steps of every setting that `run_suite` would train; if one cannot be trained here, say why.
 
     Args:
         grid: the suite.
+        out: the results folder, not created here.
+        only: as in `run_suite`.
+        finished: as in `run_suite`.
         device: as in train-vae.
         data_root: file or folder of the data set.
         progress: called with the number of settings done and in total.
+
+    Raises:
+        InvalidArgumentError: no cell has a name like `only`.
+        RunFolderError: `finished` cannot be used.
     """
+    folder = SuiteFolder(path=out, grid=grid)
+    left = {cell.name for cell in folder.pending()} & _names_like(grid, only)
+    if finished is not None:
+        left -= folder.finished_in(finished).keys()
     by_setting: dict[Setting, list[Cell]] = {}
-    for cell in grid.cells:
+    for cell in (each for each in grid.cells if each.name in left):
         by_setting.setdefault(tuple(cell.labels.items()), []).append(cell)
     costs = []
     for number, (setting, cells) in enumerate(by_setting.items(), start=1):
@@ -205,7 +229,7 @@ def estimate(
 def estimate_text(costs: Sequence[SettingCost], *, jobs: int) -> str:
     """Format the estimate as a table, with the total time if `jobs` cells run at once without slowing each other."""
     names = [setting_name(cost.setting) for cost in costs]
-    width = max(map(len, names))
+    width = max(map(len, names), default=0)
     lines = [f"{name:{width}}  {_cost_text(cost)}" for name, cost in zip(names, costs, strict=True)]
     num_cells, known = sum(cost.num_cells for cost in costs), [cost.duration_s for cost in costs if cost.duration_s]
     missing = "" if len(known) == len(costs) else ", without the settings that could not be timed"

@@ -268,12 +268,30 @@ data = "3dshapes"
 
 
 def test_every_setting_is_timed_and_one_without_its_data_says_why(tmp_path: Path) -> None:
-    drawn, absent = estimate(parse_grid(GRID), device="cpu", data_root=tmp_path)
+    drawn, absent = estimate(parse_grid(GRID), tmp_path / "out", device="cpu", data_root=tmp_path)
     assert drawn.step_s is not None
     assert 0 < drawn.step_s < 5
     assert (drawn.num_cells, drawn.steps) == (3, 1000)
     assert absent.step_s is None
     assert "3dshapes" in absent.reason
+
+
+def test_a_dry_run_leaves_out_what_is_not_asked_for_and_what_is_finished(tmp_path: Path) -> None:
+    suite, out = parse_grid(GRID), tmp_path / "out"
+    (drawn,) = estimate(suite, out, only="drawn--seed-[01]", device="cpu")
+    assert drawn.num_cells == 2
+    assert not out.exists()
+    folder = SuiteFolder.make(tmp_path / "elsewhere", suite)
+    for each in folder.grid.cells[:2]:
+        finish(folder, each)
+    (drawn,) = estimate(suite, folder.path, only="drawn*", device="cpu")
+    assert drawn.num_cells == 1
+    table = next(file for file in write_report(folder.results(), tmp_path / "report") if file.name == "cells.csv")
+    assert [cost.num_cells for cost in estimate(suite, out, finished=table, device="cpu")] == [1, 3]
+    assert estimate(suite, folder.path, only="drawn--seed-0", device="cpu") == []
+    assert estimate_text([], jobs=2).startswith("0 cells")
+    with pytest.raises(InvalidArgumentError, match="matches no cell"):
+        estimate(suite, out, only="none", device="cpu")
 
 
 def test_the_text_counts_the_cells_and_shares_the_time_among_those_at_once() -> None:
