@@ -33,7 +33,7 @@ WHOLE: dict[str, Any] = {"search_in": "whole", "steps": 50, "learning_rate": 0.0
 REFINED: dict[str, Any] = {"search_in": "whole", "steps": 50}
 ROWS: dict[str, dict[str, Any]] = {
     "axes": {"steps": 0},
-    "span-topdis": {},
+    "span-topdis": {"search_in": "span"},
     "whole-topdis": {**WHOLE, "overlap": 0.0},
     "whole-topdis-overlap": WHOLE,
     "whole-overlap": {**WHOLE, "method": "overlap"},
@@ -84,7 +84,9 @@ def measure(row: str, seed: int, cells: Path) -> dict[str, Any]:
 def measure_hand_built(seed: int) -> list[dict[str, Any]]:
     """|cos| to the true directions in the span from a random rotation, and after a search of the whole code there."""
     generator = HandBuiltGenerator(seed=seed)
-    settings = DiscoverySettings(span="identity", num_directions=6, initialization="random", steps=250, seed=seed)
+    settings = DiscoverySettings(
+        search_in="span", span="identity", num_directions=6, initialization="random", steps=250, seed=seed
+    )
     search = Discovery(generator, generator.sample_codes, settings)
     search.run()
     start = search.directions()
