@@ -93,7 +93,7 @@ TASKS = (
         want="Edit a file of codes, and only some layers",
         commands=(
             "topdis-gan edit --directions runs/scenes --seeds 2,4 --set 0=+1.5 --out one",
-            "topdis-gan edit --directions runs/scenes --latents one/edited.npy --set 1=+1.5 --layers 4-7 --out two",
+            "topdis-gan edit --directions runs/scenes --latents one/edited.npy --set 3=+1.5 --layers 4-7 --out two",
         ),
         picture="two/before_after.png",
         text="The first edit writes codes; the second starts from them and moves layers 4 to 7: the wall alone.",
@@ -119,7 +119,7 @@ TASKS = (
     ),
     Task(
         want="See what a data set varies",
-        commands=("topdis-gan data sheet scenes-32 --out sheet.png --columns 8",),
+        commands=("topdis-gan data sheet scenes --out sheet.png --columns 8",),
         picture="sheet.png",
         text="One row per factor. These are the factors against which directions of the packaged generator are scored: "
         "[Data sets](datasets.md).",
@@ -185,7 +185,7 @@ def address_of(picture: str) -> Iterator[str]:
 def screenshot(browser: Browser, address: str, path: Path) -> None:
     """Move two directions on a page, and write what the window shows."""
     browser.open(address, *WINDOW_PX)
-    dress(browser, [(1, "Wall color"), (2, "Object color")], (1.5, -1.5))
+    dress(browser, [(0, "Floor color"), (2, "Object color")], (1.5, -1.5))
     browser.screenshot(path)
     browser.open("about:blank")
 

@@ -53,7 +53,7 @@ class Options(Settings):
     """
 
     ckpt: str = option(
-        "scenes", help="StyleGAN2 file, https or hf address, or name.", group=_MAIN, complete=checkpoint_names
+        "scenes-64", help="StyleGAN2 file, https or hf address, or name.", group=_MAIN, complete=checkpoint_names
     )
     method: Method = option("topdis", help="Search, or closed form.", group=_MAIN)
     out: Path | None = option(None, help="Run folder.", group=_MAIN, default_text="runs/CKPT-METHOD")
@@ -322,7 +322,7 @@ COMMAND = Command(
     plan=plan_text,
     help="""Find directions in a StyleGAN2 checkpoint; write directions, scores, pictures and a page.
 
-    Without options: the packaged generator of scenes. The same command resumes a stopped run.""",
+    Without options: the packaged generator of scenes at 64 px. The same command resumes a stopped run.""",
     examples=(
         "topdis-gan discover --ckpt ffhq.pkl --out runs/ffhq",
         "topdis-gan discover --method sefa --layers 0-7 --num-directions 10",

@@ -136,7 +136,7 @@ def test_the_length_of_a_vector_does_not_matter_and_directions_are_one_standard_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{method}:find", "--rungs", "hand-made"], "allowed are hand-built, fitted, scenes, pebbles"),
+        (["{method}:find", "--rungs", "hand-made"], "allowed are hand-built, fitted, scenes, scenes-64, pebbles"),
         (["{method}:nothing"], "has no function nothing"),
         (["{method}:number"], "has no function number"),
         (["no_such_module:find"], "cannot import no_such_module"),
