@@ -59,6 +59,8 @@ class Span:
         start: (K, M), the K axes where a search starts, unit vectors in the coordinates of the M axes; those of the
             identity unless the whole code is searched.
         whole: the whole code with its start at these axes, where it is searched afterwards.
+        shared: (M, R), an orthonormal basis, in the coordinates of the axes of the whole code, of the shifts that move
+            all layers alike; None but in W+.
     """
 
     mean: Tensor
@@ -67,6 +69,7 @@ class Span:
     spectrum: Tensor
     start: Tensor
     whole: "Span | None" = None
+    shared: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -128,6 +131,8 @@ def find_span(
     effects, axes = principal_axes(pulled)
     axes = axes.to(rows)
     whole = _span(coordinates, axes, effects, start=torch.nn.functional.normalize(rows @ axes.T, dim=1))
+    if isinstance(coordinates, LayerWhitening):
+        whole = dataclasses.replace(whole, shared=torch.linalg.qr(axes @ coordinates.alike.T)[0])
     return whole if search_in == "whole" else dataclasses.replace(span, whole=whole)
 
 

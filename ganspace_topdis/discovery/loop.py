@@ -46,7 +46,7 @@ __all__ = ["Discovery"]
 
 _T = TypeVar("_T")
 
-_SPAN_PARTS = ("mean", "axes", "projection", "spectrum", "start")
+_SPAN_PARTS = ("mean", "axes", "projection", "spectrum", "start", "shared")
 
 _LOSSES_IN_SPAN: dict[SearchMethod, type[SearchLoss]] = {
     "topdis": TopDisLoss,
@@ -106,7 +106,8 @@ class Discovery:
         self.random_rotation = random_rotation(len(start), self._rng) @ start.float()
         initial = start if settings.initialization == "axes" else self.random_rotation
         whole = settings.search_in == "whole"
-        self._parametrized = (unit_rows if whole else orthonormal)(initial).to(self.span.axes.dtype)
+        rows = unit_rows(initial, self.span.shared, settings.layer_spread) if whole else orthonormal(initial)
+        self._parametrized = rows.to(self.span.axes.dtype)
         self.initial_rotation = self.rotation().clone()
         loss = ScaleFreeLoss if whole else _LOSSES_IN_SPAN[settings.method]
         self._loss = loss(self._outputs, self.span, settings)
@@ -361,7 +362,7 @@ class Discovery:
             "rng": self._rng.get_state(),
             "random_start": self.random_rotation,
             "start": self.initial_rotation,
-            "span": {name: getattr(self.span, name) for name in _SPAN_PARTS},
+            "span": {name: part for name in _SPAN_PARTS if (part := getattr(self.span, name)) is not None},
             "orthonormal": self._parametrized.state_dict(),
             "objective": self._loss.state_dict(),
             "optimizer": self._optimizer.state_dict(),

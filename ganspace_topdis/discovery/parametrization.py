@@ -7,6 +7,9 @@ Directions w_k have the coordinates P w_k in the whitened coordinates of a span 
 rows nearest to these, after normalization, are U V^T of the singular value decomposition U S V^T (Schoenemann 1966). If
 there are fewer directions than axes, a random basis of the orthogonal complement follows. In the whole code directions
 need not be orthogonal, and the search starts at the directions themselves.
+
+In W+ a unit vector v = m + d has a part m that moves all layers alike and a part d, orthogonal to it, in which they differ.
+Where the squared length of d exceeds the largest spread s, v becomes (1 - s)^1/2 m / |m| + s^1/2 d / |d|.
 """
 
 import torch
@@ -30,20 +33,37 @@ def orthonormal(rotation: Tensor) -> nn.Linear:
 
 
 class _UnitRows(nn.Module):
-    """Normalizes the rows of a matrix."""
+    """Normalizes the rows of a matrix, and bounds how far layers differ in them."""
+
+    def __init__(self, shared: Tensor | None, spread: float) -> None:
+        super().__init__()
+        self.shared, self.spread = shared, spread
 
     def forward(self, weight: Tensor) -> Tensor:
-        return F.normalize(weight, dim=1)
+        units = F.normalize(weight, dim=1)
+        if self.shared is None or self.spread >= 1:
+            return units
+        alike = units @ self.shared @ self.shared.T
+        apart = units - alike
+        bounded = (1 - self.spread) ** 0.5 * F.normalize(alike, dim=1) + self.spread**0.5 * F.normalize(apart, dim=1)
+        return torch.where(apart.square().sum(1, keepdim=True) > self.spread, bounded, units)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """The rows themselves, which are unit vectors; a copy, because the steps change it in place."""
         return weight.clone()
 
 
-def unit_rows(rotation: Tensor) -> nn.Linear:
-    """A module with a `weight` of unit rows, initialized with `rotation` (K, M)."""
+def unit_rows(rotation: Tensor, shared: Tensor | None = None, spread: float = 1.0) -> nn.Linear:
+    """A module with a `weight` of unit rows, initialized with `rotation` (K, M).
+
+    Args:
+        rotation: unit rows.
+        shared: (M, R), an orthonormal basis of what moves all layers alike.
+        spread: the largest part of a row's squared length, above 0, that may lie outside `shared`.
+    """
     module = nn.Linear(rotation.shape[1], len(rotation), bias=False)
-    parametrize.register_parametrization(module, "weight", _UnitRows())
+    shared = None if shared is None else shared.detach().to(rotation)
+    parametrize.register_parametrization(module, "weight", _UnitRows(shared, spread))
     module.weight = rotation
     return module
 

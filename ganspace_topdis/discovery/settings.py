@@ -97,6 +97,14 @@ class DiscoverySettings(Settings):
         group=_MAIN,
         only_for=_FOR_SEARCHES,
     )
+    layer_spread: float = option(
+        1.0,
+        help="Largest part of a direction's squared length in which layers may differ; 1 for any.",
+        group=_MAIN,
+        above=0,
+        maximum=1,
+        only_for={**_IN_WHOLE, "space": ("w+",)},
+    )
     shift: float = option(1.0, help="Length of a shift (see `shift_kind`).", group=_SHIFT, above=0)
     shift_kind: ShiftKind = option(
         "sigma",

@@ -74,8 +74,12 @@ class LayerWhitening:
 
     def principal(self) -> tuple[Tensor, Tensor]:
         """Variances (R,) of the principal components, and their axes as rows (R, L R) in u."""
-        variances, rows = self.layer.principal()
-        return variances, self.repeated(rows)
+        return self.layer.principal()[0], self.alike
+
+    @property
+    def alike(self) -> Tensor:
+        """(R, L R), orthonormal rows in u of the shifts that move all layers alike."""
+        return self.repeated(torch.eye(len(self.layer.axes)).to(self.layer.axes))
 
     def repeated(self, rows: Tensor) -> Tensor:
         """The rows (M, L R) in u that move every layer along `rows` (M, R)."""

@@ -178,7 +178,7 @@ def test_coordinates_of_directions_that_are_not_orthogonal_are_inverted_exactly(
     assert isinstance(directions, Directions)
 
 
-LAYERS = 3
+LAYERS, SCALES = 3, torch.tensor([1.0, 3.0, 0.2, 1.0])
 
 
 def per_layer(codes: torch.Tensor) -> torch.Tensor:
@@ -188,8 +188,7 @@ def per_layer(codes: torch.Tensor) -> torch.Tensor:
 
 
 def sample_layers(count: int, rng: torch.Generator) -> torch.Tensor:
-    scales = torch.tensor([1.0, 3.0, 0.2, 1.0])
-    return (torch.randn(count, 4, generator=rng) * scales + 1).repeat(1, LAYERS)
+    return (torch.randn(count, 4, generator=rng) * SCALES + 1).repeat(1, LAYERS)
 
 
 def layered(search_in: str = "whole", **settings) -> Discovery:
@@ -213,6 +212,32 @@ def test_the_vectors_of_the_layers_move_apart():
     assert (vectors[:, 0] - vectors[:, 1]).abs().max() > 0.01
 
 
+def difference_of_layers(search: Discovery) -> torch.Tensor:
+    """(K,), the part of each direction's squared length, in whitened codes, in which its layers differ."""
+    parts = search.directions().vectors.unflatten(1, (LAYERS, -1)) / SCALES
+    return 1 - LAYERS * parts.mean(1).square().sum(1) / parts.square().sum((1, 2))
+
+
+def test_layers_differ_by_at_most_what_is_asked_for():
+    free, bounded = layered(steps=40), layered(steps=40, layer_spread=0.05)
+    assert torch.equal(free.initial_rotation, bounded.initial_rotation)
+    for search in (free, bounded):
+        search.run()
+    assert difference_of_layers(free).max() > 0.15
+    assert difference_of_layers(bounded).max() == pytest.approx(0.05, abs=0.01)
+    assert bounded.rotation().norm(dim=1).tolist() == pytest.approx([1, 1])
+
+
+def test_a_resumed_search_keeps_that_bound():
+    whole, first = layered(layer_spread=0.05, steps=12), layered(layer_spread=0.05, steps=12)
+    whole.run()
+    for _ in range(5):
+        first.step()
+    resumed = Discovery.resume(per_layer, sample_layers, first.settings, first.state())
+    resumed.run()
+    assert torch.equal(resumed.rotation(), whole.rotation())
+
+
 def test_principal_components_and_random_rotations_of_such_codes_are_equal_in_all_layers():
     for settings in ({"span": "pca"}, {"initialization": "random"}):
         vectors = layered(**settings).directions().vectors.unflatten(1, (LAYERS, -1))
@@ -226,6 +251,8 @@ def test_principal_components_and_random_rotations_of_such_codes_are_equal_in_al
         ({"shift_kind": "gaussian", "shift": 0.1}, "`shift_kind` is 'gaussian', but must be sigma"),
         ({"method": "overlap", "overlap": 0.0}, "`overlap` is 0.0, but must be more than 0"),
         ({"shift_spread": 1.0}, "`shift_spread` is"),
+        ({"layer_spread": 0.0}, "`layer_spread` is 0.0"),
+        ({"layer_spread": 1.5}, "`layer_spread` is 1.5"),
         ({"search_in": "layers"}, "`search_in` is"),
     ],
 )
