@@ -8,6 +8,7 @@ Rows of Markdown: the calibrated share of the start, of the directions that are 
 """
 
 import argparse
+import itertools
 import time
 from pathlib import Path
 
@@ -22,15 +23,23 @@ from stylegan2.runs.search import in_every_layer
 from stylegan2.settings import parse_numbers
 from stylegan2.space import LatentSpace
 
-TITLES = ("rung", "seed", "steps", "in w", "in W+", "all kept", "own change", "weakest change", "improved", "seconds")
+TITLES = (
+    *("rung", "seed", "steps", "spread", "in w", "in W+", "all kept", "own change", "weakest change", "improved"),
+    "seconds",
+)
 
 
-def row(rung: Network, start: Directions, seed: int, steps: int) -> tuple[str, ...]:
+def row(rung: Network, start: Directions, seed: int, steps: int, spread: float) -> tuple[str, ...]:
     """The scores of a search in W+ that starts at directions of w."""
     generator, resolution = rung.latent_space.generator, rung.latent_space.resolution
     space = LatentSpace(generator=generator, name="w+", resolution=resolution)
     settings = DiscoverySettings(
-        search_in="whole", whitening="layers", steps=steps, seed=seed, num_directions=rung.num_directions
+        search_in="whole",
+        whitening="layers",
+        layer_spread=spread,
+        steps=steps,
+        seed=seed,
+        num_directions=rung.num_directions,
     )
     since = time.process_time()
     with frozen_weights():
@@ -42,7 +51,12 @@ def row(rung: Network, start: Directions, seed: int, steps: int) -> tuple[str, .
     sets = (rung.score(start, seed), rung.score(kept, seed), rung.score(search.directions(), seed))
     shares = [f"{scores['share']:.3f}" for scores in sets]
     changes = [f"{sets[1][name]:.2f}" for name in ("own_change", "weakest_change")]
-    return (rung.name, str(seed), str(steps), *shares, *changes, str(sum(kept.metadata["improved"])), f"{seconds:.0f}")
+    improved = str(sum(kept.metadata["improved"]))
+    return (rung.name, str(seed), str(steps), f"{spread:g}", *shares, *changes, improved, f"{seconds:.0f}")
+
+
+def _fractions(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -50,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("rungs", nargs="+", metavar="RUNG", choices=RUNGS[1:], help=f"of {', '.join(RUNGS[1:])}")
     parser.add_argument("--seeds", type=parse_numbers, default=(0, 1, 2, 3, 4))
     parser.add_argument("--steps", type=parse_numbers, default=(50,), help="numbers of steps in W+")
+    parser.add_argument("--spreads", type=_fractions, default=(1.0,), help="values of --layer-spread")
     parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of directions.py")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -61,8 +76,8 @@ def main(argv: list[str] | None = None) -> None:
         for seed in options.seeds:
             path = path_of(found, rung, "topdis", seed)
             start = Directions.load(path.with_suffix(".safetensors"))
-            for steps in options.steps:
-                print(f"| {' | '.join(row(rung, start, seed, steps))} |", flush=True)
+            for steps, spread in itertools.product(options.steps, options.spreads):
+                print(f"| {' | '.join(row(rung, start, seed, steps, spread))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ rows nearest to these, after normalization, are U V^T of the singular value deco
 there are fewer directions than axes, a random basis of the orthogonal complement follows. In the whole code directions
 need not be orthogonal, and the search starts at the directions themselves.
 
-In W+ a unit vector v = m + d has a part m that moves all layers alike and a part d, orthogonal to it, in which they differ.
-Where the squared length of d exceeds the largest spread s, v becomes (1 - s)^1/2 m / |m| + s^1/2 d / |d|.
+In W+ a unit vector v = m + d has a part m that moves all layers alike and a part d, orthogonal to it, in which they
+differ. Where the squared length of d exceeds the largest spread s, v becomes (1 - s)^1/2 m / |m| + s^1/2 d / |d|.
 """
 
 import torch
