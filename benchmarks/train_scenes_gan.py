@@ -4,8 +4,12 @@
     every 16 discriminator steps   16 * gamma / 2 * E |dD/dx|^2          (R1, Mescheder et al. 2018)
     every 4 generator steps        4 * weight * E (|J^T y| - mean)^2     (path length, optional)
 
-as in Karras et al. 2020 (arXiv:1912.04958). One batch of fakes serves both players of a step, noise inputs are
-off, and the averaged weights are stored. Images are drawn from continuous factors during training.
+as in Karras et al. 2020 (arXiv:1912.04958). With `--loss relativistic`, as in Huang et al. 2024 (arXiv:2501.05441),
+
+    generator      softplus(D(x) - D(G(z)))          discriminator   softplus(D(G(z)) - D(x))
+
+and `--gamma-fakes` adds the penalty at generated images (R2). One batch of fakes serves both players of a step, noise
+inputs are off, and the averaged weights are stored. Images are drawn from continuous factors during training.
 
     python benchmarks/train_scenes_gan.py runs/gan --num-images 600000
     python benchmarks/train_scenes_gan.py runs/pebbles --data pebbles --num-images 400000
@@ -33,6 +37,8 @@ import stylegan2
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from stylegan2.generator import Generator
 
+LOSSES = ("non-saturating", "relativistic")
+
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -47,7 +53,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--mapping-lr", type=float, default=5.0, help="the mapping network's, relative to --lr")
     parser.add_argument("--decay-from", type=float, default=0.7, help="share of the run after which rates fall")
+    parser.add_argument("--loss", default=LOSSES[0], choices=LOSSES)
     parser.add_argument("--gamma", type=float, default=0.05, help="weight of R1")
+    parser.add_argument("--gamma-fakes", type=float, default=0.0, help="weight of R2, the same at generated images")
+    parser.add_argument("--gamma-final", type=float, default=1.0, help="both at the end, relative to the start")
     parser.add_argument("--style-mixing", type=float, default=0.0, help="probability of two styles in one image")
     parser.add_argument("--path-length", type=float, default=0.0, help="weight of the path length penalty")
     parser.add_argument("--average-images", type=float, default=5000, help="half-life of the averaged weights")
@@ -111,9 +120,9 @@ class Players:
         fakes = self._synthesize(self._styles())
         figures |= self._discriminator_step(reals, fakes.detach())
         if self.steps % 16 == 0:
-            figures |= self._r1_step(reals)
+            figures |= self._penalty_step(reals, fakes.detach())
         self.discriminator.requires_grad_(False)
-        loss = sum(softplus(-logits).mean() for logits in self._judge(fakes))
+        loss = sum(softplus(-logits).mean() for logits in self._margins(fakes, reals))
         self.optimizer_g.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer_g.step()
@@ -125,8 +134,12 @@ class Players:
         ema_update(self.average, self.generator, beta=0.5 ** (self.options.batch / max(half_life, 1e-8)))
         return figures | {"loss_g": float(loss.detach())}
 
+    @property
+    def _progress(self) -> float:
+        return self.images_seen / self.options.num_images
+
     def _set_rates(self) -> None:
-        progress, start = self.images_seen / self.options.num_images, self.options.decay_from
+        progress, start = self._progress, self.options.decay_from
         factor = 1.0 if progress < start else cosine((progress - start) / (1 - start), warmup=0.0)
         for group in [*self.optimizer_g.param_groups, *self.optimizer_d.param_groups]:
             group["lr"] = self.options.lr * group["scale"] * factor
@@ -156,23 +169,38 @@ class Players:
                 logits += list(self.heads(images).float().unbind(dim=1))
         return logits
 
+    def _margins(self, images: Tensor, others: Tensor) -> list[Tensor]:
+        """Logits of images, less those of others with the relativistic loss."""
+        logits = self._judge(images)
+        if self.options.loss != "relativistic":
+            return logits
+        return [ours - theirs for ours, theirs in zip(logits, self._judge(others), strict=True)]
+
     def _discriminator_step(self, reals: Tensor, fakes: Tensor) -> dict[str, float]:
-        batches = zip(self._judge(fakes), self._judge(reals), strict=True)
-        parts = [softplus(fake).mean() + softplus(-real).mean() for fake, real in batches]
+        if self.options.loss == "relativistic":
+            parts = [softplus(-logits).mean() for logits in self._margins(reals, fakes)]
+        else:
+            batches = zip(self._judge(fakes), self._judge(reals), strict=True)
+            parts = [softplus(fake).mean() + softplus(-real).mean() for fake, real in batches]
         self.optimizer_d.zero_grad(set_to_none=True)
         sum(parts).backward()
         self.optimizer_d.step()
         heads = {"loss_heads": float(sum(parts[1:]).detach()) / len(parts[1:])} if parts[1:] else {}
         return {"loss_d": float(parts[0].detach())} | heads
 
-    def _r1_step(self, reals: Tensor) -> dict[str, float]:
-        reals = reals.detach().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(self.discriminator(reals).sum(), reals, create_graph=True)
-        penalty = gradient.square().sum(dim=(1, 2, 3)).mean()
+    def _penalty_step(self, reals: Tensor, fakes: Tensor) -> dict[str, float]:
+        """R1, and R2 where it has a weight; both fall by a constant factor per image."""
+        figures = {}
         self.optimizer_d.zero_grad(set_to_none=True)
-        (penalty * (16 * self.options.gamma / 2)).backward()
+        for name, images, gamma in (("r1", reals, self.options.gamma), ("r2", fakes, self.options.gamma_fakes)):
+            if gamma:
+                leaf = images.detach().requires_grad_(True)
+                (gradient,) = torch.autograd.grad(self.discriminator(leaf).sum(), leaf, create_graph=True)
+                penalty = gradient.square().sum(dim=(1, 2, 3)).mean()
+                (penalty * (16 * gamma * self.options.gamma_final**self._progress / 2)).backward()
+                figures[name] = float(penalty.detach())
         self.optimizer_d.step()
-        return {"r1": float(penalty.detach())}
+        return figures
 
     def _path_length_step(self) -> dict[str, float]:
         ws = self.generator.mapping(self._codes()[: max(1, self.options.batch // 2)])

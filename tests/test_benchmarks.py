@@ -204,6 +204,7 @@ def flattened(state: dict) -> list[torch.Tensor]:
     [
         (train_scenes_gan, ("--style-mixing", "0.9", "--path-length", "2")),
         (train_scenes_gan, ("--data", "pebbles")),
+        (train_scenes_gan, ("--loss", "relativistic", "--gamma-fakes", "0.1", "--gamma-final", "0.1")),
         (train_scenes_fitted, ()),
     ],
 )
