@@ -139,7 +139,7 @@ COMMANDS: dict[str, Command] = {
         Recorded methods stand beside it.""",
         examples=(
             "topdis-gan bench directions mymethod:find --rungs scenes --seeds 0-2",
-            "topdis-gan bench directions runs/scenes-topdis --out scores.csv",
+            "topdis-gan bench directions runs/scenes-64-topdis --out scores.csv",
             "topdis-gan bench directions",
         ),
         groups=("Main",),
