@@ -2,7 +2,8 @@
 
 report.html        verdict, tables and plots in one file
 report.md          the same text, beside plots/
-cells.csv          one row per cell and metric, the raw scores; `suite --finished` reads it
+cells.csv          one row per cell and metric, the raw scores, which `suite --finished` reads; it alone has the
+                   settings of which no cell was begun
 summary.csv        one row per setting and metric
 differences.csv    one row per comparison and metric
 verdicts.csv       one row per comparison and headline metric: p values, effect size, interval, outcome
@@ -11,7 +12,8 @@ plots/             scores.png, differences.png, curves.png (with `suite --score-
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ganspace_topdis.errors import InvalidArgumentError
@@ -20,7 +22,15 @@ from ganspace_topdis.report.table import Table, to_csv, to_html, to_latex, to_ma
 from ganspace_topdis.runs.files import make_folder, write_bytes, write_text
 from vae.evaluation.metrics import metric_name
 from vae.suite.plots import draw_correlations, draw_curves, draw_differences, draw_scores
-from vae.suite.results import CELL_COLUMNS, CellResult, SuiteResults, axes_of, settings_digest
+from vae.suite.results import (
+    CELL_COLUMNS,
+    CellResult,
+    Setting,
+    SuiteResults,
+    axes_of,
+    settings_digest,
+    settings_in_order,
+)
 from vae.suite.statistics import MIN_PAIRS, Summary, compare, summarize
 from vae.suite.tables import (
     against_table,
@@ -37,6 +47,8 @@ from vae.suite.tables import (
 from vae.suite.verdicts import headline_metrics, suite_verdicts, verdict_table, verdict_text, verdicts_csv
 
 __all__ = ["write_report"]
+
+_MOST_NAMED = 6
 
 _CAPTIONS = {
     "scores": "Scores by seed; a bar is the mean, gray lines connect the same seed.",
@@ -64,20 +76,31 @@ def write_report(
     """
     if not results.records:
         raise InvalidArgumentError(f"suite {results.name!r} has no cells, so there is nothing to report")
-    folder = Path(out)
+    folder, cells = Path(out), _cells_csv(results)
+    results, left_out = _begun(results)
     plots = _plots(results)
     tables = [*_tables(results), *([] if against is None else [against_table(results, against)])]
+    missing = [*_missing(results), *_not_begun(left_out)]
     make_folder(folder / "plots")
     return [
-        write_text(folder / "report.html", _page(results, tables, plots)),
-        write_text(folder / "report.md", _markdown(results, tables, plots)),
-        write_text(folder / "cells.csv", _cells_csv(results)),
+        write_text(folder / "report.html", _page(results, tables, plots, missing)),
+        write_text(folder / "report.md", _markdown(results, tables, plots, missing)),
+        write_text(folder / "cells.csv", cells),
         write_text(folder / "summary.csv", _summary_csv(results)),
         write_text(folder / "differences.csv", _differences_csv(results)),
         write_text(folder / "verdicts.csv", verdicts_csv(suite_verdicts(results))),
         write_text(folder / "tables.tex", "\n".join(to_latex(table) for table in tables)),
         *(write_bytes(folder / "plots" / f"{name}.png", data) for name, data in plots.items()),
     ]
+
+
+def _begun(results: SuiteResults) -> tuple[SuiteResults, list[Setting]]:
+    """The results without the settings of which no cell was begun, unless that is true of all; and those settings."""
+    begun = {record.setting for record in results.records if record.state != "missing"}
+    if not begun:
+        return results, []
+    records = tuple(record for record in results.records if record.setting in begun)
+    return replace(results, records=records), [each for each in settings_in_order(results.records) if each not in begun]
 
 
 def _plots(results: SuiteResults) -> dict[str, bytes]:
@@ -122,13 +145,20 @@ def _scored(results: SuiteResults, metric: str) -> list[Summary]:
     return [summary for summary in summarize(results.records, metric) if summary.mean is not None]
 
 
-def _missing(results: SuiteResults) -> str:
-    """Return a sentence about the cells without scores; empty if there are none."""
+def _missing(results: SuiteResults) -> Iterator[str]:
+    """Yields a sentence about the cells without scores, if there are any."""
     states = [record.state for record in results.records if record.state != "finished"]
-    if not states:
-        return ""
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    return f"{len(states)} of {len(results.records)} cells have no scores ({counts}); they are listed at the end."
+    if states:
+        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        yield f"{len(states)} of {len(results.records)} cells have no scores ({counts}); they are listed at the end."
+
+
+def _not_begun(settings: Sequence[Setting]) -> Iterator[str]:
+    """Yields a sentence about the settings that the report leaves out, if there are any."""
+    if settings:
+        names = "; ".join(map(setting_name, settings[:_MOST_NAMED]))
+        more = f"; and {len(settings) - _MOST_NAMED} more" if len(settings) > _MOST_NAMED else ""
+        yield f"Left out, because no cell was begun: {names}{more}."
 
 
 def _facts(results: SuiteResults) -> str:
@@ -138,21 +168,21 @@ def _facts(results: SuiteResults) -> str:
     return facts if results.axis is None else f"{facts} {note}"
 
 
-def _markdown(results: SuiteResults, tables: list[Table], plots: dict[str, bytes]) -> str:
+def _markdown(results: SuiteResults, tables: list[Table], plots: dict[str, bytes], missing: Sequence[str]) -> str:
     notes = "\n".join(f"* {note}" for note in results.notes)
     pictures = [f"![{_CAPTIONS[name]}](plots/{name}.png)\n\n{_CAPTIONS[name]}" for name in plots]
     first, *others = (to_markdown(table) for table in tables)
-    verdict, missing = _verdict(results), _missing(results)
-    head = [f"# Suite {results.name}", results.description, verdict, missing, notes, _facts(results), first.rstrip()]
+    texts = [results.description, _verdict(results), *missing, notes, _facts(results), first.rstrip()]
+    head = [f"# Suite {results.name}", *texts]
     return "\n\n".join([*(part for part in head if part), *pictures, "\n".join(others)])
 
 
-def _page(results: SuiteResults, tables: list[Table], plots: dict[str, bytes]) -> str:
+def _page(results: SuiteResults, tables: list[Table], plots: dict[str, bytes], missing: Sequence[str]) -> str:
     overview, *others = map(to_html, tables)
     return build_page(
         f"Suite {results.name}",
         [
-            paragraph(_missing(results), kind="warning"),
+            *(paragraph(sentence, kind="warning") for sentence in missing),
             *(paragraph(note) for note in results.notes),
             paragraph(_facts(results), kind="note"),
             overview,

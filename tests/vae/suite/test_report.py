@@ -79,6 +79,24 @@ def test_a_suite_of_which_nothing_ran_still_has_a_report(tmp_path: Path) -> None
     assert "12 of 12 cells have no scores (12 missing)" in written[0].read_text()
 
 
+def test_settings_that_were_not_begun_are_named_once_and_kept_in_the_cells(tmp_path: Path) -> None:
+    results = made_up_results()
+    waiting = [
+        CellResult(labels={**r.labels, "method": f"DAVA {number}"}, seed=r.seed, state="missing")
+        for number in range(5)
+        for r in results.records
+    ]
+    write_report(dataclasses.replace(results, records=(*results.records, *waiting)), tmp_path)
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / name).read_text()
+        assert text.count("DAVA 0, plain") == 1
+        assert "Left out, because no cell was begun: DAVA 0, plain; DAVA 0, TopDis;" in text
+        assert "; and 4 more." in text
+        assert "1 of 12 cells have no scores (1 failed)" in text
+    assert sum(row["state"] == "missing" for row in rows(tmp_path / "cells.csv")) == len(waiting)
+    assert not any("DAVA" in row["setting"] for row in rows(tmp_path / "verdicts.csv"))
+
+
 def test_metrics_of_2023_and_later_appear_by_name(tmp_path: Path) -> None:
     results = made_up_results()
     scores = {"infomec_modularity": 0.5, "edi_compactness": 0.4, "dci_es_size": 1.0, "nk": 0.3, "iwr": 0.2}
