@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
@@ -46,7 +46,6 @@ def test_the_default_network_is_small(resolution: int) -> None:
     assert 100_000 < num_parameters < 250_000
 
 
-@settings(deadline=None)
 @given(value=st.floats(0, 7))
 def test_soft_labels_of_a_linear_factor_keep_the_value_as_expected_index(value: float) -> None:
     labels = soft_labels(FACTORS[0], torch.tensor([value]))
@@ -54,7 +53,6 @@ def test_soft_labels_of_a_linear_factor_keep_the_value_as_expected_index(value: 
     assert (labels[0] @ torch.arange(8.0)).item() == pytest.approx(value, abs=1e-5)
 
 
-@settings(deadline=None)
 @given(value=st.floats(0, 10))
 def test_soft_labels_of_a_circular_factor_have_the_period_of_its_size(value: float) -> None:
     labels = soft_labels(FACTORS[1], torch.tensor([value, value + 10]))

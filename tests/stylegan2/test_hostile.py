@@ -94,7 +94,7 @@ OPCODES = st.sampled_from(
     [bytes([code]) for code in b"(012NJKMGXTUBC]})ldtaesucRbqrhjQ\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8f\x93\x94"]
 )
 STREAMS = st.lists(st.one_of(OPCODES, st.binary(max_size=6), st.just(b"cbuiltins\nset\n")), max_size=40)
-COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+COMMON = {"suppress_health_check": list(HealthCheck)}
 
 
 def test_the_unchanged_files_are_read():

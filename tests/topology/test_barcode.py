@@ -14,7 +14,7 @@ from tests.topology.pairs import KINDS, distances_of_kind, outer_and_inner, pair
 ORDINARY, DEGENERATE = ("gaussian", "near"), ("duplicates", "coincident", "zero one two")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(outer_and_inner(max_points=24), st.randoms(use_true_random=False))
 def test_bars_are_ripsers_and_the_definitions_in_order_of_death_and_blind_to_labels(pair, random):
     order = list(range(len(pair[0])))

@@ -62,7 +62,7 @@ def test_the_gradient_is_that_of_the_value_with_the_scale_held_fixed(variant):
             assert float(gradients[which][place]) == pytest.approx((up - down) / 2e-6, abs=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(KINDS), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_the_bars_add_up_to_the_difference_of_the_trees(kind, n, seed):
     A, B = distances_of_kind(kind, n, np.random.default_rng(seed))

@@ -83,7 +83,7 @@ def test_a_direction_changes_only_its_own_channel(paint: MakePaint, axes: Any, c
     assert (np.diff(frames[..., :2], axis=1) == 0).all()
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batch_size=st.integers(1, 60))
 def test_frames_do_not_depend_on_the_batch_size(
     paint: MakePaint, axes: Any, codes: torch.Tensor, batch_size: int

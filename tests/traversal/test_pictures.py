@@ -208,7 +208,7 @@ def test_without_a_system_font_accents_are_dropped_and_the_rest_marked(monkeypat
     assert (ink("中") == ink("?")).all()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(text=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60), width=st.integers(20, 300))
 def test_shortened_text_fits_and_short_text_stays(text: str, width: int) -> None:
     short = shorten(text, 14, width)

@@ -209,7 +209,7 @@ ODD = st.recursive(
 FIELDS = st.sampled_from(["data", "method", "options", "topdis", "steps", "seed", "width", "adam_betas"])
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     odd=st.dictionaries(
         st.sampled_from(["name", "seeds", "metrics", "max_images", "compare", "base", "axes", "where", "notes"]), ODD
