@@ -132,7 +132,7 @@ def find_span(
     axes = axes.to(rows)
     whole = _span(coordinates, axes, effects, start=torch.nn.functional.normalize(rows @ axes.T, dim=1))
     if isinstance(coordinates, LayerWhitening):
-        whole = dataclasses.replace(whole, shared=torch.linalg.qr(axes @ coordinates.alike.T)[0])
+        whole = dataclasses.replace(whole, shared=torch.linalg.qr(coordinates.shared(axes))[0])
     return whole if search_in == "whole" else dataclasses.replace(span, whole=whole)
 
 

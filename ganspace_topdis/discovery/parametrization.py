@@ -35,9 +35,12 @@ def orthonormal(rotation: Tensor) -> nn.Linear:
 class _UnitRows(nn.Module):
     """Normalizes the rows of a matrix, and bounds how far layers differ in them."""
 
+    shared: Tensor | None
+
     def __init__(self, shared: Tensor | None, spread: float) -> None:
         super().__init__()
-        self.shared, self.spread = shared, spread
+        self.spread = spread
+        self.register_buffer("shared", shared, persistent=False)  # follows the type of the weight
 
     def forward(self, weight: Tensor) -> Tensor:
         units = F.normalize(weight, dim=1)
@@ -61,7 +64,7 @@ def unit_rows(rotation: Tensor, shared: Tensor | None = None, spread: float = 1.
         shared: (M, R), an orthonormal basis of what moves all layers alike.
         spread: the largest part of a row's squared length, above 0, that may lie outside `shared`.
     """
-    module = nn.Linear(rotation.shape[1], len(rotation), bias=False)
+    module = nn.Linear(rotation.shape[1], len(rotation), bias=False, dtype=rotation.dtype)
     shared = None if shared is None else shared.detach().to(rotation)
     parametrize.register_parametrization(module, "weight", _UnitRows(shared, spread))
     module.weight = rotation

@@ -74,19 +74,18 @@ class LayerWhitening:
 
     def principal(self) -> tuple[Tensor, Tensor]:
         """Variances (R,) of the principal components, and their axes as rows (R, L R) in u."""
-        return self.layer.principal()[0], self.alike
-
-    @property
-    def alike(self) -> Tensor:
-        """(R, L R), orthonormal rows in u of the shifts that move all layers alike."""
-        return self.repeated(torch.eye(len(self.layer.axes)).to(self.layer.axes))
+        variances, rows = self.layer.principal()
+        return variances, self.repeated(rows)
 
     def repeated(self, rows: Tensor) -> Tensor:
         """The rows (M, L R) in u that move every layer along `rows` (M, R)."""
         return rows.repeat(1, self.num_layers) / self.num_layers**0.5
 
     def shared(self, pulled: Tensor) -> Tensor:
-        """Gradients (n, R) with respect to moving all layers together, from those with respect to u (n, L R)."""
+        """Gradients (n, R) with respect to moving all layers together, from those with respect to u (n, L R).
+
+        Of rows in u these are the parts that move all layers alike.
+        """
         return self._split(pulled).sum(1) / self.num_layers**0.5
 
     def chosen(self, rows: Tensor) -> tuple[Tensor, Tensor]:

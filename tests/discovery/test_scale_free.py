@@ -228,6 +228,13 @@ def test_layers_differ_by_at_most_what_is_asked_for():
     assert bounded.rotation().norm(dim=1).tolist() == pytest.approx([1, 1])
 
 
+def test_codes_of_double_precision_keep_that_bound():
+    given = dataclasses.replace(SETTINGS, whitening="layers", num_directions=2, search_in="whole", layer_spread=0.05)
+    search = Discovery(per_layer, lambda count, rng: sample_layers(count, rng).double(), given)
+    search.run()
+    assert difference_of_layers(search).max() < 0.06
+
+
 def test_a_resumed_search_keeps_that_bound():
     whole, first = layered(layer_spread=0.05, steps=12), layered(layer_spread=0.05, steps=12)
     whole.run()
