@@ -130,8 +130,7 @@ class SuiteFolder:
         Raises:
             RunFolderError: it is no such table, or has a cell of this suite with other settings. Nothing was changed.
         """
-        finished = self.finished_in(table)
-        taken = [(cell, finished[cell.name]) for cell in self.pending() if cell.name in finished]
+        taken = self.finished_in(table)
         for cell, found in taken:
             first = found[0]
             evaluation = {
@@ -147,17 +146,16 @@ class SuiteFolder:
             )
         return len(taken)
 
-    def finished_in(self, table: Path) -> dict[str, list[dict[str, str]]]:
-        """Return the rows of each unfinished cell of this suite that a cells.csv has as finished, by the cell's name.
+    def finished_in(self, table: Path) -> list[tuple[Cell, list[dict[str, str]]]]:
+        """Return the unfinished cells of this suite that a cells.csv has as finished, each with its rows there.
 
         Raises:
             RunFolderError: it is no such table, or has a cell of this suite with other settings.
         """
         rows = _finished_rows(table, tuple(self.grid.cells[0].labels))
-        found = {}
-        for cell in (each for each in self.pending() if _key(each) in rows):
-            found[cell.name] = rows[_key(cell)]
-            if found[cell.name][0]["settings"] != settings_digest(cell.settings):
+        found = [(cell, rows[_key(cell)]) for cell in self.pending() if _key(cell) in rows]
+        for cell, of_cell in found:
+            if of_cell[0]["settings"] != settings_digest(cell.settings):
                 raise RunFolderError(f"{table} has {cell.name} with other settings than this suite; leave it out")
         return found
 

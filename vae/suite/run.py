@@ -214,7 +214,7 @@ def estimate(
     folder = SuiteFolder(path=out, grid=grid)
     left = {cell.name for cell in folder.pending()} & _names_like(grid, only)
     if finished is not None:
-        left -= folder.finished_in(finished).keys()
+        left -= {cell.name for cell, _ in folder.finished_in(finished)}
     by_setting: dict[Setting, list[Cell]] = {}
     for cell in (each for each in grid.cells if each.name in left):
         by_setting.setdefault(tuple(cell.labels.items()), []).append(cell)
