@@ -1,13 +1,13 @@
 """Every picture of the documentation that shows a run: grids, edits, comparison, and the two pages in a browser.
 
-    topdis-gan discover --ckpt scenes-64 --out runs/scenes-64
+    topdis-gan discover --out runs/scenes-64
     python benchmarks/docs_pictures.py runs/scenes-64                                # writes into docs/images
     python benchmarks/docs_pictures.py runs/scenes-64 --name 1=View --name 4=Size --vae runs/vae --out pictures
 
-The run, of scenes-64, is copied, so it does not get names and edits. Runs of two other methods are made for the
-comparison, and the example of a hand-built generator is run; the example of a VAE's decoder needs a run of `train-vae`.
-The pages need Chromium. The named directions are moved there, the last one is starred; without names, 1 and 4 are
-moved.
+The run, of the packaged generator, is copied, so it does not get names and edits. Runs of two other methods are made
+for the comparison, and the example of a hand-built generator is run; the example of a VAE's decoder needs a run of
+`train-vae`. The pages need Chromium. The named directions are moved there, the last one is starred; without names, 1
+and 4 are moved.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def edit(run: Path, out: Path) -> None:
 def compare(run: Path, out: Path) -> None:
     others = [run.parent / method for method in ("sefa", "ganspace")]
     for other in others:
-        command("discover", "--ckpt", "scenes-64", "--method", other.name, "--out", other)
+        command("discover", "--method", other.name, "--out", other)
     command("compare", run, *others, "--seeds", "4", "--out", run / "comparison")
     keep(run / "comparison/direction_00.png", out / "comparison.png")
 
