@@ -1,7 +1,8 @@
-"""The search of the whole code in W+, a vector per layer, from the directions that the default search finds in w.
+"""The whole code of W+ (a vector per layer) and of S (a number per style channel), searched.
 
-    python benchmarks/directions.py scenes --methods topdis --seeds 0-4        # finds the directions of w
-    python benchmarks/direction_layers.py scenes --seeds 0-4 --steps 50        # about two minutes of one core per cell
+    python benchmarks/directions.py scenes --methods topdis --seeds 0-4              # finds the directions of w
+    python benchmarks/direction_layers.py scenes --seeds 0-4                         # from those, two minutes per cell
+    python benchmarks/direction_layers.py scenes --seeds 0-4 --space s --from span   # from a search in the span of S
 
 Rows of Markdown: the calibrated share of the start, of the directions that are kept where they improve
 (`discovery.acceptance`), and of all; own changes of the second. The plan is docs/results/directions/plan.md.
@@ -19,40 +20,62 @@ from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.latent.directions import Directions
 from stylegan2.bench.rungs import RUNGS, Network, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
-from stylegan2.runs.search import in_every_layer
-from stylegan2.settings import parse_numbers
+from stylegan2.runs.search import carried_over
+from stylegan2.settings import WHITENING, parse_numbers
 from stylegan2.space import LatentSpace
 
 TITLES = (
-    *("rung", "seed", "steps", "spread", "in w", "in W+", "all kept", "own change", "weakest change", "improved"),
-    "seconds",
+    *("rung", "space", "from", "seed", "steps", "spread", "start", "kept", "all", "own change", "weakest change"),
+    *("improved", "seconds"),
 )
 
 
-def row(rung: Network, start: Directions, seed: int, steps: int, spread: float) -> tuple[str, ...]:
-    """The scores of a search in W+ that starts at directions of w."""
-    generator, resolution = rung.latent_space.generator, rung.latent_space.resolution
-    space = LatentSpace(generator=generator, name="w+", resolution=resolution)
+def row(
+    rung: Network, name: str, start: Directions | None, seed: int, steps: int, spread: float = 1.0
+) -> tuple[str, ...]:
+    """The scores of a search in the space of that name, w+ or s, in the order of `TITLES`.
+
+    It starts at directions of w, or without them where the default search in the span of the space ends.
+    """
+    own = rung.latent_space
+    space = LatentSpace(generator=own.generator, name="w+" if name == "w+" else "s", resolution=own.resolution)
     settings = DiscoverySettings(
-        search_in="whole",
-        whitening="layers",
+        search_in="both" if start is None else "whole",
+        whitening=WHITENING[name],
         layer_spread=spread,
-        steps=steps,
+        steps=DiscoverySettings.steps if start is None else steps,
+        whole_steps=steps if start is None else None,
         seed=seed,
         num_directions=rung.num_directions,
     )
     since = time.process_time()
     with frozen_weights():
         search = Discovery(space.features, space.sample_codes, settings)
-        search.initialize_near(in_every_layer(start, generator.num_ws))
+        if start is not None:
+            search.initialize_near(carried_over(start, space))
+        while search.step_index < settings.steps and start is None:
+            search.step()
+        begun = search.directions()
         search.run()
         kept = search.accepted()
     seconds = time.process_time() - since
-    sets = (rung.score(start, seed), rung.score(kept, seed), rung.score(search.directions(), seed))
+    sets = [rung.score(each, seed) for each in (begun if start is None else start, kept, search.directions())]
     shares = [f"{scores['share']:.3f}" for scores in sets]
     changes = [f"{sets[1][name]:.2f}" for name in ("own_change", "weakest_change")]
     improved = str(sum(kept.metadata["improved"]))
-    return (rung.name, str(seed), str(steps), f"{spread:g}", *shares, *changes, improved, f"{seconds:.0f}")
+    whence = "span" if start is None else "w"
+    return (
+        rung.name,
+        name,
+        whence,
+        str(seed),
+        str(steps),
+        f"{spread:g}",
+        *shares,
+        *changes,
+        improved,
+        f"{seconds:.0f}",
+    )
 
 
 def _fractions(text: str) -> tuple[float, ...]:
@@ -62,8 +85,10 @@ def _fractions(text: str) -> tuple[float, ...]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rungs", nargs="+", metavar="RUNG", choices=RUNGS[1:], help=f"of {', '.join(RUNGS[1:])}")
+    parser.add_argument("--space", choices=("w+", "s"), default="w+")
+    parser.add_argument("--from", choices=("w", "span"), default="w", dest="whence", help="where the search starts")
     parser.add_argument("--seeds", type=parse_numbers, default=(0, 1, 2, 3, 4))
-    parser.add_argument("--steps", type=parse_numbers, default=(50,), help="numbers of steps in W+")
+    parser.add_argument("--steps", type=parse_numbers, default=(25,), help="numbers of steps in the whole code")
     parser.add_argument("--spreads", type=_fractions, default=(1.0,), help="values of --layer-spread")
     parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of directions.py")
     options = parser.parse_args(argv)
@@ -72,12 +97,12 @@ def main(argv: list[str] | None = None) -> None:
     for name in options.rungs:
         rung = rung_named(name)
         assert isinstance(rung, Network)
-        found = argparse.Namespace(cells=options.cells, steps=None)
         for seed in options.seeds:
-            path = path_of(found, rung, "topdis", seed)
-            start = Directions.load(path.with_suffix(".safetensors"))
+            start = None
+            if options.whence == "w":
+                start = Directions.load(path_of(options.cells, rung, "topdis", seed).with_suffix(".safetensors"))
             for steps, spread in itertools.product(options.steps, options.spreads):
-                print(f"| {' | '.join(row(rung, start, seed, steps, spread))} |", flush=True)
+                print(f"| {' | '.join(row(rung, options.space, start, seed, steps, spread))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         rung = rung_named(name)
         truths, held_out = [], []
         for cell in read(options, rung):
-            path = path_of(options, rung, cell.method, cell.seed).with_suffix(".safetensors")
+            path = path_of(options.cells, rung, cell.method, cell.seed, options.steps).with_suffix(".safetensors")
             space = rung.space(cell.seed)
             with frozen_weights():
                 found = evaluate_held_out(

@@ -62,7 +62,7 @@ def measure(options: argparse.Namespace, rung: Network, scores: Path, method: st
 
 def kept(options: argparse.Namespace, rung: Rung, method: str, seed: int) -> Directions:
     """The directions that `directions.py` found."""
-    return Directions.load(path_of(options, rung, method, seed).with_suffix(".safetensors"))
+    return Directions.load(path_of(options.cells, rung, method, seed, options.steps).with_suffix(".safetensors"))
 
 
 def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str, float]:
@@ -114,7 +114,7 @@ def results(options: argparse.Namespace, rung: Network) -> str:
 
 def measured(options: argparse.Namespace, rung: Rung, method: str) -> list[dict[str, float]]:
     """The scores of a method's cells, with the agreement of each with the others."""
-    paths = {seed: path_of(options, rung, method, seed) for seed in options.seeds}
+    paths = {seed: path_of(options.cells, rung, method, seed, options.steps) for seed in options.seeds}
     paths = {seed: path for seed, path in paths.items() if scores_of(path).exists()}
     sets = {seed: kept(options, rung, method, seed) for seed in paths}
     found = []
@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     assert isinstance(rung, Network)
     if not options.table:
         for seed, method in itertools.product(options.seeds, options.methods):
-            path = path_of(options, rung, method, seed)
+            path = path_of(options.cells, rung, method, seed, options.steps)
             if path.exists() and not scores_of(path).exists():
                 measure(options, rung, scores_of(path), method, seed)
     print(results(options, rung))

@@ -128,25 +128,23 @@ def _methods(text: str) -> tuple[str, ...]:
     return chosen
 
 
-def path_of(options: argparse.Namespace, rung: Rung, method: str, seed: int) -> Path:
+def path_of(cells: Path, rung: Rung, method: str, seed: int, steps: int | None = None) -> Path:
     """The path of a cell: the name contains everything that it depends on except the code."""
     of_file = f"_{rung.checkpoint_sha256[:8]}" if rung.checkpoint_sha256 else ""
-    steps = f"_steps_{num_steps(options, rung)}" if method in SEARCH_METHODS else ""
-    folder: Path = options.cells
-    return folder / f"{rung.name}{of_file}_{method}_seed_{seed}{steps}.json"
+    taken = f"_steps_{num_steps(rung, steps)}" if method in SEARCH_METHODS else ""
+    return cells / f"{rung.name}{of_file}_{method}_seed_{seed}{taken}.json"
 
 
-def num_steps(options: argparse.Namespace, rung: Rung) -> int:
-    """The steps of a search on a rung."""
-    default = DiscoverySettings.steps if isinstance(rung, Network) else HAND_BUILT_STEPS
-    return int(options.steps or default)
+def num_steps(rung: Rung, steps: int | None) -> int:
+    """The steps of a search on a rung, `steps` or the default."""
+    return steps or (DiscoverySettings.steps if isinstance(rung, Network) else HAND_BUILT_STEPS)
 
 
 def measure(options: argparse.Namespace, rung: Rung) -> None:
     """Measure the missing cells of a rung, and report each."""
     for method in (each for each in options.methods if takes(rung, each)):
         for seed in options.seeds:
-            path, steps = path_of(options, rung, method, seed), num_steps(options, rung)
+            path, steps = path_of(options.cells, rung, method, seed, options.steps), num_steps(rung, options.steps)
             if path.exists():
                 continue
             since = time.process_time()
@@ -165,7 +163,11 @@ def measure(options: argparse.Namespace, rung: Rung) -> None:
 
 def read(options: argparse.Namespace, rung: Rung) -> list[Cell]:
     """The existing cells of a rung."""
-    paths = [path_of(options, rung, method, seed) for method in options.methods for seed in options.seeds]
+    paths = [
+        path_of(options.cells, rung, method, seed, options.steps)
+        for method in options.methods
+        for seed in options.seeds
+    ]
     return [Cell(**json.loads(path.read_text())) for path in paths if path.exists()]
 
 

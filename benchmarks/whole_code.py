@@ -25,7 +25,7 @@ from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 from stylegan2.bench.rungs import Network
 from stylegan2.loading import load
-from stylegan2.runs.search import in_every_layer
+from stylegan2.runs.search import carried_over
 from stylegan2.settings import parse_numbers
 from stylegan2.space import LatentSpace
 
@@ -61,7 +61,7 @@ def find(row: str, seed: int, space: LatentSpace, cells: Path) -> Directions:
     search = Discovery(space.features, space.sample_codes, settings)
     if row.startswith("refined"):
         start = Directions.load(cells / f"span-topdis_{seed}.safetensors")
-        search.initialize_near(in_every_layer(start, space.generator.num_ws) if space.name == "w+" else start)
+        search.initialize_near(carried_over(start, space) if space.name == "w+" else start)
     search.run()
     return search.directions()
 

@@ -50,7 +50,7 @@ def test_a_cell_is_measured_once_and_read_from_then_on(tmp_path: Path, capsys: p
 
 def test_the_table_shows_which_cells_were_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [*CHEAP, "--cells", str(tmp_path)]
-    path = directions.path_of(directions.arguments(options), HandBuilt(), "random", 1)
+    path = directions.path_of(tmp_path, HandBuilt(), "random", 1)
     path.write_text(json.dumps({"rung": "hand-built", "method": "random", "seed": 1, "scores": {"cos": 0.5}}))
     directions.main([*options, "--table"])
     assert capsys.readouterr().out.splitlines()[2:] == [
@@ -65,7 +65,7 @@ def test_a_cell_agrees_with_the_other_seeds_whose_directions_were_kept(tmp_path:
     directions.main(["hand-built", "--methods", "axes", "--seeds", "0-1", "--cells", str(tmp_path)])
     rung, options = HandBuilt(), directions.arguments(["--seeds", "0-2", "--cells", str(tmp_path)])
     for seed in (0, 1):
-        path = directions.path_of(options, rung, "axes", seed)
+        path = directions.path_of(tmp_path, rung, "axes", seed)
         direction_scores.scores_of(path).write_text(json.dumps({"rtd": 2.0, "effect": 0.5}))
     first, second = direction_scores.measured(options, rung, "axes")
     assert first["agreement"] == pytest.approx(1.0)  # the axes are the same whatever the seed
@@ -125,21 +125,21 @@ class SixLogits(torch.nn.Module):
 
 
 class LinearSpace:
-    """Codes (N, 8) or one for each of two layers; six pixels are linear in their mean, features an image rotated."""
+    """Codes (N, 8) for one or two layers; six pixels are linear in the layers' mean, features an image rotated."""
 
-    code_dim, name = 8, "w"
     generator = SimpleNamespace(num_ws=2)
 
-    def __init__(self) -> None:
+    def __init__(self, num_layers: int = 1) -> None:
+        self.num_layers = num_layers
         rng = torch.Generator().manual_seed(7)
         self.true = torch.linalg.qr(torch.randn(8, 8, generator=rng))[0][:6]
         self.mixing = torch.linalg.qr(torch.randn(6, 6, generator=rng))[0] * torch.linspace(1, 2, 6)
 
     def sample_codes(self, num_codes: int, rng: torch.Generator) -> torch.Tensor:
-        return torch.randn(num_codes, 8, generator=rng)
+        return torch.randn(num_codes, 8, generator=rng).repeat(1, self.num_layers)
 
     def images(self, codes: torch.Tensor) -> torch.Tensor:
-        pixels = (codes if codes.ndim == 2 else codes.mean(1)) @ self.true.T
+        pixels = codes.view(len(codes), -1, 8).mean(1) @ self.true.T
         return pixels[:, :, None, None]
 
     def features(self, codes: torch.Tensor) -> torch.Tensor:
@@ -153,10 +153,7 @@ class LinearRung(Network):
 
     def __init__(self) -> None:
         self.latent_space = LinearSpace()
-
-    def codes(self, num: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        codes = self.latent_space.sample_codes(num, torch.Generator().manual_seed(seed))
-        return codes, codes
+        self.spaces = {8 * num_layers: LinearSpace(num_layers) for num_layers in (1, 2)}
 
 
 @pytest.mark.parametrize("space", direction_ceiling.SPACES)

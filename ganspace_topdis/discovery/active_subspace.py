@@ -11,7 +11,8 @@ in u; y = Q u has unit variance in every direction. There are three choices of Q
 A search in the whole code takes all eigenvectors of E[J^T J] as its axes, so that E[J^T J] is diagonal there, with the
 spectrum on its diagonal; it starts at the axes of the span. For codes of W+ the span is that of codes that are equal in
 all layers, and the whole code has a vector per layer. With fewer probes than coordinates, the axes are as many as the
-probes: the others were not seen to change anything.
+probes: the others were not seen to change anything. In W+ and S those that span what w reaches are added, so that a
+search can start at directions of w.
 
 E[J^T J] is estimated from vector-Jacobian products with Gaussian probes g, E[J^T g g^T J] = E[J^T J]: one backward
 pass per code and no step size. The default size of the span is the number of axes that each hold at least 1/400 of the
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from ganspace_topdis.discovery.settings import SearchRange, SpanKind, Whitening
 from ganspace_topdis.discovery.whitening import (
+    ChannelWhitening,
     DiagonalWhitening,
     FullWhitening,
     LayerWhitening,
@@ -40,9 +42,10 @@ from ganspace_topdis.runs.progress import Progress
 
 __all__ = ["Span", "active_subspace", "find_span", "identity_span", "pca_span", "to_directions"]
 
-Coordinates = FullWhitening | LayerWhitening | DiagonalWhitening
+Coordinates = FullWhitening | LayerWhitening | DiagonalWhitening | ChannelWhitening
 
 _SMALLEST_SHARE = 1 / 400
+_NEGLIGIBLE = 1e-6
 _LARGEST_SIZE = 32
 _PROBED_TOGETHER = 64
 
@@ -60,7 +63,7 @@ class Span:
             identity unless the whole code is searched.
         whole: the whole code with its start at these axes, where it is searched afterwards.
         shared: (M, R), an orthonormal basis, in the coordinates of the axes of the whole code, of the shifts that move
-            all layers alike; None but in W+.
+            all layers alike in W+, or stay within what w reaches in S; None elsewhere.
     """
 
     mean: Tensor
@@ -128,11 +131,7 @@ def find_span(
     span = _span(coordinates, rows, spectrum)
     if search_in == "span":
         return span
-    effects, axes = principal_axes(pulled)
-    axes = axes.to(rows)
-    whole = _span(coordinates, axes, effects, start=torch.nn.functional.normalize(rows @ axes.T, dim=1))
-    if isinstance(coordinates, LayerWhitening):
-        whole = dataclasses.replace(whole, shared=torch.linalg.qr(coordinates.shared(axes))[0])
+    whole = _whole(coordinates, pulled, span, rows)
     return whole if search_in == "whole" else dataclasses.replace(span, whole=whole)
 
 
@@ -251,6 +250,28 @@ def _probed(generate: Generate, codes: Tensor, rng: torch.Generator, micro_batch
                 probes = torch.randn(shape, generator=rng, dtype=features.dtype).split(micro_batch)
             (gradients,) = torch.autograd.grad((features * probes[place].to(features.device)).sum(), leaf)
         yield gradients
+
+
+def _whole(coordinates: Coordinates, pulled: Tensor, span: Span, start: Tensor) -> Span:
+    """The whole code, from gradients `pulled` (n, .) with respect to u; it starts at the axes of `span`, rows in u."""
+    if isinstance(coordinates, DiagonalWhitening):
+        coordinates = coordinates.everywhere()
+        pulled, start = coordinates.pulled(pulled), coordinates.located(span.axes)
+    effects, rows = principal_axes(pulled)
+    shared = None
+    if isinstance(coordinates, LayerWhitening | ChannelWhitening):
+        rows = _completed(rows, coordinates.alike.to(rows))
+        effects = torch.cat([effects, effects.new_zeros(len(rows) - len(effects))])
+        shared = torch.linalg.qr(coordinates.shared(rows.to(start)))[0]
+    rows = rows.to(start)
+    whole = _span(coordinates, rows, effects, start=torch.nn.functional.normalize(start @ rows.T, dim=1))
+    return dataclasses.replace(whole, shared=shared)
+
+
+def _completed(rows: Tensor, more: Tensor) -> Tensor:
+    """Orthonormal `rows` with further ones, so that they span `more`, other orthonormal rows, too."""
+    _, sizes, axes = torch.linalg.svd(more - more @ rows.T @ rows, full_matrices=False)
+    return torch.cat([rows, axes[sizes > _NEGLIGIBLE]])
 
 
 def _span(coordinates: Coordinates, rows: Tensor, spectrum: Tensor, start: Tensor | None = None) -> Span:

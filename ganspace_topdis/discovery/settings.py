@@ -40,7 +40,7 @@ CLOSED_FORMS: tuple[ClosedForm, ...] = get_args(ClosedForm)
 _FOR_SEARCHES = {"method": SEARCH_METHODS}
 _FOR_TOPDIS = {"method": ("topdis",)}
 _IN_SPAN = {"method": ("topdis",), "search_in": ("both", "span")}
-_IN_WHOLE = {"method": SEARCH_METHODS, "space": ("z", "w", "w+"), "search_in": ("both", "whole")}
+_IN_WHOLE = {"method": SEARCH_METHODS, "search_in": ("both", "whole")}
 _RATE_IN_WHOLE = 0.03
 _MAIN, _SHIFT, _LOSS, _SPAN, _MACHINE = "Search", "Shift", "Loss", "Span", "Machine"
 
@@ -58,7 +58,7 @@ class DiscoverySettings(Settings):
         "both",
         help="Orthonormal basis of the span, unit vectors of the whole code, or one after the other.",
         group=_MAIN,
-        only_for={"method": SEARCH_METHODS, "space": ("z", "w", "w+")},
+        only_for=_FOR_SEARCHES,
     )
     num_directions: int | None = option(
         None, help="Number of directions.", group=_MAIN, minimum=1, default_text="read from the spectrum of the span"
@@ -99,11 +99,11 @@ class DiscoverySettings(Settings):
     )
     layer_spread: float = option(
         1.0,
-        help="Largest part of a direction's squared length in which layers may differ; 1 for any.",
+        help="Largest part of a direction's squared length in which layers differ, or channels leave w; 1 for any.",
         group=_MAIN,
         above=0,
         maximum=1,
-        only_for={**_IN_WHOLE, "space": ("w+",)},
+        only_for={**_IN_WHOLE, "space": ("w+", "s")},
     )
     shift: float = option(1.0, help="Length of a shift (see `shift_kind`).", group=_SHIFT, above=0)
     shift_kind: ShiftKind = option(
@@ -182,12 +182,8 @@ class DiscoverySettings(Settings):
 
     def _check_the_whole_code(self) -> None:
         """Refuse what only a basis of the span can do."""
-        if self.search_in == "both" and self.whitening == "channels" and self.whole_steps:
-            self.refuse("whole_steps", "0 where channels are whitened one by one: their covariance is singular")
         if self.search_in != "whole":
             return
-        if self.whitening == "channels":
-            self.refuse("search_in", "span where channels are whitened one by one: their covariance is singular")
         if self.shift_kind != "sigma":
             self.refuse("shift_kind", "sigma where `search_in` is whole")
         if self.method == "overlap" and not self.overlap:
@@ -215,7 +211,7 @@ class DiscoverySettings(Settings):
         (1 - C) / 2 and (1 + C) / 2 of a normal distribution.
         """
         steps = self.steps // 4 if self.whole_steps is None else self.whole_steps
-        if self.search_in != "both" or self.whitening == "channels" or not steps:
+        if self.search_in != "both" or not steps:
             return None
         shift = self.shift if self.final_shift is None else self.final_shift
         if self.shift_kind == "gaussian":

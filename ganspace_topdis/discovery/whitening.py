@@ -12,7 +12,12 @@ Diagonal whitening ("channels"): u = (c - m) / d, each number divided by its own
 codes of thousands of numbers that depend on few latents, such as style channels, whose covariance is singular.
 Directions can then leave the support of the codes. M rows Q chosen in u are whitened together: with C the covariance
 of Q u, the coordinates are C^-1/2 Q u and codes move along the rows of C^1/2 Q, so that a unit is one standard
-deviation here too.
+deviation here too. The whole code has the coordinates W^-1 u instead (`everywhere`). With U the R axes of u of any
+variance, rows, and diag(L) these variances,
+
+    W = U^T diag(L)^1/2 U + l^1/2 (I - U^T U),    l = mean of L.
+
+So within the support a unit is one standard deviation, and out of it the same change of the channels, in the mean.
 
 Covariances are decomposed in float64 on the CPU, because not every device has float64. `variances` stay there.
 """
@@ -25,7 +30,15 @@ from torch import Tensor
 from ganspace_topdis.discovery.settings import Whitening
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["DiagonalWhitening", "FullWhitening", "LayerWhitening", "principal_axes", "signed", "whiten"]
+__all__ = [
+    "ChannelWhitening",
+    "DiagonalWhitening",
+    "FullWhitening",
+    "LayerWhitening",
+    "principal_axes",
+    "signed",
+    "whiten",
+]
 
 _NEGLIGIBLE_VARIANCE = 1e-6
 """Axes of the codes with less than this fraction of the largest variance are left out."""
@@ -55,6 +68,10 @@ class FullWhitening:
         """The displacements (M, D) and projections (M, D) for orthonormal `rows` (M, R) in u."""
         return rows @ self.axes, rows @ self.projection
 
+    def located(self, displacements: Tensor) -> Tensor:
+        """The rows (M, R) in u of displacements (M, D) of a code."""
+        return displacements @ self.projection.T
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LayerWhitening:
@@ -81,6 +98,11 @@ class LayerWhitening:
         """The rows (M, L R) in u that move every layer along `rows` (M, R)."""
         return rows.repeat(1, self.num_layers) / self.num_layers**0.5
 
+    @property
+    def alike(self) -> Tensor:
+        """(R, L R), orthonormal rows in u of what moves all layers alike."""
+        return self.repeated(torch.eye(len(self.layer.axes)).to(self.layer.axes))
+
     def shared(self, pulled: Tensor) -> Tensor:
         """Gradients (n, R) with respect to moving all layers together, from those with respect to u (n, L R).
 
@@ -93,6 +115,10 @@ class LayerWhitening:
         root = self.num_layers**0.5
         parts = self._split(rows)
         return (parts @ self.layer.axes).flatten(1) * root, (parts @ self.layer.projection).flatten(1) / root
+
+    def located(self, displacements: Tensor) -> Tensor:
+        """The rows (M, L R) in u of displacements (M, D) of a code."""
+        return (self._split(displacements) @ self.layer.projection.T).flatten(1) / self.num_layers**0.5
 
     def _split(self, rows: Tensor) -> Tensor:
         return rows.unflatten(1, (self.num_layers, -1))
@@ -121,8 +147,62 @@ class DiagonalWhitening:
         variances, vectors = torch.linalg.eigh(covariance)
         deviations = variances.clamp(min=_NEGLIGIBLE_VARIANCE * variances[-1]).sqrt()
         root, inverse = ((vectors * scale) @ vectors.T for scale in (deviations, 1 / deviations))
-        inverse_deviations = torch.where(self.deviations > 0, 1 / self.deviations, 0.0)
-        return root.to(rows) @ rows * self.deviations, inverse.to(rows) @ rows * inverse_deviations
+        return root.to(rows) @ rows * self.deviations, inverse.to(rows) @ rows * self.inverse_deviations
+
+    @property
+    def inverse_deviations(self) -> Tensor:
+        """(D,), 1 / deviation; 0 for constant channels."""
+        return torch.where(self.deviations > 0, 1 / self.deviations, 0.0)
+
+    def everywhere(self) -> "ChannelWhitening":
+        """The coordinates of the whole code."""
+        variances, axes = self.principal()
+        kept = variances > _NEGLIGIBLE_VARIANCE * variances[0]
+        return ChannelWhitening(self, axes[kept.to(axes.device)], variances[kept])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ChannelWhitening:
+    """W^-1 u with u of `channels`; `support` (R, D) are the rows U, `variances` (R,) is L, see the module."""
+
+    channels: DiagonalWhitening
+    support: Tensor
+    variances: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """(D,), the mean code."""
+        return self.channels.mean
+
+    def pulled(self, gradients: Tensor) -> Tensor:
+        """Gradients (n, D) with respect to these coordinates, from those with respect to u."""
+        return self._stretched(gradients, 0.5)
+
+    @property
+    def alike(self) -> Tensor:
+        """(R, D), orthonormal rows of what stays within the support."""
+        return self.support
+
+    def shared(self, rows: Tensor) -> Tensor:
+        """The parts (M, R) of rows (M, D) that stay within the support."""
+        return rows @ self.support.to(rows).T
+
+    def chosen(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The displacements (M, D) and projections (M, D) for orthonormal `rows` (M, D) in these coordinates."""
+        channels = self.channels
+        return self._stretched(rows, 0.5) * channels.deviations, self._stretched(
+            rows, -0.5
+        ) * channels.inverse_deviations
+
+    def located(self, displacements: Tensor) -> Tensor:
+        """The rows (M, D) in these coordinates of displacements (M, D) of a code."""
+        return self._stretched(displacements * self.channels.inverse_deviations, -0.5)
+
+    def _stretched(self, rows: Tensor, power: float) -> Tensor:
+        """The rows times W^(2 power), which is symmetric."""
+        outside = float(self.variances.mean()) ** power
+        within = (self.variances**power - outside).to(rows)
+        return outside * rows + self.shared(rows) * within @ self.support.to(rows)
 
 
 def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | LayerWhitening | DiagonalWhitening:
@@ -146,6 +226,12 @@ def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | LayerWhitening | D
         width = _layer_width(codes)
         return LayerWhitening(_fully(codes[:, :width]), codes.shape[1] // width)
     return _fully(codes)
+
+
+def whiten_whole(kind: Whitening, codes: Tensor) -> FullWhitening | LayerWhitening | ChannelWhitening:
+    """The coordinates of the whole code, with the whitening of that kind; arguments and errors as of `whiten`."""
+    found = whiten(kind, codes)
+    return found.everywhere() if isinstance(found, DiagonalWhitening) else found
 
 
 def _layer_width(codes: Tensor) -> int:

@@ -219,8 +219,7 @@ def _belongs(directions: Directions, rung: Rung) -> bool:
     found_in = directions.metadata.get("checkpoint_sha256")
     if found_in != rung.checkpoint_sha256:
         return False
-    widths = [rung.space(0).code_dim * layers for layers in rung.allowed_layers]
-    return directions.metadata.get("space", "w") in ("w", "w+") and directions.code_dim in widths
+    return directions.metadata.get("space", "w") != "z" and directions.code_dim in rung.widths
 
 
 def _name_of(path: Path) -> str:

@@ -16,7 +16,6 @@ correlated with the true factors.
 
 import abc
 import dataclasses
-import math
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +24,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganspace_topdis.discovery.active_subspace import identity_span, to_directions
+from ganspace_topdis.discovery.settings import Whitening
+from ganspace_topdis.discovery.whitening import whiten_whole
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.matching import coordinate_recovery, recovery
@@ -36,6 +36,7 @@ from ganspace_topdis.runs.checksummed import load_checksummed
 from ganspace_topdis.runs.files import sha256_of
 from stylegan2.loading import factor_network_for, load
 from stylegan2.ops.weight_cache import frozen_weights
+from stylegan2.settings import WHITENING
 from stylegan2.space import LatentSpace, default_features
 from stylegan2.zoo import locate
 
@@ -83,18 +84,25 @@ class Rung(abc.ABC):
         name: one of `RUNGS`.
         num_directions: the number of directions that a method is asked for; more are refused.
         checkpoint_sha256: of the generator's file; None where there is none.
-        allowed_layers: numbers of layers that vectors may have parts for, one after the other: 1, and in a network
-            also all of them, which is W+.
+        widths: lengths that vectors may have: that of codes, and in a network also those of W+ and S.
     """
 
     name: str
     num_directions: int
     checkpoint_sha256: str | None = None
-    allowed_layers: tuple[int, ...] = (1,)
+    widths: tuple[int, ...]
 
     @abc.abstractmethod
     def space(self, seed: int) -> BenchSpace:
         """What a method may use; on the hand-built rung it depends on the seed."""
+
+    def whitening(self, width: int) -> Whitening:
+        """How codes of that width are whitened."""
+        return "full"
+
+    @abc.abstractmethod
+    def sample_codes(self, num_codes: int, width: int, seed: int) -> Tensor:
+        """Codes (num_codes, width) that no method is shown."""
 
     @abc.abstractmethod
     def score(self, directions: Directions, seed: int) -> dict[str, float]:
@@ -107,21 +115,17 @@ class Rung(abc.ABC):
             InvalidArgumentError: their shape does not fit the rung, or they are zero or not finite.
         """
         self.check(vectors, seed)
-        space = self.space(seed)
         with torch.no_grad():
-            codes = space.sample_codes(_NUM_SPAN_CODES, torch.Generator().manual_seed(_STREAM + seed))
-        span = identity_span(codes)
-        if vectors.shape[1] == space.code_dim:
-            return to_directions(span, F.normalize(vectors.to(span.projection) @ span.projection.T, dim=1))
-        layers = vectors.shape[1] // space.code_dim
-        whitened = vectors.unflatten(1, (layers, space.code_dim)) @ span.projection.T
-        vectors = vectors * math.sqrt(layers) / whitened.flatten(1).norm(dim=1, keepdim=True)
-        scales = vectors.norm(dim=1)
+            codes = self.sample_codes(_NUM_SPAN_CODES, vectors.shape[1], seed)
+        coordinates = whiten_whole(self.whitening(vectors.shape[1]), codes)
+        rows = F.normalize(coordinates.located(vectors.to(codes)), dim=1)
+        axes, projections = coordinates.chosen(rows)
+        scales = axes.norm(dim=1)
         return Directions(
-            vectors=vectors,
-            dual_vectors=vectors / scales[:, None] ** 2,
-            mean=span.mean.repeat(layers),
-            span=vectors / scales[:, None],
+            vectors=axes,
+            dual_vectors=projections,
+            mean=coordinates.mean,
+            span=axes / scales[:, None],
             scales=scales,
         )
 
@@ -131,7 +135,7 @@ class Rung(abc.ABC):
         Raises:
             InvalidArgumentError: their shape does not fit the rung, or they are zero or not finite.
         """
-        widths = [self.space(seed).code_dim * layers for layers in self.allowed_layers]
+        widths = self.widths
         if vectors.ndim != 2 or vectors.shape[1] not in widths or not 1 <= len(vectors) <= self.num_directions:
             raise InvalidArgumentError(
                 f"directions of shape {tuple(vectors.shape)} do not fit rung {self.name}; it takes "
@@ -146,11 +150,16 @@ class HandBuilt(Rung):
 
     name = "hand-built"
     num_directions = 6
+    widths = (6,)
 
     def space(self, seed: int) -> BenchSpace:
         """The drawing behind the rotation of that seed."""
         generator = HandBuiltGenerator(seed=seed)
         return BenchSpace(generate=generator, images=generator, sample_codes=generator.sample_codes, code_dim=6)
+
+    def sample_codes(self, num_codes: int, width: int, seed: int) -> Tensor:
+        """Codes (num_codes, 6)."""
+        return HandBuiltGenerator(seed=seed).sample_codes(num_codes, _generator(seed))
 
     def score(self, directions: Directions, seed: int) -> dict[str, float]:
         """|cos| with the matched true directions, mean and worst."""
@@ -167,6 +176,7 @@ class Network(Rung):
 
     Attributes:
         latent_space: w, in which directions are found.
+        spaces: w, W+ and S by the width of their codes.
     """
 
     def __init__(self, name: str, ckpt: str) -> None:
@@ -176,7 +186,9 @@ class Network(Rung):
         self.checkpoint_sha256 = sha256_of(self._path)
         generator = load(self._path)
         self.latent_space = LatentSpace(generator=generator, resolution=default_features(generator))
-        self.allowed_layers = (1, generator.num_ws)
+        spaces = [dataclasses.replace(self.latent_space, name=name) for name in ("w", "w+", "s")]
+        self.spaces = {space.code_dim: space for space in spaces}
+        self.widths = tuple(self.spaces)
 
     @cached_property
     def factor_network(self) -> FactorNetwork:
@@ -210,22 +222,29 @@ class Network(Rung):
 
     def rescore(self, directions: Directions, seed: int) -> Rescoring:
         """What the directions change, by factor."""
+        space = self.spaces[directions.code_dim]
         with torch.no_grad(), frozen_weights():
-            codes = self.codes(_NUM_CODES, seed + 1)[1]
-            layers = directions.code_dim // codes.shape[1]
-            return rescore(self._images, self.factor_network.read, codes.repeat(1, layers), directions)
+            codes = space.sample_codes(_NUM_CODES, _generator(seed + 1))
+            return rescore(space.images, self.factor_network.read, codes, directions)
 
-    def _images(self, codes: Tensor) -> Tensor:
-        """Images of codes w, or of a code for each layer, one after the other."""
-        width = self.latent_space.code_dim
-        return self.latent_space.images(codes if codes.shape[1] == width else codes.unflatten(1, (-1, width)))
+    def whitening(self, width: int) -> Whitening:
+        """As `discover` whitens them."""
+        return WHITENING.get(self.spaces[width].name, "full")
+
+    def sample_codes(self, num_codes: int, width: int, seed: int) -> Tensor:
+        """Codes of the space of that width."""
+        return self.spaces[width].sample_codes(num_codes, _generator(seed))
 
     @torch.no_grad()
     def codes(self, num: int, seed: int) -> tuple[Tensor, Tensor]:
         """Codes z (num, z_dim) and their w (num, w_dim), which no method is shown."""
         generator = self.latent_space.generator
-        z = torch.randn(num, generator.z_dim, generator=torch.Generator().manual_seed(_STREAM + seed))
+        z = torch.randn(num, generator.z_dim, generator=_generator(seed))
         return z, generator.mapping(z)[:, 0]
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(_STREAM + seed)
 
 
 def rung_named(name: str) -> Rung:

@@ -23,7 +23,7 @@ from ganspace_topdis.discovery.settings import (
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, device_option, nested, option
 from ganspace_topdis.runs.hub import HubAddress, is_hub_address, pinned
-from stylegan2.settings import PictureSettings, checkpoint_names, parse_features, parse_layers
+from stylegan2.settings import WHITENING, PictureSettings, checkpoint_names, parse_features, parse_layers
 
 if TYPE_CHECKING:
     from ganspace_topdis.runs.distributed import ProcessGroup
@@ -36,7 +36,6 @@ __all__ = ["COMMAND", "Options", "directions_text", "plan_text", "run", "space_o
 
 Method = Literal[SearchMethod, ClosedForm]
 
-_WHITENING: dict[str, Whitening] = {"w+": "layers", "s": "channels"}
 _SCORES = ("rank", "score", "chance", "effect", "rtd_before", "rtd_after", "mixed", "overlap")
 _COLUMNS = (*_SCORES, "factor", "share", "own_change", "spearman", "recognised", "agreement")
 _INTERVALS = {"effect": ("effect_low", "effect_high"), "rtd_after": ("rtd_low", "rtd_high")}
@@ -110,9 +109,9 @@ class Options(Settings):
                 f"give `method` {', '.join(SEARCH_METHODS[:-1])} or {SEARCH_METHODS[-1]}",
                 field="refine",
             )
-        whitening: Whitening = _WHITENING.get(self.space, self.search.whitening)
+        whitening: Whitening = WHITENING.get(self.space, self.search.whitening)
         method = self.method if self.method in SEARCH_METHODS else "topdis"
-        search_in = self.search.search_in if self.method == method and self.space != "s" else "span"
+        search_in = self.search.search_in if self.method == method else "span"
         object.__setattr__(
             self,
             "search",

@@ -33,9 +33,9 @@ from stylegan2.zoo import locate
 __all__ = [
     "SearchRun",
     "Start",
+    "carried_over",
     "closed_form",
     "find_start",
-    "in_every_layer",
     "locate_everywhere",
     "style_weights",
     "write_scores",
@@ -221,7 +221,7 @@ def locate_everywhere(ckpt: str, world: ProcessGroup) -> Path:
 def find_start(refine: str | None, ckpt: Path, space: LatentSpace) -> Start:
     """The start that `refine` names: a closed form, or the directions of a run on the same checkpoint and space.
 
-    Directions of w also start a search in w+, with the same vector in every layer.
+    Directions of w also start a search in w+ or s, where they move every layer alike.
 
     Raises:
         CheckpointError: the directions cannot be used, or are of another checkpoint.
@@ -240,8 +240,8 @@ def find_start(refine: str | None, ckpt: Path, space: LatentSpace) -> Start:
     directions = Directions.load(refine)
     require_same_checkpoint(directions, ckpt)
     found_in = directions.metadata.get("space", space.name)
-    if (found_in, space.name) == ("w", "w+") and directions.metadata.get("layers") is None:
-        return in_every_layer(directions, space.generator.num_ws)
+    if found_in == "w" and space.name in ("w+", "s") and directions.metadata.get("layers") is None:
+        return carried_over(directions, space)
     if found_in != space.name:
         raise InvalidArgumentError(
             f"`refine` {refine} holds directions of space {found_in}, `space` is {space.name}; give the same space",
@@ -250,11 +250,27 @@ def find_start(refine: str | None, ckpt: Path, space: LatentSpace) -> Start:
     return directions
 
 
-def in_every_layer(directions: Directions, num_layers: int) -> Directions:
-    """Directions of w as directions of w+, of the same displacement in every layer."""
-    tensors = {name: getattr(directions, name) for name in ("vectors", "dual_vectors", "span")}
-    repeated = {name: rows.repeat(1, num_layers) for name, rows in tensors.items()}
-    return dataclasses.replace(directions, **repeated, mean=directions.mean.repeat(num_layers))
+def carried_over(directions: Directions, space: LatentSpace) -> Directions:
+    """Directions of w as directions of `space`, w+ or s: they move the code as those of w move it in every layer."""
+
+    def codes_of(rows: Tensor) -> Tensor:
+        ws = rows[:, None].expand(-1, space.generator.num_ws, -1)
+        return ws.flatten(1) if space.name == "w+" else space.styles.of(ws)
+
+    with torch.no_grad():
+        unit = torch.eye(directions.code_dim).to(space.generator.mapping.w_avg)
+        linear = (codes_of(unit) - codes_of(torch.zeros_like(unit[:1]))).cpu()
+        mean = codes_of(directions.mean[None].to(unit))[0].cpu()
+    axes = directions.scales[:, None] * directions.span @ linear
+    scales = axes.norm(dim=1)
+    return dataclasses.replace(
+        directions,
+        vectors=directions.vectors @ linear,
+        dual_vectors=directions.dual_vectors @ torch.linalg.pinv(linear.double()).to(linear).T,
+        mean=mean,
+        span=axes / scales[:, None],
+        scales=scales,
+    )
 
 
 def write_scores(path: Path, directions: Directions) -> None:

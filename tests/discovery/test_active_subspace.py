@@ -3,7 +3,7 @@ import torch
 
 from ganspace_topdis.discovery.active_subspace import active_subspace, find_span, identity_span, pca_span, to_directions
 from ganspace_topdis.discovery.parametrization import nearest_rotation, random_rotation
-from ganspace_topdis.discovery.whitening import principal_axes, whiten
+from ganspace_topdis.discovery.whitening import ChannelWhitening, principal_axes, whiten, whiten_whole
 from ganspace_topdis.errors import InvalidArgumentError
 
 
@@ -130,6 +130,45 @@ def test_directions_of_channels_move_only_channels_with_an_effect():
 def test_a_constant_channel_does_not_move():
     assert whiten("channels", channels()).deviations[-1] == 0
     assert pca_span(channels(), size=2, whitening="channels").axes[:, -1].abs().max() == 0
+
+
+def test_in_all_of_channels_a_unit_is_one_standard_deviation_where_codes_are_and_as_long_elsewhere():
+    codes = channels()
+    whole = whiten_whole("channels", codes)
+    assert isinstance(whole, ChannelWhitening)
+    assert whole.support.shape == (3, 12)
+    coordinates = whole.located(codes - whole.mean) @ whole.support.T
+    assert torch.allclose(torch.cov(coordinates.T), torch.eye(3), atol=0.05)
+    rows = torch.linalg.qr(torch.randn(12, 12, generator=rng(3)))[0]
+    displacements, projections = whole.chosen(rows)
+    assert torch.allclose(whole.located(displacements)[:, :11], rows[:, :11], atol=1e-4)
+    assert torch.allclose(displacements @ projections.T, rows[:, :11] @ rows[:, :11].T, atol=1e-4)
+    outside = rows[:, :11] - whole.shared(rows) @ whole.support[:, :11]
+    lengths = (whole.chosen(torch.nn.functional.pad(outside, (0, 1)))[0] / codes.std(0))[:, :11].norm(dim=1)
+    assert torch.allclose(lengths / outside.norm(dim=1), whole.variances.mean().sqrt().float(), rtol=1e-3)
+
+
+def test_the_whole_of_channels_starts_at_the_axes_of_their_span_and_knows_what_codes_reach():
+    for probes in (5, 1024):
+        span = find_span(
+            *("effect", last_channels, channels()),
+            size=2,
+            rng=rng(),
+            whitening="channels",
+            search_in="both",
+            num_probes=probes,
+        )
+        whole = span.whole
+        assert whole is not None
+        assert whole.shared is not None
+        started = torch.nn.functional.normalize(whole.start @ whole.axes, dim=1)
+        assert torch.allclose(started, torch.nn.functional.normalize(span.axes, dim=1), atol=1e-3)
+        reached = torch.nn.functional.normalize(channels() - channels().mean(0), dim=1)
+        kept = reached @ whole.projection.T @ whole.axes
+        assert torch.allclose(kept, reached, atol=1e-3)
+        assert whole.shared.shape == (whole.size, 3)
+        outside = torch.eye(whole.size) - whole.shared @ whole.shared.T
+        assert (reached @ whole.projection.T @ outside).norm() < 1e-2 * (reached @ whole.projection.T).norm()
 
 
 @pytest.mark.parametrize("shape", [(40, 6), (6, 40)])

@@ -71,7 +71,7 @@ def test_a_resumed_search_takes_the_same_steps(stop_at, variant):
     assert torch.equal(finish(resumed).directions().vectors, uninterrupted.directions().vectors)
 
 
-@pytest.mark.parametrize("few", [{"steps": 3}, {"whole_steps": 0}, {"whitening": "channels"}, {"search_in": "span"}])
+@pytest.mark.parametrize("few", [{"steps": 3}, {"whole_steps": 0}, {"search_in": "span"}])
 def test_the_whole_code_is_probed_only_where_steps_follow_there(few):
     settings = dataclasses.replace(SETTINGS, span="pca", **few)
     assert start(settings).span.whole is None

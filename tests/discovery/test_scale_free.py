@@ -254,7 +254,6 @@ def test_principal_components_and_random_rotations_of_such_codes_are_equal_in_al
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"whitening": "channels"}, "`search_in` is 'whole', but must be span where channels"),
         ({"shift_kind": "gaussian", "shift": 0.1}, "`shift_kind` is 'gaussian', but must be sigma"),
         ({"method": "overlap", "overlap": 0.0}, "`overlap` is 0.0, but must be more than 0"),
         ({"shift_spread": 1.0}, "`shift_spread` is"),
@@ -266,6 +265,58 @@ def test_principal_components_and_random_rotations_of_such_codes_are_equal_in_al
 def test_what_the_whole_code_cannot_be_searched_with_is_refused(settings, message):
     with pytest.raises(InvalidArgumentError, match=message):
         dataclasses.replace(SETTINGS, **settings)
+
+
+def test_with_few_probes_a_search_of_every_layer_can_still_start_at_any_direction_of_all_layers():
+    few = dataclasses.replace(layered().settings, num_probes=16, num_span_codes=64)
+    wide = Discovery(
+        lambda codes: codes[:, :2].sin(), lambda n, rng: torch.randn(n, 40, generator=rng).repeat(1, 3), few
+    )
+    assert 16 < wide.span.size < 120
+    rows = torch.randn(2, 40, generator=torch.Generator().manual_seed(1)).repeat(1, LAYERS)
+    given = dataclasses.replace(wide.directions(), vectors=rows, dual_vectors=rows)
+    wide.initialize_near(given)
+    cosines = torch.nn.functional.cosine_similarity(wide.directions().vectors, rows)
+    assert cosines.min() > 0.999
+
+
+MIXING = torch.tensor([[1.0, 0.0, 2.0, 1.0, 0.3, 1.0], [0.5, 1.0, -1.0, 3.0, 1.0, -0.2]])
+
+
+def channels_of(count: int, rng: torch.Generator) -> torch.Tensor:
+    """Six channels that are functions of two numbers."""
+    return torch.randn(count, 2, generator=rng) @ MIXING
+
+
+def two_channels(codes: torch.Tensor) -> torch.Tensor:
+    """Features of two factors, a channel each, which codes move together."""
+    waves = torch.arange(1, 5) / 3
+    return torch.cat([torch.sin(codes[:, :1] * waves), torch.sin(codes[:, 1:2] * waves)], dim=1)
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.05])
+def test_directions_of_channels_leave_what_codes_reach_as_far_as_is_asked_for(spread):
+    settings = dataclasses.replace(
+        SETTINGS, whitening="channels", num_directions=2, search_in="whole", steps=60, layer_spread=spread
+    )
+    search = Discovery(two_channels, channels_of, settings)
+    search.initialize_near(dataclasses.replace(search.directions(), vectors=MIXING, dual_vectors=MIXING))
+    start = search.rotation().clone()
+    search.run()
+
+    def outside(rotation: torch.Tensor) -> float:
+        assert search.span.shared is not None
+        return float((1 - (rotation @ search.span.shared).square().sum(1)).max())
+
+    def mixed(rotation: torch.Tensor) -> float:
+        pairs = search.directions(rotation).vectors[:, :2].abs()
+        return float((pairs.amin(1) / pairs.amax(1)).max())
+
+    assert outside(start) == pytest.approx(0, abs=1e-5)
+    assert outside(search.rotation()) > 0.04
+    assert outside(search.rotation()) < (0.051 if spread < 1 else 1)
+    assert spread < 1 or outside(search.rotation()) > 0.1
+    assert mixed(search.rotation()) < mixed(start)
 
 
 def test_a_span_of_fewer_probes_than_coordinates_has_as_many_axes():

@@ -18,6 +18,7 @@ from ganspace_topdis.runs.files import sha256_of
 from stylegan2.bench.methods import Cell, cells_csv, recorded, tables
 from stylegan2.bench.rungs import RUNGS, HandBuilt, Network, rung_named
 from stylegan2.commands import bench
+from stylegan2.runs.search import carried_over
 from stylegan2.zoo import locate
 from tests.stylegan2.commands.found_directions import main as run
 
@@ -113,15 +114,17 @@ def test_a_file_is_scored_on_the_rungs_of_its_generator(tmp_path: Path, capsys: 
     assert "does not belong to rung fitted" in capsys.readouterr().err
 
 
-def test_directions_of_every_layer_are_scored_too() -> None:
+@pytest.mark.parametrize("name", ["w+", "s"])
+def test_directions_of_every_layer_and_of_channels_are_scored_too(name: str) -> None:
     rung = rung_named("scenes")
     assert isinstance(rung, Network)
-    layers = rung.latent_space.generator.num_ws
-    shared = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
-    in_w, in_layers = (rung.directions_of(each, 0) for each in (shared, shared.repeat(1, layers)))
-    assert in_layers.code_dim == layers * 64
-    expected = rung.rescore(in_w, 0)
-    assert rung.rescore(in_layers, 0).mean_share == pytest.approx(expected.mean_share, abs=0.02)
+    space = next(each for each in rung.spaces.values() if each.name == name)
+    in_w = rung.directions_of(torch.randn(2, 64, generator=torch.Generator().manual_seed(0)), 0)
+    same = rung.directions_of(carried_over(in_w, space).vectors, 0)
+    assert same.code_dim == space.code_dim == {"w+": 8 * 64, "s": 640}[name]
+    expected, found = rung.rescore(in_w, 0), rung.rescore(same, 0)
+    assert found.mean_share == pytest.approx(expected.mean_share, abs=0.02)
+    assert found.own_change == pytest.approx(expected.own_change, abs=0.1)
 
 
 def test_the_length_of_a_vector_does_not_matter_and_directions_are_one_standard_deviation_long() -> None:

@@ -1,15 +1,18 @@
 import dataclasses
 
 import pytest
+import torch
 
 from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.latent.directions import Directions
-from stylegan2 import Generator, save
+from stylegan2 import Generator, load, save
 from stylegan2.commands.discover import Options, space_of
 from stylegan2.runs import pictures
+from stylegan2.runs.search import carried_over
 from stylegan2.settings import PictureSettings
+from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import discover, small_generator
 
 SEARCH = DiscoverySettings(num_directions=3, steps=2, batch_size=8, num_span_codes=100, num_probes=64)
@@ -52,10 +55,10 @@ def test_methods_work_in_their_spaces_and_say_so(ckpt, tmp_path, method, space):
 
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("space", ["z", "w+", "s"])
-def test_the_whole_code_is_searched_where_that_is_asked_for_but_for_channels(ckpt, tmp_path, space):
+def test_the_whole_code_of_every_space_is_searched_where_that_is_asked_for(ckpt, tmp_path, space):
     search = dataclasses.replace(SEARCH, num_directions=2, search_in="whole")
     settings = run(ckpt, tmp_path / "run", search=search, space=space).metadata["settings"]
-    assert settings["search_in"] == ("span" if space == "s" else "whole")
+    assert settings["search_in"] == "whole"
     assert settings["whitening"] == {"w+": "layers", "s": "channels"}.get(space, "full")
 
 
@@ -72,12 +75,32 @@ def test_refining_starts_from_the_directions_that_are_named(ckpt, tmp_path, refi
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize("space", ["w", "w+"])
+@pytest.mark.parametrize("space", ["w", "w+", "s"])
 def test_directions_of_w_are_refined_outside_their_span_and_layer_by_layer(ckpt, tmp_path, space):
     earlier = run(ckpt, tmp_path / "earlier", "random")
     no_steps = dataclasses.replace(SEARCH, steps=0, search_in="whole")
     refined = run(ckpt, tmp_path / "run", search=no_steps, space=space, refine=str(tmp_path / "earlier"))
-    assert recovery(refined.vectors, earlier.vectors.repeat(1, refined.code_dim // 8)).worst > 0.999
+    if space != "w":
+        earlier = carried_over(earlier, LatentSpace.of(refined, load(ckpt)))
+    assert recovery(refined.vectors, earlier.vectors).worst > 0.999
+
+
+@pytest.mark.parametrize("name", ["w+", "s"])
+def test_directions_that_are_carried_over_from_w_move_images_alike(ckpt, tmp_path, name):
+    found = run(ckpt, tmp_path / "earlier", "random")
+    generator = load(ckpt)
+    in_w, space = (LatentSpace(generator=generator, name=each) for each in ("w", name))
+    directions = carried_over(found, space)
+    seeds = range(3)
+    moved = [each.move(own.codes_of_seeds(seeds), 0, 1.5) for each, own in ((found, in_w), (directions, space))]
+    images = [own.images(codes) for codes, own in zip(moved, (in_w, space), strict=True)]
+    assert torch.allclose(*images, atol=1e-4)
+    read = [
+        each.transform(own.sample_codes(5, torch.Generator().manual_seed(1)))
+        for each, own in ((found, in_w), (directions, space))
+    ]
+    assert torch.allclose(*read, atol=1e-3)
+    assert torch.allclose(directions.span.norm(dim=1), torch.ones(len(directions.span)))
 
 
 @pytest.mark.parametrize(("side", "block"), [(16, 16), (32, 32), (64, 16)])
