@@ -29,6 +29,8 @@ TITLES = (
     *("improved", "seconds"),
 )
 
+SPAN_STEPS = DiscoverySettings.steps
+
 
 def row(
     rung: Network, name: str, start: Directions | None, seed: int, steps: int, spread: float = 1.0
@@ -43,7 +45,7 @@ def row(
         search_in="both" if start is None else "whole",
         whitening=WHITENING[name],
         layer_spread=spread,
-        steps=DiscoverySettings.steps if start is None else steps,
+        steps=SPAN_STEPS if start is None else steps,
         whole_steps=steps if start is None else None,
         seed=seed,
         num_directions=rung.num_directions,

@@ -14,6 +14,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 import direction_ceiling  # noqa: E402
+import direction_layers  # noqa: E402
 import direction_scores  # noqa: E402
 import directions  # noqa: E402
 import export_scenes  # noqa: E402
@@ -24,12 +25,14 @@ import train_scenes_fitted  # noqa: E402
 import train_scenes_gan  # noqa: E402
 
 import stylegan2  # noqa: E402
+from ganspace_topdis.discovery import Discovery, DiscoverySettings  # noqa: E402
 from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS  # noqa: E402
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, Readings, read_logits  # noqa: E402
 from ganspace_topdis.factors import Factor  # noqa: E402
 from ganspace_topdis.latent.directions import Directions  # noqa: E402
 from stylegan2.bench.methods import Cell  # noqa: E402
 from stylegan2.bench.rungs import HandBuilt, Network  # noqa: E402
+from stylegan2.space import LatentSpace  # noqa: E402
 from vae.data.scenes_torch import CodeToFactors, SceneTable, to_index_units  # noqa: E402
 
 CHEAP = ["hand-built", "--methods", "random,topdis,sefa", "--seeds", "0-1", "--steps", "1"]
@@ -168,6 +171,34 @@ def test_with_the_truth_directions_of_every_space_come_to_change_one_factor(spac
     assert ceiling.vectors().shape == (6, 2 if space == "w+" else 1, 8)
     lengths = ceiling.vectors().flatten(1).norm(dim=1)
     assert torch.allclose(lengths, torch.full((6,), 2**0.5 if space == "w+" else 1.0), rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ["w+", "s"])
+def test_a_row_of_the_whole_code_scores_its_start_what_is_kept_and_all(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direction_layers, "SPAN_STEPS", 2)
+    generator = stylegan2.Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=1, channel_base=64)
+    scored: list[Directions] = []
+
+    def score(found: Directions, seed: int) -> dict[str, float]:
+        scored.append(found)
+        return {"share": len(scored) / 10, "own_change": seed, "weakest_change": 0.25}
+
+    rung = SimpleNamespace(
+        name="small", num_directions=2, latent_space=LatentSpace(generator=generator, resolution=8), score=score
+    )
+    start = Discovery(
+        rung.latent_space.features, rung.latent_space.sample_codes, DiscoverySettings(steps=0, num_directions=2)
+    ).directions()
+    width = {"w+": 6 * 8, "s": LatentSpace(generator=generator, name="s").code_dim}[name]
+    for given in (start, None):
+        scored.clear()
+        row = dict(zip(direction_layers.TITLES, direction_layers.row(rung, name, given, 1, 2), strict=True))
+        assert [row[each] for each in ("start", "kept", "all", "own change")] == ["0.100", "0.200", "0.300", "1.00"]
+        assert (row["space"], row["from"], row["steps"]) == (name, "span" if given is None else "w", "2")
+        assert [each.code_dim for each in scored] == [8 if given is start else width, width, width]
+        assert not torch.equal(scored[0].vectors, scored[2].vectors)
 
 
 @pytest.fixture(scope="module")
