@@ -111,23 +111,16 @@ def estimate(options: Options) -> dict[str, Any]:
     from ganspace_topdis.runs.progress import ProgressReporter
     from vae.suite.engine import plan_here
     from vae.suite.grid_file import find_grid
+    from vae.suite.run import cells_left
     from vae.suite.run import estimate as estimate_costs
 
     if options.grid is None:
         raise InvalidArgumentError("a dry run needs a preset or a TOML file; leave `status` out", field="status")
-    grid = find_grid(options.grid)
-    jobs, threads = plan_here(len(grid.cells), jobs=options.engine.jobs, threads=options.engine.threads)
+    cells = cells_left(find_grid(options.grid), _out(options), only=options.only, finished=options.finished)
+    jobs, threads = plan_here(max(len(cells), 1), jobs=options.engine.jobs, threads=options.engine.threads)
     torch.set_num_threads(threads)
     with ProgressReporter("probe") as progress:
-        costs = estimate_costs(
-            grid,
-            _out(options),
-            only=options.only,
-            finished=options.finished,
-            device=options.cells.device,
-            data_root=options.cells.data_root,
-            progress=progress,
-        )
+        costs = estimate_costs(cells, device=options.cells.device, data_root=options.cells.data_root, progress=progress)
     return {"jobs": jobs, "settings": [asdict(cost) for cost in costs]}
 
 

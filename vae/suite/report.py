@@ -38,6 +38,7 @@ from vae.suite.tables import (
     cost_table,
     difference_table,
     format_score,
+    listed,
     metric_table,
     overview_table,
     setting_name,
@@ -156,9 +157,7 @@ def _missing(results: SuiteResults) -> Iterator[str]:
 def _not_begun(settings: Sequence[Setting]) -> Iterator[str]:
     """Yields a sentence about the settings that the report leaves out, if there are any."""
     if settings:
-        names = "; ".join(map(setting_name, settings[:_MOST_NAMED]))
-        more = f"; and {len(settings) - _MOST_NAMED} more" if len(settings) > _MOST_NAMED else ""
-        yield f"Left out, because no cell was begun: {names}{more}."
+        yield f"Left out, because no cell was begun: {listed(list(map(setting_name, settings)), most=_MOST_NAMED)}."
 
 
 def _facts(results: SuiteResults) -> str:

@@ -24,10 +24,10 @@ from vae.suite.engine import CellOptions, Engine, EngineSettings, open_engine
 from vae.suite.folder import SuiteFolder
 from vae.suite.grid import Cell, Grid, data_root_for
 from vae.suite.results import CellStatus, Setting
-from vae.suite.tables import setting_name
+from vae.suite.tables import listed, setting_name
 from vae.training.pace import step_seconds
 
-__all__ = ["SettingCost", "estimate", "estimate_text", "run_suite"]
+__all__ = ["SettingCost", "cells_left", "estimate", "estimate_text", "run_suite"]
 
 _MAX_ROUNDS = 3
 
@@ -69,10 +69,9 @@ def run_suite(
         lock.release()
     failed = [(cell, status) for cell in folder.grid.cells if (status := folder.status(cell)).state == "failed"]
     if failed:
-        shown = "; ".join(f"{cell.name}: {status.reason}" for cell, status in failed[:3])
-        more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
+        shown = listed([f"{cell.name}: {status.reason}" for cell, status in failed], most=3)
         raise TopdisError(
-            f"{len(failed)} of {len(folder.grid.cells)} cells failed ({shown}{more}); rerun the command to retry them"
+            f"{len(failed)} of {len(folder.grid.cells)} cells failed ({shown}); rerun the command to retry them"
         )
     return folder
 
@@ -108,7 +107,7 @@ def _run_pending(folder: SuiteFolder, pending: Sequence[Cell], settings: EngineS
     if lost := [cell.name for cell in pending if cell.name not in done]:
         raise TopdisError(
             f"the engine lost {len(lost)} cells with their workers, {_MAX_ROUNDS} times in a row "
-            f"({', '.join(lost[:3])}); see the workers' own logs, and rerun the command to continue"
+            f"({listed(lost, most=3)}); see the workers' own logs, and rerun the command to continue"
         )
 
 
@@ -186,26 +185,14 @@ class SettingCost:
         return None if self.step_s is None else self.step_s * self.steps * self.num_cells
 
 
-def estimate(
-    grid: Grid,
-    out: Path,
-    *,
-    only: str | None = None,
-    finished: Path | None = None,
-    device: str = "auto",
-    data_root: Path | None = None,
-    progress: Progress | None = None,
-) -> list[SettingCost]:
-    """Time a few steps of every setting that `run_suite` would train; if one cannot be trained here, say why.
+def cells_left(grid: Grid, out: Path, *, only: str | None = None, finished: Path | None = None) -> list[Cell]:
+    """The cells that `run_suite` would train.
 
     Args:
         grid: the suite.
         out: the results folder, not created here.
         only: as in `run_suite`.
         finished: as in `run_suite`.
-        device: as in train-vae.
-        data_root: file or folder of the data set.
-        progress: called with the number of settings done and in total.
 
     Raises:
         InvalidArgumentError: no cell has a name like `only`.
@@ -215,12 +202,26 @@ def estimate(
     left = {cell.name for cell in folder.pending()} & _names_like(grid, only)
     if finished is not None:
         left -= {cell.name for cell, _ in folder.finished_in(finished)}
+    return [cell for cell in grid.cells if cell.name in left]
+
+
+def estimate(
+    cells: Sequence[Cell], *, device: str = "auto", data_root: Path | None = None, progress: Progress | None = None
+) -> list[SettingCost]:
+    """Time a few steps of every setting of `cells`; if one cannot be trained here, say why.
+
+    Args:
+        cells: the cells that are left.
+        device: as in train-vae.
+        data_root: file or folder of the data set.
+        progress: called with the number of settings done and in total.
+    """
     by_setting: dict[Setting, list[Cell]] = {}
-    for cell in (each for each in grid.cells if each.name in left):
+    for cell in cells:
         by_setting.setdefault(tuple(cell.labels.items()), []).append(cell)
     costs = []
-    for number, (setting, cells) in enumerate(by_setting.items(), start=1):
-        costs.append(_cost(setting, cells, device, data_root))
+    for number, (setting, own) in enumerate(by_setting.items(), start=1):
+        costs.append(_cost(setting, own, device, data_root))
         if progress is not None:
             progress(number, len(by_setting))
     return costs

@@ -31,6 +31,7 @@ __all__ = [
     "difference_table",
     "format_score",
     "format_signed",
+    "listed",
     "metric_table",
     "overview_table",
     "published_for",
@@ -56,6 +57,16 @@ def setting_name(setting: Setting) -> str:
     'beta-VAE, TopDis'
     """
     return ", ".join(label for _, label in setting) or "all settings"
+
+
+def listed(names: Sequence[str], *, most: int) -> str:
+    """Return the first `most` names, and how many more there are.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a; b; and 1 more'
+    """
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return "; ".join([*names[:most], *more])
 
 
 def overview_table(results: SuiteResults) -> Table:

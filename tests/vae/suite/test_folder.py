@@ -7,9 +7,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError, TopdisError
+from ganspace_topdis.program import cli
 from ganspace_topdis.runs.files import FolderLock
 from vae.suite import cell
 from vae.suite.engine import CellOptions, EngineSettings
@@ -18,7 +20,7 @@ from vae.suite.grid import Cell, Grid
 from vae.suite.grid_file import parse_grid
 from vae.suite.report import write_report
 from vae.suite.results import CellStatus, write_status
-from vae.suite.run import SettingCost, estimate, estimate_text, run_suite
+from vae.suite.run import SettingCost, cells_left, estimate, estimate_text, run_suite
 
 
 def grid(
@@ -268,7 +270,7 @@ data = "3dshapes"
 
 
 def test_every_setting_is_timed_and_one_without_its_data_says_why(tmp_path: Path) -> None:
-    drawn, absent = estimate(parse_grid(GRID), tmp_path / "out", device="cpu", data_root=tmp_path)
+    drawn, absent = estimate(parse_grid(GRID).cells, device="cpu", data_root=tmp_path)
     assert drawn.step_s is not None
     assert 0 < drawn.step_s < 5
     assert (drawn.num_cells, drawn.steps) == (3, 1000)
@@ -278,20 +280,39 @@ def test_every_setting_is_timed_and_one_without_its_data_says_why(tmp_path: Path
 
 def test_a_dry_run_leaves_out_what_is_not_asked_for_and_what_is_finished(tmp_path: Path) -> None:
     suite, out = parse_grid(GRID), tmp_path / "out"
-    (drawn,) = estimate(suite, out, only="drawn--seed-[01]", device="cpu")
-    assert drawn.num_cells == 2
+    left = cells_left(suite, out, only="drawn--seed-[01]")
+    assert [cell.seed for cell in left] == [0, 1]
+    assert [cost.num_cells for cost in estimate(left, device="cpu")] == [2]
     assert not out.exists()
     folder = SuiteFolder.make(tmp_path / "elsewhere", suite)
     for each in folder.grid.cells[:2]:
         finish(folder, each)
-    (drawn,) = estimate(suite, folder.path, only="drawn*", device="cpu")
-    assert drawn.num_cells == 1
+    assert len(cells_left(suite, folder.path, only="drawn*")) == 1
     table = next(file for file in write_report(folder.results(), tmp_path / "report") if file.name == "cells.csv")
-    assert [cost.num_cells for cost in estimate(suite, out, finished=table, device="cpu")] == [1, 3]
-    assert estimate(suite, folder.path, only="drawn--seed-0", device="cpu") == []
+    assert len(cells_left(suite, out, finished=table)) == 4
+    assert cells_left(suite, folder.path, only="drawn--seed-0") == []
+    assert estimate([]) == []
     assert estimate_text([], jobs=2).startswith("0 cells")
     with pytest.raises(InvalidArgumentError, match="matches no cell"):
-        estimate(suite, out, only="none", device="cpu")
+        cells_left(suite, out, only="none")
+
+
+def test_a_dry_run_plans_jobs_for_the_cells_that_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vae.suite.engine._num_cores", lambda: 4)
+    grid, out = tmp_path / "grid.toml", tmp_path / "out"
+    grid.write_text(GRID)
+
+    def dry(only: str, *more: str) -> str:
+        given = ["suite", str(grid), "--only", only, "--dry-run", "--out", str(out), *more]
+        result = CliRunner().invoke(cli, given, catch_exceptions=False)
+        assert result.exit_code == 0
+        return result.stdout
+
+    for only, jobs in (("drawn--seed-0", 1), ("drawn*", 3), ("*", 4)):
+        assert json.loads(dry(only, "--json"))["jobs"] == jobs
+    folder = SuiteFolder.make(out, parse_grid(GRID))
+    finish(folder, folder.grid.cells[0])
+    assert dry("drawn--seed-0").startswith("0 cells, 1 at once")
 
 
 def test_the_text_counts_the_cells_and_shares_the_time_among_those_at_once() -> None:
