@@ -2,7 +2,7 @@
 
     python benchmarks/directions.py scenes --methods topdis --seeds 0-4              # finds the directions of w
     python benchmarks/direction_layers.py scenes --seeds 0-4                         # from those, two minutes per cell
-    python benchmarks/direction_layers.py scenes --seeds 0-4 --space s --from span   # from a search in the span of S
+    python benchmarks/direction_layers.py scenes --seeds 0-4 --space s --from span   # from a search in the span
 
 Rows of Markdown: the calibrated share of the start, of the directions that are kept where they improve
 (`discovery.acceptance`), and of all; own changes of the second. The plan is docs/results/directions/plan.md.
@@ -17,6 +17,7 @@ import torch
 from directions import path_of
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
+from ganspace_topdis.discovery.settings import SEARCH_METHODS, SearchMethod
 from ganspace_topdis.latent.directions import Directions
 from stylegan2.bench.rungs import RUNGS, Network, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
@@ -33,15 +34,25 @@ SPAN_STEPS = DiscoverySettings.steps
 
 
 def row(
-    rung: Network, name: str, start: Directions | None, seed: int, steps: int, spread: float = 1.0
+    rung: Network,
+    name: str,
+    start: Directions | None,
+    seed: int,
+    steps: int,
+    spread: float = 1.0,
+    *,
+    images: bool = False,
+    method: SearchMethod = "topdis",
 ) -> tuple[str, ...]:
     """The scores of a search in the space of that name, w+ or s, in the order of `TITLES`.
 
     It starts at directions of w, or without them where the default search in the span of the space ends.
     """
     own = rung.latent_space
-    space = LatentSpace(generator=own.generator, name="w+" if name == "w+" else "s", resolution=own.resolution)
+    resolution = None if images else own.resolution
+    space = LatentSpace(generator=own.generator, name="w+" if name == "w+" else "s", resolution=resolution)
     settings = DiscoverySettings(
+        method=method,
         search_in="both" if start is None else "whole",
         whitening=WHITENING[name],
         layer_spread=spread,
@@ -92,6 +103,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=parse_numbers, default=(0, 1, 2, 3, 4))
     parser.add_argument("--steps", type=parse_numbers, default=(25,), help="numbers of steps in the whole code")
     parser.add_argument("--spreads", type=_fractions, default=(1.0,), help="values of --layer-spread")
+    parser.add_argument("--images", action="store_true", help="compare images instead of the default features")
+    parser.add_argument("--method", choices=SEARCH_METHODS, default="topdis")
     parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of directions.py")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -102,9 +115,10 @@ def main(argv: list[str] | None = None) -> None:
         for seed in options.seeds:
             start = None
             if options.whence == "w":
-                start = Directions.load(path_of(options.cells, rung, "topdis", seed).with_suffix(".safetensors"))
+                start = Directions.load(path_of(options.cells, rung, options.method, seed).with_suffix(".safetensors"))
             for steps, spread in itertools.product(options.steps, options.spreads):
-                print(f"| {' | '.join(row(rung, options.space, start, seed, steps, spread))} |", flush=True)
+                more = {"images": options.images, "method": options.method}
+                print(f"| {' | '.join(row(rung, options.space, start, seed, steps, spread, **more))} |", flush=True)
 
 
 if __name__ == "__main__":

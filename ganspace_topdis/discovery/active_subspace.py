@@ -10,9 +10,10 @@ in u; y = Q u has unit variance in every direction. There are three choices of Q
 
 A search in the whole code takes all eigenvectors of E[J^T J] as its axes, so that E[J^T J] is diagonal there, with the
 spectrum on its diagonal; it starts at the axes of the span. For codes of W+ the span is that of codes that are equal in
-all layers, and the whole code has a vector per layer. With fewer probes than coordinates, the axes are as many as the
-probes: the others were not seen to change anything. In W+ and S those that span what w reaches are added, so that a
-search can start at directions of w.
+all layers, and the whole code has a vector per layer; for the channels of S the span is that of what codes reach, and
+the whole code has all channels. With fewer probes than coordinates, the axes are as many as the probes: the others were
+not seen to change anything. In W+ and S those that span what codes reach are added, so that a search can start at any
+directions of w.
 
 E[J^T J] is estimated from vector-Jacobian products with Gaussian probes g, E[J^T g g^T J] = E[J^T J]: one backward
 pass per code and no step size. The default size of the span is the number of axes that each hold at least 1/400 of the
@@ -28,7 +29,6 @@ from torch import Tensor
 from ganspace_topdis.discovery.settings import SearchRange, SpanKind, Whitening
 from ganspace_topdis.discovery.whitening import (
     ChannelWhitening,
-    DiagonalWhitening,
     FullWhitening,
     LayerWhitening,
     principal_axes,
@@ -40,9 +40,9 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.distributed import row_parallel
 from ganspace_topdis.runs.progress import Progress
 
-__all__ = ["Span", "active_subspace", "find_span", "identity_span", "pca_span", "to_directions"]
+__all__ = ["Span", "active_subspace", "effects_of_numbers", "find_span", "identity_span", "pca_span", "to_directions"]
 
-Coordinates = FullWhitening | LayerWhitening | DiagonalWhitening | ChannelWhitening
+Coordinates = FullWhitening | LayerWhitening | ChannelWhitening
 
 _SMALLEST_SHARE = 1 / 400
 _NEGLIGIBLE = 1e-6
@@ -117,7 +117,7 @@ def find_span(
     """
     if kind not in ("effect", "pca", "identity"):
         raise InvalidArgumentError(f"`span` is {kind!r}, allowed are 'effect', 'pca' and 'identity'", field="span")
-    coordinates = whiten("full" if kind == "identity" and whitening == "channels" else whitening, codes)
+    coordinates = whiten(whitening, codes)
     if kind == "effect" or search_in != "span":
         pulled = _pulled(coordinates, generate, codes[:num_probes], rng, micro_batch, progress)
     if kind == "effect":
@@ -131,7 +131,7 @@ def find_span(
     span = _span(coordinates, rows, spectrum)
     if search_in == "span":
         return span
-    whole = _whole(coordinates, pulled, span, rows)
+    whole = _whole(coordinates, pulled, rows)
     return whole if search_in == "whole" else dataclasses.replace(span, whole=whole)
 
 
@@ -212,6 +212,17 @@ def active_subspace(
     )
 
 
+def effects_of_numbers(
+    generate: Generate, codes: Tensor, *, rng: torch.Generator, num_probes: int = 1024, micro_batch: int = 64
+) -> Tensor:
+    """(D,), the mean squared change of the outputs by one standard deviation of each number of `codes` (n, D)."""
+    total = torch.zeros_like(codes[0])
+    for group in codes[:num_probes].split(_PROBED_TOGETHER):
+        for gradients in _probed(generate, group, rng, micro_batch):
+            total += gradients.square().sum(0)
+    return total / min(num_probes, len(codes)) * codes.var(0)
+
+
 def _pulled(
     coordinates: Coordinates,
     generate: Generate,
@@ -231,8 +242,8 @@ def _pulled(
 
 
 def _shared_axes(coordinates: Coordinates, pulled: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and eigenvectors of E[J^T J], for codes of W+ those that move all layers together."""
-    if not isinstance(coordinates, LayerWhitening):
+    """Eigenvalues and eigenvectors of E[J^T J], for codes of W+ and S those of what w reaches."""
+    if isinstance(coordinates, FullWhitening):
         return principal_axes(pulled)
     effects, rows = principal_axes(coordinates.shared(pulled))
     return effects, coordinates.repeated(rows)
@@ -252,11 +263,8 @@ def _probed(generate: Generate, codes: Tensor, rng: torch.Generator, micro_batch
         yield gradients
 
 
-def _whole(coordinates: Coordinates, pulled: Tensor, span: Span, start: Tensor) -> Span:
-    """The whole code, from gradients `pulled` (n, .) with respect to u; it starts at the axes of `span`, rows in u."""
-    if isinstance(coordinates, DiagonalWhitening):
-        coordinates = coordinates.everywhere()
-        pulled, start = coordinates.pulled(pulled), coordinates.located(span.axes)
+def _whole(coordinates: Coordinates, pulled: Tensor, start: Tensor) -> Span:
+    """The whole code, from gradients `pulled` (n, .) with respect to u; it starts at the rows `start` (K, .) in u."""
     effects, rows = principal_axes(pulled)
     shared = None
     if isinstance(coordinates, LayerWhitening | ChannelWhitening):

@@ -8,16 +8,14 @@ generator, one after the other, all equal where a code is drawn. Each vector has
 whitening, and u = (u_1, ..., u_L) / L^1/2. So the same unit vector in every layer moves all layers by one standard
 deviation, and a direction is free to differ between layers.
 
-Diagonal whitening ("channels"): u = (c - m) / d, each number divided by its own standard deviation. It is meant for
-codes of thousands of numbers that depend on few latents, such as style channels, whose covariance is singular.
-Directions can then leave the support of the codes. M rows Q chosen in u are whitened together: with C the covariance
-of Q u, the coordinates are C^-1/2 Q u and codes move along the rows of C^1/2 Q, so that a unit is one standard
-deviation here too. The whole code has the coordinates W^-1 u instead (`everywhere`). With U the R axes of u of any
-variance, rows, and diag(L) these variances,
+Channel whitening ("channels") is for codes of thousands of numbers that are functions of few latents, such as style
+channels (StyleSpace, Wu et al. 2021, arXiv:2011.12799), whose covariance is singular. Each is divided by its standard
+deviation, v = (c - m) / d. With U the R axes of any variance of v, as rows, and diag(L) their variances, u = W^-1 v and
 
     W = U^T diag(L)^1/2 U + l^1/2 (I - U^T U),    l = mean of L.
 
-So within the support a unit is one standard deviation, and out of it the same change of the channels, in the mean.
+So within the support, which is what the latents reach, a unit is one standard deviation, and out of it a unit changes
+the channels as much, in the mean.
 
 Covariances are decomposed in float64 on the CPU, because not every device has float64. `variances` stay there.
 """
@@ -32,7 +30,6 @@ from ganspace_topdis.errors import InvalidArgumentError
 
 __all__ = [
     "ChannelWhitening",
-    "DiagonalWhitening",
     "FullWhitening",
     "LayerWhitening",
     "principal_axes",
@@ -44,7 +41,7 @@ _NEGLIGIBLE_VARIANCE = 1e-6
 """Axes of the codes with less than this fraction of the largest variance are left out."""
 
 _MOST_CODES = 2048
-"""Number of codes for the covariance of channels, which is never computed in full."""
+"""Number of codes that show the support of channels, whose covariance is never computed in full."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -125,87 +122,60 @@ class LayerWhitening:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class DiagonalWhitening:
-    """u = (c - mean) / deviations, with `normal` the u of some codes; constant channels do not move."""
+class ChannelWhitening:
+    """u = W^-1 (c - mean) / deviations, with `support` (R, D) the rows U and `variances` (R,) L, see the module.
+
+    Constant channels, of deviation 0, do not move.
+    """
 
     mean: Tensor
     deviations: Tensor
-    normal: Tensor
-
-    def pulled(self, gradients: Tensor) -> Tensor:
-        """Gradients with respect to u (n, D), from those with respect to the code (n, D)."""
-        return gradients * self.deviations
-
-    def principal(self) -> tuple[Tensor, Tensor]:
-        """Variances of the principal components of u, and their axes as rows in u."""
-        sums, axes = principal_axes(self.normal)
-        return sums / (len(self.normal) - 1), axes.to(self.normal)
-
-    def chosen(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The displacements (M, D) and projections (M, D) for orthonormal `rows` (M, D) in u."""
-        covariance = torch.cov((self.normal @ rows.T).cpu().double().T).reshape(len(rows), len(rows))
-        variances, vectors = torch.linalg.eigh(covariance)
-        deviations = variances.clamp(min=_NEGLIGIBLE_VARIANCE * variances[-1]).sqrt()
-        root, inverse = ((vectors * scale) @ vectors.T for scale in (deviations, 1 / deviations))
-        return root.to(rows) @ rows * self.deviations, inverse.to(rows) @ rows * self.inverse_deviations
-
-    @property
-    def inverse_deviations(self) -> Tensor:
-        """(D,), 1 / deviation; 0 for constant channels."""
-        return torch.where(self.deviations > 0, 1 / self.deviations, 0.0)
-
-    def everywhere(self) -> "ChannelWhitening":
-        """The coordinates of the whole code."""
-        variances, axes = self.principal()
-        kept = variances > _NEGLIGIBLE_VARIANCE * variances[0]
-        return ChannelWhitening(self, axes[kept.to(axes.device)], variances[kept])
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ChannelWhitening:
-    """W^-1 u with u of `channels`; `support` (R, D) are the rows U, `variances` (R,) is L, see the module."""
-
-    channels: DiagonalWhitening
     support: Tensor
     variances: Tensor
 
-    @property
-    def mean(self) -> Tensor:
-        """(D,), the mean code."""
-        return self.channels.mean
-
     def pulled(self, gradients: Tensor) -> Tensor:
-        """Gradients (n, D) with respect to these coordinates, from those with respect to u."""
-        return self._stretched(gradients, 0.5)
+        """Gradients with respect to u (n, D), from those with respect to the code (n, D)."""
+        return self._stretched(gradients * self.deviations, 0.5)
+
+    def principal(self) -> tuple[Tensor, Tensor]:
+        """Variances (R,) of the principal components of the divided codes, and their axes as rows (R, D) in u."""
+        return self.variances, self.support
 
     @property
     def alike(self) -> Tensor:
-        """(R, D), orthonormal rows of what stays within the support."""
+        """(R, D), orthonormal rows in u of what stays within the support."""
         return self.support
 
-    def shared(self, rows: Tensor) -> Tensor:
-        """The parts (M, R) of rows (M, D) that stay within the support."""
-        return rows @ self.support.to(rows).T
+    def repeated(self, rows: Tensor) -> Tensor:
+        """The rows (M, D) in u of `rows` (M, R) of the support."""
+        return rows @ self.support.to(rows)
+
+    def shared(self, pulled: Tensor) -> Tensor:
+        """Gradients (n, R) with respect to moves within the support, from those with respect to u (n, D).
+
+        Of rows in u these are the parts within the support.
+        """
+        return pulled @ self.support.to(pulled).T
 
     def chosen(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The displacements (M, D) and projections (M, D) for orthonormal `rows` (M, D) in these coordinates."""
-        channels = self.channels
-        return self._stretched(rows, 0.5) * channels.deviations, self._stretched(
-            rows, -0.5
-        ) * channels.inverse_deviations
+        """The displacements (M, D) and projections (M, D) for orthonormal `rows` (M, D) in u."""
+        return self._stretched(rows, 0.5) * self.deviations, self._stretched(rows, -0.5) * self._inverse
 
     def located(self, displacements: Tensor) -> Tensor:
-        """The rows (M, D) in these coordinates of displacements (M, D) of a code."""
-        return self._stretched(displacements * self.channels.inverse_deviations, -0.5)
+        """The rows (M, D) in u of displacements (M, D) of a code."""
+        return self._stretched(displacements * self._inverse, -0.5)
+
+    @property
+    def _inverse(self) -> Tensor:
+        return torch.where(self.deviations > 0, 1 / self.deviations, 0.0)
 
     def _stretched(self, rows: Tensor, power: float) -> Tensor:
         """The rows times W^(2 power), which is symmetric."""
         outside = float(self.variances.mean()) ** power
-        within = (self.variances**power - outside).to(rows)
-        return outside * rows + self.shared(rows) * within @ self.support.to(rows)
+        return outside * rows + self.repeated(self.shared(rows) * (self.variances**power - outside).to(rows))
 
 
-def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | LayerWhitening | DiagonalWhitening:
+def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | LayerWhitening | ChannelWhitening:
     """The whitening of that kind, "full", "layers" or "channels", for `codes` (n, D).
 
     Raises:
@@ -213,25 +183,14 @@ def whiten(kind: Whitening, codes: Tensor) -> FullWhitening | LayerWhitening | D
     """
     if codes.ndim != 2 or len(codes) < 2:
         raise InvalidArgumentError(f"codes must be (n, D) with n >= 2, got {tuple(codes.shape)}")
-    mean = codes.mean(0)
     if bool((codes == codes[0]).all()):
         raise InvalidArgumentError("the codes are all equal; sample_codes must give different codes")
     if kind == "channels":
-        deviations = codes.std(0)
-        rounding = 8 * torch.finfo(codes.dtype).eps * mean.abs()
-        deviations = torch.where(deviations > rounding, deviations, 0.0)
-        safe = torch.where(deviations > 0, deviations, 1.0)
-        return DiagonalWhitening(mean, deviations, (codes[:_MOST_CODES] - mean) / safe * (deviations > 0))
+        return _by_channel(codes)
     if kind == "layers":
         width = _layer_width(codes)
         return LayerWhitening(_fully(codes[:, :width]), codes.shape[1] // width)
     return _fully(codes)
-
-
-def whiten_whole(kind: Whitening, codes: Tensor) -> FullWhitening | LayerWhitening | ChannelWhitening:
-    """The coordinates of the whole code, with the whitening of that kind; arguments and errors as of `whiten`."""
-    found = whiten(kind, codes)
-    return found.everywhere() if isinstance(found, DiagonalWhitening) else found
 
 
 def _layer_width(codes: Tensor) -> int:
@@ -242,6 +201,19 @@ def _layer_width(codes: Tensor) -> int:
         if bool((vectors[:2] == vectors[:2, :1]).all()) and bool((vectors == vectors[:, :1]).all()):
             return width
     return total
+
+
+def _by_channel(codes: Tensor) -> ChannelWhitening:
+    mean, deviations = codes.mean(0), codes.std(0)
+    rounding = 8 * torch.finfo(codes.dtype).eps * mean.abs()
+    deviations = torch.where(deviations > rounding, deviations, 0.0)
+    scale = torch.where(deviations > 0, 1 / deviations, 0.0)
+    sums, axes = principal_axes((codes[:_MOST_CODES] - mean) * scale)
+    reached = axes[sums > _NEGLIGIBLE_VARIANCE * sums[0]].to(codes)
+    within = torch.cat([(part - mean) * scale @ reached.T for part in codes.split(_MOST_CODES)])
+    axis = _fully(within)
+    units = axis.axes / axis.variances.sqrt()[:, None].to(codes)
+    return ChannelWhitening(mean, deviations, signed(units @ reached), axis.variances)
 
 
 def _fully(codes: Tensor) -> FullWhitening:

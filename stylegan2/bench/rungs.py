@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganspace_topdis.discovery.settings import Whitening
-from ganspace_topdis.discovery.whitening import whiten_whole
+from ganspace_topdis.discovery.whitening import whiten
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
 from ganspace_topdis.evaluation.matching import coordinate_recovery, recovery
@@ -117,7 +117,7 @@ class Rung(abc.ABC):
         self.check(vectors, seed)
         with torch.no_grad():
             codes = self.sample_codes(_NUM_SPAN_CODES, vectors.shape[1], seed)
-        coordinates = whiten_whole(self.whitening(vectors.shape[1]), codes)
+        coordinates = whiten(self.whitening(vectors.shape[1]), codes)
         rows = F.normalize(coordinates.located(vectors.to(codes)), dim=1)
         axes, projections = coordinates.chosen(rows)
         scales = axes.norm(dim=1)

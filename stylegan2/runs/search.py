@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis import __version__
+from ganspace_topdis.discovery.active_subspace import effects_of_numbers
 from ganspace_topdis.discovery.api import finalize
 from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, ica, sefa
 from ganspace_topdis.discovery.held_out import rank
@@ -59,14 +60,13 @@ def closed_form(name: ClosedForm, search: Discovery, space: LatentSpace) -> Dire
     if name == "sefa":
         return sefa(style_weights(space), codes, search.span.num_directions)
     assert name == "axes", f"{name} is not computed here"
-    return coordinate_axes(codes, search.span.num_directions, importance=_importance(search, space, codes))
-
-
-def _importance(search: Discovery, space: LatentSpace, codes: Tensor) -> Tensor | None:
-    """How far the span moves each style channel, in its standard deviations; None for other spaces."""
-    if space.name != "s":
-        return None
-    return (search.span.axes / codes.std(0)).nan_to_num(0, 0, 0).square().sum(0)
+    importance = None
+    if space.name == "s":  # thousands of channels, of which many may not touch the features
+        rng = torch.Generator().manual_seed(settings.seed)
+        importance = effects_of_numbers(
+            space.features, codes, rng=rng, num_probes=settings.num_probes, micro_batch=search.micro_batch
+        )
+    return coordinate_axes(codes, search.span.num_directions, importance=importance)
 
 
 def style_weights(space: LatentSpace) -> Tensor:
