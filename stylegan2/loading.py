@@ -156,15 +156,9 @@ def load_run(run: Path, settings: RunSettings | None = None, *, tuned: bool = Fa
     generator = load(path, choose_device(settings.device))
     changes: dict[str, Any] = {} if settings.label is None else {"label": settings.label}
     if layers is not None:
-        if (named := directions.metadata.get("space")) in ("w+", "s"):
-            what = "layers" if named == "w+" else "channels"
-            raise InvalidArgumentError(
-                f"`layers` is {layers!r}, but directions of space {named} name their {what}; leave `layers` out",
-                field="layers",
-            )
         changes["layers"] = _overlapping(parse_layers(layers, generator.num_ws), directions, layers)
     space = LatentSpace.of(directions, generator, **changes)
-    return LoadedRun(folder=folder, directions=directions, space=space)
+    return LoadedRun(folder=folder, directions=space.placed(directions), space=space)
 
 
 def _overlapping(chosen: tuple[int, ...] | None, directions: Directions, typed: str) -> tuple[int, ...] | None:

@@ -157,11 +157,6 @@ class LatentSpace:
             self.layers is None or self.name != "z",
             "`layers` was given, but a code z has none: leave `layers` out, or search in space w or s",
         )
-        _require(
-            "layers",
-            self.layers is None or self.name != "w+",
-            "`layers` was given, but a code w+ has a style for every layer: leave `layers` out, or search in space w",
-        )
         cutoff = self.truncation_cutoff
         _require(
             "truncation_cutoff",
@@ -214,10 +209,15 @@ class LatentSpace:
             return self.styles.num_channels
         return {"z": generator.z_dim, "w": generator.w_dim, "w+": generator.num_ws * generator.w_dim}[self.name]
 
-    @property
-    def moving_layers(self) -> tuple[int, ...] | None:
-        """The layers in which codes of `codes_of_seeds` move: in w only, as directions of w+ and s name theirs."""
-        return self.layers if self.name == "w" else None
+    def placed(self, directions: Directions) -> Directions:
+        """Return directions of w+ or s that know the layer of each number of a code; others as they are."""
+        if self.name == "w+":
+            layer_of = torch.arange(self.generator.num_ws).repeat_interleave(self.generator.w_dim)
+        elif self.name == "s":
+            layer_of = torch.tensor(self.styles.layers).repeat_interleave(torch.tensor(self.styles.sizes))
+        else:
+            return directions
+        return dataclasses.replace(directions, layer_of=layer_of)
 
     @cached_property
     def styles(self) -> StyleChannels:
@@ -237,7 +237,7 @@ class LatentSpace:
         if self.name == "w":
             return torch.cat([ws[:, 0] for ws in chunks])
         if self.name == "w+":
-            return torch.cat([ws.flatten(1) for ws in chunks])
+            return torch.cat([self._mean_outside_layers(ws).flatten(1) for ws in chunks])
         return torch.cat([self.styles.of(self._mean_outside_layers(ws)) for ws in chunks])
 
     def codes_of_seeds(self, seeds: Sequence[int]) -> Tensor:

@@ -70,6 +70,8 @@ class Directions:
         span: (M, D), unit vectors whose combinations are the directions.
         scales: (M,), the length of one standard deviation along each of them, in units of the code.
         metadata: JSON-able facts: method, settings, checkpoint, and lists of K scores; "unit" of calibrated ones.
+        layer_of: (D,), the layer of the generator that each number of a code belongs to, where codes have numbers for
+            every layer, one after the other; not stored in files.
 
     Raises:
         InvalidArgumentError: the shapes do not fit each other.
@@ -81,6 +83,7 @@ class Directions:
     span: Tensor
     scales: Tensor
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+    layer_of: Tensor | None = None
 
     def __post_init__(self) -> None:
         num_codes = self.mean.shape[-1]
@@ -165,7 +168,7 @@ class Directions:
             codes: (N, D), or (N, num_layers, D) with one code per layer of the generator.
             index: the direction, 0 <= index < K.
             amount: in units, one number or (N,).
-            layers: indices of the layers that move; all by default.
+            layers: indices of the layers that move, of codes (N, num_layers, D) or with `layer_of`; all by default.
 
         Returns:
             The moved codes, of the shape of `codes`.
@@ -178,18 +181,18 @@ class Directions:
         step = amounts.reshape(-1, *[1] * (codes.ndim - 1)) * self.vectors[index].to(codes)
         if layers is None:
             return codes + step
-        if codes.ndim != 3:
+        if codes.ndim != 3 and self.layer_of is None:
             raise InvalidArgumentError(
                 f"`layers` need codes (N, num_layers, D), one per layer, got {tuple(codes.shape)}", field="layers"
             )
-        outside = [layer for layer in layers if not 0 <= layer < codes.shape[1]]
+        own = self.layer_of if codes.ndim != 3 else torch.arange(codes.shape[1])[:, None]
+        assert own is not None, "refused above"
+        outside = [layer for layer in layers if not 0 <= layer <= int(own.max())]
         if outside:
             raise InvalidArgumentError(
-                f"`layers` {outside} are out of range, allowed are 0 to {codes.shape[1] - 1}", field="layers"
+                f"`layers` {outside} are out of range, allowed are 0 to {int(own.max())}", field="layers"
             )
-        mask = torch.zeros(codes.shape[1], 1, dtype=codes.dtype, device=codes.device)
-        mask[list(layers)] = 1
-        return codes + mask * step
+        return codes + torch.isin(own, torch.tensor(list(layers))).to(codes) * step
 
     def shift(self, codes: Tensor, index: int, amount: float) -> tuple[Tensor, Tensor]:
         """The Gaussian-preserving shift along direction `index` (see `latent.shift`).

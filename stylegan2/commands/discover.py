@@ -99,6 +99,11 @@ class Options(Settings):
             raise InvalidArgumentError(
                 "`compile` is not available in space s, where channels are replaced layer by layer", field="compile"
             )
+        if self.layers is not None and self.space == "w+":
+            raise InvalidArgumentError(
+                "`layers` was given, but a search in w+ moves all layers; leave `layers` out, or give space w or s",
+                field="layers",
+            )
         if "sefa" in (self.method, self.refine) and self.space != "w":
             raise InvalidArgumentError(
                 f"sefa reads the weights that take w, `space` is {self.space}; give space w", field="space"

@@ -115,14 +115,14 @@ def run(options: Options) -> dict[str, Any]:
     before = space.codes_of_seeds(options.seeds) if codes is None else fit_latents(codes, space)
     after = before
     for index, amount in amounts.items():
-        after = loaded.directions.move(after, index, amount, layers=space.moving_layers)
+        after = loaded.directions.move(after, index, amount, layers=space.layers)
 
     # Write.
     codes_file = write_array(make_folder(folder) / "edited.npy", after.detach().cpu().float().numpy())
     written = [codes_file, *_draw(folder, space, before, after, options.batch_size)]
     record = {
         "amounts": {str(index): amount for index, amount in amounts.items()},
-        "layers": None if space.moving_layers is None else list(space.moving_layers),
+        "layers": None if space.layers is None else list(space.layers),
         "directions_sha256": loaded.directions.fingerprint,
         "checkpoint_sha256": loaded.directions.metadata.get("checkpoint_sha256"),
         "tuned": options.tuned,

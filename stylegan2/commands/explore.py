@@ -174,7 +174,7 @@ def _model_of(loaded: "LoadedRun", latents: OwnLatents | None) -> "LiveModel":
     from ganspace_topdis.traversal.live.renderer import LiveModel
 
     space = loaded.space
-    generator, has_layers = space.generator, space.name == "w"
+    generator, has_layers = space.generator, space.name != "z"
     all_layers = range(generator.num_ws)
     ranges = [(name, tuple(all_layers[slice(*ends)])) for name, ends in NAMED_LAYERS.items()]
 
@@ -193,7 +193,7 @@ def _model_of(loaded: "LoadedRun", latents: OwnLatents | None) -> "LiveModel":
         image_px=generator.config.image_size,
         num_channels=generator.img_channels,
         num_layers=generator.num_ws if has_layers else None,
-        layers=space.moving_layers,
+        layers=space.layers,
         latents=None if latents is None else latents.codes,
         layer_ranges=[("all", tuple(all_layers)), *((name, layers) for name, layers in ranges if layers)],
     )

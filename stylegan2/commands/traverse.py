@@ -131,7 +131,7 @@ def _write_walk(
     from ganspace_topdis.traversal.gallery import write_traversal
     from stylegan2.runs.pictures import walk_settings
 
-    seeds, walk = [f"seed {seed}" for seed in pictures.seeds], walk_settings(pictures, loaded.space.moving_layers)
+    seeds, walk = [f"seed {seed}" for seed in pictures.seeds], walk_settings(pictures, loaded.space.layers)
     images = loaded.space.images
     return write_traversal(path, images, codes, loaded.directions, label, seeds, walk=walk, subtitle=origin)
 
@@ -156,7 +156,7 @@ def _write_page(
             loaded.directions,
             labels,
             [f"seed {seed}" for seed in pictures.seeds],
-            walk=walk_settings(pictures, loaded.space.moving_layers),
+            walk=walk_settings(pictures, loaded.space.layers),
             text=text,
             num_mixed=num_mixed(pictures, len(labels), loaded.space.generator.img_resolution),
             progress=progress,

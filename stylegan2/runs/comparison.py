@@ -117,9 +117,7 @@ def changes_of(side: Side, pictures: PictureSettings) -> Tensor:
     """How pooled images change along each direction, on codes that all runs share."""
     space = dataclasses.replace(side.space.truncated(pictures.truncation_psi), resolution=None)
     codes = space.codes_of_seeds(range(_NUM_CODES))
-    return image_changes(
-        space.features, side.directions, codes, layers=space.moving_layers, batch_size=pictures.batch_size
-    )
+    return image_changes(space.features, side.directions, codes, layers=space.layers, batch_size=pictures.batch_size)
 
 
 def match(first: Side, side: Side, first_changes: Tensor, changes: Tensor) -> Pairing:
@@ -140,7 +138,7 @@ def walks_of(side: Side, pictures: PictureSettings) -> Frames:
         side.directions,
         extent=pictures.extent,
         num_steps=pictures.num_frames,
-        layers=space.moving_layers,
+        layers=space.layers,
         batch_size=pictures.batch_size,
         max_size_px=256,
     )[:, 0]

@@ -122,7 +122,7 @@ def draw_preview(
     Raises:
         RunFolderError: the file cannot be written.
     """
-    directions = search.directions(search.initial_rotation)
+    directions = space.placed(search.directions(search.initial_rotation))
     affordable = int((_PREVIEW_S / image_s - 1) / 2)
     count = max(1, min(directions.num_directions, _MOST_PREVIEWED, affordable))
     space = space.truncated(pictures.truncation_psi, pictures.truncation_cutoff)
@@ -133,7 +133,7 @@ def draw_preview(
         indices=range(count),
         extent=pictures.extent,
         num_steps=3,
-        layers=space.moving_layers,
+        layers=space.layers,
         max_size_px=FRAME_PX,
         batch_size=pictures.batch_size,
     )

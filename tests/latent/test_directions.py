@@ -116,6 +116,16 @@ def test_a_shift_drops_the_same_rows_it_does_not_return():
     assert others.abs().max() < 1e-4
 
 
+def test_only_the_named_layers_of_codes_side_by_side_move():
+    directions = dataclasses.replace(make_directions(), layer_of=torch.tensor([0, 0, 1, 2, 2]))
+    moved = directions.move(codes(), 2, 1.5, layers=[0, 2]) - codes()
+    expected = 1.5 * directions.vectors[2] * torch.tensor([1.0, 1, 0, 1, 1])
+    assert torch.allclose(moved, expected.expand_as(moved), atol=1e-6)
+    assert torch.equal(directions.select([2]).move(codes(), 0, 1.5), directions.move(codes(), 2, 1.5))
+    with pytest.raises(InvalidArgumentError, match="`layers` \\[3\\] are out of range, allowed are 0 to 2"):
+        directions.move(codes(), 0, 1.0, layers=[3])
+
+
 def test_layered_codes_shift_in_all_their_layers():
     directions = make_directions()
     flat, kept = directions.shift(codes(), 0, 0.2)

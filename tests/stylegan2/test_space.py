@@ -104,7 +104,6 @@ def test_directions_that_do_not_match_the_generator_are_refused(generator):
         ({"layers": (99,)}, "0 to 7"),
         ({"layers": ()}, "no layer"),
         ({"name": "z", "layers": (1,)}, "a code z has none"),
-        ({"name": "w+", "layers": (1,)}, "a style for every layer"),
         ({"label": 1}, "not conditional"),
         ({"truncation_cutoff": 9}, "0 to 8"),
     ],

@@ -131,6 +131,7 @@ def test_layers_reach_the_file_and_only_they_were_searched(ckpt, tmp_path):
             "`compile` is not available",
         ),
         ({"space": "z", "layers": "0-1"}, "a code z has none"),
+        ({"space": "w+", "layers": "0-1"}, "a search in w\\+ moves all layers"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused_before_any_folder_is_made(ckpt, tmp_path, options, message):

@@ -1,5 +1,4 @@
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -96,10 +95,17 @@ def test_layers_that_the_directions_were_not_found_in_are_refused(tmp_path):
         run_edit(tmp_path, space={"layers": (0, 1)}, layers="4-5")
 
 
-@pytest.mark.parametrize(("space", "what"), [("w+", "layers"), ("s", "channels")])
-def test_directions_that_name_their_layers_or_channels_move_no_others(tmp_path, space, what):
-    with pytest.raises(InvalidArgumentError, match=rf"directions of space {re.escape(space)} name their {what}"):
-        run_edit(tmp_path, space={"name": space}, layers="4-5")
+@pytest.mark.parametrize("name", ["w+", "s"])
+def test_chosen_layers_of_directions_that_name_all_layers_move_alone(tmp_path, name):
+    written, directions = run_edit(tmp_path, space={"name": name}, layers="4-5")
+    space = LatentSpace(generator=small_generator(), name=name)
+    before = space.styles.of(CODES) if name == "s" else CODES.flatten(1)
+    moved = torch.from_numpy(np.load(written["edited.npy"])) - before
+    step = 2 * directions.vectors[0] - directions.vectors[2]
+    layer_of = space.placed(directions).layer_of
+    chosen = (layer_of == 4) | (layer_of == 5)
+    assert 0 < chosen.sum() < len(chosen)
+    assert torch.allclose(moved, torch.where(chosen, step, 0.0).expand_as(moved), atol=1e-5)
 
 
 def test_styles_of_a_photo_are_moved_layer_by_layer_in_w_plus(tmp_path):

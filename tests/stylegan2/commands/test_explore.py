@@ -152,9 +152,10 @@ def test_the_server_draws_what_the_run_would_in_every_space(finished: Path, tmp_
     directions = Directions(
         vectors=axes, dual_vectors=axes, mean=torch.zeros(where.code_dim), span=axes, scales=torch.ones(2)
     )
-    with open_server(LoadedRun(folder=tmp_path, directions=directions, space=where), PictureSettings()) as server:
+    run = LoadedRun(folder=tmp_path, directions=where.placed(directions), space=where)
+    with open_server(run, PictureSettings()) as server:
         layers = None if server.renderer.model.num_layers is None else tuple(range(generator.num_ws))
-        assert (layers is None) == (space != "w")
+        assert (layers is None) == (space == "z")
         state = FrameState(seed=3, shifts={1: 2.0})
         question = FramesRequest(page="p", channel="view", number=1, psi=0.5, layers=layers, states=(state,))
         image = server.renderer.draw(question)
