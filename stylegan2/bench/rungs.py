@@ -16,7 +16,7 @@ correlated with the true factors.
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -69,12 +69,14 @@ class BenchSpace:
         images: codes (N, D) -> images (N, 3, H, W) in [-1, 1], differentiable.
         sample_codes: (n, torch.Generator) -> codes (n, D).
         code_dim: D.
+        wider: the same of W+ and S, by the names w+ and s, in networks.
     """
 
     generate: Callable[[Tensor], Tensor]
     images: Callable[[Tensor], Tensor]
     sample_codes: Callable[[int, torch.Generator], Tensor]
     code_dim: int
+    wider: Mapping[str, "BenchSpace"] = dataclasses.field(default_factory=dict)
 
 
 class Rung(abc.ABC):
@@ -199,10 +201,8 @@ class Network(Rung):
 
     def space(self, seed: int) -> BenchSpace:
         """Space w of the generator, the same for every seed."""
-        space = self.latent_space
-        return BenchSpace(
-            generate=space.features, images=space.images, sample_codes=space.sample_codes, code_dim=space.code_dim
-        )
+        wider = {str(space.name): _bench_space(space) for space in self.spaces.values() if space.name != "w"}
+        return dataclasses.replace(_bench_space(self.latent_space), wider=wider)
 
     def score(self, directions: Directions, seed: int) -> dict[str, float]:
         """Share, own change and Spearman, means over the factors; the weakest own change; truth where it is known."""
@@ -214,8 +214,9 @@ class Network(Rung):
             "spearman": found.mean_spearman,
         }
         rotation = _true_rotation(self._path)
-        if rotation is not None and directions.code_dim == self.latent_space.code_dim:
-            z, codes = self.codes(_NUM_TRUTH_CODES, seed + 1)
+        if rotation is not None:
+            z, _ = self.codes(_NUM_TRUTH_CODES, seed + 1)
+            codes = self.sample_codes(_NUM_TRUTH_CODES, directions.code_dim, seed + 1)
             true = (z @ rotation.T) * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
             scores["truth"] = coordinate_recovery(directions.transform(codes), true).mean
         return scores
@@ -232,8 +233,9 @@ class Network(Rung):
         return WHITENING.get(self.spaces[width].name, "full")
 
     def sample_codes(self, num_codes: int, width: int, seed: int) -> Tensor:
-        """Codes of the space of that width."""
-        return self.spaces[width].sample_codes(num_codes, _generator(seed))
+        """Codes of the space of that width, of the z that `codes` returns."""
+        with torch.no_grad():
+            return self.spaces[width].sample_codes(num_codes, _generator(seed))
 
     @torch.no_grad()
     def codes(self, num: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -241,6 +243,12 @@ class Network(Rung):
         generator = self.latent_space.generator
         z = torch.randn(num, generator.z_dim, generator=_generator(seed))
         return z, generator.mapping(z)[:, 0]
+
+
+def _bench_space(space: LatentSpace) -> BenchSpace:
+    return BenchSpace(
+        generate=space.features, images=space.images, sample_codes=space.sample_codes, code_dim=space.code_dim
+    )
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -127,6 +127,24 @@ def test_directions_of_every_layer_and_of_channels_are_scored_too(name: str) -> 
     assert found.own_change == pytest.approx(expected.own_change, abs=0.1)
 
 
+def test_a_method_can_use_the_wider_spaces_of_a_network_and_has_its_truth_there() -> None:
+    rung = rung_named("fitted")
+    assert isinstance(rung, Network)
+    space = rung.space(0)
+    codes = space.sample_codes(2, torch.Generator().manual_seed(0))
+    for name in ("w+", "s"):
+        wide = space.wider[name]
+        assert wide.code_dim in rung.widths
+        same = wide.sample_codes(2, torch.Generator().manual_seed(0))
+        assert torch.allclose(wide.images(same), space.images(codes), atol=1e-4)
+        assert torch.allclose(wide.generate(same), space.generate(codes), atol=1e-4)
+        in_w = rung.directions_of(torch.eye(64)[:2], 0)
+        vectors = carried_over(in_w, rung.spaces[wide.code_dim]).vectors
+        truth = rung.score(rung.directions_of(vectors, 0), 0)["truth"]
+        assert truth == pytest.approx(rung.score(in_w, 0)["truth"], abs=0.01)
+    assert HandBuilt().space(0).wider == {}
+
+
 def test_the_length_of_a_vector_does_not_matter_and_directions_are_one_standard_deviation_long() -> None:
     rung = HandBuilt()
     true = HandBuiltGenerator(seed=2).true_directions
