@@ -13,7 +13,7 @@ so that a resumed run takes exactly the same steps.
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -69,6 +69,7 @@ class Discovery:
         micro_batch: codes synthesized at a time; by default that of `settings`, or as many as fit into memory.
         device: device of the codes.
         progress: called while the active subspace is estimated.
+        later: the searches that follow, by default those of `settings`.
 
     Attributes:
         random_rotation: (K, M), a random rotation of the K axes where a search starts, drawn with the seed; M axes are
@@ -89,6 +90,7 @@ class Discovery:
         micro_batch: int | None = None,
         device: torch.device | str | None = None,
         progress: Progress | None = None,
+        later: Sequence[DiscoverySettings] | None = None,
     ) -> None:
         self.settings = settings
         self._generate, self._sample, self._device = generate, sample_codes, device
@@ -113,14 +115,16 @@ class Discovery:
         self._loss = loss(self._outputs, self.span, settings)
         self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
         self._own_step = 0
-        self.refinement = self._refinement()
+        self.refinement = self._refinement(settings.refinements if later is None else later)
+        self._improved_before = torch.zeros(len(start), dtype=torch.bool)
 
-    def _refinement(self) -> "Discovery | None":
+    def _refinement(self, later: Sequence[DiscoverySettings]) -> "Discovery | None":
         """The search of the whole code that follows, not yet at its start; a single direction has none."""
-        if self.settings.refinement is None or self.span.whole is None or self.span.num_directions < 2:
+        span = self.span if self.settings.search_in == "whole" else self.span.whole
+        if not later or span is None or self.span.num_directions < 2:
             return None
-        settings = dataclasses.replace(self.settings.refinement, precision="float32", compile="none")  # done above
-        return Discovery(self._generate, self._sample, settings, span=self.span.whole, device=self._device)
+        settings = dataclasses.replace(later[0], precision="float32", compile="none")  # done above
+        return Discovery(self._generate, self._sample, settings, span=span, device=self._device, later=later[1:])
 
     def _moves_together(self) -> bool:
         """Whether directions of a step are computed together where they fit: a device waits for launches, a CPU not."""
@@ -205,7 +209,11 @@ class Discovery:
         if self._own_step < self.settings.steps or self.refinement is None:
             return self._within_memory(self._take_step)
         if self.refinement.step_index == 0:
-            self.refinement.initialize_near(self.directions())
+            directions = self.accepted()
+            self.refinement.initialize_near(directions)
+            self.refinement._improved_before = torch.tensor(
+                directions.metadata.get("improved", self._improved_before.tolist())
+            )
         return self.refinement.step()
 
     def _within_memory(self, compute: Callable[[], _T]) -> _T:
@@ -276,7 +284,8 @@ class Discovery:
     @property
     def _current(self) -> "Discovery":
         """The search whose directions are the current ones: the refinement once it has begun."""
-        return self.refinement if self.refinement is not None and self.refinement.step_index > 0 else self
+        begun = self.refinement is not None and self.refinement.step_index > 0
+        return self.refinement._current if self.refinement is not None and begun else self
 
     @property
     def _is_tested(self) -> bool:
@@ -286,7 +295,7 @@ class Discovery:
     @property
     def chooses(self) -> bool:
         """Whether directions of the whole code are kept only where they improve."""
-        return (self if self.refinement is None else self.refinement)._is_tested
+        return self._is_tested if self.refinement is None else self.refinement.chooses
 
     def accepted(
         self, progress: Progress | None = None, store: PartialStore | None = None, **metadata: Any
@@ -300,7 +309,7 @@ class Discovery:
             return current.directions(**metadata)
         improved = current._improved(progress, store)
         rotation = torch.where(improved[:, None], current.rotation(), current.initial_rotation)
-        return current.directions(rotation, **metadata, improved=improved.tolist())
+        return current.directions(rotation, **metadata, improved=(improved | current._improved_before).tolist())
 
     def fallback(self) -> Directions:
         """Where each direction of the whole code goes if it does not improve; the current ones where none is tested."""
@@ -354,7 +363,9 @@ class Discovery:
         return flatten(self._parts())
 
     def _parts(self) -> dict[str, Any]:
-        refinement = {} if self.refinement is None else {"refinement": self.refinement._parts()}
+        later = {} if self.refinement is None else {"refinement": self.refinement._parts()}
+        if self.refinement is not None and self.refinement.span is self.span:
+            del later["refinement"]["span"]  # a large one
         return {
             "step": self._own_step,
             "micro_batch": self.micro_batch,
@@ -366,7 +377,8 @@ class Discovery:
             "orthonormal": self._parametrized.state_dict(),
             "objective": self._loss.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            **refinement,
+            "improved_before": self._improved_before,
+            **later,
         }
 
     @classmethod
@@ -396,6 +408,7 @@ class Discovery:
         self._codes_together = parts.get("codes_together", self.micro_batch)
         self._rng.set_state(parts["rng"])
         self._own_step = parts["step"]
+        self._improved_before = parts.get("improved_before", self._improved_before)
         if self.refinement is not None:
             self.refinement._load(parts["refinement"])
 
@@ -403,7 +416,8 @@ class Discovery:
 def _span_of(parts: dict[str, Any], device: torch.device | str | None) -> Span:
     """The span of a saved search, with the whole code that its refinement searches."""
     tensors = {name: value if name == "spectrum" else value.to(device) for name, value in parts["span"].items()}
-    whole = _span_of(parts["refinement"], device) if "refinement" in parts else None
+    later = parts.get("refinement", {})
+    whole = _span_of(later, device) if "span" in later else None
     return Span(**tensors, whole=whole)
 
 

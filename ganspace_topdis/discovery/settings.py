@@ -101,7 +101,7 @@ class DiscoverySettings(Settings):
         1.0,
         help="Largest part of a direction's squared length in which layers differ, or channels leave w; 1 for any.",
         group=_MAIN,
-        above=0,
+        minimum=0,
         maximum=1,
         only_for={**_IN_WHOLE, "space": ("w+", "s")},
     )
@@ -201,22 +201,22 @@ class DiscoverySettings(Settings):
         """What is searched with these steps: "both" only where steps in the whole code follow those in the span."""
         if self.search_in == "whole":
             return "whole"
-        return "span" if self.refinement is None else "both"
+        return "both" if self.refinements else "span"
 
     @property
-    def refinement(self) -> "DiscoverySettings | None":
-        """The settings of the steps in the whole code that follow those in the span; None where there are none.
+    def refinements(self) -> "tuple[DiscoverySettings, ...]":
+        """The settings of the searches in the whole code that follow that in the span, each where the one before ends.
 
-        Shifts there are standard deviations; a Gaussian-preserving shift by C becomes the distance of the quantiles
-        (1 - C) / 2 and (1 + C) / 2 of a normal distribution.
+        In W+ and S the first of two moves all layers alike. Shifts are standard deviations there; a Gaussian-preserving
+        shift by C becomes the distance of the quantiles (1 - C) / 2 and (1 + C) / 2 of a normal distribution.
         """
         steps = self.steps // 4 if self.whole_steps is None else self.whole_steps
         if self.search_in != "both" or not steps:
-            return None
+            return ()
         shift = self.shift if self.final_shift is None else self.final_shift
         if self.shift_kind == "gaussian":
             shift = 2 * NormalDist().inv_cdf((1 + shift) / 2)
-        return replace(
+        whole = replace(
             self,
             search_in="whole",
             steps=steps,
@@ -227,6 +227,9 @@ class DiscoverySettings(Settings):
             learning_rate=None,
             per_effect=False,
         )
+        if self.whitening == "full" or not self.layer_spread:
+            return (whole,)
+        return (replace(whole, layer_spread=0.0), whole)
 
     def shift_at(self, step: int) -> float:
         """Length of the shift in step 0, 1, ...

@@ -184,12 +184,11 @@ def plan_run(
     span_s = search.num_span_codes * pace.sample_s + probed * search.num_probes * pace.gradient_s
     per_direction_s = num_points * pace.gradient_s + 2 * pace.rtd_s
     moved = min(search.directions_per_step, num_directions)
-    refinement = search.refinement
-    num_steps = search.steps + (refinement.steps if refinement is not None else 0)
+    num_steps = search.steps + sum(each.steps for each in search.refinements)
     search_s = num_steps * (num_points * pace.features_s + moved * per_direction_s)
     judged_s = judging_s(pace, num_points, num_directions, num_sets=1 + takes_steps)
     if takes_steps and search.needed_span != "span" and not search.accept_all and num_directions > 1:
-        judged_s += num_codes(num_directions) * pace.features_s
+        judged_s += max(len(search.refinements), 1) * num_codes(num_directions) * pace.features_s
     budget_s = max(_FREE_S, min((span_s + search_s) / 4, span_s + search_s - judged_s))
     for chosen in _fewer_and_fewer(pictures):
         drawn = num_images(chosen, num_directions, image_px)

@@ -228,6 +228,46 @@ def test_layers_differ_by_at_most_what_is_asked_for():
     assert bounded.rotation().norm(dim=1).tolist() == pytest.approx([1, 1])
 
 
+def test_layers_differ_only_in_the_last_of_the_searches_that_follow_that_in_the_span():
+    search = layered("both", steps=8, whole_steps=6, accept_all=True)
+    first, second = search.settings.refinements
+    assert (first.layer_spread, second.layer_spread, search.num_steps) == (0.0, 1.0, 20)
+    while search.step_index < 14:
+        search.step()
+    assert difference_of_layers(search).max() < 1e-5
+    assert not torch.allclose(search.directions().vectors, search.directions(search.rotation()).vectors, atol=1e-3)
+    search.run()
+    assert difference_of_layers(search).max() > 1e-3
+    together = layered("both", steps=8, whole_steps=6, layer_spread=0.0)
+    assert len(together.settings.refinements) == 1
+    together.run()
+    assert difference_of_layers(together).max() < 1e-5
+
+
+@pytest.mark.parametrize("stop_at", [5, 8, 11, 14, 17, 20])
+def test_a_search_of_three_stages_resumes_in_any_of_them(stop_at):
+    whole, stopped = (layered("both", steps=8, whole_steps=6) for _ in range(2))
+    whole.run()
+    for _ in range(stop_at):
+        stopped.step()
+    tensors, rest = stopped.state()
+    assert sum(tensor.shape == (12, 12) for tensor in tensors.values()) == 2  # axes and projection, once
+    resumed = Discovery.resume(per_layer, sample_layers, stopped.settings, (tensors, rest))
+    resumed.run()
+    assert torch.equal(resumed.directions().vectors, whole.directions().vectors)
+    kept = [search.accepted() for search in (resumed, whole)]
+    assert torch.equal(*(each.vectors for each in kept))
+    assert kept[0].metadata["improved"] == kept[1].metadata["improved"]
+
+
+def test_what_an_earlier_stage_improved_counts_as_improved(monkeypatch):
+    answers = iter([torch.tensor([True, False]), torch.tensor([False, False])])
+    monkeypatch.setattr(Discovery, "_improved", lambda *_: next(answers))
+    search = layered("both", steps=4, whole_steps=4)
+    search.run()
+    assert search.accepted().metadata["improved"] == [True, False]
+
+
 def test_codes_of_double_precision_keep_that_bound():
     given = dataclasses.replace(SETTINGS, whitening="layers", num_directions=2, search_in="whole", layer_spread=0.05)
     search = Discovery(per_layer, lambda count, rng: sample_layers(count, rng).double(), given)
@@ -257,7 +297,7 @@ def test_principal_components_and_random_rotations_of_such_codes_are_equal_in_al
         ({"shift_kind": "gaussian", "shift": 0.1}, "`shift_kind` is 'gaussian', but must be sigma"),
         ({"method": "overlap", "overlap": 0.0}, "`overlap` is 0.0, but must be more than 0"),
         ({"shift_spread": 1.0}, "`shift_spread` is"),
-        ({"layer_spread": 0.0}, "`layer_spread` is 0.0"),
+        ({"layer_spread": -0.1}, "`layer_spread` is -0.1"),
         ({"layer_spread": 1.5}, "`layer_spread` is 1.5"),
         ({"search_in": "layers"}, "`search_in` is"),
     ],
