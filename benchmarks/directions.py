@@ -9,7 +9,7 @@ A cell is one method on one rung with one seed (see `stylegan2.bench.rungs`). Ea
 directions beside it, as soon as it is measured, and never measured again, so an interrupted run resumes, and several
 processes can share the work. The Markdown table has means and standard deviations over the seeds, with the best method
 of a column in bold; the oracle, regression on the factors' readings, is not a method. Times are processor time of one
-thread.
+thread. Searches are those of w, and with -s at the end of their name those of S, as `discover` takes them.
 """
 
 import argparse
@@ -33,12 +33,14 @@ from stylegan2.bench.methods import Cell, cells_csv
 from stylegan2.bench.rungs import RUNGS, SCORES, HandBuilt, Network, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.runs.search import closed_form
-from stylegan2.settings import parse_numbers
+from stylegan2.settings import WHITENING, parse_numbers
 from stylegan2.zoo import ASSETS
 
+SEARCHES = ("hessian", "contrastive", "reconstructor", "overlap", "sparsity", "topdis")
+SEARCHES_IN_S = tuple(f"{name}-s" for name in SEARCHES)
 METHODS = (
     *("random", "axes", "sefa", "ganspace", "ganspace-features", "ica", "span-axes"),
-    *("hessian", "contrastive", "reconstructor", "overlap", "sparsity", "topdis", "oracle"),
+    *(*SEARCHES, *SEARCHES_IN_S, "oracle"),
 )
 HAND_BUILT_STEPS = 400
 NUM_ORACLE_CODES = 4000
@@ -48,7 +50,7 @@ def find_hand_built(method: str, seed: int, steps: int) -> Directions:
     """The directions of a method on the hand-built rung; searches start at a random rotation."""
     space = HandBuilt().space(seed)
     settings = DiscoverySettings(span="identity", num_directions=6, initialization="random", steps=steps, seed=seed)
-    if method in SEARCH_METHODS:
+    if method in SEARCHES:
         return searched(Discovery(space.generate, space.sample_codes, with_method(settings, method)))
     if method == "random":
         return Discovery(space.generate, space.sample_codes, settings).directions()
@@ -66,8 +68,12 @@ def find_hand_built(method: str, seed: int, steps: int) -> Directions:
 def find_in_network(rung: Network, method: str, seed: int, steps: int) -> Directions:
     """The directions of a method in a network, as many as the rung takes, with the defaults of `discover`."""
     space = rung.latent_space
-    if method in SEARCH_METHODS:
-        settings = with_method(DiscoverySettings(steps=steps, seed=seed, num_directions=rung.num_directions), method)
+    settings = DiscoverySettings(steps=steps, seed=seed, num_directions=rung.num_directions)
+    if method in SEARCHES:
+        return searched(Discovery(space.features, space.sample_codes, with_method(settings, method)))
+    if method in SEARCHES_IN_S:
+        space = next(each for each in rung.spaces.values() if each.name == "s")
+        settings = dataclasses.replace(with_method(settings, method.removesuffix("-s")), whitening=WHITENING["s"])
         return searched(Discovery(space.features, space.sample_codes, settings))
     if method == "oracle":
         return oracle(space.images, rung.factor_network.read, rung.codes(NUM_ORACLE_CODES, seed)[1])
@@ -93,8 +99,8 @@ def searched(search: Discovery) -> Directions:
 
 
 def takes(rung: Rung, method: str) -> bool:
-    """Whether a method can be run on a rung: SeFa and the oracle need a network."""
-    return isinstance(rung, Network) or method not in ("sefa", "oracle")
+    """Whether a method can be run on a rung: SeFa, S and the oracle need a network."""
+    return isinstance(rung, Network) or method not in ("sefa", "oracle", *SEARCHES_IN_S)
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -131,7 +137,7 @@ def _methods(text: str) -> tuple[str, ...]:
 def path_of(cells: Path, rung: Rung, method: str, seed: int, steps: int | None = None) -> Path:
     """The path of a cell: the name contains everything that it depends on except the code."""
     of_file = f"_{rung.checkpoint_sha256[:8]}" if rung.checkpoint_sha256 else ""
-    taken = f"_steps_{num_steps(rung, steps)}" if method in SEARCH_METHODS else ""
+    taken = f"_steps_{num_steps(rung, steps)}" if method in (*SEARCHES, *SEARCHES_IN_S) else ""
     return cells / f"{rung.name}{of_file}_{method}_seed_{seed}{taken}.json"
 
 
@@ -152,7 +158,7 @@ def measure(options: argparse.Namespace, rung: Rung) -> None:
                 is_network = isinstance(rung, Network)
                 found = find_in_network(rung, method, seed, steps) if is_network else None
                 directions = found or find_hand_built(method, seed, steps)
-            spent = {"seconds": time.process_time() - since} if method in SEARCH_METHODS else {}
+            spent = {"seconds": time.process_time() - since} if method in (*SEARCHES, *SEARCHES_IN_S) else {}
             path.parent.mkdir(parents=True, exist_ok=True)
             directions.save(path.with_suffix(".safetensors"))
             scores = {**rung.score(directions, seed), **spent}

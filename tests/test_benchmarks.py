@@ -104,7 +104,17 @@ def test_the_seed_turns_the_hand_built_truth() -> None:
 
 
 def test_the_benchmark_has_every_method_of_discover() -> None:
-    assert {*directions.METHODS} == {*SEARCH_METHODS, *CLOSED_FORMS, "oracle"}
+    in_s = {f"{name}-s" for name in SEARCH_METHODS}
+    assert {*directions.METHODS} == {*SEARCH_METHODS, *in_s, *CLOSED_FORMS, "oracle"}
+
+
+def test_a_search_in_s_finds_directions_of_channels() -> None:
+    generator = stylegan2.Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=1, channel_base=64)
+    spaces = {name: LatentSpace(generator=generator, resolution=8, name=name) for name in ("w", "s")}
+    rung = SimpleNamespace(num_directions=2, latent_space=spaces["w"], spaces=spaces)
+    for method, space in (("overlap", "w"), ("overlap-s", "s")):
+        assert directions.find_in_network(rung, method, 0, 1).vectors.shape == (2, spaces[space].code_dim)
+    assert not directions.takes(HandBuilt(), "overlap-s")
 
 
 @pytest.mark.parametrize("method", ["overlap", "sparsity", "ica"])
