@@ -116,7 +116,7 @@ class Discovery:
         self._optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99))
         self._own_step = 0
         self.refinement = self._refinement(settings.refinements if later is None else later)
-        self._improved_before = torch.zeros(len(start), dtype=torch.bool)
+        self._improved_before, self._handed_over = torch.zeros(len(start), dtype=torch.bool), False
 
     def _refinement(self, later: Sequence[DiscoverySettings]) -> "Discovery | None":
         """The search of the whole code that follows, not yet at its start; a single direction has none."""
@@ -208,13 +208,28 @@ class Discovery:
         """
         if self._own_step < self.settings.steps or self.refinement is None:
             return self._within_memory(self._take_step)
-        if self.refinement.step_index == 0:
-            directions = self.accepted()
-            self.refinement.initialize_near(directions)
-            self.refinement._improved_before = torch.tensor(
-                directions.metadata.get("improved", self._improved_before.tolist())
-            )
+        if self.hands_over:
+            self.hand_over()
         return self.refinement.step()
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether the next step is the first of the search that follows, which starts at accepted directions."""
+        if self.refinement is None or self._own_step < self.settings.steps or self.finished:
+            return False
+        return self.refinement.hands_over if self.refinement.step_index > 0 else not self._handed_over
+
+    def hand_over(self, store: PartialStore | None = None) -> None:
+        """Start the search that follows; `store` saves and restores the comparison of directions before."""
+        assert self.refinement is not None, "it hands over"
+        if self.refinement.step_index > 0:
+            self.refinement.hand_over(store)
+            return
+        directions = self.accepted(store=store)
+        self.refinement.initialize_near(directions)
+        if "improved" in directions.metadata:
+            self.refinement._improved_before = torch.tensor(directions.metadata["improved"])
+        self._handed_over = True
 
     def _within_memory(self, compute: Callable[[], _T]) -> _T:
         """Compute, with half the micro-batch and the same random numbers again while the device runs out of memory."""

@@ -201,6 +201,10 @@ class SearchRun:
         )
         with saving as stepped, ProgressReporter("discover") as progress:
             while not search.finished:
+                if search.hands_over:
+                    self.folder.save(search.step_index, *search.state())
+                    with self.folder.partial_work(every_s=SAVE_INTERVAL_S) as partial:
+                        search.hand_over(partial)
                 values = search.step()
                 self.folder.append_metrics({"step": search.step_index, **values})
                 progress(search.step_index, num_steps, **values)

@@ -54,7 +54,7 @@ def damage(path: Path) -> None:
 
 def contents(run: Path) -> dict[str, bytes]:
     """The results and the last checkpoint."""
-    names = ("directions.safetensors", "scores.json", "metrics.jsonl", "checkpoints/step_000000004.safetensors")
+    names = ("directions.safetensors", "scores.json", "metrics.jsonl", "checkpoints/step_000000005.safetensors")
     pictures = [str(path.relative_to(run)) for path in run.rglob("*") if path.suffix in (".png", ".webp", ".html")]
     where = str(run).encode()  # the page holds a command that names the folder
     return {name: (run / name).read_bytes().replace(where, b"RUN") for name in (*names, *sorted(pictures))}
@@ -81,8 +81,8 @@ def test_a_result_that_is_gone_is_made_again(run: Path, options: Options, name: 
 
 def test_a_damaged_last_checkpoint_is_made_again_and_the_directions_stand(run: Path, options: Options) -> None:
     before = contents(run)
-    damage(run / "checkpoints/step_000000004.safetensors")
-    with pytest.warns(UserWarning, match="going on from step 0 before it"):
+    damage(run / "checkpoints/step_000000005.safetensors")
+    with pytest.warns(UserWarning, match="going on from step 4 before it"):
         discover(options, run)
     assert contents(run) == before
     assert read_run(run).status.state == "finished"  # type: ignore[union-attr]
@@ -123,7 +123,7 @@ def test_judging_goes_on_within_its_clouds_and_ends_the_same(
     at_once = plan.Pace(**{field.name: 0 for field in dataclasses.fields(plan.Pace)})
     monkeypatch.setattr(plan, "measure_pace", lambda *_: at_once)  # its clouds are not judged
     counts, stopped = [], tmp_path / "again" / run.name  # its name is on the pictures
-    for stop_at in (None, 30, 150):  # before, 27 clouds; the comparison; after, first the amounts
+    for stop_at in (None, 40, 300):  # in the comparisons before and after the last steps
         num_clouds = 0
         if stop_at is None:
             discover(options, tmp_path / "counted")
@@ -133,9 +133,9 @@ def test_judging_goes_on_within_its_clouds_and_ends_the_same(
         counts.append(num_clouds)
     stop_at, num_clouds = -1, 0
     discover(options, stopped)
-    # a stop costs the cloud that was under way, its batch's, a partner's, and two of the amounts; one in the comparison
+    # a stop costs the cloud that was under way, its batch's, a partner's, and two of the amounts; one in a comparison
     # 13 for the amounts and as many for the cloud: a batch, and two for each of three directions before and after
-    assert sum(counts[1:]) + num_clouds <= counts[0] + 6 + 26
+    assert sum(counts[1:]) + num_clouds <= counts[0] + 2 * 26
     assert contents(stopped) == contents(run)
     assert not list((stopped / "checkpoints").glob("partial_*"))
 
@@ -260,7 +260,8 @@ def test_a_run_that_names_no_checkpoint_is_refused(run: Path, capsys: pytest.Cap
     assert "does not name its checkpoint" in capsys.readouterr().err
 
 
-def test_a_factor_file_of_another_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_factor_file_of_another_checkpoint_is_refused(options: Options, tmp_path: Path) -> None:
+    discover(dataclasses.replace(options, method="ganspace", space="w"), run := tmp_path / "run")
     other = save(small_generator(seed=3), tmp_path / "other.safetensors")
     with pytest.raises(SystemExit) as left:
         program.main(["export", str(run), "--to", "rosinality", "--ckpt", str(other)])
