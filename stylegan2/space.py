@@ -66,12 +66,14 @@ class StyleChannels:
     Attributes:
         layers: for each affine layer, the index (0 to num_ws - 1) of its style.
         sizes: for each affine layer, its number of channels.
+        names: for each affine layer, its block and module, such as "b16.conv0".
     """
 
     def __init__(self, synthesis: SynthesisNetwork) -> None:
         found = list(_affines(synthesis))
-        self._affines = [affine for affine, _ in found]
-        self.layers = [layer for _, layer in found]
+        self._affines = [affine for _, affine, _ in found]
+        self.names = [name for name, _, _ in found]
+        self.layers = [layer for _, _, layer in found]
         self.sizes = [len(affine.bias) for affine in self._affines]
 
     @property
@@ -95,7 +97,7 @@ class StyleChannels:
             yield
 
 
-def _affines(synthesis: SynthesisNetwork) -> Iterator[tuple[FullyConnected, int]]:
+def _affines(synthesis: SynthesisNetwork) -> Iterator[tuple[str, FullyConnected, int]]:
     first = 0
     for resolution in synthesis.resolutions:
         block = synthesis.block(resolution)
@@ -103,7 +105,7 @@ def _affines(synthesis: SynthesisNetwork) -> Iterator[tuple[FullyConnected, int]
         for place, name in enumerate([*names, *(["torgb"] if block.has_image else [])]):
             affine = block.get_submodule(name).get_submodule("affine")
             assert isinstance(affine, FullyConnected)
-            yield affine, first + place
+            yield f"b{resolution}.{name}", affine, first + place
         first += block.num_conv
 
 

@@ -1,7 +1,8 @@
 """`topdis-gan export`: directions in the formats of other programs.
 
     npy         direction_03.npy (w_dim,) and direction_03_layers.npy (num_ws, w_dim), zero in layers that do not
-                move; one unit each, for editors that add a multiple of an array to a code
+                move; one unit each, for editors that add a multiple of an array to a code. Of directions of s it is
+                (num_channels,), and channels.json says where the channels of each affine layer are
     rosinality  one file like that of its closed-form factorization: "eigvec" (w_dim, K), one column per direction
     json        everything: vectors, mean, layers, scores and settings
 
@@ -12,6 +13,7 @@ units in standard deviations are in the JSON file; directions without them have 
 import io
 import json
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +25,7 @@ from stylegan2.settings import OutputSettings, RunSettings
 if TYPE_CHECKING:
     from ganspace_topdis.latent.directions import Directions
     from stylegan2.loading import LoadedRun
+    from stylegan2.space import StyleChannels
 
 __all__ = ["COMMAND", "Options", "run"]
 
@@ -70,7 +73,7 @@ def run(options: Options) -> dict[str, Any]:
     out = options.out or folder / {"npy": "", "json": "directions.json", "rosinality": "factor.pt"}[options.to]
     if options.to == "npy":
         loaded = load_run(options.run, replace(options.loading, device="cpu"))
-        options.output.clear(out, "direction_[0-9]*.npy")
+        options.output.clear(out, "direction_[0-9]*.npy", "channels.json")
         return {"files": [str(path) for path in _write_arrays(loaded, out)]}
     options.output.clear(out)
     make_folder(out.parent)
@@ -84,7 +87,7 @@ def run(options: Options) -> dict[str, Any]:
 def _write_arrays(loaded: "LoadedRun", out: Path) -> list[Path]:
     import torch
 
-    from ganspace_topdis.runs.files import make_folder, write_array
+    from ganspace_topdis.runs.files import make_folder, write_array, write_text
 
     folder, space = make_folder(out), loaded.space
     written = []
@@ -97,7 +100,16 @@ def _write_arrays(loaded: "LoadedRun", out: Path) -> list[Path]:
         if space.name == "w+":
             rows = space.broadcast_ws(vector[None])[0]
             written.append(write_array(folder / f"direction_{index:02d}_layers.npy", rows.numpy()))
+    if space.name == "s":
+        written.append(write_text(folder / "channels.json", json.dumps(_channels(space.styles), indent=1)))
     return written
+
+
+def _channels(styles: "StyleChannels") -> list[dict[str, Any]]:
+    """Where the channels of each affine layer are in a direction of s."""
+    firsts = accumulate(styles.sizes, initial=0)
+    parts = zip(styles.names, styles.layers, firsts, styles.sizes, strict=False)
+    return [{"affine": name, "layer": layer, "first": first, "size": size} for name, layer, first, size in parts]
 
 
 def _write_factor_file(directions: "Directions", options: Options, out: Path) -> Path:

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
+from stylegan2 import load
 from stylegan2.commands.export import Options, run
 from stylegan2.settings import RunSettings
+from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import write_found
 
 
@@ -54,6 +56,22 @@ def test_channels_do_not_fit_a_factor_file(tmp_path):
     _, path, _ = write_found(tmp_path, name="s")
     with pytest.raises(InvalidArgumentError, match="these are of s"):
         export(path, "rosinality", tmp_path / "factor.pt", ckpt="x")
+
+
+def test_where_the_channels_of_each_layer_are_is_written_beside_directions_of_channels(tmp_path):
+    ckpt, path, directions = write_found(tmp_path, name="s")
+    *arrays, layout = export(path, "npy", tmp_path / "out", ckpt=str(ckpt))
+    parts = json.loads(layout.read_text())
+    space = LatentSpace(generator=load(ckpt), name="s")
+    assert [part["affine"] for part in parts][:3] == ["b4.conv1", "b4.torgb", "b8.conv0"]
+    assert [part["layer"] for part in parts] == space.styles.layers
+    assert sum(part["size"] for part in parts) == directions.code_dim
+    vector, last = np.load(arrays[1]), parts[-1]
+    codes = space.codes_of_seeds([1])
+    moved = codes + torch.from_numpy(vector)
+    affine = load(ckpt).get_submodule("synthesis." + last["affine"]).get_submodule("affine")
+    assert len(affine.bias) == last["size"] == directions.code_dim - last["first"]
+    assert torch.allclose(moved, directions.move(codes, 1, 1.0))
 
 
 def test_codes_of_z_have_no_layers_to_write(tmp_path):
