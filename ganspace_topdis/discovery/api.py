@@ -42,8 +42,8 @@ def discover_directions(
     orthonormal basis of the span. Further ones, a quarter as many, move unit vectors of the whole code
     (`discovery.scale_free`), and each is kept only where it is better than its start (`discovery.acceptance`);
     `search_in="span"` leaves these out.
-    Codes of W+, one vector per layer side by side, need `whitening="layers"`. The defaults are those of
-    `topdis-gan discover`.
+    Codes of W+, one vector per layer side by side, need `whitening="layers"`, and style channels `whitening="channels"`;
+    there the further steps are taken twice, first within what w reaches. The defaults are those of `topdis-gan discover`.
 
     Args:
         generate: codes (N, D) -> images or features (N, ...), differentiable.

@@ -5,10 +5,11 @@ rotation, or the rotation nearest to given directions. So V stays orthonormal wi
 (torch.nn.utils.parametrizations.orthogonal). In the whole code the rows of V are unit vectors, normalized rows of the
 matrix that Adam moves, and start at the same places. V and its optimizer stay on the CPU, where small matrices are
 faster than on a GPU: once per step, V goes to the device of the codes and its gradient comes back. The loss is one of
-`discovery.losses` or `discovery.scale_free`. Where both are searched, one after the other, the search in the whole code
-is another `Discovery` that starts where the first ends, and each of its directions is kept only where it is better than
-its start (`discovery.acceptance`). `Discovery` holds the whole state of a search and exports it as tensors,
-so that a resumed run takes exactly the same steps.
+`discovery.losses` or `discovery.scale_free`. Where both are searched, one after the other, a search in the whole code is
+another `Discovery`, the `refinement`, which starts where this one ends and may be followed by one itself: in W+ and S the
+first moves all layers alike. Each direction of the whole code is kept only where it is better than its start
+(`discovery.acceptance`). `Discovery` holds the whole state of a search and exports it as tensors, so that a resumed run
+takes exactly the same steps.
 """
 
 import dataclasses
