@@ -41,9 +41,9 @@ def discover_directions(
     The method is TopDis (Balabin et al. 2024) by default; see `discovery.losses` for the others. The steps find an
     orthonormal basis of the span. Further ones, a quarter as many, move unit vectors of the whole code
     (`discovery.scale_free`), and each is kept only where it is better than its start (`discovery.acceptance`);
-    `search_in="span"` leaves these out.
-    Codes of W+, one vector per layer side by side, need `whitening="layers"`, and style channels `whitening="channels"`;
-    there the further steps are taken twice, first within what w reaches. The defaults are those of `topdis-gan discover`.
+    `search_in="span"` leaves these out. Codes of W+, one vector per layer side by side, need `whitening="layers"`, and
+    style channels `whitening="channels"`; there the further steps are taken twice, first within what w reaches. The
+    defaults are those of `topdis-gan discover`.
 
     Args:
         generate: codes (N, D) -> images or features (N, ...), differentiable.

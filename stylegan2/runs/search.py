@@ -180,7 +180,13 @@ class SearchRun:
         checkpoint = self.folder.resume()
         if checkpoint is not None:
             state = checkpoint.tensors, checkpoint.rest
-            return Discovery.resume(space.features, space.sample_codes, settings, state, device=device)
+            try:
+                return Discovery.resume(space.features, space.sample_codes, settings, state, device=device)
+            except KeyError as error:
+                raise CheckpointError(
+                    f"{self.folder.path} was begun by another version of topdis-gan, whose search cannot be continued; "
+                    "give another `out`"
+                ) from error
         with ProgressReporter("span, codes") as progress:
             search = Discovery(space.features, space.sample_codes, settings, device=device, progress=progress)
         if self.start is not None:

@@ -103,7 +103,7 @@ def test_what_did_not_improve_is_put_back_where_it_started(monkeypatch: pytest.M
     keep = torch.tensor([True, False, True, False])
     search = Discovery(apart, sample, SETTINGS)
     search.run()
-    monkeypatch.setattr(Discovery, "_improved", lambda self, progress, store: keep)
+    monkeypatch.setattr(Discovery, "_better", lambda *_: keep)
     found = finalize(search)
     assert sorted(found.metadata["improved"]) == sorted(keep.tolist())
     expected = search.directions(torch.where(keep[:, None], search.rotation(), search.initial_rotation)).vectors

@@ -4,7 +4,7 @@ import inspect
 import pytest
 import torch
 
-from ganspace_topdis.discovery import loop
+from ganspace_topdis.discovery import stage
 from ganspace_topdis.discovery.api import discover_directions, finalize
 from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
@@ -27,9 +27,9 @@ def finish(search: Discovery) -> Discovery:
 
 
 def test_the_rotation_stays_orthonormal():
-    search = finish(start())
-    assert torch.allclose(search.rotation() @ search.rotation().T, torch.eye(6), atol=1e-5)
-    assert not torch.allclose(search.rotation(), search.initial_rotation, atol=1e-3)
+    rotation = finish(start()).stages[0].rotation()
+    assert torch.allclose(rotation @ rotation.T, torch.eye(6), atol=1e-5)
+    assert not torch.allclose(rotation, start().initial_rotation, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["axes", "random"])
@@ -98,7 +98,7 @@ def test_the_size_of_a_micro_batch_changes_results_by_rounding_alone():
 def test_a_resumed_search_keeps_its_micro_batch_for_any_free_memory(monkeypatch):
     generator = HandBuiltGenerator(seed=3, resolution=16)
     search = start()
-    monkeypatch.setattr(loop, "choose_micro_batch", lambda *_, **__: 1)
+    monkeypatch.setattr(stage, "choose_micro_batch", lambda *_, **__: 1)
     resumed = Discovery.resume(generator, generator.sample_codes, SETTINGS, search.state())
     assert resumed.micro_batch == search.micro_batch == 32
     assert start().micro_batch == 1

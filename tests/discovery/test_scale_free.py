@@ -235,7 +235,7 @@ def test_layers_differ_only_in_the_last_of_the_searches_that_follow_that_in_the_
     while search.step_index < 14:
         search.step()
     assert difference_of_layers(search).max() < 1e-5
-    assert not torch.allclose(search.directions().vectors, search.directions(search.rotation()).vectors, atol=1e-3)
+    assert not torch.allclose(search.directions().vectors, search.stages[0].directions().vectors, atol=1e-3)
     search.run()
     assert difference_of_layers(search).max() > 1e-3
     together = layered("both", steps=8, whole_steps=6, layer_spread=0.0)
@@ -262,7 +262,7 @@ def test_a_search_of_three_stages_resumes_in_any_of_them(stop_at):
 
 def test_what_an_earlier_stage_improved_counts_as_improved(monkeypatch):
     answers = iter([torch.tensor([True, False]), torch.tensor([False, False])])
-    monkeypatch.setattr(Discovery, "_improved", lambda *_: next(answers))
+    monkeypatch.setattr(Discovery, "_better", lambda *_: next(answers))
     search = layered("both", steps=4, whole_steps=4)
     search.run()
     assert search.accepted().metadata["improved"] == [True, False]

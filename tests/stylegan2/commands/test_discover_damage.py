@@ -11,7 +11,7 @@ import torch
 import stylegan2.runs.search as command
 from ganspace_topdis import program
 from ganspace_topdis.discovery.settings import DiscoverySettings
-from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
 from ganspace_topdis.runs.records import read_run
@@ -138,6 +138,24 @@ def test_judging_goes_on_within_its_clouds_and_ends_the_same(
     assert sum(counts[1:]) + num_clouds <= counts[0] + 2 * 26
     assert contents(stopped) == contents(run)
     assert not list((stopped / "checkpoints").glob("partial_*"))
+
+
+def test_a_search_that_another_version_began_is_not_continued(
+    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(command.Discovery, "step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            discover(options, tmp_path / "run")
+    (path,) = (tmp_path / "run/checkpoints").glob("step_*.safetensors")
+    before = path.read_bytes()
+    monkeypatch.setattr(command.Discovery, "resume", lambda *_, **__: {}["stages"])
+    with pytest.raises(CheckpointError, match="begun by another version of topdis-gan, .* give another `out`"):
+        discover(options, tmp_path / "run")
+    assert path.read_bytes() == before
 
 
 BAD_NAMES = ["{", "[" * 100_000, '{"format": "topdis-gan names", "directions": {"3": {"name": "x"}}}']
