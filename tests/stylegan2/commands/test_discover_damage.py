@@ -153,7 +153,7 @@ def test_a_search_that_another_version_began_is_not_continued(
     (path,) = (tmp_path / "run/checkpoints").glob("step_*.safetensors")
     before = path.read_bytes()
     monkeypatch.setattr(command.Discovery, "resume", lambda *_, **__: {}["stages"])
-    with pytest.raises(CheckpointError, match="begun by another version of topdis-gan, .* give another `out`"):
+    with pytest.raises(CheckpointError, match=r"begun by another version of topdis-gan, .* give another `out`"):
         discover(options, tmp_path / "run")
     assert path.read_bytes() == before
 
