@@ -9,13 +9,13 @@ share of the factor that each is matched to, at an amount that keeps that factor
     span  an orthonormal basis of the active subspace
     w     unit vectors of the whole whitened w
     w+    one whitened vector per layer, of unit norm together
+    s     a number per style channel, in the coordinates of `discovery.whitening`
 
 and are scored as in `topdis-gan bench directions`, on codes that the objective has not seen. No method without the
 truth can be expected to find better ones in that space, where Adam does not.
 """
 
 import argparse
-import math
 import sys
 import time
 
@@ -24,15 +24,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
-from ganspace_topdis.discovery.active_subspace import Span, identity_span
+from ganspace_topdis.discovery.active_subspace import Span
+from ganspace_topdis.discovery.whitening import whiten
 from ganspace_topdis.evaluation.factor_network import Readings, change, read_logits
 from ganspace_topdis.evaluation.rescoring import LARGEST_EXTENT, OWN_CHANGE, Rescoring
 from ganspace_topdis.latent.directions import Directions
-from stylegan2.bench.rungs import Network, rung_named
+from stylegan2.bench.rungs import RUNGS, Network, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
-from stylegan2.settings import parse_numbers
+from stylegan2.settings import WHITENING, parse_numbers
 
-SPACES = ("span", "w", "w+")
+SPACES = ("span", "w", "w+", "s")
 NUM_DIRECTIONS = 6
 
 
@@ -47,42 +48,38 @@ class Ceiling:
     """
 
     def __init__(self, rung: Network, space: str, seed: int, batch_size: int) -> None:
-        self.rung, self.space, self.batch_size = rung, space, batch_size
+        self.rung, self.kind, self.batch_size = rung, space, batch_size
+        self.space = next(each for each in rung.spaces.values() if each.name == ("w" if space == "span" else space))
         self.rng = torch.Generator().manual_seed(seed)
-        settings = DiscoverySettings(steps=0, seed=seed, num_directions=NUM_DIRECTIONS)
-        self.span: Span = Discovery(rung.latent_space.features, rung.latent_space.sample_codes, settings).span
+        whitening = WHITENING.get(self.space.name, "full")
+        settings = DiscoverySettings(
+            steps=0, seed=seed, num_directions=NUM_DIRECTIONS, whitening=whitening, search_in="span"
+        )
+        self.span: Span = Discovery(self.space.features, self.space.sample_codes, settings).span
         with torch.no_grad():
-            self.white = identity_span(rung.latent_space.sample_codes(10_000, self.rng))
-        start = self.span.axes @ self.white.projection.T
-        layers = rung.latent_space.generator.num_ws if space == "w+" else 1
-        free = torch.eye(NUM_DIRECTIONS) if space == "span" else start[:, None].repeat(1, layers, 1)
+            self.coordinates = whiten(whitening, self.draw(10_000))
+            start = self.coordinates.located(self.span.axes)
+        free = torch.eye(NUM_DIRECTIONS) if space == "span" else start
         self.free = free.clone().requires_grad_(True)
-        self.layers = layers
         found = self.rescored(seed)
         self.factors = [found.direction.index(index) for index in range(NUM_DIRECTIONS)]
         self.extents = torch.tensor(found.extent).float()
         self.unit = self._unit()
 
     def vectors(self) -> Tensor:
-        """(K, layers, D), displacements of one standard deviation."""
-        if self.space == "span":
+        """(K, D), displacements of one standard deviation."""
+        if self.kind == "span":
             rotation, triangle = torch.linalg.qr(self.free.T)
-            return ((rotation * triangle.diagonal().sign()).T @ self.span.axes)[:, None]
-        rows = F.normalize(self.free.flatten(1), dim=1).view_as(self.free) * math.sqrt(self.layers)
-        return rows @ self.white.axes
-
-    def images(self, codes: Tensor) -> Tensor:
-        """Images of codes (N, layers * D)."""
-        layered = codes.unflatten(1, (self.layers, -1))
-        return self.rung.latent_space.images(layered if self.layers > 1 else layered[:, 0])
+            return (rotation * triangle.diagonal().sign()).T @ self.span.axes
+        return self.coordinates.chosen(F.normalize(self.free, dim=1))[0]
 
     def read(self, codes: Tensor) -> Readings:
         network = self.rung.factor_network
-        return read_logits(network.factors, network(self.images(codes)))
+        return read_logits(network.factors, network(self.space.images(codes)))
 
     @torch.no_grad()
     def draw(self, num: int) -> Tensor:
-        return self.rung.latent_space.sample_codes(num, self.rng).repeat(1, self.layers)
+        return self.space.sample_codes(num, self.rng)
 
     @torch.no_grad()
     def _unit(self) -> Tensor:
@@ -95,7 +92,7 @@ class Ceiling:
         with torch.no_grad():
             start = self.read(codes)
         losses = []
-        for index, vector in enumerate(self.vectors().flatten(1)):
+        for index, vector in enumerate(self.vectors()):
             sign = 1 if torch.rand((), generator=self.rng) < 0.5 else -1
             steps = sign * self.extents[index] * (0.25 + 0.75 * torch.rand(len(codes), 1, generator=self.rng))
             changes = change(self.read(codes + steps * vector), start).mean(0) / self.unit
@@ -108,7 +105,7 @@ class Ceiling:
     @torch.no_grad()
     def rescored(self, seed: int) -> Rescoring:
         """What the directions change, on codes of the benchmark."""
-        vectors = self.vectors().flatten(1)
+        vectors = self.vectors()
         nothing = torch.zeros_like(vectors)
         directions = Directions(
             vectors=vectors, dual_vectors=nothing, mean=nothing[0], span=vectors, scales=torch.ones(len(vectors))
@@ -127,7 +124,7 @@ class Ceiling:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rung", default="scenes", choices=("fitted", "scenes", "pebbles"))
+    parser.add_argument("--rung", default="scenes", choices=RUNGS[1:])
     parser.add_argument("--spaces", default=",".join(SPACES))
     parser.add_argument("--seeds", type=parse_numbers, default=(0,))
     parser.add_argument("--steps", type=int, default=200)

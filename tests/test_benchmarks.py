@@ -140,10 +140,8 @@ class SixLogits(torch.nn.Module):
 class LinearSpace:
     """Codes (N, 8) for one or two layers; six pixels are linear in the layers' mean, features an image rotated."""
 
-    generator = SimpleNamespace(num_ws=2)
-
-    def __init__(self, num_layers: int = 1) -> None:
-        self.num_layers = num_layers
+    def __init__(self, name: str = "w") -> None:
+        self.name, self.num_layers = name, 1 if name == "w" else 2
         rng = torch.Generator().manual_seed(7)
         self.true = torch.linalg.qr(torch.randn(8, 8, generator=rng))[0][:6]
         self.mixing = torch.linalg.qr(torch.randn(6, 6, generator=rng))[0] * torch.linspace(1, 2, 6)
@@ -160,27 +158,29 @@ class LinearSpace:
 
 
 class LinearRung(Network):
-    """A rung whose true directions are the rows of `LinearSpace.true`."""
+    """A rung whose true directions are the rows of `LinearSpace.true`; wide codes are those of that space."""
 
     factor_network = SixLogits()
 
-    def __init__(self) -> None:
+    def __init__(self, wide: str) -> None:
         self.latent_space = LinearSpace()
-        self.spaces = {8 * num_layers: LinearSpace(num_layers) for num_layers in (1, 2)}
+        self.spaces = {8: self.latent_space, 16: LinearSpace(wide)}
 
 
 @pytest.mark.parametrize("space", direction_ceiling.SPACES)
 def test_with_the_truth_directions_of_every_space_come_to_change_one_factor(space: str) -> None:
-    ceiling = direction_ceiling.Ceiling(LinearRung(), space, seed=0, batch_size=16)
+    wide = space in ("w+", "s")
+    rung = LinearRung(space if wide else "w+")
+    ceiling = direction_ceiling.Ceiling(rung, space, seed=0, batch_size=16)
     start = ceiling.rescored(0)
     ceiling.optimize(60, 0.1)
     found = ceiling.rescored(0)
     assert start.mean_share < 0.6
     assert found.mean_share > start.mean_share + 0.15
     assert sorted(found.direction) == list(range(6))
-    assert ceiling.vectors().shape == (6, 2 if space == "w+" else 1, 8)
-    lengths = ceiling.vectors().flatten(1).norm(dim=1)
-    assert torch.allclose(lengths, torch.full((6,), 2**0.5 if space == "w+" else 1.0), rtol=0.05)
+    assert ceiling.vectors().shape == (6, 16 if wide else 8)
+    lengths = ceiling.vectors().norm(dim=1)
+    assert torch.allclose(lengths, torch.full((6,), 2**0.5 if wide else 1.0), rtol=0.05)
 
 
 @pytest.mark.parametrize("name", ["w+", "s"])
