@@ -44,11 +44,10 @@ def main(argv: list[str] | None = None) -> None:
         truths, held_out = [], []
         for cell in read(options, rung):
             path = path_of(options.cells, rung, cell.method, cell.seed, options.steps).with_suffix(".safetensors")
-            space = rung.space(cell.seed)
+            directions, space = Directions.load(path), rung.space(cell.seed)
+            own = {each.code_dim: each for each in (space, *space.wider.values())}[directions.code_dim]
             with frozen_weights():
-                found = evaluate_held_out(
-                    space.generate, space.sample_codes, Directions.load(path), num_random=0, seed=cell.seed
-                )
+                found = evaluate_held_out(own.generate, own.sample_codes, directions, num_random=0, seed=cell.seed)
             held_out.append(found)
             truths.append(cell.scores["cos" if name == "hand-built" else "share"])
         if len(truths) > 2:

@@ -30,6 +30,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
 from stylegan2.bench.rungs import Network, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
+from stylegan2.space import LatentSpace
 from vae.data import scenes
 
 SCORES = (
@@ -67,13 +68,13 @@ def kept(options: argparse.Namespace, rung: Rung, method: str, seed: int) -> Dir
 
 def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str, float]:
     """The held-out scores, and the share of recognized shifts."""
-    space = rung.latent_space
+    space = rung.spaces[directions.code_dim]
     with frozen_weights():
         held_out = evaluate_held_out(
             *(space.features, space.sample_codes, directions), num_batches=10, num_random=40, seed=_STREAM + seed
         )
     scored = add_scores(directions, held_out).metadata
-    recognised = reconstructor_accuracy(space.images, directions, codes_of(rung, _NUM_CODES, seed), _RECONSTRUCTOR)
+    recognised = reconstructor_accuracy(space.images, directions, codes_of(space, _NUM_CODES, seed), _RECONSTRUCTOR)
     columns = {
         "score": "score",
         "mixed": "mixed",
@@ -88,18 +89,20 @@ def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str,
 def protocol(rung: Network, directions: Directions, seed: int) -> dict[str, float]:
     """Scores on drawn images of an encoder that was trained on generated ones."""
 
+    space = rung.spaces[directions.code_dim]
+
     def draw(indices: Any) -> Tensor:
-        images = torch.from_numpy(scenes.draw(indices, rung.latent_space.generator.img_resolution))
+        images = torch.from_numpy(scenes.draw(indices, space.generator.img_resolution))
         return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
-    codes = codes_of(rung, _NUM_PROTOCOL_CODES, seed)
-    return encoder_protocol(rung.latent_space.images, directions, codes, draw, scenes.SIZES).as_dict()
+    codes = codes_of(space, _NUM_PROTOCOL_CODES, seed)
+    return encoder_protocol(space.images, directions, codes, draw, scenes.SIZES).as_dict()
 
 
 @torch.no_grad()
-def codes_of(rung: Network, num_codes: int, seed: int) -> Tensor:
+def codes_of(space: LatentSpace, num_codes: int, seed: int) -> Tensor:
     """Codes that no search has seen."""
-    return rung.latent_space.sample_codes(num_codes, torch.Generator().manual_seed(_STREAM + seed))
+    return space.sample_codes(num_codes, torch.Generator().manual_seed(_STREAM + seed))
 
 
 def results(options: argparse.Namespace, rung: Network) -> str:
