@@ -2,11 +2,11 @@
 
     topdis-gan discover --out runs/scenes-64
     python benchmarks/docs_pictures.py runs/scenes-64                                # writes into docs/images
-    python benchmarks/docs_pictures.py runs/scenes-64 --name 1=View --name 4=Size --vae runs/vae --out pictures
+    python benchmarks/docs_pictures.py runs/scenes-64 --name 2=View --name 4=Size --vae runs/vae --out pictures
 
 The run, of the packaged generator, is copied, so it does not get names and edits. Runs of two other methods are made
 for the comparison, and the example of a hand-built generator is run; the example of a VAE's decoder needs a run of
-`train-vae`. The pages need Chromium. The named directions are moved there, the last one is starred; without names, 1
+`train-vae`. The pages need Chromium. The named directions are moved there, the last one is starred; without names, 2
 and 4 are moved.
 """
 
@@ -62,7 +62,7 @@ def main() -> None:
         keep(run / "traversals/overview.png", options.out / "overview.png")
         edit(run, options.out)
         compare(run, options.out)
-        pages(run, names or [(1, ""), (4, "")], options.out)
+        pages(run, names or [(2, ""), (4, "")], options.out)
         example("hand_built", [], options.out)
         if options.vae is not None:
             example("vae", [str(options.vae.resolve())], options.out)
