@@ -186,7 +186,7 @@ def address_of(picture: str) -> Iterator[str]:
 def screenshot(browser: Browser, address: str, path: Path) -> None:
     """Move two directions on a page, and write what the window shows."""
     browser.open(address, *WINDOW_PX)
-    dress(browser, [(0, "Floor color"), (2, "Object color")], (1.5, -1.5))
+    dress(browser, [(0, "Floor color"), (3, "Object color")], (1.5, -1.5))
     browser.screenshot(path)
     browser.open("about:blank")
 

@@ -105,12 +105,12 @@ def pages(run: Path, names: list[tuple[int, str]], out: Path) -> None:
     with tempfile.TemporaryDirectory() as profile, contextlib.closing(Browser(program, Path(profile))) as browser:
         browser.send("Emulation.setScrollbarsHidden", hidden=True)
         browser.open(run / "explorer.html", 1264, 800)
-        dress(browser, names, (1.5, 3.0))
+        dress(browser, names, (-1.5, -3.0))
         browser.screenshot(out / "explorer.png")
         print(out / "explorer.png", flush=True)
         with live(run) as address:
             browser.open(address, 1264, 950)
-            dress(browser, names, (0.75, 0.5))
+            dress(browser, names, (-0.75, -0.5))
             browser.screenshot(out / "explore.png")
             browser.open("about:blank")
         print(out / "explore.png", flush=True)
