@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, option
 
 if TYPE_CHECKING:
@@ -24,12 +25,20 @@ class Options(Settings):
     results: Path = option(help="Results folder of `topdis-gan suite`.", argument=True)
     out: Path | None = option(None, help="Output folder.", group="Output", default_text="report in the results folder")
     against: Path | None = option(None, help="Other results to compare with.", group="Output", metavar="DIR")
+    baseline: str | None = option(
+        None,
+        help="Label that the others are compared with, such as 'equal compute'.",
+        group="Output",
+        metavar="LABEL",
+        default_text="that of the suite",
+    )
 
 
 def run(options: Options) -> dict[str, Any]:
     """Write the report; return {"files": paths}.
 
     Raises:
+        InvalidArgumentError: no variant has the label `baseline`.
         RunFolderError: there are no results, or the report cannot be written.
         MissingDependencyError: matplotlib is not installed.
     """
@@ -37,14 +46,26 @@ def run(options: Options) -> dict[str, Any]:
     from vae.suite.report import write_report
 
     path = options.results
+    results = SuiteFolder.load(path).results()
+    if options.baseline is not None:
+        results = _compared_with(results, options.baseline)
     against = None if options.against is None else _load_other(options.against)
-    files = write_report(SuiteFolder.load(path).results(), options.out or path / "report", against=against)
+    files = write_report(results, options.out or path / "report", against=against)
     return {"files": [str(file) for file in files]}
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:
     """Return the files, one per line."""
     return "\n".join(record["files"])
+
+
+def _compared_with(results: "SuiteResults", baseline: str) -> "SuiteResults":
+    """The results with another baseline."""
+    labels = dict.fromkeys(record.labels[results.axis] for record in results.records) if results.axis else {}
+    if baseline not in labels:
+        allowed = f"allowed are {', '.join(labels)}" if labels else "the suite compares nothing; leave `baseline` out"
+        raise InvalidArgumentError(f"`baseline` is {baseline!r}, {allowed}", field="baseline")
+    return replace(results, baseline=baseline)
 
 
 def _load_other(path: Path) -> "SuiteResults":

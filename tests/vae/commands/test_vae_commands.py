@@ -1,5 +1,6 @@
 """train-vae, evaluate-vae, suite and report: from options to settings, and to what is printed."""
 
+import csv
 import dataclasses
 import json
 import re
@@ -216,6 +217,17 @@ def test_the_report_goes_into_the_results_folder_or_to_out(folder: SuiteFolder, 
     result = invoke("report", folder.path, "--out", tmp_path / "there")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[0] == str(tmp_path / "there" / "report.html")
+
+
+def test_another_label_can_be_the_one_that_is_compared_with(folder: SuiteFolder, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    finish(folder, folder.grid.cells[3], mig=0.6)  # plain has 0.0 and 0.1, TopDis 0.0 and 0.6
+    files = report.run(report.Options(results=folder.path, out=tmp_path / "there", baseline="TopDis"))["files"]
+    with Path(next(file for file in files if file.endswith("differences.csv"))).open() as lines:
+        (row,) = [row for row in csv.DictReader(lines) if row["metric"] == "mig"]
+    assert (row["variant"], float(row["mean_difference"])) == ("plain", pytest.approx(-0.25))
+    with pytest.raises(InvalidArgumentError, match="`baseline` is 'none', allowed are plain, TopDis"):
+        report.run(report.Options(results=folder.path, baseline="none"))
 
 
 def test_two_results_are_compared(folder: SuiteFolder, tmp_path: Path) -> None:
