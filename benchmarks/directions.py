@@ -9,7 +9,7 @@ A cell is one method on one rung with one seed (see `stylegan2.bench.rungs`). Ea
 directions beside it, as soon as it is measured, and never measured again, so an interrupted run resumes, and several
 processes can share the work. The Markdown table has means and standard deviations over the seeds, with the best method
 of a column in bold; the oracle, regression on the factors' readings, is not a method. Times are processor time of one
-thread. Searches are those of w, and with -s at the end of their name those of S, as `discover` takes them.
+thread. Searches are those of w, and with -s at the end of their name those of S (`discover --space s`).
 """
 
 import argparse

@@ -59,14 +59,14 @@ TASKS = (
     ),
     Task(
         want="Draw one direction from several seeds",
-        commands=("topdis-gan traverse --directions runs/scenes --direction 2 --seeds 0-3",),
-        picture="runs/scenes/traversals/direction_02_seeds_0-3.png",
+        commands=("topdis-gan traverse --directions runs/scenes --direction 1 --seeds 0-3",),
+        picture="runs/scenes/traversals/direction_01_seeds_0-3.png",
         text="A good direction does the same from every seed: [Pictures](traversals.md).",
     ),
     Task(
         want="Animate a direction",
-        commands=("topdis-gan traverse --directions runs/scenes --direction 3 --seeds 0-2 --frames 25 --format webp",),
-        picture="runs/scenes/traversals/direction_03_seeds_0-2_frames_25.webp",
+        commands=("topdis-gan traverse --directions runs/scenes --direction 2 --seeds 0-2 --frames 25 --format webp",),
+        picture="runs/scenes/traversals/direction_02_seeds_0-2_frames_25.webp",
         text="There and back again; `--format gif` for programs without WebP.",
     ),
     Task(
@@ -93,7 +93,7 @@ TASKS = (
         want="Edit a file of codes, and only some layers",
         commands=(
             "topdis-gan edit --directions runs/scenes --seeds 2,4 --set 0=+1.5 --out one",
-            "topdis-gan edit --directions runs/scenes --latents one/edited.npy --set 1=+1.5 --layers 4-7 --out two",
+            "topdis-gan edit --directions runs/scenes --latents one/edited.npy --set 3=+1.5 --layers 4-7 --out two",
         ),
         picture="two/before_after.png",
         text="The first edit writes codes; the second starts from them and moves layers 4 to 7: the wall alone.",
@@ -115,8 +115,7 @@ TASKS = (
         ),
         picture="runs/scenes/traversals/direction_03_seeds_1-3_extent_2_frames_5.png",
         text="`exported/direction_03.npy` is the displacement by one unit: adding twice that array to a "
-        "code of s, the style channels, gives the right column; `discover --space w` finds directions of w. "
-        "[Export](edit.md#export).",
+        "code of w gives the right column. [Export](edit.md#export).",
     ),
     Task(
         want="See what a data set varies",
@@ -186,7 +185,7 @@ def address_of(picture: str) -> Iterator[str]:
 def screenshot(browser: Browser, address: str, path: Path) -> None:
     """Move two directions on a page, and write what the window shows."""
     browser.open(address, *WINDOW_PX)
-    dress(browser, [(0, "Floor color"), (3, "Object color")], (1.5, -1.5))
+    dress(browser, [(0, "Floor color"), (2, "Object color")], (1.5, -1.5))
     browser.screenshot(path)
     browser.open("about:blank")
 

@@ -2,11 +2,11 @@
 
     topdis-gan discover --out runs/scenes-64
     python benchmarks/docs_pictures.py runs/scenes-64                                # writes into docs/images
-    python benchmarks/docs_pictures.py runs/scenes-64 --name 2=View --name 4=Size --vae runs/vae --out pictures
+    python benchmarks/docs_pictures.py runs/scenes-64 --name 1=View --name 4=Size --vae runs/vae --out pictures
 
 The run, of the packaged generator, is copied, so it does not get names and edits. Runs of two other methods are made
 for the comparison, and the example of a hand-built generator is run; the example of a VAE's decoder needs a run of
-`train-vae`. The pages need Chromium. The named directions are moved there, the last one is starred; without names, 2
+`train-vae`. The pages need Chromium. The named directions are moved there, the last one is starred; without names, 1
 and 4 are moved.
 """
 
@@ -62,7 +62,7 @@ def main() -> None:
         keep(run / "traversals/overview.png", options.out / "overview.png")
         edit(run, options.out)
         compare(run, options.out)
-        pages(run, names or [(2, ""), (4, "")], options.out)
+        pages(run, names or [(1, ""), (4, "")], options.out)
         example("hand_built", [], options.out)
         if options.vae is not None:
             example("vae", [str(options.vae.resolve())], options.out)
@@ -105,12 +105,12 @@ def pages(run: Path, names: list[tuple[int, str]], out: Path) -> None:
     with tempfile.TemporaryDirectory() as profile, contextlib.closing(Browser(program, Path(profile))) as browser:
         browser.send("Emulation.setScrollbarsHidden", hidden=True)
         browser.open(run / "explorer.html", 1264, 800)
-        dress(browser, names, (-1.5, -3.0))
+        dress(browser, names, (1.5, 3.0))
         browser.screenshot(out / "explorer.png")
         print(out / "explorer.png", flush=True)
         with live(run) as address:
             browser.open(address, 1264, 950)
-            dress(browser, names, (-0.75, -0.5))
+            dress(browser, names, (0.75, 0.5))
             browser.screenshot(out / "explore.png")
             browser.open("about:blank")
         print(out / "explore.png", flush=True)

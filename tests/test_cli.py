@@ -115,21 +115,26 @@ def test_edit_takes_codes_of_a_file_and_prints_what_it_wrote(finished, tmp_path,
     assert "there are 0 to 2" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("kind", "first"), [("npy", "direction_00.npy"), ("json", "d.json")])
+@pytest.mark.parametrize(
+    ("kind", "first"), [("npy", "direction_00.npy"), ("rosinality", "factor.pt"), ("json", "d.json")]
+)
 def test_export_writes_what_other_programs_read(finished, tmp_path, capsys, kind, first):
     out = tmp_path if kind == "npy" else tmp_path / first
     assert run("export", str(finished), "--to", kind, "--out", str(out)) == 0
     assert Path(capsys.readouterr().out.split()[0]).name == first
 
 
-def test_a_factor_file_is_written_of_directions_of_w(checkpoint, finished, tmp_path, capsys):
-    assert run("export", str(finished), "--to", "rosinality") == 2
-    assert "or discover --space w" in capsys.readouterr().err
-    given = ("--ckpt", str(checkpoint), "--out", str(tmp_path / "w"), "--space", "w", "--num-directions", "2")
+def test_a_run_in_s_goes_through_the_commands_that_follow(checkpoint, tmp_path, capsys):
+    out = tmp_path / "s"
+    given = ("--ckpt", str(checkpoint), "--out", str(out), "--space", "s", "--num-directions", "2")
     assert run("discover", *given, *FAST) == 0
+    assert run("traverse", "--directions", str(out), "--seeds", "1", "--layers", "coarse", "--frames", "3") == 0
+    assert run("edit", "--directions", str(out), "--seeds", "1", "--set", "1=+2", "--layers", "4-5") == 0
+    assert run("export", str(out), "--to", "npy") == 0
+    assert (out / "exported/channels.json").exists()
     capsys.readouterr()
-    assert run("export", str(tmp_path / "w"), "--to", "rosinality", "--out", str(tmp_path / "factor.pt")) == 0
-    assert Path(capsys.readouterr().out.split()[0]).name == "factor.pt"
+    assert run("export", str(out), "--to", "rosinality") == 2
+    assert "these are of s; give npy or json" in capsys.readouterr().err
 
 
 def test_compare_puts_runs_side_by_side(checkpoint, finished, tmp_path, capsys):

@@ -103,7 +103,7 @@ class DiscoverySettings(Settings):
         group=_MAIN,
         minimum=0,
         maximum=1,
-        only_for={**_IN_WHOLE, "space": ("auto", "w+", "s")},
+        only_for={**_IN_WHOLE, "space": ("w+", "s")},
     )
     shift: float = option(1.0, help="Length of a shift (see `shift_kind`).", group=_SHIFT, above=0)
     shift_kind: ShiftKind = option(

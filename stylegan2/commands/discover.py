@@ -65,10 +65,8 @@ class Options(Settings):
         default_text="the axes of the span",
         only_for={"method": SEARCH_METHODS},
     )
-    space: Literal["auto", "z", "w", "w+", "s"] = option(
-        "auto",
-        help="Codes z, styles w, a style per layer w+, or style channels s; auto: s for searches, else w.",
-        group=_SPACE,
+    space: Literal["z", "w", "w+", "s"] = option(
+        "w", help="Codes z, styles w, a style per layer w+, or style channels s.", group=_SPACE
     )
     layers: str | None = option(
         None, help='Layers that get the code: "0-3,6", coarse, middle, fine.', group=_SPACE, default_text="all"
@@ -97,8 +95,6 @@ class Options(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.space == "auto":
-            object.__setattr__(self, "space", self._best_space())
         if self.search.compile != "none" and self.space == "s":
             raise InvalidArgumentError(
                 "`compile` is not available in space s, where channels are replaced layer by layer", field="compile"
@@ -126,11 +122,6 @@ class Options(Settings):
             "search",
             dataclasses.replace(self.search, method=method, whitening=whitening, search_in=search_in),
         )
-
-    def _best_space(self) -> str:
-        """S, in which searches were measured to be best, where it can be searched; w elsewhere."""
-        in_s = self.method in SEARCH_METHODS and self.refine != "sefa" and self.search.compile == "none"
-        return "s" if in_s else "w"
 
     @property
     def closed_form(self) -> Any:
@@ -271,7 +262,6 @@ def space_of(generator: "Generator", options: Options) -> "LatentSpace":
     """The space that `options` describe."""
     from stylegan2.space import LatentSpace, default_features
 
-    assert options.space != "auto", "chosen on construction"
     features = default_features(generator) if options.features is None else options.features
     return LatentSpace(
         generator=generator,

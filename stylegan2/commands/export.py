@@ -121,7 +121,7 @@ def _write_factor_file(directions: "Directions", options: Options, out: Path) ->
     space = directions.metadata.get("space")
     if space != "w":
         raise InvalidArgumentError(
-            f"`to` rosinality holds directions of w, these are of {space}; give npy or json, or discover --space w",
+            f"`to` rosinality holds directions of w, these are of {space}; give npy or json",
             field="to",
         )
     named = options.loading.ckpt or checkpoint_of_run(options.run)

@@ -13,7 +13,6 @@ import stylegan2
 from ganspace_topdis import program
 from ganspace_topdis.latent.directions import Directions
 from stylegan2 import Generator
-from stylegan2.space import LatentSpace
 from tests.stylegan2.foreign_files import flat_tensors, genforce_tensors, tensorflow_bytes, torch_bytes
 from tests.stylegan2.nvidia_files import snapshot_bytes
 
@@ -68,7 +67,7 @@ def test_discover_finds_the_same_directions_in_every_kind_of_file(tmp_path, expe
     path = tmp_path / "network"
     path.write_bytes(WRITERS[kind]())
     vectors = discover(path, tmp_path / "run")
-    assert vectors.shape == expected.shape
+    assert vectors.shape == (2, 8)
     torch.testing.assert_close(vectors, expected, atol=1e-3, rtol=1e-3)
 
 
@@ -82,8 +81,7 @@ def test_a_rectangular_generator_goes_through_discover(tmp_path, write):
     sizes = {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "num_mapping_layers": 2, "channel_base": 64}
     generator = Generator(**sizes, base_size=(4, 2)).eval().requires_grad_(False)
     (tmp_path / "network").write_bytes(write(generator))
-    channels = LatentSpace(generator=generator, name="s").code_dim
-    assert discover(tmp_path / "network", tmp_path / "run").shape == (2, channels)
+    assert discover(tmp_path / "network", tmp_path / "run").shape == (2, 8)
     for name in ("direction_00.png", "direction_01.webp", "overview.png"):
         assert (tmp_path / "run" / "traversals" / name).exists()
     with Image.open(tmp_path / "run" / "traversals" / "direction_00.webp") as image:

@@ -30,7 +30,7 @@ PICTURES = PictureSettings(seeds=(0,), num_frames=3, num_mixed=0)
 @pytest.fixture(scope="module")
 def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
     ckpt = save(small_generator(), tmp_path_factory.mktemp("ckpt") / "small.safetensors")
-    return Options(ckpt=str(ckpt), search=SEARCH, pictures=PICTURES, device="cpu")
+    return Options(ckpt=str(ckpt), search=SEARCH, space="s", pictures=PICTURES, device="cpu")
 
 
 @pytest.fixture(scope="module")
