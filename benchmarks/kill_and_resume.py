@@ -1,6 +1,7 @@
 """Whether a run that is killed repeatedly ends with exactly the files of an uninterrupted one.
 
     python benchmarks/kill_and_resume.py discover --kills 50
+    python benchmarks/kill_and_resume.py discover-s --kills 50         # in S, which has three stages
     python benchmarks/kill_and_resume.py train-vae --kills 50
     python benchmarks/kill_and_resume.py suite-cell --kills 50         # a cell of the suite: train, then evaluate
 
@@ -55,13 +56,17 @@ NOT_COMPARED = {"status.json", "environment.json", ".lock"}
 """What says when, where and by which process something was done."""
 
 
-def discover(out: Path) -> None:
+def discover(out: Path, space: str = "w") -> None:
     """Search in a small generator with random weights, stored beside the run."""
     ckpt = out.parents[1] / "small.safetensors"
     if not ckpt.exists():
         torch.manual_seed(0)
         save(Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=1, channel_base=64).eval(), ckpt)
-    program.main([*DISCOVER.split(), "--ckpt", str(ckpt), "--out", str(out)])
+    program.main([*DISCOVER.split(), "--space", space, "--ckpt", str(ckpt), "--out", str(out)])
+
+
+def discover_s(out: Path) -> None:
+    discover(out, "s")
 
 
 def train_vae(out: Path) -> None:
@@ -81,7 +86,12 @@ def suite_cell(out: Path) -> None:
     )
 
 
-COMMANDS: dict[str, Callable[[Path], None]] = {"discover": discover, "train-vae": train_vae, "suite-cell": suite_cell}
+COMMANDS: dict[str, Callable[[Path], None]] = {
+    "discover": discover,
+    "discover-s": discover_s,
+    "train-vae": train_vae,
+    "suite-cell": suite_cell,
+}
 
 
 class Deadly:
