@@ -483,7 +483,7 @@ def test_a_training_without_an_intact_checkpoint_raises_a_typed_error(tmp_path, 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize("command", ["discover", "train-vae", "suite-cell"])
+@pytest.mark.parametrize("command", ["discover", "discover-s", "train-vae", "suite-cell"])
 def test_repeatedly_killed_runs_end_with_the_same_bytes(command):
     script = ROOT / "benchmarks" / "kill_and_resume.py"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
