@@ -36,7 +36,7 @@ from stylegan2.runs.search import closed_form
 from stylegan2.settings import WHITENING, parse_numbers
 from stylegan2.zoo import ASSETS
 
-SEARCHES = ("hessian", "contrastive", "reconstructor", "overlap", "sparsity", "topdis")
+SEARCHES = (*SEARCH_METHODS[1:], SEARCH_METHODS[0])  # TopDis last
 SEARCHES_IN_S = tuple(f"{name}-s" for name in SEARCHES)
 METHODS = (
     *("random", "axes", "sefa", "ganspace", "ganspace-features", "ica", "span-axes"),

@@ -79,9 +79,7 @@ def fit_latents(codes: Tensor, space: LatentSpace) -> Tensor:
     if codes.ndim == 2 and len(codes) == num_ws:
         codes = codes[None]
     styles = codes.reshape(-1, codes.shape[1] if codes.ndim == 3 else 1, width).expand(-1, num_ws, -1)
-    if space.name == "s":
-        return space.styles.of(styles)
-    return styles if space.name == "w" else styles.flatten(1)
+    return space.codes_of_styles(styles)
 
 
 def _parse(data: bytes) -> Tensor:

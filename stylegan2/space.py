@@ -238,9 +238,7 @@ class LatentSpace:
         chunks = [self._mapped(part) for part in z.split(_MAPPED_AT_ONCE)]
         if self.name == "w":
             return torch.cat([ws[:, 0] for ws in chunks])
-        if self.name == "w+":
-            return torch.cat([self._mean_outside_layers(ws).flatten(1) for ws in chunks])
-        return torch.cat([self.styles.of(self._mean_outside_layers(ws)) for ws in chunks])
+        return torch.cat([self.codes_of_styles(self._mean_outside_layers(ws)) for ws in chunks])
 
     def codes_of_seeds(self, seeds: Sequence[int]) -> Tensor:
         """Return the codes of each seed, see `codes_of_seed`. A seed gives the same image in any list.
@@ -256,10 +254,13 @@ class LatentSpace:
         with torch.no_grad():
             if self.name == "z":
                 return z
-            ws = self._mapped(z)
-            if self.name == "s":
-                return self.styles.of(ws)
-            return ws if self.name == "w" else ws.flatten(1)
+            return self.codes_of_styles(self._mapped(z))
+
+    def codes_of_styles(self, ws: Tensor) -> Tensor:
+        """Return the codes of styles ws (N, num_ws, w_dim): as they are in w, (N, code_dim) in w+ and s; not for z."""
+        if self.name == "s":
+            return self.styles.of(ws)
+        return ws if self.name == "w" else ws.flatten(1)
 
     def features(self, codes: Tensor) -> Tensor:
         """Return the features (N, C, H, W) of codes (N, code_dim): activations of a block, or pooled images."""

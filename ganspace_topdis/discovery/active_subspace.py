@@ -21,7 +21,7 @@ sum of the spectrum, at most 32.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -119,7 +119,7 @@ def find_span(
         raise InvalidArgumentError(f"`span` is {kind!r}, allowed are 'effect', 'pca' and 'identity'", field="span")
     coordinates = whiten(whitening, codes)
     if kind == "effect" or search_in != "span":
-        pulled = _pulled(coordinates, generate, codes[:num_probes], rng, micro_batch, progress)
+        pulled = _pulled(coordinates.pulled, generate, codes[:num_probes], rng, micro_batch, progress)
     if kind == "effect":
         spectrum, rows = _shared_axes(coordinates, pulled)
         rows = rows.to(codes)
@@ -216,15 +216,12 @@ def effects_of_numbers(
     generate: Generate, codes: Tensor, *, rng: torch.Generator, num_probes: int = 1024, micro_batch: int = 64
 ) -> Tensor:
     """(D,), the mean squared change of the outputs by one standard deviation of each number of `codes` (n, D)."""
-    total = torch.zeros_like(codes[0])
-    for group in codes[:num_probes].split(_PROBED_TOGETHER):
-        for gradients in _probed(generate, group, rng, micro_batch):
-            total += gradients.square().sum(0)
-    return total / min(num_probes, len(codes)) * codes.var(0)
+    gradients = _pulled(lambda found: found, generate, codes[:num_probes], rng, micro_batch, None)
+    return gradients.square().mean(0).to(codes) * codes.var(0)
 
 
 def _pulled(
-    coordinates: Coordinates,
+    pull: Callable[[Tensor], Tensor],
     generate: Generate,
     codes: Tensor,
     rng: torch.Generator,
@@ -235,7 +232,7 @@ def _pulled(
     pulled: list[Tensor] = []
     for group in codes.split(_PROBED_TOGETHER):
         for gradients in _probed(generate, group, rng, micro_batch):
-            pulled.append(coordinates.pulled(gradients).cpu())
+            pulled.append(pull(gradients).cpu())
             if progress is not None:
                 progress(sum(map(len, pulled)), len(codes))
     return torch.cat(pulled)

@@ -16,7 +16,6 @@ from ganspace_topdis.discovery.acceptance import improvements, improves
 from ganspace_topdis.discovery.active_subspace import Span
 from ganspace_topdis.discovery.cloud_measures import PartialStore
 from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
-from ganspace_topdis.discovery.micro_batch import in_mixed_precision
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.discovery.stage import Stage
 from ganspace_topdis.generators import Generate, SampleCodes
@@ -61,8 +60,6 @@ class Discovery:
         progress: Progress | None = None,
     ) -> None:
         self.settings, self._sample, self._device = settings, sample_codes, device
-        if settings.precision == "bf16":
-            generate = in_mixed_precision(generate)
         first = Stage(
             generate, sample_codes, settings, span=span, micro_batch=micro_batch, device=device, progress=progress
         )

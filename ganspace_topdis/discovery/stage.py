@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ganspace_topdis.discovery.active_subspace import Span, find_span, to_directions
 from ganspace_topdis.discovery.losses import ContrastiveLoss, HessianPenalty, SearchLoss, TopDisLoss
-from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, halved, outputs_of
+from ganspace_topdis.discovery.micro_batch import choose_micro_batch, compiled, halved, in_mixed_precision, outputs_of
 from ganspace_topdis.discovery.parametrization import (
     nearest_rotation,
     nearest_units,
@@ -52,7 +52,7 @@ class Stage:
     """A search that can be run step by step, stopped, and resumed. Arguments as of `Discovery`.
 
     Attributes:
-        generate: codes -> features, compiled if `settings` say so.
+        generate: codes -> features, in the precision that `settings` name, and compiled if they say so.
         micro_batch: codes synthesized at a time; halved where they do not fit into the memory.
         span: the M axes that are searched.
         step_index: the number of steps taken.
@@ -71,7 +71,8 @@ class Stage:
         device: torch.device | str | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.settings, self.generate = settings, generate
+        self.settings = settings
+        self.generate = in_mixed_precision(generate) if settings.precision == "bf16" else generate
         self._sample, self._device = sample_codes, device
         self._rng = torch.Generator().manual_seed(settings.seed)
         self.micro_batch = micro_batch or settings.micro_batch or self._fitting_micro_batch()
@@ -79,7 +80,7 @@ class Stage:
         if not (micro_batch or settings.micro_batch) and self._moves_together():
             self._codes_together = self._fitting_micro_batch(settings.directions_per_step)
         if settings.compile != "none":
-            self.generate = compiled(generate)
+            self.generate = compiled(self.generate)
         self.span = self.within_memory(lambda: self._find_span(progress)) if span is None else span
         start = self.span.start.detach().cpu()
         self.random_rotation = random_rotation(len(start), self._rng) @ start.float()

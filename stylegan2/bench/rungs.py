@@ -137,11 +137,10 @@ class Rung(abc.ABC):
         Raises:
             InvalidArgumentError: their shape does not fit the rung, or they are zero or not finite.
         """
-        widths = self.widths
-        if vectors.ndim != 2 or vectors.shape[1] not in widths or not 1 <= len(vectors) <= self.num_directions:
+        if vectors.ndim != 2 or vectors.shape[1] not in self.widths or not 1 <= len(vectors) <= self.num_directions:
             raise InvalidArgumentError(
                 f"directions of shape {tuple(vectors.shape)} do not fit rung {self.name}; it takes "
-                f"{' or '.join(f'(K, {width})' for width in widths)} with K from 1 to {self.num_directions}"
+                f"{' or '.join(f'(K, {width})' for width in self.widths)} with K from 1 to {self.num_directions}"
             )
         if not bool(torch.isfinite(vectors).all()) or bool((vectors.norm(dim=1) == 0).any()):
             raise InvalidArgumentError(f"directions for rung {self.name} hold zero vectors, NaN or infinite numbers")
@@ -215,7 +214,7 @@ class Network(Rung):
         }
         rotation = _true_rotation(self._path)
         if rotation is not None:
-            z, _ = self.codes(_NUM_TRUTH_CODES, seed + 1)
+            z = self._latents(_NUM_TRUTH_CODES, seed + 1)
             codes = self.sample_codes(_NUM_TRUTH_CODES, directions.code_dim, seed + 1)
             true = (z @ rotation.T) * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
             scores["truth"] = coordinate_recovery(directions.transform(codes), true).mean
@@ -225,7 +224,7 @@ class Network(Rung):
         """What the directions change, by factor."""
         space = self.spaces[directions.code_dim]
         with torch.no_grad(), frozen_weights():
-            codes = space.sample_codes(_NUM_CODES, _generator(seed + 1))
+            codes = self.sample_codes(_NUM_CODES, directions.code_dim, seed + 1)
             return rescore(space.images, self.factor_network.read, codes, directions)
 
     def whitening(self, width: int) -> Whitening:
@@ -240,9 +239,11 @@ class Network(Rung):
     @torch.no_grad()
     def codes(self, num: int, seed: int) -> tuple[Tensor, Tensor]:
         """Codes z (num, z_dim) and their w (num, w_dim), which no method is shown."""
-        generator = self.latent_space.generator
-        z = torch.randn(num, generator.z_dim, generator=_generator(seed))
-        return z, generator.mapping(z)[:, 0]
+        z = self._latents(num, seed)
+        return z, self.latent_space.generator.mapping(z)[:, 0]
+
+    def _latents(self, num: int, seed: int) -> Tensor:
+        return torch.randn(num, self.latent_space.generator.z_dim, generator=_generator(seed))
 
 
 def _bench_space(space: LatentSpace) -> BenchSpace:

@@ -264,8 +264,7 @@ def carried_over(directions: Directions, space: LatentSpace) -> Directions:
     """Directions of w as directions of `space`, w+ or s: they move the code as those of w move it in every layer."""
 
     def codes_of(rows: Tensor) -> Tensor:
-        ws = rows[:, None].expand(-1, space.generator.num_ws, -1)
-        return ws.flatten(1) if space.name == "w+" else space.styles.of(ws)
+        return space.codes_of_styles(rows[:, None].expand(-1, space.generator.num_ws, -1))
 
     with torch.no_grad():
         unit = torch.eye(directions.code_dim).to(space.generator.mapping.w_avg)
