@@ -89,15 +89,16 @@ def load_sides(runs: Sequence[Path], ckpt: str | None, device: str) -> list[Side
     generator = load(path, choose_device(device))
     names = _different([run.stem if run.is_file() else run.resolve().name for run in runs])
     folders = [run if run.is_dir() else run.parent for run in runs]
+    spaces = [LatentSpace.of(directions, generator) for directions in found]
     return [
         Side(
             name=name,
             checkpoint=Path(named).name,
-            directions=directions,
-            space=LatentSpace.of(directions, generator),
+            directions=space.placed(directions),
+            space=space,
             labels=labels_of(directions, names_of(folder, directions)),
         )
-        for name, directions, folder in zip(names, found, folders, strict=True)
+        for name, directions, space, folder in zip(names, found, spaces, folders, strict=True)
     ]
 
 

@@ -48,6 +48,16 @@ def test_a_reordered_run_is_matched_to_the_first_by_images_and_displacements(run
     assert found["runs"][0]["means"] == {"effect": pytest.approx(0.2)}
 
 
+@pytest.mark.parametrize("name", ["w", "s"])
+def test_runs_of_chosen_layers_are_compared_in_those_layers(runs, tmp_path, name):
+    ckpt, paths = runs
+    (tmp_path / "few").mkdir()
+    _, few, _ = write_found(tmp_path / "few", name=name, layers=(0, 1), count=2)
+    found, written = compare([paths[0], few], tmp_path / "out", ckpt=ckpt, device="cpu")
+    assert sorted(found["runs"][1]["images"]["partner"]) == [-1, 0, 1]
+    assert all(Path(path).stat().st_size > 0 for path in written)
+
+
 def test_another_space_is_matched_by_images_alone(runs, tmp_path):
     ckpt, paths = runs
     found, _ = compare(paths, tmp_path / "out", ckpt=ckpt, device="cpu")
