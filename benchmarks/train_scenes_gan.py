@@ -23,6 +23,7 @@ The same command resumes where the last one stopped, bit for bit on one machine.
 
 import argparse
 import copy
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in convolutions")
-    parser.add_argument("--max-steps", type=int, default=None, help="stop after this many steps of this process")
+    parser.add_argument("--max-steps", type=int, help="stop after this many steps of this process")
+    parser.add_argument("--max-minutes", type=float, help="stop after this much processor time of this process")
     return parser.parse_args(argv)
 
 
@@ -242,13 +244,15 @@ def write_pictures(players: Players, path: Path) -> None:
     picture_sheet(list(images.split(16)), path)
 
 
-def train(players: Players, run: Run, max_steps: int | None = None) -> None:
-    """Play until the last image, a signal, or `max_steps`; then save."""
+def train(players: Players, run: Run) -> None:
+    """Play until the last image, a signal, or one of the limits of this process; then save."""
     options, first, since = players.options, players.steps, time.monotonic()
+    max_steps = math.inf if options.max_steps is None else options.max_steps
+    max_seconds = math.inf if options.max_minutes is None else time.process_time() + 60 * options.max_minutes
     sums: dict[str, list[float]] = {}
     with stop_requested() as stop:
         while players.images_seen < options.num_images and not stop:
-            if max_steps is not None and players.steps - first >= max_steps:
+            if players.steps - first >= max_steps or time.process_time() >= max_seconds:
                 break
             for name, value in players.step().items():
                 sums.setdefault(name, []).append(value)
@@ -273,7 +277,7 @@ def main(argv: list[str] | None = None) -> None:
     state = run.load()
     if state is not None:
         players.load(state)
-    train(players, run, options.max_steps)
+    train(players, run)
 
 
 if __name__ == "__main__":

@@ -257,6 +257,13 @@ def test_a_run_in_two_parts_equals_one_in_one_go(
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+def test_a_training_stops_after_the_processor_time_that_it_is_given(tmp_path: Path, scene_table: Path) -> None:
+    state = run(train_scenes_gan, tmp_path / "run", scene_table, 3, "--max-minutes", "0")
+    assert state["steps"] == 0
+    assert run(train_scenes_gan, tmp_path / "run", scene_table, 3, "--max-minutes", "60")["steps"] == 3
+    assert "max_minutes" not in json.loads((tmp_path / "run" / "settings.json").read_text())
+
+
 def test_exported_generator_is_the_average_and_keeps_the_truth(tmp_path: Path, scene_table: Path) -> None:
     state = run(train_scenes_fitted, tmp_path / "fit", scene_table, 1)
     export_scenes.main([str(tmp_path / "fit"), str(tmp_path / "out.safetensors")])
