@@ -88,7 +88,8 @@ class Run:
 
     def record_settings(self, options: argparse.Namespace) -> None:
         """Keep the command's options as `settings.json`, which the exported checkpoint includes."""
-        kept = {name: value for name, value in vars(options).items() if name not in ("folder", "max_steps", "max_minutes")}
+        of_process = ("folder", "max_steps", "max_minutes")
+        kept = {name: value for name, value in vars(options).items() if name not in of_process}
         write_json(self.folder / "settings.json", json.loads(json.dumps(kept, default=str)))
 
     def load(self) -> dict[str, Any] | None:
