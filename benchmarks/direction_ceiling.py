@@ -49,9 +49,9 @@ class Ceiling:
 
     def __init__(self, rung: Network, space: str, seed: int, batch_size: int) -> None:
         self.rung, self.kind, self.batch_size = rung, space, batch_size
-        self.space = next(each for each in rung.spaces.values() if each.name == ("w" if space == "span" else space))
+        self.space = rung.space_named("w" if space == "span" else space)
         self.rng = torch.Generator().manual_seed(seed)
-        whitening = WHITENING.get(self.space.name, "full")
+        whitening = WHITENING[self.space.name]
         settings = DiscoverySettings(
             steps=0, seed=seed, num_directions=NUM_DIRECTIONS, whitening=whitening, search_in="span"
         )

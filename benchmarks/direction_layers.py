@@ -9,6 +9,7 @@ Rows of Markdown: the calibrated share of the start, of the directions that are 
 """
 
 import argparse
+import dataclasses
 import itertools
 import time
 from pathlib import Path
@@ -23,7 +24,6 @@ from stylegan2.bench.rungs import RUNGS, Network, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.runs.search import carried_over
 from stylegan2.settings import WHITENING, parse_numbers
-from stylegan2.space import LatentSpace
 
 TITLES = (
     *("rung", "space", "from", "seed", "steps", "spread", "start", "kept", "all", "own change", "weakest change"),
@@ -48,9 +48,9 @@ def row(
 
     It starts at directions of w, or without them where the default search in the span of the space ends.
     """
-    own = rung.latent_space
-    resolution = None if images else own.resolution
-    space = LatentSpace(generator=own.generator, name="w+" if name == "w+" else "s", resolution=resolution)
+    space = rung.space_named(name)
+    if images:
+        space = dataclasses.replace(space, resolution=None)
     settings = DiscoverySettings(
         method=method,
         search_in="both" if start is None else "whole",

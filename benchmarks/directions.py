@@ -72,7 +72,7 @@ def find_in_network(rung: Network, method: str, seed: int, steps: int) -> Direct
     if method in SEARCHES:
         return searched(Discovery(space.features, space.sample_codes, with_method(settings, method)))
     if method in SEARCHES_IN_S:
-        space = next(each for each in rung.spaces.values() if each.name == "s")
+        space = rung.space_named("s")
         settings = dataclasses.replace(with_method(settings, method.removesuffix("-s")), whitening=WHITENING["s"])
         return searched(Discovery(space.features, space.sample_codes, settings))
     if method == "oracle":

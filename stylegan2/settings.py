@@ -33,8 +33,8 @@ __all__ = [
 NAMED_LAYERS = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
 """StyleGAN's names (Karras et al. 2019, section 3.1): up to 8 px, 16 to 32 px, from 64 px."""
 
-WHITENING: Mapping[str, Whitening] = {"w+": "layers", "s": "channels"}
-"""How codes are whitened in the spaces whose codes are functions of a w of fewer numbers; "full" in the others."""
+WHITENING: Mapping[str, Whitening] = {"z": "full", "w": "full", "w+": "layers", "s": "channels"}
+"""How a search whitens the codes of each space: those of the last two are functions of a w of fewer numbers."""
 
 _MOST_NUMBERS = 10_000
 _MAX_SEED = 2**32 - 1  # of numpy.random.RandomState, see stylegan2.space.codes_of_seed

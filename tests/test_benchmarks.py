@@ -1,5 +1,6 @@
 """The scripts of benchmarks/ that print tables of directions and train the packaged generators."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -111,7 +112,7 @@ def test_the_benchmark_has_every_method_of_discover() -> None:
 def test_a_search_in_s_finds_directions_of_channels() -> None:
     generator = stylegan2.Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=1, channel_base=64)
     spaces = {name: LatentSpace(generator=generator, resolution=8, name=name) for name in ("w", "s")}
-    rung = SimpleNamespace(num_directions=2, latent_space=spaces["w"], spaces=spaces)
+    rung = SimpleNamespace(num_directions=2, latent_space=spaces["w"], space_named=spaces.__getitem__)
     for method, space in (("overlap", "w"), ("overlap-s", "s")):
         assert directions.find_in_network(rung, method, 0, 1).vectors.shape == (2, spaces[space].code_dim)
     assert not directions.takes(HandBuilt(), "overlap-s")
@@ -195,8 +196,13 @@ def test_a_row_of_the_whole_code_scores_its_start_what_is_kept_and_all(
         scored.append(found)
         return {"share": len(scored) / 10, "own_change": seed, "weakest_change": 0.25}
 
+    in_w = LatentSpace(generator=generator, resolution=8)
     rung = SimpleNamespace(
-        name="small", num_directions=2, latent_space=LatentSpace(generator=generator, resolution=8), score=score
+        name="small",
+        num_directions=2,
+        latent_space=in_w,
+        space_named=lambda each: dataclasses.replace(in_w, name=each),
+        score=score,
     )
     start = Discovery(
         rung.latent_space.features, rung.latent_space.sample_codes, DiscoverySettings(steps=0, num_directions=2)

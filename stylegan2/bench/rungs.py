@@ -191,6 +191,10 @@ class Network(Rung):
         self.spaces = {space.code_dim: space for space in spaces}
         self.widths = tuple(self.spaces)
 
+    def space_named(self, name: str) -> LatentSpace:
+        """The space w, w+ or s."""
+        return next(space for space in self.spaces.values() if space.name == name)
+
     @cached_property
     def factor_network(self) -> FactorNetwork:
         """Reads the factors of an image."""
@@ -229,7 +233,7 @@ class Network(Rung):
 
     def whitening(self, width: int) -> Whitening:
         """As `discover` whitens them."""
-        return WHITENING.get(self.spaces[width].name, "full")
+        return WHITENING[self.spaces[width].name]
 
     def sample_codes(self, num_codes: int, width: int, seed: int) -> Tensor:
         """Codes of the space of that width, of the z that `codes` returns."""

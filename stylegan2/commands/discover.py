@@ -18,7 +18,6 @@ from ganspace_topdis.discovery.settings import (
     ClosedForm,
     DiscoverySettings,
     SearchMethod,
-    Whitening,
 )
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, device_option, nested, option
@@ -114,13 +113,12 @@ class Options(Settings):
                 f"give `method` {', '.join(SEARCH_METHODS[:-1])} or {SEARCH_METHODS[-1]}",
                 field="refine",
             )
-        whitening: Whitening = WHITENING.get(self.space, self.search.whitening)
         method = self.method if self.method in SEARCH_METHODS else "topdis"
         search_in = self.search.search_in if self.method == method else "span"
         object.__setattr__(
             self,
             "search",
-            dataclasses.replace(self.search, method=method, whitening=whitening, search_in=search_in),
+            dataclasses.replace(self.search, method=method, whitening=WHITENING[self.space], search_in=search_in),
         )
 
     @property

@@ -118,7 +118,7 @@ def test_a_file_is_scored_on_the_rungs_of_its_generator(tmp_path: Path, capsys: 
 def test_directions_of_every_layer_and_of_channels_are_scored_too(name: str) -> None:
     rung = rung_named("scenes")
     assert isinstance(rung, Network)
-    space = next(each for each in rung.spaces.values() if each.name == name)
+    space = rung.space_named(name)
     in_w = rung.directions_of(torch.randn(2, 64, generator=torch.Generator().manual_seed(0)), 0)
     same = rung.directions_of(carried_over(in_w, space).vectors, 0)
     assert same.code_dim == space.code_dim == {"w+": 8 * 64, "s": 640}[name]
