@@ -25,10 +25,8 @@ from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.runs.search import carried_over
 from stylegan2.settings import WHITENING, parse_numbers
 
-TITLES = (
-    *("rung", "space", "from", "seed", "steps", "spread", "start", "kept", "all", "own change", "weakest change"),
-    *("improved", "seconds"),
-)
+FOUND = ("start", "kept", "all", "own change", "weakest change", "improved", "seconds")
+TITLES = ("rung", "space", "from", "seed", "steps", "spread", *FOUND)
 
 SPAN_STEPS = DiscoverySettings.steps
 
@@ -61,34 +59,31 @@ def row(
         seed=seed,
         num_directions=rung.num_directions,
     )
-    since = time.process_time()
     with frozen_weights():
         search = Discovery(space.features, space.sample_codes, settings)
         if start is not None:
             search.initialize_near(carried_over(start, space))
-        while search.step_index < settings.steps and start is None:
+        found = measured(rung, search, settings, start)
+    whence = "span" if start is None else "w"
+    return (rung.name, name, whence, str(seed), str(steps), f"{spread:g}", *found)
+
+
+def measured(
+    rung: Network, search: Discovery, settings: DiscoverySettings, start: Directions | None
+) -> tuple[str, ...]:
+    """What a search finds, in the order of `FOUND`; without a `start`, it starts where its steps in the span end."""
+    since = time.process_time()
+    if start is None:
+        while search.step_index < settings.steps:
             search.step()
-        begun = search.directions()
-        search.run()
-        kept = search.accepted()
+        start = search.directions()
+    search.run()
+    kept = search.accepted()
     seconds = time.process_time() - since
-    sets = [rung.score(each, seed) for each in (begun if start is None else start, kept, search.directions())]
+    sets = [rung.score(each, settings.seed) for each in (start, kept, search.directions())]
     shares = [f"{scores['share']:.3f}" for scores in sets]
     changes = [f"{sets[1][name]:.2f}" for name in ("own_change", "weakest_change")]
-    improved = str(sum(kept.metadata["improved"]))
-    whence = "span" if start is None else "w"
-    return (
-        rung.name,
-        name,
-        whence,
-        str(seed),
-        str(steps),
-        f"{spread:g}",
-        *shares,
-        *changes,
-        improved,
-        f"{seconds:.0f}",
-    )
+    return (*shares, *changes, str(sum(kept.metadata["improved"])), f"{seconds:.0f}")
 
 
 def _fractions(text: str) -> tuple[float, ...]:

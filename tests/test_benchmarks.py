@@ -1,6 +1,7 @@
 """The scripts of benchmarks/ that print tables of directions and train the packaged generators."""
 
 import dataclasses
+import itertools
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import direction_ceiling  # noqa: E402
 import direction_layers  # noqa: E402
 import direction_scores  # noqa: E402
+import direction_terms  # noqa: E402
 import directions  # noqa: E402
 import export_scenes  # noqa: E402
 import scenes_quality  # noqa: E402
@@ -184,30 +186,34 @@ def test_with_the_truth_directions_of_every_space_come_to_change_one_factor(spac
     assert torch.allclose(lengths, torch.full((6,), 2**0.5 if wide else 1.0), rtol=0.05)
 
 
-@pytest.mark.parametrize("name", ["w+", "s"])
-def test_a_row_of_the_whole_code_scores_its_start_what_is_kept_and_all(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(direction_layers, "SPAN_STEPS", 2)
+def small_rung(scored: list[Directions]) -> SimpleNamespace:
+    """A rung of an untrained generator, whose scores count the sets of directions that it was asked about."""
     generator = stylegan2.Generator(z_dim=8, w_dim=8, img_resolution=16, num_mapping_layers=1, channel_base=64)
-    scored: list[Directions] = []
+    in_w = LatentSpace(generator=generator, resolution=8)
 
     def score(found: Directions, seed: int) -> dict[str, float]:
         scored.append(found)
         return {"share": len(scored) / 10, "own_change": seed, "weakest_change": 0.25}
 
-    in_w = LatentSpace(generator=generator, resolution=8)
-    rung = SimpleNamespace(
+    return SimpleNamespace(
         name="small",
         num_directions=2,
         latent_space=in_w,
         space_named=lambda each: dataclasses.replace(in_w, name=each),
         score=score,
     )
-    start = Discovery(
-        rung.latent_space.features, rung.latent_space.sample_codes, DiscoverySettings(steps=0, num_directions=2)
-    ).directions()
-    width = {"w+": 6 * 8, "s": LatentSpace(generator=generator, name="s").code_dim}[name]
+
+
+@pytest.mark.parametrize("name", ["w+", "s"])
+def test_a_row_of_the_whole_code_scores_its_start_what_is_kept_and_all(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direction_layers, "SPAN_STEPS", 2)
+    scored: list[Directions] = []
+    rung = small_rung(scored)
+    space = rung.latent_space
+    start = Discovery(space.features, space.sample_codes, DiscoverySettings(steps=0, num_directions=2)).directions()
+    width = rung.space_named(name).code_dim
     for given in (start, None):
         scored.clear()
         row = dict(zip(direction_layers.TITLES, direction_layers.row(rung, name, given, 1, 2), strict=True))
@@ -215,6 +221,25 @@ def test_a_row_of_the_whole_code_scores_its_start_what_is_kept_and_all(
         assert (row["space"], row["from"], row["steps"]) == (name, "span" if given is None else "w", "2")
         assert [each.code_dim for each in scored] == [8 if given is start else width, width, width]
         assert not torch.equal(scored[0].vectors, scored[2].vectors)
+
+
+def test_every_row_of_the_terms_is_another_search(capsys: pytest.CaptureFixture[str]) -> None:
+    scored: list[Directions] = []
+    rung = small_rung(scored)
+    space = rung.latent_space
+    start = Discovery(space.features, space.sample_codes, DiscoverySettings(steps=0, num_directions=2)).directions()
+    found = {}
+    for name in direction_terms.ROWS:
+        scored.clear()
+        row = dict(zip(direction_terms.TITLES, direction_terms.row(rung, name, 1, start, 1), strict=True))
+        assert (row["search"], row["start"], row["kept"], row["all"]) == (name, "0.100", "0.200", "0.300")
+        found[name] = scored[2].vectors
+        assert torch.equal(scored[0].vectors, start.vectors) == (name != direction_terms.RANDOM_START)
+    others = [vectors for name, vectors in found.items() if name != "without a least effect"]
+    assert all(not torch.equal(one, other) for one, other in itertools.combinations(others, 2))
+    with pytest.raises(SystemExit):
+        direction_terms.main(["scenes", "--rows", "default,nothing"])
+    assert "'nothing' is no row; those are default, without RTD" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
