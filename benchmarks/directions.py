@@ -8,8 +8,9 @@
 A cell is one method on one rung with one seed (see `stylegan2.bench.rungs`). Each is stored as a JSON file, its
 directions beside it, as soon as it is measured, and never measured again, so an interrupted run resumes, and several
 processes can share the work. The Markdown table has means and standard deviations over the seeds, with the best method
-of a column in bold; the oracle, regression on the factors' readings, is not a method. Times are processor time of one
-thread. Searches are those of w, and with -s at the end of their name those of S (`discover --space s`).
+of a column in bold, except of agreement, which closed forms have by nature; the oracle, regression on the factors'
+readings, is not a method. Times are processor time of one thread. Searches are those of w, and with -s at the end of
+their name those of S (`discover --space s`).
 """
 
 import argparse
@@ -29,7 +30,7 @@ from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS
 from ganspace_topdis.evaluation.rescoring import oracle
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json, write_text
-from stylegan2.bench.methods import Cell, cells_csv
+from stylegan2.bench.methods import COLUMNS, Cell, cells_csv, with_agreement
 from stylegan2.bench.rungs import RUNGS, SCORES, HandBuilt, Network, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.runs.search import closed_form
@@ -168,13 +169,16 @@ def measure(options: argparse.Namespace, rung: Rung) -> None:
 
 
 def read(options: argparse.Namespace, rung: Rung) -> list[Cell]:
-    """The existing cells of a rung."""
+    """The existing cells of a rung, with the agreement between seeds."""
     paths = [
         path_of(options.cells, rung, method, seed, options.steps)
         for method in options.methods
         for seed in options.seeds
     ]
-    return [Cell(**json.loads(path.read_text())) for path in paths if path.exists()]
+    existing = [path for path in paths if path.exists()]
+    return with_agreement(
+        (Cell(**json.loads(path.read_text())), Directions.load(path.with_suffix(".safetensors"))) for path in existing
+    )
 
 
 def table(cells: Sequence[Cell], num_seeds: int) -> str:
@@ -182,7 +186,7 @@ def table(cells: Sequence[Cell], num_seeds: int) -> str:
     parts = []
     for rung in RUNGS:
         of_rung = [cell for cell in cells if cell.rung == rung]
-        names = [name for name in (*SCORES, "seconds") if any(name in cell.scores for cell in of_rung)]
+        names = [name for name in COLUMNS if any(name in cell.scores for cell in of_rung)]
         columns = [_column(of_rung, name, num_seeds) for name in names]
         if names:
             parts.append(f"{rung}:\n\n" + markdown([_title(name) for name in names], columns))
@@ -209,7 +213,7 @@ def _column(cells: Sequence[Cell], score: str, num_seeds: int) -> dict[str, str]
     }
     if score == "seconds":
         return {method: f"{_mean(each):.0f}" for method, each in values.items() if each}
-    return column(values, num_seeds)
+    return column(values, num_seeds, bold=score != "agreement")
 
 
 def column(values: dict[str, list[float]], num_seeds: int, *, bold: bool = True) -> dict[str, str]:

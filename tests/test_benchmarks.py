@@ -57,6 +57,7 @@ def test_a_cell_is_measured_once_and_read_from_then_on(tmp_path: Path, capsys: p
 def test_the_table_shows_which_cells_were_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [*CHEAP, "--cells", str(tmp_path)]
     path = directions.path_of(tmp_path, HandBuilt(), "random", 1)
+    directions.find_hand_built("random", 1, 1).save(path.with_suffix(".safetensors"))
     path.write_text(json.dumps({"rung": "hand-built", "method": "random", "seed": 1, "scores": {"cos": 0.5}}))
     directions.main([*options, "--table"])
     assert capsys.readouterr().out.splitlines()[2:] == [
@@ -64,7 +65,7 @@ def test_the_table_shows_which_cells_were_not_measured(tmp_path: Path, capsys: p
         "|---|---|",
         "| random | **0.500 (1)** |",
     ]
-    assert list(tmp_path.iterdir()) == [path]
+    assert {*tmp_path.iterdir()} == {path, path.with_suffix(".safetensors")}
 
 
 def test_a_cell_agrees_with_the_other_seeds_whose_directions_were_kept(tmp_path: Path) -> None:

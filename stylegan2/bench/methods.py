@@ -23,17 +23,32 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.evaluation.matching import agreement_of_each
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.report.table import Table, to_csv
-from stylegan2.bench.rungs import RUNGS, SCORES, BenchSpace, Rung, rung_named
+from stylegan2.bench.rungs import RUNGS, SCORES, BenchSpace, HandBuilt, Rung, rung_named
 from stylegan2.zoo import ASSETS
 
-__all__ = ["Cell", "Find", "bench_files", "bench_function", "cells_csv", "load_function", "recorded", "tables"]
+__all__ = [
+    "COLUMNS",
+    "Cell",
+    "Find",
+    "bench_files",
+    "bench_function",
+    "cells_csv",
+    "load_function",
+    "recorded",
+    "tables",
+    "with_agreement",
+]
 
 Find = Callable[[BenchSpace, int, int], Any]
 
 _RECORDED = ASSETS / "directions_bench.csv"
-_SECONDS = "seconds"
+_AGREEMENT, _SECONDS = "agreement", "seconds"
+
+COLUMNS = (*SCORES, _AGREEMENT, _SECONDS)
+"""What a table shows of a method: its scores on a rung, its agreement between seeds, and its time."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +59,7 @@ class Cell:
         rung: one of `RUNGS`.
         method: its name.
         seed: of the method and of the codes that it is scored on.
-        scores: by name, as in `rungs.SCORES`, and the processor time of the method in "seconds".
+        scores: by name, as in `COLUMNS`: "agreement" where it is known for several seeds, "seconds" of processor time.
     """
 
     rung: str
@@ -80,8 +95,10 @@ def load_function(name: str) -> Find:
     return result
 
 
-def bench_function(find: Find, name: str, rungs: Sequence[str], seeds: Sequence[int]) -> Iterable[Cell]:
-    """Yields the cell of every rung and seed, as soon as it is measured.
+def bench_function(
+    find: Find, name: str, rungs: Sequence[str], seeds: Sequence[int]
+) -> Iterator[tuple[Cell, Directions]]:
+    """Yields the cell of every rung and seed, and its directions, as soon as it is measured.
 
     Raises:
         InvalidArgumentError: the function fails, or returns anything but finite vectors that fit the rung.
@@ -95,11 +112,11 @@ def bench_function(find: Find, name: str, rungs: Sequence[str], seeds: Sequence[
             with _naming(name):
                 directions = rung.directions_of(vectors, seed)
             scores = rung.score(directions, seed)
-            yield Cell(rung=rung.name, method=name, seed=seed, scores={**scores, _SECONDS: spent})
+            yield Cell(rung=rung.name, method=name, seed=seed, scores={**scores, _SECONDS: spent}), directions
 
 
-def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterable[Cell]:
-    """Yields the cell of every file on the rungs that it fits; the files' places are the seeds.
+def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterator[tuple[Cell, Directions]]:
+    """Yields the cell of every file on the rungs that it fits, and its directions; the files' places are the seeds.
 
     Args:
         paths: files of directions, or run folders.
@@ -123,7 +140,28 @@ def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterable[
         for rung in (each for each in opened if _belongs(directions, each)):
             with _naming(str(path)):
                 rung.check(directions.vectors, seed)
-            yield Cell(rung=rung.name, method=_name_of(path), seed=seed, scores=rung.score(directions, seed))
+            scores = rung.score(directions, seed)
+            yield Cell(rung=rung.name, method=_name_of(path), seed=seed, scores=scores), directions
+
+
+def with_agreement(measured: Iterable[tuple[Cell, Directions]]) -> list[Cell]:
+    """The cells, each with the mean |cos| of its directions with the matched ones of the method's other seeds.
+
+    On the hand-built rung, whose generator depends on the seed, and with one seed there is none.
+    """
+    groups: dict[tuple[str, str, int], list[tuple[Cell, Directions]]] = {}
+    for cell, directions in measured:
+        groups.setdefault((cell.rung, cell.method, directions.code_dim), []).append((cell, directions))
+    cells = []
+    for (rung, _, _), group in groups.items():
+        for cell, directions in group:
+            others = [other for _, other in group if other is not directions]
+            if not others or rung == HandBuilt.name:
+                cells.append(cell)
+                continue
+            agreement = statistics.fmean(agreement_of_each(directions, others))
+            cells.append(dataclasses.replace(cell, scores={**cell.scores, _AGREEMENT: agreement}))
+    return cells
 
 
 def recorded() -> list[Cell]:
@@ -134,7 +172,7 @@ def recorded() -> list[Cell]:
                 rung=row["rung"],
                 method=row["method"],
                 seed=int(row["seed"]),
-                scores={name: float(row[name]) for name in (*SCORES, _SECONDS) if row[name]},
+                scores={name: float(row[name]) for name in COLUMNS if row[name]},
             )
             for row in csv.DictReader(file)
         ]
@@ -142,12 +180,11 @@ def recorded() -> list[Cell]:
 
 def cells_csv(cells: Iterable[Cell]) -> str:
     """A row per cell: rung, method, seed, and the scores, empty where a rung has none."""
-    names = (*SCORES, _SECONDS)
     rows = [
-        [cell.rung, cell.method, cell.seed, *(f"{cell.scores[n]:.4f}" if n in cell.scores else "" for n in names)]
+        [cell.rung, cell.method, cell.seed, *(f"{cell.scores[n]:.4f}" if n in cell.scores else "" for n in COLUMNS)]
         for cell in cells
     ]
-    return to_csv(("rung", "method", "seed", *names), rows)
+    return to_csv(("rung", "method", "seed", *COLUMNS), rows)
 
 
 def tables(cells: Sequence[Cell], own: Sequence[str] = ()) -> list[Table]:
@@ -160,7 +197,7 @@ def tables(cells: Sequence[Cell], own: Sequence[str] = ()) -> list[Table]:
 
 
 def _table(rung: str, cells: Sequence[Cell], own: Sequence[str]) -> Table:
-    names = [name for name in (*SCORES, _SECONDS) if any(name in cell.scores for cell in cells)]
+    names = [name for name in COLUMNS if any(name in cell.scores for cell in cells)]
     methods: dict[str, list[Cell]] = {}
     for cell in cells:
         methods.setdefault(cell.method, []).append(cell)

@@ -78,13 +78,15 @@ def run(options: Options) -> dict[str, Any]:
     import dataclasses
 
     from ganspace_topdis.runs.files import write_text
-    from stylegan2.bench.methods import cells_csv, recorded
+    from stylegan2.bench.methods import cells_csv, recorded, with_agreement
 
     if options.out is not None:
         options.output.clear(options.out)
-    cells = [
-        cell if options.name is None else dataclasses.replace(cell, method=options.name) for cell in _measured(options)
+    measured = [
+        (cell if options.name is None else dataclasses.replace(cell, method=options.name), directions)
+        for cell, directions in _measured(options)
     ]
+    cells = with_agreement(measured)
     rungs = options.rungs or ({cell.rung for cell in cells} if cells else set(_RUNGS))
     others = [cell for cell in recorded() if cell.rung in rungs]
     written = [] if options.out is None else [write_text(options.out, cells_csv(cells))]
@@ -96,7 +98,7 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def _measured(options: Options) -> Iterator[Any]:
-    """Yields the cells, with progress."""
+    """Yields the cells and their directions, with progress."""
     from ganspace_topdis.runs.devices import tune_malloc
     from ganspace_topdis.runs.progress import ProgressReporter
     from stylegan2.bench.methods import bench_files, bench_function, load_function
@@ -113,9 +115,9 @@ def _measured(options: Options) -> Iterator[Any]:
         cells = bench_files([Path(each) for each in options.methods], options.rungs)
         total = len(options.methods)
     with ProgressReporter("bench, cells") as progress:
-        for done, cell in enumerate(cells):
+        for done, measured in enumerate(cells):
             progress(done + 1, max(total, done + 1))
-            yield cell
+            yield measured
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:

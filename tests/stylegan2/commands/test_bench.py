@@ -104,6 +104,26 @@ def test_a_network_rung_reads_what_the_directions_of_a_function_change(
     assert cell["seed"] == 3
 
 
+def test_a_method_agrees_between_seeds_where_the_generator_stays_the_same(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--rungs", "hand-built,fitted", "--seeds", "0-1", "--json"]
+    assert run("bench", "directions", f"{method}:find", *arguments) == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    of_rung = {name: [cell["scores"] for cell in cells if cell["rung"] == name] for name in ("hand-built", "fitted")}
+    assert all("agreement" not in scores for scores in of_rung["hand-built"])
+    first, second = (scores["agreement"] for scores in of_rung["fitted"])
+    assert first == pytest.approx(second)
+    assert 0.1 < first < 1
+    sha256 = sha256_of(locate("scenes"))
+    files = [directions(64, checkpoint_sha256=sha256).save(tmp_path / f"{name}.safetensors") for name in "ab"]
+    assert run("bench", "directions", *map(str, files), "--name", "both", "--json") == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert [(cell["seed"], cell["scores"]["agreement"]) for cell in cells] == [(0, 1), (1, 1)]
+    assert run("bench", "directions", *map(str, files), "--json") == 0
+    assert all("agreement" not in cell["scores"] for cell in json.loads(capsys.readouterr().out)["cells"])
+
+
 def test_a_file_is_scored_on_the_rungs_of_its_generator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = directions(64, checkpoint_sha256=sha256_of(locate("scenes"))).save(tmp_path / "mine.safetensors")
     assert run("bench", "directions", str(path), "--json") == 0
