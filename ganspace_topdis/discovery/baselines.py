@@ -9,7 +9,7 @@
 * sefa: the leading right singular vectors of the stacked weights that multiply the code (Shen and Zhou 2021,
   arXiv:2007.06600);
 * axes: the coordinate axes of the code with the largest variance; for style channels, whose variances are not
-  comparable, those with the largest part in the span.
+  comparable, those whose change changes the features most (`active_subspace.effects_of_numbers`).
 
 All return `Directions` with a length of one standard deviation of the codes, so that shifts and pictures are
 comparable.

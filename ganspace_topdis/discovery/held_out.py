@@ -11,8 +11,9 @@ cloud to cloud:
 
 What each says of the share of known factors was measured: docs/directions.md. RTD and effect have 95 % intervals from
 bootstrap samples of the clouds (Efron 1979). Chance is the p value of a Monte Carlo test (Barnard 1963): the rank of a
-direction's score among those of random directions, which are orthonormal in the same span and moved to the same effect.
-Those are measured on two clouds only, so their scores scatter more and the test is cautious.
+direction's score among those of random directions, which are moved to the same effect. These are orthonormal
+combinations of the axes of the same span, or of the directions themselves where these are of the whole code. They are
+measured on two clouds only, so their scores scatter more and the test is cautious.
 
 The directions of a search are calibrated by the amounts of equal effect: one unit of each is its amount, so that all
 change the features by 0.2 of the distance of two random codes. A unit is bounded, because a faint direction would leave
@@ -113,7 +114,7 @@ def evaluate_held_out(
         batch_size: N, points per cloud.
         num_batches: number of batches; each direction shifts each of them once.
         num_random: random directions of the same span to compare with; 0 for none.
-        rtd_only: leave random directions, mixed differences and overlap out; the score is 1 / RTD then.
+        rtd_only: leave random directions, mixed differences and overlap out; the score is 1 / (1 + RTD) then.
         micro_batch: codes synthesized at a time; None means 64.
         seed: of the codes; they differ from those of a search with the same seed.
         device: device of the codes.
@@ -171,14 +172,14 @@ def _scores(measures: CloudMeasures, count: int) -> HeldOutScores:
 
 
 def _random_groups(directions: Directions, count: int, seed: int) -> list[Directions]:
-    """`count` random directions of the span in orthonormal groups, no larger than the number of directions."""
+    """`count` random directions of the span, or one less, in orthonormal groups of two to the number of directions."""
     rng = torch.Generator().manual_seed(_RANDOM_STREAM + seed)
     num_axes = len(directions.span)
     largest = min(directions.num_directions, num_axes, _LARGEST_GROUP)
-    num_groups = math.ceil(count / largest) if largest > 1 else 0
+    num_groups = min(math.ceil(count / largest), count // 2) if largest > 1 else 0
     groups = []
     for index in range(num_groups):
-        size = (count + index) // num_groups
+        size = min((count + index) // num_groups, num_axes)
         units, _ = torch.linalg.qr(torch.randn(num_axes, size, generator=rng))
         vectors = units.T @ (directions.scales[:, None] * directions.span)
         groups.append(dataclasses.replace(directions, vectors=vectors, dual_vectors=vectors, metadata={}))

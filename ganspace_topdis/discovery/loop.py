@@ -255,6 +255,8 @@ class Discovery:
         span = dataclasses.replace(first, whole=whole[0]) if whole else first
         micro_batch = parts["stages"][0]["micro_batch"]
         search = cls(generate, sample_codes, settings, span=span, micro_batch=micro_batch, device=device)
+        if len(parts["stages"]) != len(search.stages):
+            raise KeyError("stages")
         for stage, own in zip(search.stages, parts["stages"], strict=True):
             stage.load(own)
         search._place, search._improved = parts["place"], parts["improved"]

@@ -7,6 +7,7 @@ A search moves an orthonormal matrix V (K, M) whose rows v_i are unit vectors in
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 
 import torch
@@ -76,6 +77,13 @@ class SearchLoss(nn.Module, abc.ABC):
             rng: random generator for signs, choices and probes.
         """
 
+    def drawn(self, rotation: Tensor, rng: torch.Generator) -> Tensor:
+        """The indices of the rows of V (K, M) that a step shifts: all, or `directions_per_step` of them at random."""
+        most = self.settings.directions_per_step
+        if len(rotation) <= most:
+            return torch.arange(len(rotation), device=rotation.device)
+        return torch.randperm(len(rotation), generator=rng)[:most].to(rotation.device)
+
 
 class TopDisLoss(SearchLoss):
     """Divergence between the topology of features before and after a shift (Balabin et al. 2024).
@@ -139,7 +147,9 @@ def divergences_of(
 
 def topdis_divergence(settings: DiscoverySettings) -> Callable[[Tensor, Tensor], Tensor]:
     """The divergence of two clouds (N, F) that `settings` name."""
-    return RTDLoss(p=settings.p, variant=settings.variant) if settings.divergence == "rtd" else rtd_lite
+    if settings.divergence == "rtd":
+        return RTDLoss(p=settings.p, variant=settings.variant)
+    return functools.partial(rtd_lite, variant=settings.variant)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,8 +219,8 @@ class HessianPenalty(SearchLoss):
 
     def losses(self, rotation: Tensor, codes: Tensor, shift: float, rng: torch.Generator) -> Iterator[Tensor]:
         """Yields the variance of the second differences over the probes."""
-        axes = rotation @ self.span.axes
-        signs = torch.randint(2, (_NUM_PROBES, len(codes), len(rotation)), generator=rng) * 2 - 1
+        axes = rotation[self.drawn(rotation, rng)] @ self.span.axes
+        signs = torch.randint(2, (_NUM_PROBES, len(codes), len(axes)), generator=rng) * 2 - 1
         steps = _STEP_SIGMA * signs.to(axes) @ axes
         with torch.no_grad():
             middle = self.outputs(codes).flatten(1)
@@ -235,14 +245,15 @@ class ContrastiveLoss(SearchLoss):
     """
 
     def losses(self, rotation: Tensor, codes: Tensor, shift: float, rng: torch.Generator) -> Iterator[Tensor]:
-        """Yields the contrastive loss of the changes along all directions."""
-        signs = torch.randint(2, (len(rotation), 1), generator=rng) * 2 - 1
-        steps = shift * signs.to(rotation) * (rotation @ self.span.axes)
+        """Yields the contrastive loss of the changes along the directions drawn in this step."""
+        axes = rotation[self.drawn(rotation, rng)] @ self.span.axes
+        signs = torch.randint(2, (len(axes), 1), generator=rng) * 2 - 1
+        steps = shift * signs.to(axes) * axes
         moved = (codes + steps[:, None]).flatten(0, 1)
         with torch.no_grad():
             before = self.outputs(codes).flatten(1)
         after = self.outputs(moved).flatten(1)
-        yield contrastive_loss(after.unflatten(0, (len(rotation), len(codes))) - before)
+        yield contrastive_loss(after.unflatten(0, (len(axes), len(codes))) - before)
 
 
 def contrastive_loss(changes: Tensor) -> Tensor:

@@ -23,6 +23,9 @@ from ganspace_topdis.latent.directions import Directions
 
 __all__ = ["nearest_rotation", "nearest_units", "orthonormal", "random_rotation", "unit_rows"]
 
+_ROUNDING = 1e-5
+"""A smaller part of a direction's length in the span is what rounding leaves there."""
+
 
 def orthonormal(rotation: Tensor) -> nn.Linear:
     """A module with an orthonormal `weight`, initialized with `rotation` (M, M)."""
@@ -62,7 +65,7 @@ def unit_rows(rotation: Tensor, shared: Tensor | None = None, spread: float = 1.
     Args:
         rotation: unit rows.
         shared: (M, R), an orthonormal basis of what moves all layers alike.
-        spread: the largest part of a row's squared length, above 0, that may lie outside `shared`.
+        spread: the largest part of a row's squared length that may lie outside `shared`; at 0 none.
     """
     module = nn.Linear(rotation.shape[1], len(rotation), bias=False, dtype=rotation.dtype)
     shared = None if shared is None else shared.detach().to(rotation)
@@ -117,10 +120,11 @@ def _unit_coordinates(span: Span, directions: Directions) -> Tensor:
             f"the initial directions are for codes of {directions.code_dim} numbers, but this space has "
             f"{span.mean.shape[0]}; give directions of the same space and layers"
         )
-    rows = directions.vectors[: span.num_directions].to(span.axes) @ span.projection.T
-    units = F.normalize(rows, dim=1).cpu()
-    if torch.linalg.matrix_norm(units.double(), 2) <= 1e-6:
+    vectors = directions.vectors[: span.num_directions].to(span.axes)
+    rows = vectors @ span.projection.T
+    reached = (rows @ span.axes).norm(dim=1) > _ROUNDING * vectors.norm(dim=1)
+    if not reached.any():
         raise InvalidArgumentError(
             "the initial directions are orthogonal to the span; search another `span`", field="span"
         )
-    return units
+    return (F.normalize(rows, dim=1) * reached[:, None]).cpu()

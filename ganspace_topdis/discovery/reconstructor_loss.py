@@ -43,10 +43,11 @@ class ReconstructorLoss(SearchLoss):
 
     def losses(self, rotation: Tensor, codes: Tensor, shift: float, rng: torch.Generator) -> Iterator[Tensor]:
         """Yields the error of R on the direction and amount of one random shift per code."""
-        labels = torch.randint(len(rotation), (len(codes),), generator=rng)
+        drawn = self.drawn(rotation, rng)
+        labels = torch.randint(len(drawn), (len(codes),), generator=rng)
         signs = torch.randint(2, (len(codes),), generator=rng) * 2 - 1
         lengths = _SHORTEST + (_LONGEST - _SHORTEST) * torch.rand(len(codes), generator=rng)
-        labels, amounts = labels.to(codes.device), (signs * lengths).to(codes)
+        labels, amounts = drawn[labels.to(codes.device)], (signs * lengths).to(codes)
         moved = codes + shift * amounts[:, None] * (rotation[labels] @ self.span.axes)
         with torch.no_grad():
             before = _as_images(self.outputs(codes))

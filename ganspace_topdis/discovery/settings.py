@@ -8,6 +8,7 @@ from ganspace_topdis.options import Settings, option
 
 __all__ = [
     "CLOSED_FORMS",
+    "COMPARING_METHODS",
     "SEARCH_METHODS",
     "ClosedForm",
     "Compile",
@@ -36,6 +37,8 @@ Compile = Literal["none", "default"]
 SEARCH_METHODS: tuple[SearchMethod, ...] = get_args(SearchMethod)
 CLOSED_FORMS: tuple[ClosedForm, ...] = get_args(ClosedForm)
 """Methods without steps."""
+COMPARING_METHODS: tuple[SearchMethod, ...] = ("hessian", "contrastive", "overlap")
+"""Methods that compare the directions of a step with each other, so that they need at least two."""
 
 _FOR_SEARCHES = {"method": SEARCH_METHODS}
 _FOR_TOPDIS = {"method": ("topdis",)}
@@ -129,7 +132,13 @@ class DiscoverySettings(Settings):
     )
     divergence: Divergence = option("rtd", help="RTD, or its cheaper lower bound.", group=_LOSS, only_for=_FOR_TOPDIS)
     variant: Barcodes = option("minmax", help="Barcodes that RTD sums.", group=_LOSS, only_for=_FOR_TOPDIS)
-    p: float = option(1.0, help="Power of the bar lengths.", group=_LOSS, minimum=1, only_for=_FOR_TOPDIS)
+    p: float = option(
+        1.0,
+        help="Power of the bar lengths.",
+        group=_LOSS,
+        minimum=1,
+        only_for={**_FOR_TOPDIS, "divergence": ("rtd",)},
+    )
     per_effect: bool = option(False, help="Divide RTD by the effect of the shift.", group=_LOSS, only_for=_IN_SPAN)
     effect_power: float = option(
         1.0,
@@ -177,7 +186,12 @@ class DiscoverySettings(Settings):
             value = getattr(self, name)
             if self.shift_kind == "gaussian" and value is not None and value >= 1:
                 self.refuse(name, "less than 1 for the Gaussian-preserving shift")
-
+        if self.shift_kind == "gaussian" and self.method != "topdis":
+            self.refuse("shift_kind", "sigma unless `method` is topdis")
+        if self.method in COMPARING_METHODS:
+            for name in ("directions_per_step", "num_directions"):
+                if getattr(self, name) == 1:
+                    self.refuse(name, f"at least 2 for `method` {self.method}, which compares directions")
         self._check_the_whole_code()
 
     def _check_the_whole_code(self) -> None:

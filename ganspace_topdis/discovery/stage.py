@@ -27,8 +27,8 @@ from ganspace_topdis.discovery.parametrization import (
 )
 from ganspace_topdis.discovery.reconstructor_loss import ReconstructorLoss
 from ganspace_topdis.discovery.scale_free import ScaleFreeLoss
-from ganspace_topdis.discovery.settings import DiscoverySettings, SearchMethod
-from ganspace_topdis.errors import TopdisError
+from ganspace_topdis.discovery.settings import COMPARING_METHODS, DiscoverySettings, SearchMethod
+from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.generators import Generate, SampleCodes
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.devices import move_together
@@ -82,6 +82,12 @@ class Stage:
         if settings.compile != "none":
             self.generate = compiled(self.generate)
         self.span = self.within_memory(lambda: self._find_span(progress)) if span is None else span
+        if settings.method in COMPARING_METHODS and self.span.num_directions < 2:
+            raise InvalidArgumentError(
+                f"`method` {settings.method} compares directions, but the span has only one; give another `method`, or "
+                "`num_directions` of at least 2",
+                field="method",
+            )
         start = self.span.start.detach().cpu()
         self.random_rotation = random_rotation(len(start), self._rng) @ start.float()
         initial = start if settings.initialization == "axes" else self.random_rotation

@@ -263,7 +263,9 @@ def oracle(generate: Generate, read: Read, codes: Tensor, *, ridge: float = 1e-3
     return to_directions(span, torch.stack(rows).to(span.axes), method="oracle")
 
 
-def noise_floor(generate: Generate, read: Read, codes: Tensor, *, noise: float = 0.02, seed: int = 0) -> list[float]:
+def noise_floor(
+    generate: Generate, read: Read, codes: Tensor, *, noise: float = 0.02, seed: int = 0, batch_size: int = 256
+) -> list[float]:
     """The change of each factor's reading by pixel noise, over its mean change: the error floor of the network.
 
     Args:
@@ -272,12 +274,17 @@ def noise_floor(generate: Generate, read: Read, codes: Tensor, *, noise: float =
         codes: (n, D).
         noise: standard deviation of the noise; images are in [-1, 1].
         seed: of the noise.
+        batch_size: images at a time.
     """
-    images = generate(codes)
-    start = read(images)
+    rng = torch.Generator().manual_seed(seed)
+
+    def noisy(chunk: Tensor) -> Tensor:
+        images = generate(chunk)
+        return images + noise * torch.randn(images.shape, generator=rng).to(images)
+
+    start = read_codes(generate, read, codes, batch_size)
     unit = change(start, start.select(torch.arange(len(codes)).roll(1))).mean(0).clamp(min=1e-12)
-    added = noise * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images)
-    return (change(read(images + added), start).mean(0) / unit).tolist()
+    return (change(read_codes(noisy, read, codes, batch_size), start).mean(0) / unit).tolist()
 
 
 def read_codes(generate: Generate, read: Read, codes: Tensor, batch_size: int) -> Readings:

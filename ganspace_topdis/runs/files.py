@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 _TEMPORARY = re.compile(r"\..*?(?:\.(\d{1,9})\.\w+)?\.tmp")
-_LOCK = ".lock"
+LOCK = ".lock"
 _BLOCK_BYTES = 1 << 20
 
 
@@ -161,7 +161,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._descriptor: int | None = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            self._descriptor: int | None = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise RunFolderError(
                 f"cannot write in {folder}: {error.strerror}; make it writable or choose another folder"
@@ -197,9 +197,9 @@ class FolderLock:
 
 def lock_holder(folder: Path) -> str | None:
     """Return the process ID of the holder of the folder's lock, or None. Does not modify the folder."""
-    if fcntl is None or not (folder / _LOCK).is_file():
+    if fcntl is None or not (folder / LOCK).is_file():
         return None
-    descriptor = os.open(folder / _LOCK, os.O_RDONLY)
+    descriptor = os.open(folder / LOCK, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -224,7 +224,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _read_pid(folder: Path) -> str:
-    return (folder / _LOCK).read_text(encoding="utf-8", errors="replace").strip() or "(unknown)"
+    return (folder / LOCK).read_text(encoding="utf-8", errors="replace").strip() or "(unknown)"
 
 
 def _is_running(pid: int) -> bool:

@@ -129,14 +129,15 @@ class RunFolder:
         except BaseException:
             lock.release()
             raise
-        if not run.finished:
-            run._start(device, is_new=existing is None, changed=existing is None or existing.config != plain)
+        run._start(device, is_new=existing is None, changed=existing is None or existing.config != plain)
         return run
 
     def _start(self, device: str, *, is_new: bool, changed: bool) -> None:
         try:
             if changed:
                 write_json(self.path / CONFIG, {"command": self.command, "config": self.config})
+            if self.finished:
+                return
             record_environment(self.path / _ENVIRONMENT, device)
             write_status(self.path, "running")
             write_spare_status(self.path)

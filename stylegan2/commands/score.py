@@ -101,6 +101,7 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
         StopRequestedError: Ctrl-C or SIGTERM; the work is saved.
     """
     from ganspace_topdis.discovery.held_out import add_scores
+    from ganspace_topdis.latent.directions import Directions
     from ganspace_topdis.runs.devices import tune_malloc
     from ganspace_topdis.runs.distributed import ProcessGroup
     from ganspace_topdis.runs.files import write_json
@@ -114,11 +115,12 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
 
     tune_malloc()
     subject = _subject(options)
-    directions, record, space = subject.directions, subject.record, subject.space
+    record, space = subject.record, subject.space
     device = space.generator.mapping.w_avg.device
     world = ProcessGroup(rank=0, size=1, device=device)
     opened = open_shared(world, options.run, record.config, command=record.command, device=str(device))
     with frozen_weights(), opened as folder:
+        directions = Directions.load(options.run)  # again: another scoring may have ended before the folder was ours
         planned = _planned(subject, options)
         announce(planned)
         work = folder.partial_work(every_s=SAVE_INTERVAL_S)
@@ -189,7 +191,7 @@ def _subject(options: Options) -> _Subject:
         others=others,
         protocol=protocol,
         network=None if network is None else FactorNetwork.load(network, device),
-        space=space_of_run(options.run, directions, ckpt, device),
+        space=space_of_run(options.run, directions, ckpt, device).truncated(record.config.get("search_psi", 1.0)),
     )
 
 

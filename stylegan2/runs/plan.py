@@ -182,10 +182,7 @@ def plan_run(
     num_points = search.batch_size
     probed = search.span == "effect" or search.needed_span != "span"
     span_s = search.num_span_codes * pace.sample_s + probed * search.num_probes * pace.gradient_s
-    per_direction_s = num_points * pace.gradient_s + 2 * pace.rtd_s
-    moved = min(search.directions_per_step, num_directions)
-    num_steps = search.steps + sum(each.steps for each in search.refinements)
-    search_s = num_steps * (num_points * pace.features_s + moved * per_direction_s)
+    search_s = sum(each.steps * _step_s(pace, each, num_directions) for each in (search, *search.refinements))
     judged_s = judging_s(pace, num_points, num_directions, num_sets=1 + takes_steps)
     if takes_steps and search.needed_span != "span" and not search.accept_all and num_directions > 1:
         judged_s += max(len(search.refinements), 1) * num_codes(num_directions) * pace.features_s
@@ -204,6 +201,15 @@ def plan_run(
         num_images=drawn,
         whole=chosen == pictures,
     )
+
+
+def _step_s(pace: Pace, search: DiscoverySettings, num_directions: int) -> float:
+    """The time of a step: features of the codes, and what the method's loss shifts and differentiates."""
+    moved = min(search.directions_per_step, num_directions)
+    is_free = search.search_in == "whole"
+    shifted = {"hessian": moved * is_free + 4, "reconstructor": moved * is_free + 1}.get(search.method, moved)
+    rtd_s = 2 * moved * pace.rtd_s if search.method == "topdis" else 0.0
+    return search.batch_size * (pace.features_s + shifted * pace.gradient_s) + rtd_s
 
 
 def judging_s(

@@ -3,7 +3,7 @@
 The generator is timed as for a discovery (`stylegan2.runs.plan`); the rest is counting. With t_i seconds for an image,
 
     judging        as for a discovery, on more clouds and random directions
-    factors        t_i for 480 probes and 2400 steps of every direction and of every factor's own, and 4600 images more
+    factors        t_i for 480 probes and 2400 steps of every direction and of every factor's own, and 4900 images more
     reconstructor  2 t_i for every pair of an image and its change
     protocol       t_i for the codes that the encoder learns from
     pictures       t_i for every frame of every seed
@@ -25,7 +25,7 @@ _RECONSTRUCTOR_S = 600.0
 """The reconstructor is trained by default where it takes no longer."""
 
 _PER_DIRECTION = 480 + 2400  # images of `evaluation.rescoring`: probes, then steps along the path
-_OTHER_READINGS = 2 * 300
+_OTHER_READINGS = 3 * 300
 _FACTORS = 8
 """The largest number of factors that a packaged network reads, each with a direction of the oracle's."""
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from ganspace_topdis.discovery.cloud_measures import PartialStore
 from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
 from ganspace_topdis.discovery.loop import Discovery
+from ganspace_topdis.discovery.micro_batch import choose_micro_batch
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.factor_network import FactorNetwork
@@ -23,6 +24,7 @@ from ganspace_topdis.evaluation.matching import agreement_of_each
 from ganspace_topdis.evaluation.protocol import LabeledImages, ProtocolSettings, encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.evaluation.rescoring import noise_floor, oracle, rescore
+from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checkpoints import Checkpoint, CheckpointStore
 from ganspace_topdis.runs.progress import Progress, ProgressReporter
@@ -43,6 +45,7 @@ _NUM_RECONSTRUCTOR_CODES = 1000
 _NUM_PROTOCOL_CODES = 4000
 _RECONSTRUCTOR = ReconstructorSettings(num_steps=250, batch_size=32, held_out=0.1)
 _SCORE_STREAM = 0x5C0_7E
+_CODES_AT_ONCE, _IMAGES_AT_ONCE = 64, 256
 _SAME = 1e-4
 """Largest distance between equal directions, in their lengths: both are float32."""
 
@@ -91,7 +94,7 @@ def score_held_out(
         num_batches=_NUM_CLOUDS,
         num_random=_NUM_RANDOM,
         rtd_only=rtd_only,
-        micro_batch=settings["micro_batch"],
+        micro_batch=_fitting(space.features, space, directions, _CODES_AT_ONCE),
         seed=_SCORE_STREAM + settings["seed"],
         device=space.generator.mapping.w_avg.device,
         progress=progress,
@@ -252,6 +255,13 @@ def load_other(run: Path, directions: Directions, path: Path) -> Directions:
     return other
 
 
+def _fitting(generate: Generate, space: LatentSpace, directions: Directions, most: int) -> int:
+    """How many codes are synthesized at a time: as many as the search was told, or as fit into the memory."""
+    given: int | None = directions.metadata.get("settings", {}).get("micro_batch")
+    codes = space.sample_codes(2, torch.Generator().manual_seed(_SCORE_STREAM))
+    return given or min(most, choose_micro_batch(generate, codes, most=most))
+
+
 @torch.no_grad()
 def _truth(space: LatentSpace, directions: Directions, network: FactorNetwork) -> Scores:
     size = space.generator.config.image_size
@@ -262,12 +272,13 @@ def _truth(space: LatentSpace, directions: Directions, network: FactorNetwork) -
         )
     rng = torch.Generator().manual_seed(_SCORE_STREAM)
     codes = space.sample_codes(_NUM_CODES, rng)
-    best = oracle(space.images, network.read, space.sample_codes(_NUM_ORACLE_CODES, rng))
-    result = rescore(space.images, network.read, codes, directions)
-    floor = noise_floor(space.images, network.read, codes)
+    at_once = _fitting(space.images, space, directions, _IMAGES_AT_ONCE)
+    best = oracle(space.images, network.read, space.sample_codes(_NUM_ORACLE_CODES, rng), batch_size=at_once)
+    result = rescore(space.images, network.read, codes, directions, batch_size=at_once)
+    floor = noise_floor(space.images, network.read, codes, batch_size=at_once)
     return result.columns(), {
         "rescoring": result.as_dict(),
-        "oracle": rescore(space.images, network.read, codes, best).as_dict(),
+        "oracle": rescore(space.images, network.read, codes, best, batch_size=at_once).as_dict(),
         "noise_floor": dict(zip(result.factors, floor, strict=True)),
     }
 

@@ -120,7 +120,7 @@ def estimate(options: Options) -> dict[str, Any]:
     jobs, threads = plan_here(max(len(cells), 1), jobs=options.engine.jobs, threads=options.engine.threads)
     torch.set_num_threads(threads)
     with ProgressReporter("probe") as progress:
-        costs = estimate_costs(cells, device=options.cells.device, data_root=options.cells.data_root, progress=progress)
+        costs = estimate_costs(cells, options=options.cells, progress=progress)
     return {"jobs": jobs, "settings": [asdict(cost) for cost in costs]}
 
 

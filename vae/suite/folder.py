@@ -4,6 +4,7 @@
     cells/NAME/       run folder of a cell: the files of train-vae and evaluate-vae
     marks/NAME.json   status of a cell: its state, reason, duration, device and attempts
     logs/NAME.log     output of the cell's process
+    taken/NAME/       evaluation of a cell that was finished elsewhere, from its table
 
 Cells can be added later (more seeds, more labels); existing ones are kept. Results of another version are never
 modified, and neither is a cell of the same name with other settings.
@@ -20,7 +21,7 @@ from typing import Any
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
-from ganspace_topdis.runs.files import lock_holder, make_folder, write_json
+from ganspace_topdis.runs.files import LOCK, lock_holder, make_folder, write_json
 from ganspace_topdis.runs.reading import MAX_JSON_BYTES, parse_json, read_bytes, read_json, reason_of
 from ganspace_topdis.runs.records import read_metrics
 from vae.evaluation.run import EVALUATION, read_evaluation
@@ -58,16 +59,26 @@ class SuiteFolder:
             RunFolderError: the folder holds another suite, results of another version, cells of the same name with
                 other settings, or something else; or it is not writable. Nothing in it was changed.
         """
-        if (path / _FILE).is_file():
-            before = cls.load(path)
-            _require_same_version(before, grid)
-            grid = _join(before, grid)
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunFolderError(f"{path} is not a results folder of a suite and not empty; choose another `out`")
+        grid = cls.joined(path, grid)
         for name in ("cells", "marks", "logs"):
             make_folder(path / name)
         write_json(path / _FILE, {"version": __version__, "grid": _to_json(grid)})
         return cls(path=path, grid=grid)
+
+    @classmethod
+    def joined(cls, path: Path, grid: Grid) -> Grid:
+        """Return `grid` with the cells that the folder has besides; changes nothing.
+
+        Raises:
+            RunFolderError: as `make`, unless the folder cannot be written.
+        """
+        if (path / _FILE).is_file():
+            before = cls.load(path)
+            _require_same_version(before, grid)
+            return _join(before, grid)
+        if path.exists() and (not path.is_dir() or any(entry.name != LOCK for entry in path.iterdir())):
+            raise RunFolderError(f"{path} is not a results folder of a suite and not empty; choose another `out`")
+        return grid
 
     @classmethod
     def load(cls, path: Path) -> "SuiteFolder":
@@ -105,11 +116,16 @@ class SuiteFolder:
 
     def evaluation(self, cell: Cell) -> dict[str, Any] | None:
         """Return the evaluation of a cell; None unless it is the one that the suite requests."""
-        found = read_evaluation(self.cell_folder(cell))
         metrics = None if self.grid.metrics is None else list(self.grid.metrics)
-        if found is None or found["request"].get("metrics") != metrics:
-            return None
-        return found if found["request"].get("max_images") == self.grid.max_images else None
+        for folder in (self.cell_folder(cell), self._taken_folder(cell)):
+            found = read_evaluation(folder)
+            request = {} if found is None else found["request"]
+            if found and (request.get("metrics"), request.get("max_images")) == (metrics, self.grid.max_images):
+                return found
+        return None
+
+    def _taken_folder(self, cell: Cell) -> Path:
+        return self.path / "taken" / cell.name
 
     def pending(self) -> list[Cell]:
         """Return the cells that lack a finished training or the requested evaluation.
@@ -128,7 +144,7 @@ class SuiteFolder:
             table: cells.csv of a report.
 
         Raises:
-            RunFolderError: it is no such table, or has a cell of this suite with other settings. Nothing was changed.
+            RunFolderError: as `finished_in`. Nothing was changed.
         """
         taken = self.finished_in(table)
         for cell, found in taken:
@@ -139,7 +155,7 @@ class SuiteFolder:
                 "files": [],
                 "device": first["device"],
             }
-            write_json(make_folder(self.cell_folder(cell)) / EVALUATION, evaluation)
+            write_json(make_folder(self._taken_folder(cell)) / EVALUATION, evaluation)
             duration_s = float(first["duration_s"] or 0)
             write_status(
                 self.status_file(cell), CellStatus(state="finished", duration_s=duration_s, device=first["device"])
@@ -150,13 +166,20 @@ class SuiteFolder:
         """Return the unfinished cells of this suite that a cells.csv has as finished, each with its rows there.
 
         Raises:
-            RunFolderError: it is no such table, or has a cell of this suite with other settings.
+            RunFolderError: it is no such table, or has a cell of this suite with other settings, or with scores that
+                this suite does not ask for, or of another version. Older tables do not say the last two.
         """
         rows = _finished_rows(table, tuple(self.grid.cells[0].labels))
         found = [(cell, rows[_key(cell)]) for cell in self.pending() if _key(cell) in rows]
         for cell, of_cell in found:
             if of_cell[0]["settings"] != settings_digest(cell.settings):
                 raise RunFolderError(f"{table} has {cell.name} with other settings than this suite; leave it out")
+            for name, asked in self.results().request.items():
+                if (there := of_cell[0].get(name, asked)) != asked:
+                    raise RunFolderError(
+                        f"{table} has {cell.name} with {name.replace('_', ' ')} {there}, this suite has {asked}; "
+                        "leave it out"
+                    )
         return found
 
     def results(self) -> SuiteResults:
@@ -169,6 +192,8 @@ class SuiteFolder:
             axis=self.grid.axis,
             baseline=self.grid.baseline,
             version=self.version,
+            metrics=self.grid.metrics,
+            max_images=self.grid.max_images,
         )
 
     def _record(self, cell: Cell) -> CellResult:

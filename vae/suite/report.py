@@ -31,6 +31,7 @@ from vae.suite.results import (
     settings_digest,
     settings_in_order,
 )
+from vae.suite.significance import LOWER_IS_BETTER
 from vae.suite.statistics import MIN_PAIRS, Summary, compare, summarize
 from vae.suite.tables import (
     against_table,
@@ -131,15 +132,18 @@ def _tables(results: SuiteResults) -> Iterator[Table]:
 
 
 def _verdict(results: SuiteResults) -> str:
-    """Return the result in the headline metrics: verdicts, or the best setting if nothing is compared."""
+    """Return the result in the headline metrics: verdicts, or the best mean of a setting if nothing is compared."""
     if results.axis is not None:
         return verdict_text(suite_verdicts(results), results.baseline)
-    shown = headline_metrics(results)
-    best = {metric: max(_scored(results, metric), key=lambda summary: summary.mean or 0.0) for metric in shown}
-    return " ".join(
-        f"Highest {metric_name(metric)}: {setting_name(summary.setting)}, {format_score(summary.mean, metric)}."
-        for metric, summary in best.items()
-    )
+    sentences = []
+    for metric in headline_metrics(results):
+        sign, word = (-1, "Lowest") if metric in LOWER_IS_BETTER else (1, "Highest")
+        ordered = sorted(_scored(results, metric), key=lambda summary: -sign * (summary.mean or 0.0))
+        sentences += [
+            f"{word} {metric_name(metric)}: {setting_name(best.setting)}, {format_score(best.mean, metric)}."
+            for best in ordered[:1]
+        ]
+    return " ".join(sentences)
 
 
 def _scored(results: SuiteResults, metric: str) -> list[Summary]:
@@ -196,11 +200,11 @@ def _page(results: SuiteResults, tables: list[Table], plots: dict[str, bytes], m
 def _cells_csv(results: SuiteResults) -> str:
     """Return one row per cell and metric; a cell without scores has one row without either."""
     rows = [
-        (*record.labels.values(), record.seed, *_cell_columns(record), metric, score)
+        (*record.labels.values(), record.seed, *_cell_columns(record), *results.request.values(), metric, score)
         for record in results.records
         for metric, score in (*record.scores.items(), *_no_score(record))
     ]
-    return to_csv((*axes_of(results.records), "seed", *CELL_COLUMNS, "metric", "score"), rows)
+    return to_csv((*axes_of(results.records), "seed", *CELL_COLUMNS, *results.request, "metric", "score"), rows)
 
 
 def _cell_columns(record: CellResult) -> tuple[str | float | None, ...]:

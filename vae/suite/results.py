@@ -36,7 +36,7 @@ CellState = Literal["finished", "failed", "stopped", "running", "missing"]
 """Stopped: by Ctrl-C or SIGTERM, with its work saved."""
 
 CELL_COLUMNS = ("state", "duration_s", "device", "settings")
-"""Columns of cells.csv between the seed and the metric; `settings` is `settings_digest`."""
+"""Columns of cells.csv after the seed; `settings` is `settings_digest`, and those of `SuiteResults.request` follow."""
 
 Setting = tuple[tuple[str, str], ...]
 """The labels of a setting, axis by axis: (("method", "beta-VAE"), ("variant", "plain"))."""
@@ -127,6 +127,8 @@ class SuiteResults:
         axis: the axis whose labels are compared; None for none.
         baseline: the label on it that the others are compared with.
         version: version of the program that produced the results.
+        metrics: metric groups that were asked for; None for all that the data sets support.
+        max_images: images of an evaluation at most; None for all.
     """
 
     name: str
@@ -136,6 +138,15 @@ class SuiteResults:
     axis: str | None = None
     baseline: str = ""
     version: str = ""
+    metrics: tuple[str, ...] | None = None
+    max_images: int | None = None
+
+    @property
+    def request(self) -> dict[str, str]:
+        """What the scores depend on besides the settings of a cell, as columns of cells.csv."""
+        metrics = "all" if self.metrics is None else "+".join(self.metrics)
+        max_images = "all" if self.max_images is None else str(self.max_images)
+        return {"metrics": metrics, "max_images": max_images, "version": self.version}
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:

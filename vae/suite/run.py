@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.runs.devices import choose_device
-from ganspace_topdis.runs.files import FolderLock
+from ganspace_topdis.runs.files import FolderLock, make_folder
 from ganspace_topdis.runs.progress import Interrupt, Progress, ProgressReporter, StopRequestedError, format_duration
 from vae.data import open_data
 from vae.settings import ExecutionOptions, TrainSettings
@@ -25,7 +25,7 @@ from vae.suite.folder import SuiteFolder
 from vae.suite.grid import Cell, Grid, data_root_for
 from vae.suite.results import CellStatus, Setting
 from vae.suite.tables import listed, setting_name
-from vae.training.pace import step_seconds
+from vae.training.pace import plan_training
 
 __all__ = ["SettingCost", "cells_left", "estimate", "estimate_text", "run_suite"]
 
@@ -58,21 +58,21 @@ def run_suite(
         TopdisError: the engine cannot be reached, or cells failed: the message names them; the others are done.
     """
     chosen = _names_like(grid, only)
-    folder = SuiteFolder.make(out, grid)
-    lock = FolderLock(out)
+    SuiteFolder.joined(out, grid)
+    lock = FolderLock(make_folder(out))
     try:
+        folder = SuiteFolder.make(out, grid)
         if finished is not None:
             folder.take_finished(finished)
         pending = [cell for cell in folder.pending() if cell.name in chosen]
         _run_pending(folder, pending, engine or EngineSettings(), options or CellOptions())
     finally:
         lock.release()
-    failed = [(cell, status) for cell in folder.grid.cells if (status := folder.status(cell)).state == "failed"]
+    asked = [cell for cell in folder.grid.cells if cell.name in chosen]
+    failed = [(cell, status) for cell in asked if (status := folder.status(cell)).state == "failed"]
     if failed:
         shown = listed([f"{cell.name}: {status.reason}" for cell, status in failed], most=3)
-        raise TopdisError(
-            f"{len(failed)} of {len(folder.grid.cells)} cells failed ({shown}); rerun the command to retry them"
-        )
+        raise TopdisError(f"{len(failed)} of {len(asked)} cells failed ({shown}); rerun the command to retry them")
     return folder
 
 
@@ -169,7 +169,7 @@ class SettingCost:
         setting: the setting.
         num_cells: number of seeds.
         steps: steps of each cell.
-        step_s: seconds per step on this machine; None if it could not be timed.
+        step_s: mean seconds of a step on this machine; None if it could not be timed.
         reason: why not.
     """
 
@@ -206,14 +206,13 @@ def cells_left(grid: Grid, out: Path, *, only: str | None = None, finished: Path
 
 
 def estimate(
-    cells: Sequence[Cell], *, device: str = "auto", data_root: Path | None = None, progress: Progress | None = None
+    cells: Sequence[Cell], *, options: CellOptions | None = None, progress: Progress | None = None
 ) -> list[SettingCost]:
     """Time a few steps of every setting of `cells`; if one cannot be trained here, say why.
 
     Args:
         cells: the cells that are left.
-        device: as in train-vae.
-        data_root: file or folder of the data set.
+        options: how each cell is executed.
         progress: called with the number of settings done and in total.
     """
     by_setting: dict[Setting, list[Cell]] = {}
@@ -221,7 +220,7 @@ def estimate(
         by_setting.setdefault(tuple(cell.labels.items()), []).append(cell)
     costs = []
     for number, (setting, own) in enumerate(by_setting.items(), start=1):
-        costs.append(_cost(setting, own, device, data_root))
+        costs.append(_cost(setting, own, options or CellOptions()))
         if progress is not None:
             progress(number, len(by_setting))
     return costs
@@ -238,13 +237,14 @@ def estimate_text(costs: Sequence[SettingCost], *, jobs: int) -> str:
     return "\n".join([*lines, f"{last}; evaluation adds minutes per cell"])
 
 
-def _cost(setting: Setting, cells: Sequence[Cell], device: str, data_root: Path | None) -> SettingCost:
+def _cost(setting: Setting, cells: Sequence[Cell], options: CellOptions) -> SettingCost:
     settings = TrainSettings.from_tables(cells[0].settings, seed=cells[0].seed)
-    root = data_root_for(cells[0].settings, data_root)
+    root = data_root_for(cells[0].settings, options.data_root)
     cost = SettingCost(setting=setting, num_cells=len(cells), steps=settings.steps, step_s=None)
     try:
-        data = open_data(settings.data, root=root)
-        return replace(cost, step_s=step_seconds(settings, data, device=choose_device(device)))
+        data = open_data(settings.data, root=root, verify=options.verify)
+        parts = plan_training(settings, data, device=choose_device(options.device), options=options)
+        return replace(cost, step_s=sum(part.duration_s for part in parts) / max(settings.steps, 1))
     except TopdisError as error:
         return replace(cost, reason=str(error))
 

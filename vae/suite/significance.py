@@ -30,6 +30,7 @@ from vae.evaluation.metrics import METRICS
 from vae.suite.statistics import MIN_PAIRS, Difference
 
 __all__ = [
+    "LOWER_IS_BETTER",
     "Verdict",
     "detectable_difference",
     "effect_size",
@@ -43,7 +44,7 @@ __all__ = [
 _MAX_EXACT = 40
 _NUM_DRAWS = 1 << 20
 _TIE = 1e-12
-_LOWER_IS_BETTER = tuple(metric.key for metric in METRICS if metric.higher_is_better is False)
+LOWER_IS_BETTER = tuple(metric.key for metric in METRICS if metric.higher_is_better is False)
 Outcome = Literal["better", "worse", "no difference", "too few pairs"]
 
 
@@ -216,7 +217,7 @@ class Verdict:
         }
 
 
-def verdicts(differences: Sequence[Difference], *, lower_is_better: Sequence[str] = _LOWER_IS_BETTER) -> list[Verdict]:
+def verdicts(differences: Sequence[Difference], *, lower_is_better: Sequence[str] = LOWER_IS_BETTER) -> list[Verdict]:
     """Test each difference at the level 0.05, correcting over the metrics of each variant and setting.
 
     Args:

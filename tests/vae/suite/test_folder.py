@@ -13,6 +13,7 @@ from ganspace_topdis import __version__
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError, TopdisError
 from ganspace_topdis.program import cli
 from ganspace_topdis.runs.files import FolderLock
+from vae.settings import TrainSettings
 from vae.suite import cell
 from vae.suite.engine import CellOptions, EngineSettings
 from vae.suite.folder import SuiteFolder, progress_of, progress_table
@@ -270,7 +271,7 @@ data = "3dshapes"
 
 
 def test_every_setting_is_timed_and_one_without_its_data_says_why(tmp_path: Path) -> None:
-    drawn, absent = estimate(parse_grid(GRID).cells, device="cpu", data_root=tmp_path)
+    drawn, absent = estimate(parse_grid(GRID).cells, options=CellOptions(device="cpu", data_root=tmp_path))
     assert drawn.step_s is not None
     assert 0 < drawn.step_s < 5
     assert (drawn.num_cells, drawn.steps) == (3, 1000)
@@ -278,11 +279,27 @@ def test_every_setting_is_timed_and_one_without_its_data_says_why(tmp_path: Path
     assert "3dshapes" in absent.reason
 
 
+def test_a_dry_run_times_the_steps_before_topdis_as_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bool, str]] = []
+
+    def step_seconds(settings: TrainSettings, _data: object, *, options: CellOptions, **_more: object) -> float:
+        seen.append((settings.topdis is None, options.compile))
+        return 1.0 if settings.topdis is None else 3.0
+
+    monkeypatch.setattr("vae.training.pace.step_seconds", step_seconds)
+    cells = parse_grid(GRID.replace("[axes.data.absent]", "[axes.data.other]\ntopdis.delay = 750")).cells[-1:]
+    assert cells[0].settings["topdis"] == {"delay": 750}
+    cells[0].settings["data"] = "dsprites"
+    (cost,) = estimate(cells, options=CellOptions(device="cpu", compile="default"))
+    assert cost.step_s == 1.5
+    assert seen == [(True, "default"), (False, "default")]
+
+
 def test_a_dry_run_leaves_out_what_is_not_asked_for_and_what_is_finished(tmp_path: Path) -> None:
     suite, out = parse_grid(GRID), tmp_path / "out"
     left = cells_left(suite, out, only="drawn--seed-[01]")
     assert [cell.seed for cell in left] == [0, 1]
-    assert [cost.num_cells for cost in estimate(left, device="cpu")] == [2]
+    assert [cost.num_cells for cost in estimate(left, options=CellOptions(device="cpu"))] == [2]
     assert not out.exists()
     folder = SuiteFolder.make(tmp_path / "elsewhere", suite)
     for each in folder.grid.cells[:2]:
@@ -360,6 +377,29 @@ def test_cells_that_were_finished_elsewhere_are_taken_from_their_table_and_never
     assert len(here.pending()) == 4
 
 
+def test_a_table_of_other_scores_or_another_version_is_refused_and_an_older_one_is_not(tmp_path: Path) -> None:
+    table = table_of_finished(tmp_path)
+    here = SuiteFolder.make(tmp_path / "here", grid(metrics=("mig", "sap")))
+    with pytest.raises(RunFolderError, match=r"with metrics all, this suite has mig\+sap; leave it out"):
+        here.take_finished(table)
+    here = SuiteFolder.make(tmp_path / "newer", grid())
+    table.write_text(table.read_text().replace(f",{__version__},", ",0.0.1,"))
+    with pytest.raises(RunFolderError, match=f"with version 0.0.1, this suite has {__version__}"):
+        here.take_finished(table)
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    kept = [place for place, name in enumerate(rows[0]) if name not in ("metrics", "max_images", "version")]
+    table.write_text("".join(",".join(row[place] for place in kept) + "\n" for row in rows))
+    assert here.take_finished(table) == 1
+
+
+def test_a_cell_whose_scores_were_taken_can_be_trained_here_when_more_are_asked_for(tmp_path: Path) -> None:
+    table = table_of_finished(tmp_path, num=4)
+    SuiteFolder.make(tmp_path / "here", grid()).take_finished(table)
+    more = SuiteFolder.make(tmp_path / "here", grid(metrics=("mig", "sap")))
+    assert len(more.pending()) == 4
+    assert not any(more.cell_folder(each).exists() for each in more.pending())
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -394,6 +434,26 @@ def test_a_suite_whose_cells_are_all_finished_elsewhere_runs_nothing(tmp_path: P
     folder = run_suite(grid(), tmp_path / "here", finished=table)
     assert not folder.pending()
     assert not list((tmp_path / "here" / "logs").iterdir())
+
+
+def test_a_folder_in_use_keeps_its_cells(tmp_path: Path) -> None:
+    SuiteFolder.make(tmp_path / "out", grid(seeds=(0,)))
+    before = (tmp_path / "out" / "suite.json").read_text()
+    with FolderLock(tmp_path / "out"), pytest.raises(RunFolderError, match="is in use by process"):
+        run_suite(grid(seeds=(0, 1)), tmp_path / "out")
+    assert (tmp_path / "out" / "suite.json").read_text() == before
+
+
+def test_a_cell_that_was_not_asked_for_fails_no_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(job: cell.Job) -> tuple[str, CellStatus]:
+        return job.name, write_status(job.status_file, CellStatus(state="failed", reason="nan"))
+
+    monkeypatch.setattr("vae.suite.engine.work", fail)
+    with pytest.raises(TopdisError, match=r"1 of 1 cells failed \(vae--plain--seed-0: nan\)"):
+        run_suite(grid(), tmp_path / "out", only="vae--plain--seed-0", engine=EngineSettings(jobs=1))
+    folder = SuiteFolder.load(tmp_path / "out")
+    finish(folder, folder.grid.cells[1])
+    assert run_suite(grid(), tmp_path / "out", only="vae--plain--seed-1").path == tmp_path / "out"
 
 
 def test_only_the_named_cells_run_and_a_name_without_a_cell_is_refused(

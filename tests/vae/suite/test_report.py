@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,19 @@ def test_the_verdict_comes_before_everything_else(folder: Path) -> None:
 def test_without_a_comparison_the_verdict_names_the_best_setting(tmp_path: Path) -> None:
     page = write_report(made_up_results(compared=False), tmp_path)[0].read_text()
     assert "Highest MIG: FactorVAE, TopDis, 0.360." in page.split("<table")[0]
+
+
+def test_the_verdict_names_the_lowest_error_and_no_metric_without_a_number(tmp_path: Path) -> None:
+    made_up = made_up_results(compared=False)
+    records = [
+        dataclasses.replace(
+            record, scores={"reconstruction": record.scores["reconstruction"], "squared_error": math.nan}
+        )
+        for record in made_up.records[:-1]
+    ]
+    page = write_report(dataclasses.replace(made_up, records=tuple(records)), tmp_path)[0].read_text()
+    assert "Lowest Reconstruction error, nats per image: FactorVAE, TopDis, 36.4." in page.split("<table")[0]
+    assert "Highest" not in page.split("<table")[0]
 
 
 def test_an_interval_of_few_pairs_is_not_printed(folder: Path) -> None:
