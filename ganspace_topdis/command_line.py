@@ -163,7 +163,7 @@ def _refuse_ignored(context: click.Context, found: tuple[Leaf, ...], values: dic
     """Refuse options that the choice of another one ignores; those of presets and the environment are dropped."""
     for leaf in found:
         for other, allowed in leaf.declared.only_for.items():
-            if values[other] in allowed:
+            if values[other] is None or values[other] in allowed:  # without a value, it is the default, which uses it
                 continue
             if is_explicit(context, leaf.name):
                 raise InvalidArgumentError(

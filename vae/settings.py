@@ -85,7 +85,13 @@ class TopDisSettings(Settings):
         flag="--topdis-as",
     )
     loss: CloudLoss = option("rtd", help="Divergence of the clouds; the last three ignore topology.", group=_TOPDIS)
-    p: float = option(1.0, help="Power of the bar lengths.", group=_TOPDIS, minimum=1)
+    p: float = option(
+        1.0,
+        help="Power of the bar lengths.",
+        group=_TOPDIS,
+        minimum=1,
+        only_for={"topdis_loss": ("rtd", "rtd-released")},
+    )
     shift: float = option(0.125, help="C of the Gaussian-preserving shift.", group=_TOPDIS, above=0, below=1)
     codes: Literal["sample", "mean"] = option(
         "sample", help="Shift a sample of the posterior, or its mean.", group=_TOPDIS
@@ -96,13 +102,19 @@ class TopDisSettings(Settings):
         group=_TOPDIS,
     )
     batch: Literal["second", "same"] = option(
-        "second", help="Take the clouds from a second batch, or from that of the other terms.", group=_TOPDIS
+        "second",
+        help="Take the clouds from a second batch, or from that of the other terms.",
+        group=_TOPDIS,
+        only_for={"topdis_as": ("corrected",)},
     )
     points: int | None = option(
         None, help="Maximum number of points per cloud.", group=_TOPDIS, minimum=4, default_text="the batch"
     )
     orthogonalize: Orthogonalization = option(
-        "reconstruction", help="Terms that the gradient must not oppose.", group=_TOPDIS
+        "reconstruction",
+        help="Terms that the gradient must not oppose.",
+        group=_TOPDIS,
+        only_for={"topdis_as": ("corrected",)},
     )
     features: Features = option(
         "pixels", help="Features of the decoded images that are compared; pooled is 16 x 16 px.", group=_TOPDIS
@@ -113,6 +125,8 @@ class TopDisSettings(Settings):
         if self.version == "released":
             if self.loss not in ("rtd", "rtd-released"):
                 self.refuse("loss", 'rtd if `topdis.version` is "released"')
+            if self.orthogonalize == "all":
+                self.refuse("orthogonalize", 'none if `topdis.version` is "released"')
             for name, value in (("loss", "rtd-released"), ("batch", "same"), ("orthogonalize", "none")):
                 object.__setattr__(self, name, value)
 

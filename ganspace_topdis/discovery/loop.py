@@ -118,10 +118,6 @@ class Discovery:
         """
         self.stages[0].initialize_near(directions)
 
-    def draw(self, num_codes: int) -> Tensor:
-        """`num_codes` codes (n, D) from the random generator of the search."""
-        return self._current.draw(num_codes)
-
     def step(self) -> dict[str, float]:
         """Take one step and return its mean loss, NaN if no loss was computed, as {"loss": value}.
 

@@ -175,32 +175,30 @@ class Readings:
         factors: the K factors, in order.
         values: per factor a tensor: (N,) in [0, 1] for a linear one, (N,) radians for a circular one,
             (N, size) probabilities for a categorical one.
-        confidence: (N, K), the largest probability of each factor.
     """
 
     factors: tuple[Factor, ...]
     values: tuple[Tensor, ...]
-    confidence: Tensor
 
     def __len__(self) -> int:
-        return len(self.confidence)
+        return len(self.values[0])
 
     def select(self, rows: slice | Tensor) -> "Readings":
         """The readings of some of the images."""
-        return Readings(self.factors, tuple(value[rows] for value in self.values), self.confidence[rows])
+        return Readings(self.factors, tuple(value[rows] for value in self.values))
 
     @staticmethod
     def concatenate(parts: Sequence["Readings"]) -> "Readings":
         """The readings of several batches, concatenated."""
         values = tuple(torch.cat(column) for column in zip(*(part.values for part in parts), strict=True))
-        return Readings(parts[0].factors, values, torch.cat([part.confidence for part in parts]))
+        return Readings(parts[0].factors, values)
 
 
 def read_logits(factors: Sequence[Factor], logits: Sequence[Tensor]) -> Readings:
     """Readings from one (N, size) tensor of logits per factor."""
     probabilities = [each.softmax(dim=1) for each in logits]
     values = tuple(_value(factor, p) for factor, p in zip(factors, probabilities, strict=True))
-    return Readings(tuple(factors), values, torch.stack([p.amax(dim=1) for p in probabilities], dim=1))
+    return Readings(tuple(factors), values)
 
 
 def change(a: Readings, b: Readings) -> Tensor:

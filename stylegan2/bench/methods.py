@@ -37,6 +37,7 @@ __all__ = [
     "bench_function",
     "cells_csv",
     "load_function",
+    "name_of",
     "recorded",
     "tables",
     "with_agreement",
@@ -123,7 +124,8 @@ def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterator[
         rungs: the rungs; None takes those whose generator the directions belong to.
 
     Raises:
-        CheckpointError: a file cannot be read, or belongs to the generator of no rung, or of another than asked for.
+        CheckpointError: a file cannot be read, or belongs to the generator of no rung, or of another than asked for, or
+            its directions are of chosen layers.
         InvalidArgumentError: the directions are too many for the rung.
     """
     opened = [rung_named(name) for name in rungs or RUNGS]
@@ -136,12 +138,14 @@ def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterator[
                 f"{path} does not belong to rung {missed if rungs else 'any'}: its directions were found in another "
                 "generator; give a function, which finds them anew"
             )
+        if directions.metadata.get("layers") is not None:
+            raise CheckpointError(f"{path} holds directions of chosen layers, and a rung moves all; find them in all")
     for seed, (path, directions) in enumerate(zip(paths, loaded, strict=True)):
         for rung in (each for each in opened if _belongs(directions, each)):
             with _naming(str(path)):
                 rung.check(directions.vectors, seed)
             scores = rung.score(directions, seed)
-            yield Cell(rung=rung.name, method=_name_of(path), seed=seed, scores=scores), directions
+            yield Cell(rung=rung.name, method=name_of(path), seed=seed, scores=scores), directions
 
 
 def with_agreement(measured: Iterable[tuple[Cell, Directions]]) -> list[Cell]:
@@ -259,7 +263,7 @@ def _belongs(directions: Directions, rung: Rung) -> bool:
     return directions.metadata.get("space", "w") != "z" and directions.code_dim in rung.widths
 
 
-def _name_of(path: Path) -> str:
+def name_of(path: Path) -> str:
     """The folder of a run, or the name of a file."""
     folder = path if path.is_dir() else path.parent
     return folder.resolve().name if path.is_dir() or path.name == "directions.safetensors" else path.stem

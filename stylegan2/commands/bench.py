@@ -72,14 +72,21 @@ def run(options: Options) -> dict[str, Any]:
 
     Raises:
         CheckpointError: a file cannot be read, or belongs to no rung.
-        InvalidArgumentError: a function cannot be found or fails, or its vectors do not fit.
+        InvalidArgumentError: a function cannot be found or fails, its vectors do not fit, or a recorded method has the
+            name.
         RunFolderError: the CSV exists and `force` is not set, or it cannot be written.
     """
     import dataclasses
 
     from ganspace_topdis.runs.files import write_text
-    from stylegan2.bench.methods import cells_csv, recorded, with_agreement
+    from stylegan2.bench.methods import cells_csv, name_of, recorded, with_agreement
 
+    taken = {cell.method for cell in recorded()}
+    names = (name_of(Path(each)) for each in options.methods) if options.name is None else (options.name,)
+    if same := next((name for name in names if name in taken), None):
+        raise InvalidArgumentError(
+            f"a recorded method is named {same}; give another `name`, so that yours has a row of its own", field="name"
+        )
     if options.out is not None:
         options.output.clear(options.out)
     measured = [

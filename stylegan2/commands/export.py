@@ -48,6 +48,12 @@ class Options(Settings):
         super().__post_init__()
         if (self.to is None) != self.card:
             raise InvalidArgumentError("give either `to` with npy, rosinality or json, or `card`", field="to")
+        if self.license is not None and not self.card:
+            raise InvalidArgumentError("`license` is a line of the card; give `card`, or leave it out", field="license")
+        if self.card and self.output.force:
+            raise InvalidArgumentError(
+                "`card` replaces no folder; leave `force` out, and give `out` another folder", field="force"
+            )
 
 
 def run(options: Options) -> dict[str, Any]:

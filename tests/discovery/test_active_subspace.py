@@ -241,6 +241,19 @@ def test_directions_outside_the_span_are_refused():
     outside.vectors[:] = torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0])
     with pytest.raises(InvalidArgumentError, match="orthogonal to the span"):
         nearest_rotation(narrow, outside, FILL)
+    outside.vectors[:] = torch.tensor([1e-7, 2e-7, 1.0, 0.0, 0.0])  # what rounding leaves is no direction
+    with pytest.raises(InvalidArgumentError, match="orthogonal to the span"):
+        nearest_rotation(narrow, outside, FILL)
+
+
+def test_a_direction_outside_the_span_gets_a_place_beside_those_within():
+    narrow = pca_span(torch.randn(500, 5, generator=rng()) * torch.tensor([5.0, 4.0, 0.0, 0.0, 0.0]), size=2)
+    both = to_directions(SPAN, torch.eye(5)).select([0, 1])
+    both.vectors[:] = torch.tensor([[1e-8, 3e-8, 1.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0, 0.0]])
+    found = nearest_rotation(narrow, both, random_rotation(2, rng()))
+    assert torch.allclose(found @ found.T, torch.eye(2), atol=1e-5)
+    within = torch.nn.functional.normalize(both.vectors[1] @ narrow.projection.T, dim=0)
+    assert abs(float(found[1] @ within)) == pytest.approx(1, abs=1e-4)
 
 
 def codes(num_codes: int = 40, code_dim: int = 4) -> torch.Tensor:

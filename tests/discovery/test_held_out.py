@@ -12,7 +12,7 @@ from ganspace_topdis.discovery.equal_effect import (
     equal_effect_amounts,
     pairs_of,
 )
-from ganspace_topdis.discovery.held_out import LARGEST_UNIT, add_scores, evaluate_held_out, rank
+from ganspace_topdis.discovery.held_out import LARGEST_UNIT, _random_groups, add_scores, evaluate_held_out, rank
 from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 
@@ -102,6 +102,14 @@ def test_true_directions_are_better_than_chance_and_random_ones_are_not():
     assert min(true["chance"]) == pytest.approx(1 / 21)
     assert sum(random["better_than_chance"]) <= 1
     assert max(random["chance"]) > 0.3
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(4, [2, 2]), (5, [2, 2]), (1, [])])
+def test_random_directions_come_in_groups_that_can_be_compared(count, sizes):
+    groups = _random_groups(
+        dataclasses.replace(RANDOM.select([0, 1]), span=torch.eye(6)[:2], scales=torch.ones(2)), count, 0
+    )
+    assert [each.num_directions for each in groups] == sizes
 
 
 def test_a_single_direction_is_scored_by_its_rtd():

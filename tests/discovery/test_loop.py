@@ -71,6 +71,13 @@ def test_a_resumed_search_takes_the_same_steps(stop_at, variant):
     assert torch.equal(finish(resumed).directions().vectors, uninterrupted.directions().vectors)
 
 
+def test_a_state_of_other_stages_is_one_of_another_version():
+    generator = HandBuiltGenerator(seed=3, resolution=16)
+    state = start().state()
+    with pytest.raises(KeyError, match="stages"):
+        Discovery.resume(generator, generator.sample_codes, dataclasses.replace(SETTINGS, search_in="span"), state)
+
+
 @pytest.mark.parametrize("few", [{"steps": 3}, {"whole_steps": 0}, {"search_in": "span"}])
 def test_the_whole_code_is_probed_only_where_steps_follow_there(few):
     settings = dataclasses.replace(SETTINGS, span="pca", **few)

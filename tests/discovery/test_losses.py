@@ -6,9 +6,16 @@ import torch
 from ganspace_topdis.discovery.active_subspace import identity_span, pca_span
 from ganspace_topdis.discovery.api import discover_directions
 from ganspace_topdis.discovery.loop import Discovery
-from ganspace_topdis.discovery.losses import HessianPenalty, TopDisLoss, contrastive_loss, shift_codes
-from ganspace_topdis.discovery.reconstructor_loss import pooled, small_encoder, train
+from ganspace_topdis.discovery.losses import (
+    ContrastiveLoss,
+    HessianPenalty,
+    TopDisLoss,
+    contrastive_loss,
+    shift_codes,
+)
+from ganspace_topdis.discovery.reconstructor_loss import ReconstructorLoss, pooled, small_encoder, train
 from ganspace_topdis.discovery.settings import DiscoverySettings
+from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.generators import HandBuiltGenerator
 from tests.discovery.additive import additive, rotation, sample_codes
@@ -54,6 +61,40 @@ def test_every_variant_yields_positive_losses(settings):
     loss_module = TopDisLoss(GENERATOR, SPAN, dataclasses.replace(SETTINGS, shift=0.25, **settings))
     rng = torch.Generator().manual_seed(2)
     assert min(loss.item() for loss in loss_module.losses(torch.eye(6), CODES, 0.25, rng)) > 0
+
+
+@pytest.mark.parametrize("divergence", ["rtd", "rtd-lite"])
+def test_every_divergence_sums_the_barcodes_that_are_asked_for(divergence):
+    found = [losses(divergence=divergence, variant=variant)[0] for variant in ("min", "max", "minmax")]
+    assert found[0] + found[1] == pytest.approx(found[2], rel=1e-4)
+    assert found[0] != pytest.approx(found[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("loss", [TopDisLoss, HessianPenalty, ContrastiveLoss, ReconstructorLoss])
+def test_a_step_moves_as_many_directions_as_are_asked_for(loss):
+    loss_module = loss(GENERATOR, SPAN, dataclasses.replace(SETTINGS, directions_per_step=2))
+    rows = torch.eye(6).requires_grad_(True)
+    sum(loss_module.losses(rows, CODES, 1.0, torch.Generator().manual_seed(2))).sum().backward()
+    assert (rows.grad.norm(dim=1) > 0).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "contrastive", "shift_kind": "gaussian", "shift": 0.1}, "must be sigma unless `method` is topdis"),
+        ({"method": "overlap", "directions_per_step": 1}, "`directions_per_step` is 1, but must be at least 2 for"),
+        ({"method": "hessian", "num_directions": 1}, "`num_directions` is 1, but must be at least 2 for `method` hes"),
+    ],
+)
+def test_what_a_method_cannot_use_is_refused(settings, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        DiscoverySettings(**settings)
+
+
+def test_a_span_of_one_axis_has_nothing_to_compare():
+    settings = DiscoverySettings(method="overlap", span="identity", num_span_codes=64)
+    with pytest.raises(InvalidArgumentError, match="compares directions, but the span has only one"):
+        Discovery(lambda codes: codes.repeat(1, 3), lambda n, rng: torch.randn(n, 1, generator=rng), settings)
 
 
 def test_a_null_direction_has_a_finite_loss_per_effect():

@@ -38,7 +38,7 @@ class Toy:
         level, turn, share = images.flatten(1)[:, :3].unbind(1)
         angle = torch.remainder(1.5 * math.pi * turn + math.pi, 2 * math.pi) - math.pi
         values = (level, angle, torch.stack([share, 1 - share], dim=1))
-        return Readings(self.factors, values, torch.ones(len(images), 3))
+        return Readings(self.factors, values)
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ def test_the_noise_floor_grows_with_the_noise(toy: Any, codes: torch.Tensor) -> 
     assert noise_floor(toy.generate, toy.read, codes, noise=0.0) == [0, 0, 0]
     floor = noise_floor(toy.generate, toy.read, codes)
     assert 0 < min(floor) < max(floor) < 0.2
+    assert noise_floor(toy.generate, toy.read, codes, batch_size=7) == pytest.approx(floor, rel=0.3)
 
 
 def test_scores_are_per_standard_deviation_whatever_the_units(

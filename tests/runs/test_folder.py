@@ -159,6 +159,15 @@ def test_free_keys_may_change_and_the_latest_value_is_stored(tmp_path):
         assert read_run(tmp_path / "run").config["workers"] == 4
 
 
+def test_a_finished_run_stores_the_latest_value_of_a_free_key_too(tmp_path):
+    with open_run(tmp_path / "run", {"steps": 8, "workers": 1}) as folder:
+        list(work(folder))
+    with open_run(tmp_path / "run", {"steps": 8, "workers": 4}, free_keys=["workers"]) as folder:
+        assert folder.finished
+    assert read_run(tmp_path / "run").config["workers"] == 4
+    assert read_run(tmp_path / "run").status.state == "finished"
+
+
 def test_configurations_are_compared_as_json(tmp_path):
     finish(tmp_path / "run")
     open_run(tmp_path / "run", {"steps": 8, "model": {"width": 3, "rates": (0.1, 0.2)}}).close()

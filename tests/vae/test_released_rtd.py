@@ -122,3 +122,5 @@ def test_the_released_version_takes_the_same_batch_and_no_orthogonalization():
     assert torch.equal(cloud_loss("rtd-released")(x, y), released_rtd(x, y))
     with pytest.raises(InvalidArgumentError, match="version"):
         TopDisSettings(version="released", loss="l2")
+    with pytest.raises(InvalidArgumentError, match="orthogonalize` is 'all', but must be none"):
+        TopDisSettings(version="released", orthogonalize="all")

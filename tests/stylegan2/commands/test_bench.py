@@ -206,6 +206,22 @@ def test_directions_of_another_generator_fit_no_rung(tmp_path: Path, capsys: pyt
     assert "another generator" in capsys.readouterr().err
 
 
+def test_directions_of_chosen_layers_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {"checkpoint_sha256": sha256_of(locate("scenes")), "layers": [0, 1]}
+    path = directions(64, **facts).save(tmp_path / "mine.safetensors")
+    assert run("bench", "directions", str(path)) == 1
+    assert "holds directions of chosen layers" in capsys.readouterr().err
+
+
+def test_a_method_has_no_name_of_a_recorded_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = directions(64, checkpoint_sha256=sha256_of(locate("scenes"))).save(tmp_path / "topdis.safetensors")
+    assert run("bench", "directions", str(path)) == 2
+    assert "a recorded method is named topdis; give another --name" in capsys.readouterr().err
+    assert run("bench", "directions", str(path), "--name", "hessian") == 2
+    assert run("bench", "directions", str(path), "--name", "mine", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["cells"][0]["method"] == "mine"
+
+
 def test_the_recorded_methods_are_listed_without_a_method(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", "directions") == 0
     printed = capsys.readouterr().out

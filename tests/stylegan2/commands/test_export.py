@@ -8,7 +8,7 @@ import torch
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from stylegan2 import load
 from stylegan2.commands.export import Options, run
-from stylegan2.settings import RunSettings
+from stylegan2.settings import OutputSettings, RunSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import write_found
 
@@ -77,6 +77,18 @@ def test_where_the_channels_of_each_layer_are_is_written_beside_directions_of_ch
 def test_codes_of_z_have_no_layers_to_write(tmp_path):
     ckpt, path, _ = write_found(tmp_path, name="z")
     assert len(export(path, "npy", tmp_path / "out", ckpt=str(ckpt))) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"to": "npy", "license": "mit"}, "`license` is a line of the card"),
+        ({"card": True, "output": OutputSettings(force=True)}, "`card` replaces no folder; leave `force` out"),
+    ],
+)
+def test_options_of_the_other_kind_of_export_are_refused(tmp_path, given, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        Options(run=tmp_path, **given)
 
 
 @pytest.mark.parametrize("to", ["npy", "json", "rosinality"])

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checkpoints import CheckpointStore
 from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_names
 from stylegan2 import Generator, save
+from stylegan2.commands import score
 from stylegan2.runs.pictures import names_of, source_of
 from stylegan2.runs.scores import score_held_out, space_of_run
 from tests.stylegan2.commands.found_directions import main as run
@@ -217,6 +219,42 @@ def test_a_name_stays_with_its_number_whatever_the_scores(scenes_run: Path, tmp_
     after = Directions.load(tmp_path / "run")
     assert torch.equal(after.vectors, turned.vectors)
     assert names_of(tmp_path / "run", after) == {2: DirectionName(name="Best")}
+
+
+def test_codes_are_truncated_as_in_the_search(scenes_run: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "narrow"
+    ckpt = str(folder / "scenes.safetensors")
+    assert run("discover", "--ckpt", ckpt, "--out", str(out), "--search-psi", "0.5", *SEARCH, *PICTURES) == 0
+    narrow, wide = (score._subject(score.Options(run=path)).space for path in (out, scenes_run))
+    assert (narrow.truncation_psi, wide.truncation_psi) == (0.5, 1.0)
+
+
+def test_a_scoring_keeps_what_another_one_has_just_added(
+    scenes_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(scenes_run, tmp_path / "run")
+    subject_of = score._subject
+
+    def meanwhile(options: score.Options) -> Any:
+        subject = subject_of(options)
+        added = {**subject.directions.metadata, "agreement": [0.5, 0.25, 0.125]}
+        dataclasses.replace(subject.directions, metadata=added).save(tmp_path / "run" / "directions.safetensors")
+        return subject
+
+    monkeypatch.setattr(score, "_subject", meanwhile)
+    score.run(score.Options(run=tmp_path / "run", truth=False, reconstructor=False))
+    assert Directions.load(tmp_path / "run").metadata["agreement"] == [0.5, 0.25, 0.125]
+
+
+def test_as_many_images_are_made_at_a_time_as_fit(scenes_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = score._subject(score.Options(run=scenes_run))
+    fitting = partial(stylegan2.runs.scores._fitting, subject.space.images, subject.space)
+    assert fitting(subject.directions, 256) == 256
+    monkeypatch.setattr("ganspace_topdis.discovery.micro_batch.free_memory_bytes", lambda device: 1_000_000)
+    assert fitting(subject.directions, 256) < 64
+    told = {**subject.directions.metadata["settings"], "micro_batch": 5}
+    facts = {**subject.directions.metadata, "settings": told}
+    assert fitting(dataclasses.replace(subject.directions, metadata=facts), 256) == 5
 
 
 def test_a_generator_without_known_factors_gets_the_other_scores(

@@ -43,6 +43,20 @@ def test_each_part_is_what_counting_gives():
     assert found.total_s == pytest.approx(found.span_s + found.search_s + found.judging_s + found.pictures_s)
 
 
+@pytest.mark.parametrize(
+    ("method", "shifted_in_the_span", "shifted_in_the_whole_code"),
+    [("hessian", 4, 6), ("reconstructor", 1, 3), ("contrastive", 2, 2), ("sparsity", 2, 2)],
+)
+def test_other_methods_shift_as_many_codes_as_they_need_and_compute_no_rtd(
+    method, shifted_in_the_span, shifted_in_the_whole_code
+):
+    searched = replace(SEARCH, method=method)
+    in_the_span = 10 * 16 * (0.01 + shifted_in_the_span * 0.03)
+    assert plan(search=replace(searched, search_in="span")).search_s == pytest.approx(in_the_span)
+    in_the_whole = 2 * 16 * (0.01 + shifted_in_the_whole_code * 0.03)
+    assert plan(search=searched).search_s == pytest.approx(in_the_span + in_the_whole)
+
+
 def test_no_more_directions_are_planned_than_a_code_has_numbers():
     assert plan(replace(PACE, code_dim=3), replace(SEARCH, num_directions=99)).num_directions == 3
 

@@ -95,6 +95,8 @@ def test_options_of_the_method_and_of_topdis_reach_the_settings() -> None:
         (["--method", "vae", "--topdis-delay", "5"], "--topdis-delay needs --topdis; add it, or leave --topdis-delay"),
         (["--topdis", "5", "--topdis-p", "0.5"], "--topdis-p is 0.5, but must be a finite number of at least 1"),
         (["--topdis", "-1"], "--topdis is -1.0, but must be"),
+        (["--topdis", "5", "--topdis-loss", "l2", "--topdis-p", "2"], "--topdis-p is not used by --topdis-loss l2"),
+        (["--topdis", "5", "--topdis-as", "released", "--topdis-batch", "same"], "--topdis-batch is not used by"),
     ],
 )
 def test_an_option_that_is_not_used_or_not_allowed_is_refused_as_typed(arguments: list[str], message: str) -> None:
