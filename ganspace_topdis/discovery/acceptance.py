@@ -7,8 +7,10 @@ code by code, and with all directions at equal effect (`discovery.equal_effect`,
     overlap           mean over j != i of cos(|d(v_i)|, |d(u_j)|)
     mixed difference  |f(c + v_i + u_j) - f(c) - d(v_i) - d(u_j)| / sqrt(|d(v_i)| |d(u_j)|),  j = i + 1
 
-It is kept where both are lower over fresh codes, by more than 1.645 standard errors of the mean difference (one-sided
-95 %). The two scores were chosen on other seeds than those reported: docs/results/directions/report.md.
+It is kept where both are lower over codes that no search has seen, by more than 1.645 standard errors of the mean
+difference (one-sided 95 %). In W+ and S, where two searches of the whole code follow each other, both are judged on the
+same codes, so what the first has kept has an advantage in the second. The two scores were chosen on other seeds than
+those reported: docs/results/directions/report.md.
 """
 
 import hashlib
