@@ -27,6 +27,7 @@ __all__ = [
     "parse_features",
     "parse_layers",
     "parse_numbers",
+    "remove_earlier",
     "written_short",
 ]
 
@@ -226,24 +227,32 @@ class OutputSettings(Settings):
 
     force: bool = option(False, help="Replace earlier results of this command.", group="Main")
 
-    def clear(self, place: Path, *names: str) -> None:
-        """Make `place` free for new results: refuse earlier ones or, with `force`, remove them.
+    def earlier(self, place: Path, *names: str) -> list[Path]:
+        """Earlier results, which stay until new ones are written in their place; refused without `force`.
 
         Args:
             place: a file, or the folder that holds the results.
-            names: patterns of the files in that folder that the command writes; other files are left alone.
+            names: patterns of the files in that folder that the command writes.
 
         Raises:
-            RunFolderError: earlier results exist and `force` is not set, or they cannot be removed.
+            RunFolderError: earlier results exist and `force` is not set.
         """
         found = sorted({path for name in names for path in place.glob(name)}) if names else [place]
         found = [path for path in found if path.is_file() or path.is_symlink()]
         if found and not self.force:
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             raise RunFolderError(f"{found[0]}{more} would be replaced; give `force`, or another `out`")
-        if names:
-            for path in found:
-                _remove(path)
+        return found
+
+
+def remove_earlier(earlier: Iterable[Path], written: Iterable[Path]) -> None:
+    """Remove those of the `earlier` results that were not replaced by `written` ones.
+
+    Raises:
+        RunFolderError: a file cannot be removed.
+    """
+    for path in {*earlier} - {*written}:
+        _remove(path)
 
 
 def _remove(path: Path) -> None:

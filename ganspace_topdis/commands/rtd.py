@@ -105,7 +105,7 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
         return "\n".join([*lines, *record["files"]])
     names = [path.stem[:12] for path in options.files]
     subsets = len(next(iter(record["pairs"][0]["scores"].values()))["values"])
-    lines = [f"means of {subsets} subsets of {record['num_points']} points"]
+    lines = [f"means of {_counted(subsets, record['num_points'])}"]
     for score, matrix in record["matrices"].items():
         lines.append("")
         lines.append(f"{_title(score):<12}" + "".join(f"{name:>13}" for name in names))
@@ -145,8 +145,14 @@ def _plot_barcode(clouds: Any, options: Options) -> None:
 
 
 def _score_line(name: str, row: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    subsets = f"{len(row['values'])} subsets of {record['num_points']} points"
-    return f"{_title(name)} {row['mean']:.6g} ± {row['std']:.2g} ({subsets})"
+    num = len(row["values"])
+    spread = f" ± {row['std']:.2g}" if num > 1 else ""
+    return f"{_title(name)} {row['mean']:.6g}{spread} ({_counted(num, record['num_points'])})"
+
+
+def _counted(num_subsets: int, num_points: int) -> str:
+    """How many subsets were compared; a single one holds all points, so that further ones would be the same."""
+    return f"{num_subsets} subsets of {num_points} points" if num_subsets > 1 else f"all {num_points} points"
 
 
 def _title(score: str) -> str:

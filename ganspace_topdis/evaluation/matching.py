@@ -133,8 +133,9 @@ class Matching:
 
     @property
     def mean(self) -> float:
-        """Mean similarity over all K."""
-        return sum(self.similarity) / len(self.similarity)
+        """Mean similarity over the directions that have a partner; 0 without any."""
+        matched = [value for value, partner in zip(self.similarity, self.partner, strict=True) if partner >= 0]
+        return sum(matched) / len(matched) if matched else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""

@@ -264,7 +264,9 @@ class Directions:
         if file.is_dir():
             file = file / "directions.safetensors"
             if not file.exists():
-                raise CheckpointError(f"{path} holds no directions.safetensors; write one with `topdis-gan discover`")
+                raise CheckpointError(
+                    f"{path} holds no directions.safetensors; give the run folder of `topdis-gan discover`"
+                )
         tensors, description = load_checksummed(file)
         if description.get("format") != _FORMAT or set(tensors) != set(_TENSORS.values()):
             raise CheckpointError(

@@ -9,7 +9,6 @@ agree_files     UDR: how far models of other seeds agree, without factors
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -57,7 +56,7 @@ def score_files(
         TopdisError: a file cannot be read.
         RunFolderError: the page cannot be written.
     """
-    groups = _groups(metrics)
+    groups = metric_groups(metrics)
     if out is not None:
         _check_page(out)
     array, (labels, header) = read_array(codes), _read(factors)
@@ -101,7 +100,7 @@ def compare_files(
         InvalidArgumentError: an option or array is not allowed, or a metric is undefined.
         TopdisError: a file cannot be read.
     """
-    _groups(metrics)
+    metric_groups(metrics)
     first, second = (read_array(path) for path in codes)
     return compare(
         first,
@@ -236,15 +235,3 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _groups(metrics: Sequence[str] | None) -> Any:
-    """The groups of these names.
-
-    Raises:
-        InvalidArgumentError: a name is unknown.
-    """
-    try:
-        return metric_groups(metrics)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"`metrics`: {error}", field="metrics") from error

@@ -132,6 +132,19 @@ class RunFolder:
         run._start(device, is_new=existing is None, changed=existing is None or existing.config != plain)
         return run
 
+    @staticmethod
+    def check(
+        path: str | os.PathLike[str], config: Mapping[str, Any], *, command: str, free_keys: Collection[str] = ()
+    ) -> None:
+        """Refuse a folder that `open` would refuse, before long work; arguments are those of `open`.
+
+        Raises:
+            RunFolderError: the folder holds a run of another configuration, or other files.
+        """
+        existing = _read_existing(Path(path))
+        if existing is not None and not _has_saved_nothing(existing.path, read_status(existing.path, held=False)):
+            _require_same(existing, command, _plain_json(config), free_keys)
+
     def _start(self, device: str, *, is_new: bool, changed: bool) -> None:
         try:
             if changed:

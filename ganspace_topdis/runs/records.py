@@ -104,7 +104,8 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
         if not isinstance(command, str):
             raise ValueError("it names no command")
     except (ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(f"{folder / CONFIG} cannot be read ({error}); choose another `out`") from error
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise RunFolderError(f"{folder / CONFIG} cannot be read ({reason}); choose another `out`") from error
     return RunRecord(path=folder, command=command, config=config, status=read_status(folder))
 
 

@@ -23,6 +23,7 @@ __all__ = ["cell_size", "draw_direction", "draw_overview", "encode_png", "resize
 _BAND, _BAND_EDGE = "#eaf0f6", "#c3d2e2"
 _CHECKS = (204, 235)
 _UNSHIFTED = "0"
+_BETWEEN = "  ·  "
 
 _Scores = list[tuple[str, str]]
 _Row = tuple[str, _Scores]
@@ -125,7 +126,7 @@ def draw_direction(
         InvalidArgumentError: the shapes do not match.
     """
     scores = [f"{key} {number}" for key, number in score_texts(label)]
-    line = "  ·  ".join(part for part in (subtitle, *scores) if part)
+    line = _BETWEEN.join(part for part in (subtitle, *scores) if part)
     rows: list[_Row] = [(seed, []) for seed in seeds]
     return _draw_sheet(frames, rows, _axis(values, [label]), label.name, line, cell_px)
 
@@ -243,7 +244,10 @@ def _draw_heading(draw: ImageDraw.ImageDraw, layout: _Layout, title: str, subtit
         draw_text(draw, layout.margin, baseline, shorten(title, size, room), size, INK)
         baseline += round(layout.small * 1.9)
     if subtitle:
-        draw_text(draw, layout.margin, baseline, shorten(subtitle, layout.small, room), layout.small, GREY)
+        parts = subtitle.split(_BETWEEN)
+        while len(parts) > 1 and shorten(_BETWEEN.join(parts), layout.small, room) != _BETWEEN.join(parts):
+            parts.pop()  # the last ones are scores, of which none is shown by half
+        draw_text(draw, layout.margin, baseline, shorten(_BETWEEN.join(parts), layout.small, room), layout.small, GREY)
 
 
 def _draw_axes(draw: ImageDraw.ImageDraw, layout: _Layout, axis: Sequence[str], num_rows: int) -> None:

@@ -131,6 +131,8 @@ def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterator[
     opened = [rung_named(name) for name in rungs or RUNGS]
     loaded = [Directions.load(path) for path in paths]
     for path, directions in zip(paths, loaded, strict=True):
+        if directions.metadata.get("space") == "z":
+            raise CheckpointError(f"{path} holds directions of z, where nothing is scored; give those of w, w+ or s")
         fitting = [rung for rung in opened if _belongs(directions, rung)]
         if not fitting or (rungs is not None and len(fitting) < len(opened)):
             missed = next(rung.name for rung in opened if rung not in fitting)
@@ -260,7 +262,7 @@ def _belongs(directions: Directions, rung: Rung) -> bool:
     found_in = directions.metadata.get("checkpoint_sha256")
     if found_in != rung.checkpoint_sha256:
         return False
-    return directions.metadata.get("space", "w") != "z" and directions.code_dim in rung.widths
+    return directions.code_dim in rung.widths
 
 
 def name_of(path: Path) -> str:

@@ -88,7 +88,7 @@ def run(options: Options) -> dict[str, Any]:
             f"a recorded method is named {same}; give another `name`, so that yours has a row of its own", field="name"
         )
     if options.out is not None:
-        options.output.clear(options.out)
+        options.output.earlier(options.out)
     measured = [
         (cell if options.name is None else dataclasses.replace(cell, method=options.name), directions)
         for cell, directions in _measured(options)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.settings import OutputSettings, PictureSettings, RunSettings, parse_numbers
+from stylegan2.settings import OutputSettings, PictureSettings, RunSettings, parse_numbers, remove_earlier
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
 
@@ -75,7 +75,7 @@ def run(options: Options) -> dict[str, Any]:
     pictures = options.pictures
     sides = load_sides(options.runs, options.loading.ckpt, options.loading.device)
     folder = options.out or options.runs[0].resolve().parent / _folder_name([side.name for side in sides], pictures)
-    options.output.clear(folder, "comparison.json", "comparison.html", "direction_[0-9]*.png")
+    earlier = options.output.earlier(folder, "comparison.json", "comparison.html", "direction_[0-9]*.png")
 
     # Match directions by how they change images, and draw the walks.
     with ProgressReporter("compare") as progress:
@@ -98,8 +98,10 @@ def run(options: Options) -> dict[str, Any]:
     written = [
         write_json(folder / "comparison.json", {"runs": table}),
         write_text(folder / "comparison.html", comparison_page(table, [path.read_bytes() for path in sheets])),
+        *sheets,
     ]
-    return {"runs": table, "files": [str(path) for path in [*written, *sheets]]}
+    remove_earlier(earlier, written)
+    return {"runs": table, "files": [str(path) for path in written]}
 
 
 def _folder_name(runs: Sequence[str], pictures: PictureSettings) -> str:

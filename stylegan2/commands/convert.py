@@ -33,7 +33,7 @@ def run(options: Options) -> dict[str, Any]:
     from stylegan2.conversion import check_name, convert
 
     check_name(options.out, options.to)
-    options.output.clear(options.out)
+    options.output.earlier(options.out)
     return {"files": [str(convert(options.ckpt, options.out, to=options.to, half=options.half))]}
 
 

@@ -40,6 +40,8 @@ _COLUMNS = (*_SCORES, "factor", "share", "own_change", "spearman", "recognised",
 _INTERVALS = {"effect": ("effect_low", "effect_high"), "rtd_after": ("rtd_low", "rtd_high")}
 _NOTE = "no better: than chance, random directions of the same effect. In parentheses: 95 % intervals."
 _MAIN, _SPACE = "Main", "Space"
+_RECORD: dict[str, Any] = {"command": "discover", "free_keys": ("ckpt", "device", "pictures")}
+"""How a run folder is opened; its results do not depend on these keys of the configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +147,7 @@ def run(options: Options) -> dict[str, Any]:
     from ganspace_topdis.runs.devices import tune_malloc
     from ganspace_topdis.runs.distributed import join_process_group
     from ganspace_topdis.runs.files import sha256_of
+    from ganspace_topdis.runs.folder import RunFolder
     from ganspace_topdis.runs.shared_folder import open_shared
     from stylegan2.ops.weight_cache import frozen_weights
     from stylegan2.runs.frames import PREVIEW, draw_preview
@@ -157,6 +160,8 @@ def run(options: Options) -> dict[str, Any]:
         path, space = _checked(options, world)
         start = find_start(options.refine, path, space)
         facts = {"checkpoint_sha256": sha256_of(path), "method": options.method, **space.facts(), **_refined(start)}
+        if world.is_main:
+            RunFolder.check(options.folder, _config(options, facts), **_RECORD)
 
         # What will be done, and how long it takes here.
         pace = cache(partial(measure_pace, space, options.search.batch_size))  # measured where it is needed
@@ -167,8 +172,8 @@ def run(options: Options) -> dict[str, Any]:
                 preview = partial(draw_preview, options.folder, space, options.pictures, image_s=pace().image_s)
 
         # Search, scores and pictures, in the run folder.
-        record = {"command": "discover", "device": str(world.device), "free_keys": ("ckpt", "device", "pictures")}
-        with open_shared(world, options.folder, _config(options, facts), **record) as folder:
+        record = _config(options, facts)
+        with open_shared(world, options.folder, record, device=str(world.device), **_RECORD) as folder:
             directions = SearchRun(
                 folder=folder,
                 world=world,
@@ -230,14 +235,21 @@ def plan_text(options: Options) -> str:
         TopdisError: the checkpoint cannot be used, or the options do not fit it.
     """
     from ganspace_topdis.runs.devices import choose_device
+    from ganspace_topdis.runs.files import sha256_of
+    from ganspace_topdis.runs.folder import RunFolder
     from stylegan2.loading import load
     from stylegan2.ops.weight_cache import frozen_weights
     from stylegan2.runs.plan import measure_pace
-    from stylegan2.zoo import is_on_this_machine
+    from stylegan2.runs.search import find_start
+    from stylegan2.zoo import is_on_this_machine, locate
 
     if not is_on_this_machine(options.ckpt):
         return f"plan: {options.ckpt} is downloaded first, and can be timed then"
-    space = space_of(load(options.ckpt, choose_device(options.device)), options)
+    path = locate(options.ckpt)
+    space = space_of(load(path, choose_device(options.device)), options)
+    start = find_start(options.refine, path, space)
+    facts = {"checkpoint_sha256": sha256_of(path), "method": options.method, **space.facts(), **_refined(start)}
+    RunFolder.check(options.folder, _config(options, facts), **_RECORD)
     with frozen_weights():
         return _planned(measure_pace(space, options.search.batch_size), space, options).as_text()
 
@@ -261,6 +273,12 @@ def space_of(generator: "Generator", options: Options) -> "LatentSpace":
     from stylegan2.space import LatentSpace, default_features
 
     features = default_features(generator) if options.features is None else options.features
+    most = generator.z_dim if options.space == "z" else generator.w_dim
+    if (options.search.num_directions or 1) > most:
+        raise InvalidArgumentError(
+            f"`num_directions` is {options.search.num_directions}, allowed are 1 to {most} in this space",
+            field="num_directions",
+        )
     return LatentSpace(
         generator=generator,
         name=options.space,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
-from stylegan2.settings import OutputSettings, RunSettings, parse_numbers, written_short
+from stylegan2.settings import OutputSettings, RunSettings, parse_numbers, remove_earlier, written_short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,7 +109,7 @@ def run(options: Options) -> dict[str, Any]:
         space = dataclasses.replace(space, noise_mode=options.noise_mode)
 
     folder = options.out or loaded.folder / "edits" / _folder_name(options, amounts)
-    options.output.clear(folder, "edited.npy", "edit.json", "before_after.png", "edited_[0-9]*.png")
+    earlier = options.output.earlier(folder, "edited.npy", "edit.json", "before_after.png", "edited_[0-9]*.png")
 
     # Move.
     before = space.codes_of_seeds(options.seeds) if codes is None else fit_latents(codes, space)
@@ -132,6 +132,7 @@ def run(options: Options) -> dict[str, Any]:
         "noise_mode": space.noise_mode,
     }
     written.append(write_json(folder / "edit.json", record))
+    remove_earlier(earlier, written)
     return {"files": [str(path) for path in written]}
 
 

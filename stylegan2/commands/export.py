@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
-from stylegan2.settings import OutputSettings, RunSettings
+from stylegan2.settings import OutputSettings, RunSettings, remove_earlier
 
 if TYPE_CHECKING:
     from ganspace_topdis.latent.directions import Directions
@@ -79,9 +79,11 @@ def run(options: Options) -> dict[str, Any]:
     out = options.out or folder / {"npy": "", "json": "directions.json", "rosinality": "factor.pt"}[options.to]
     if options.to == "npy":
         loaded = load_run(options.run, replace(options.loading, device="cpu"))
-        options.output.clear(out, "direction_[0-9]*.npy", "channels.json")
-        return {"files": [str(path) for path in _write_arrays(loaded, out)]}
-    options.output.clear(out)
+        earlier = options.output.earlier(out, "direction_[0-9]*.npy", "channels.json")
+        arrays = _write_arrays(loaded, out)
+        remove_earlier(earlier, arrays)
+        return {"files": [str(path) for path in arrays]}
+    options.output.earlier(out)
     make_folder(out.parent)
     if options.to == "json":
         written = write_text(out, json.dumps(_as_json(directions)))

@@ -217,7 +217,8 @@ def _protocol_settings(options: Options) -> "ProtocolSettings":
     try:
         return ProtocolSettings(metrics=options.protocol_metrics)
     except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"`protocol_metrics`: {error}", field="protocol_metrics") from error
+        text = str(error).replace("`metrics`", "`protocol_metrics`")
+        raise InvalidArgumentError(text, field="protocol_metrics") from error
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:

@@ -85,7 +85,7 @@ def run(options: Options) -> dict[str, Any]:
     stems = [_of_page(chosen)] if is_page else [f"direction_{label.index:02d}" for label in labels]
     paths = [folder / f"{stem}_{ending}" for stem in stems]
     for path in paths:
-        options.output.clear(path)
+        options.output.earlier(path)
     make_folder(folder)
     space = loaded.space.truncated(pictures.truncation_psi, pictures.truncation_cutoff)
     loaded = dataclasses.replace(loaded, space=space)
@@ -93,6 +93,10 @@ def run(options: Options) -> dict[str, Any]:
     loading = options.loading
     edit = {"--layers": loading.layers, "--label": loading.label, "--ckpt": loading.ckpt}
     text = page_text(loaded.directions, pictures, options.directions, edit=edit)
+    if loading.layers is not None:  # what the scores were measured on is another walk
+        moved = f"layers {loading.layers} move"
+        text = dataclasses.replace(text, origin=f"{text.origin}  ·  {moved}", subtitle=f"{text.subtitle}; {moved}")
+        labels = [dataclasses.replace(label, scores={}) for label in labels]
     with torch.no_grad():
         if is_page:
             written = [_write_page(paths[0], loaded, codes, labels, pictures, text)]

@@ -197,6 +197,7 @@ def test_two_clouds_print_a_line_for_each_score(clouds: list[Path]) -> None:
     lines = rtd.to_text(record, options).splitlines()
     assert [line.split()[0] for line in lines] == ["RTD", "SRTD", "NTS-M"]
     assert lines[0].endswith("(4 subsets of 30 points)")
+    assert " ± " in lines[0]
 
 
 def test_several_clouds_give_a_matrix_in_the_order_of_the_files(clouds: list[Path]) -> None:
@@ -209,7 +210,7 @@ def test_several_clouds_give_a_matrix_in_the_order_of_the_files(clouds: list[Pat
     leaves = record["order"]
     assert abs(leaves.index(0) - leaves.index(2)) == 1
     text = rtd.to_text(record, options)
-    assert "means of 1 subsets of 60 points" in text
+    assert "means of all 60 points" in text
     assert "NTS-E" in text
 
 

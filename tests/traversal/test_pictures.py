@@ -38,6 +38,24 @@ def places(sheet: Image.Image, color: np.ndarray) -> np.ndarray:
     return np.argwhere((np.asarray(sheet) == color).all(axis=2))
 
 
+def test_a_heading_drops_scores_that_do_not_fit_as_a_whole(monkeypatch):
+    lines = []
+    monkeypatch.setattr(grid, "draw_text", lambda draw, x, y, text, *more: lines.append(text))
+    label = DirectionLabel(index=0, name="Direction 0", scores={"score": 0.431, "effect": 0.25, "chance": 0.143})
+    for num_steps in (3, 9):
+        draw_direction(
+            frames_of(1, num_steps),
+            label,
+            step_values(3, num_steps),
+            ["seed 1"],
+            subtitle="topdis  ·  run with a name  ·  checkpoint scenes",
+        )
+    narrow, wide = [line for line in lines if line.startswith("topdis")]
+    assert wide.startswith(narrow)
+    assert len(narrow) < len(wide)
+    assert not narrow.endswith("…")
+
+
 def test_frames_stand_in_rows_and_columns_in_their_order() -> None:
     frames = frames_of(3, 5)
     sheet = draw_overview(frames, default_labels(3), step_values(3, 5))

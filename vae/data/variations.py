@@ -314,7 +314,9 @@ def _hash_values(kept: Sequence[Integers]) -> str:
 
 def _spread(factor: Factor, num: int) -> Integers:
     if not 1 <= num <= factor.size:
-        raise InvalidArgumentError(f"{factor.name}={num}: {factor.name} has {factor.size} values; keep at least 1")
+        raise InvalidArgumentError(
+            f"{factor.name}={num}: {factor.name} has {factor.size} values; keep 1 to {factor.size}"
+        )
     if factor.kind == "linear":
         return np.rint(np.linspace(0, factor.size - 1, num)).astype(np.int64)
     return np.arange(num) * factor.size // num if factor.kind == "circular" else np.arange(num)

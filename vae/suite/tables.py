@@ -106,7 +106,8 @@ def metric_table(results: SuiteResults, metric: str) -> Table:
         title=metric_name(metric),
         header=header if with_paper else header[:-1],
         rows=tuple(row if with_paper else row[:-1] for row in rows),
-        note="The paper's values come from another number of steps and other seeds, and were not verified here."
+        note="The paper's values come from other seeds, another number of steps and the whole data set, of which a "
+        "suite may take a reduced version, and were not verified here."
         if with_paper
         else "",
         num_labels=len(axes),

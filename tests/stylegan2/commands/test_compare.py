@@ -116,7 +116,11 @@ def test_a_comparison_names_its_checkpoint_and_its_table_fits_the_terminal(runs,
     assert "reordered" in "".join(lines)
 
 
-def test_an_earlier_comparison_is_kept_and_a_forced_one_leaves_no_old_sheet(runs, tmp_path):
+def interrupted(*_arguments):
+    raise KeyboardInterrupt
+
+
+def test_an_earlier_comparison_is_kept_and_a_forced_one_leaves_no_old_sheet(runs, tmp_path, monkeypatch):
     ckpt, paths = runs
     _, written = compare(paths[:2], None, ckpt=ckpt, device="cpu")
     assert written[0].parent == tmp_path / "comparison_directions_reordered_seed_3"
@@ -124,5 +128,10 @@ def test_an_earlier_comparison_is_kept_and_a_forced_one_leaves_no_old_sheet(runs
         compare(paths[:2], None, ckpt=ckpt, device="cpu")
     (tmp_path / "one").mkdir()
     one = Directions.load(paths[0]).select([1]).save(tmp_path / "one/directions.safetensors")
+    with monkeypatch.context() as patch:
+        patch.setattr("stylegan2.runs.comparison.walks_of", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            compare([one, paths[1]], written[0].parent, force=True, ckpt=ckpt, device="cpu")
+    assert len(list(written[0].parent.iterdir())) == len(written)
     compare([one, paths[1]], written[0].parent, force=True, ckpt=ckpt, device="cpu")
     assert len(list(written[0].parent.glob("direction_*.png"))) == 1

@@ -136,6 +136,18 @@ def test_an_amount_that_cannot_be_meant_is_refused(tmp_path, text):
         parse_amounts(text, directions, names={})
 
 
+def test_an_edit_that_fails_leaves_the_earlier_one_and_a_new_one_leaves_no_old_image(tmp_path):
+    run_edit(tmp_path, seeds=(3, 4), latents=None)
+    before = sorted(path.name for path in (tmp_path / "out").iterdir())
+    wrong = tmp_path / "wrong.npy"
+    np.save(wrong, np.zeros((600, 2), dtype=np.float32))
+    with pytest.raises(InvalidArgumentError, match="shape"):
+        run_edit(tmp_path, latents=wrong)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == before
+    run_edit(tmp_path, seeds=(3,), latents=None)
+    assert len(before) - len(list((tmp_path / "out").iterdir())) == 1
+
+
 def test_folders_tell_their_settings_and_nothing_is_replaced_unasked(tmp_path):
     keep = {"out": None, "output": OutputSettings(), "latents": None}
     first, _ = run_edit(tmp_path, seeds=(3, 4), **keep)

@@ -14,7 +14,14 @@ from stylegan2.commands import score
 from stylegan2.commands.discover import directions_text
 from stylegan2.loading import factor_network_for, known_data
 from stylegan2.runs.pictures import labels_of, page_text, shown_run, summary
-from stylegan2.settings import OutputSettings, PictureSettings, parse_layers, parse_numbers, written_short
+from stylegan2.settings import (
+    OutputSettings,
+    PictureSettings,
+    parse_layers,
+    parse_numbers,
+    remove_earlier,
+    written_short,
+)
 from stylegan2.zoo import ASSETS, locate
 from tests.stylegan2.commands.found_directions import write_found
 
@@ -102,11 +109,13 @@ def test_earlier_results_are_kept_unless_replacing_them_is_asked_for(tmp_path: P
     for name in ("edited_00.png", "edited_01.png", "mine.png"):
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(RunFolderError, match=r"edited_00\.png and 1 more would be replaced; give `force`, or another"):
-        OutputSettings().clear(tmp_path, "edited_*.png")
+        OutputSettings().earlier(tmp_path, "edited_*.png")
+    earlier = OutputSettings(force=True).earlier(tmp_path, "edited_*.png")
     assert len(list(tmp_path.iterdir())) == 3
-    OutputSettings(force=True).clear(tmp_path, "edited_*.png")
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
-    OutputSettings().clear(tmp_path, "edited_*.png")
+    remove_earlier(earlier, [tmp_path / "edited_00.png"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["edited_00.png", "mine.png"]
+    remove_earlier(earlier, [])
+    assert OutputSettings().earlier(tmp_path, "edited_*.png") == []
 
 
 RESCORING = {"mean_share": 0.4751, "mean_spearman": 0.932, "off_target": [1.0, None, 2.0]}

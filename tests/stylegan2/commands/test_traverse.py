@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from ganspace_topdis.latent.directions import Directions
-from ganspace_topdis.traversal.names import DirectionName, read_names, write_names
+from ganspace_topdis.traversal.names import DirectionLabel, DirectionName, read_names, write_names
 from stylegan2 import Generator, save
 from stylegan2.runs.pictures import num_mixed, source_of
 from stylegan2.settings import PictureSettings
@@ -69,6 +70,23 @@ def test_mixes_are_as_many_as_asked_for(finished: Path, capsys: pytest.CaptureFi
     assert "--mix is 9" in capsys.readouterr().err
 
 
+def test_a_run_that_cannot_be_continued_is_refused_before_anything_is_timed(
+    checkpoint: Path, finished: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_arguments: object) -> None:
+        raise AssertionError("timed")
+
+    monkeypatch.setattr("stylegan2.runs.plan.measure_pace", never)
+    command = ["discover", "--ckpt", str(checkpoint), "--out", str(finished), *FAST]
+    assert run(*command, "--num-directions", "2") == 1
+    assert "search.num_directions was 3, is now 2" in capsys.readouterr().err
+    assert run(*command, "--num-directions", "2", "--dry-run") == 0
+    assert "plan: not timed (" in (shown := capsys.readouterr().err)
+    assert "search.num_directions was 3, is now 2" in shown
+    assert run("discover", "--ckpt", str(checkpoint), "--num-directions", "9") == 2
+    assert capsys.readouterr().err == "error: --num-directions is 9, allowed are 1 to 8 in this space\n"
+
+
 def test_names_given_to_discover_stay_with_the_run(checkpoint: Path, finished: Path, names: Path) -> None:
     command = ["discover", "--ckpt", str(checkpoint), "--out", str(finished), "--num-directions", "3", *FAST]
     try:
@@ -114,6 +132,29 @@ def test_a_picture_is_not_replaced_unasked_and_another_has_another_name(
     )
     assert path.read_bytes() == content
     assert drawn(capsys, *command, "--frames", "3", "--force") == path
+
+
+def test_a_walk_of_some_layers_says_which_and_has_no_scores_of_another_one(
+    finished: Path, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_lines: list[str] = []
+
+    def draw_direction(
+        frames: object, label: DirectionLabel, *_more: object, subtitle: str, **_options: object
+    ) -> Image.Image:
+        drawn_lines.append(f"{subtitle} {dict(label.scores)}")
+        return Image.new("RGB", (2, 2))
+
+    monkeypatch.setattr("ganspace_topdis.traversal.gallery.draw_direction", draw_direction)
+    options = ["--directions", str(finished), "--frames", "3", "--seeds", "1", "--direction", "1"]
+    drawn(capsys, "traverse", *options, "--out", str(tmp_path / "all"))
+    drawn(capsys, "traverse", *options, "--layers", "2-3", "--out", str(tmp_path / "some"))
+    assert "layers" not in drawn_lines[0]
+    assert "score" in drawn_lines[0]
+    assert drawn_lines[1].endswith("layers 2-3 move {}")
+    page = drawn(capsys, "traverse", *options, "--layers", "2-3", "--format", "html", "--out", str(tmp_path / "some"))
+    assert "; layers 2-3 move" in page.read_text(encoding="utf-8")
+    assert not page_data(page)["directions"][0]["scores"]
 
 
 def test_mixes_are_refused_for_pictures_which_ignore_them(finished: Path, capsys: pytest.CaptureFixture) -> None:
