@@ -36,10 +36,11 @@ def mean_log(values: list[float]) -> float:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(__doc__)
+    parser.add_argument("--rungs", default=",".join(RUNGS), help="all by default")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     columns: dict[str, dict[str, float]] = {}
-    for name in RUNGS:
+    for name in options.rungs.split(","):
         rung = rung_named(name)
         truths, held_out = [], []
         for cell in read(options, rung):
