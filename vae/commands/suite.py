@@ -126,7 +126,7 @@ def estimate(options: Options) -> dict[str, Any]:
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:
     """Return the results folder, the table of an estimate, or that of the progress."""
-    from vae.suite.folder import CellProgress, progress_table
+    from vae.suite.progress import CellProgress, progress_table
     from vae.suite.run import SettingCost, estimate_text
 
     if "settings" in record:
@@ -137,7 +137,7 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
 
 
 def _record(folder: "SuiteFolder") -> dict[str, Any]:
-    from vae.suite.folder import progress_of
+    from vae.suite.progress import progress_of
 
     return {"suite": str(folder.path), "cells": [asdict(cell) for cell in progress_of(folder)]}
 
@@ -148,7 +148,7 @@ def _watch(folder: "SuiteFolder") -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from vae.suite.folder import progress_of, progress_table
+    from vae.suite.progress import progress_of, progress_table
 
     with Live(auto_refresh=False, transient=True, console=Console(stderr=True)) as live:
         while True:

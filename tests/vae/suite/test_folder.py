@@ -16,9 +16,10 @@ from ganspace_topdis.runs.files import FolderLock
 from vae.settings import TrainSettings
 from vae.suite import cell
 from vae.suite.engine import CellOptions, EngineSettings
-from vae.suite.folder import SuiteFolder, progress_of, progress_table
+from vae.suite.folder import SuiteFolder
 from vae.suite.grid import Cell, Grid
 from vae.suite.grid_file import parse_grid
+from vae.suite.progress import progress_of, progress_table
 from vae.suite.report import write_report
 from vae.suite.results import CellStatus, write_status
 from vae.suite.run import SettingCost, cells_left, estimate, estimate_text, run_suite
