@@ -160,8 +160,7 @@ def run(options: Options) -> dict[str, Any]:
         path, space = _checked(options, world)
         start = find_start(options.refine, path, space)
         facts = {"checkpoint_sha256": sha256_of(path), "method": options.method, **space.facts(), **_refined(start)}
-        if world.is_main:
-            RunFolder.check(options.folder, _config(options, facts), **_RECORD)
+        world.broadcast(lambda: RunFolder.check(options.folder, _config(options, facts), **_RECORD))
 
         # What will be done, and how long it takes here.
         pace = cache(partial(measure_pace, space, options.search.batch_size))  # measured where it is needed

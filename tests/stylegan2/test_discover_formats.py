@@ -88,13 +88,13 @@ def test_a_rectangular_generator_goes_through_discover(tmp_path, write):
         assert image.height > image.width
 
 
-def discover_in_two_processes(arguments):
+def discover_in_two_processes(arguments, *, fails=False):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(ROOT / "cli.py")]
     done = subprocess.run(
         [sys.executable, *launcher, *arguments], env=environment, capture_output=True, text=True, timeout=240
     )
-    assert done.returncode == 0, done.stderr
+    assert bool(done.returncode) == fails, done.stderr
     return done
 
 
@@ -113,3 +113,5 @@ def test_two_processes_find_the_directions_that_one_finds(tmp_path):
     assert finished.stdout.count("explorer.html") == 1
     again = discover_in_two_processes([*command, str(two)])
     assert again.stdout == finished.stdout
+    refused = discover_in_two_processes([*command, str(two), "--seed", "9"], fails=True)
+    assert "search.seed was 0, is now 9" in refused.stderr
