@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import itertools
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -86,6 +87,16 @@ def measured(
     return (*shares, *changes, str(sum(kept.metadata["improved"])), f"{seconds:.0f}")
 
 
+def networks(titles: Sequence[str], names: Sequence[str]) -> Iterator[Network]:
+    """Print the head of a table, and yield the rungs of these names, for one thread."""
+    torch.set_num_threads(1)
+    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}", flush=True)
+    for name in names:
+        rung = rung_named(name)
+        assert isinstance(rung, Network)
+        yield rung
+
+
 def _fractions(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))
 
@@ -102,11 +113,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--method", choices=SEARCH_METHODS, default="topdis")
     parser.add_argument("--cells", type=Path, default=Path("runs/directions"), help="folder of directions.py")
     options = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    print(f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}", flush=True)
-    for name in options.rungs:
-        rung = rung_named(name)
-        assert isinstance(rung, Network)
+    for rung in networks(TITLES, options.rungs):
         for seed in options.seeds:
             start = None
             if options.whence == "w":

@@ -11,12 +11,11 @@ import argparse
 import dataclasses
 from typing import Any
 
-import torch
-from direction_layers import FOUND, measured
+from direction_layers import FOUND, measured, networks
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.latent.directions import Directions
-from stylegan2.bench.rungs import RUNGS, Network, rung_named
+from stylegan2.bench.rungs import RUNGS, Network
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.settings import parse_numbers
 
@@ -69,11 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     for unknown in {*options.rows} - {*ROWS}:
         parser.error(f"{unknown!r} is no row; those are {', '.join(ROWS)}")
-    torch.set_num_threads(1)
-    print(f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}", flush=True)
-    for name in options.rungs:
-        rung = rung_named(name)
-        assert isinstance(rung, Network)
+    for rung in networks(TITLES, options.rungs):
         for seed in options.seeds:
             with frozen_weights():
                 start = span_directions(rung, seed)

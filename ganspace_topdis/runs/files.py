@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "LOCK",
     "FolderLock",
     "hash_file",
     "is_leftover",
@@ -45,6 +46,7 @@ __all__ = [
 
 _TEMPORARY = re.compile(r"\..*?(?:\.(\d{1,9})\.\w+)?\.tmp")
 LOCK = ".lock"
+"""The name of the file by which a folder is locked."""
 _BLOCK_BYTES = 1 << 20
 
 

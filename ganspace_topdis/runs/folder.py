@@ -41,7 +41,7 @@ from ganspace_topdis.errors import (
 from ganspace_topdis.runs.checkpoints import Checkpoint
 from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
 from ganspace_topdis.runs.devices import record_environment
-from ganspace_topdis.runs.files import FolderLock, is_leftover, make_folder, sha256_of, write_json
+from ganspace_topdis.runs.files import LOCK, FolderLock, is_leftover, make_folder, sha256_of, write_json
 from ganspace_topdis.runs.progress import StopRequestedError
 from ganspace_topdis.runs.records import (
     CONFIG,
@@ -63,7 +63,7 @@ from ganspace_topdis.runs.records import (
 __all__ = ["RunFolder"]
 
 _ENVIRONMENT = "environment.json"
-_RECORDS = (CONFIG, _ENVIRONMENT, STATUS, ".lock")
+_RECORDS = (CONFIG, _ENVIRONMENT, STATUS, LOCK)
 """The contents of a run that has not saved anything."""
 _INVALID_STARTS = (InvalidArgumentError, CheckpointError, MissingDependencyError)
 """Errors of a command that cannot succeed with the given options and files."""
@@ -118,10 +118,7 @@ class RunFolder:
         make_folder(folder)
         lock = FolderLock(folder)
         try:
-            existing = _read_existing(folder)
-            status = read_status(folder, held=False)
-            if existing is not None and _has_saved_nothing(folder, status):
-                existing = status = None
+            existing, status = _continued(folder)
             if existing is not None:
                 _require_same(existing, command, plain, free_keys)
             _remove_leftovers(folder)
@@ -141,8 +138,8 @@ class RunFolder:
         Raises:
             RunFolderError: the folder holds a run of another configuration, or other files.
         """
-        existing = _read_existing(Path(path))
-        if existing is not None and not _has_saved_nothing(existing.path, read_status(existing.path, held=False)):
+        existing, _ = _continued(Path(path))
+        if existing is not None:
             _require_same(existing, command, _plain_json(config), free_keys)
 
     def _start(self, device: str, *, is_new: bool, changed: bool) -> None:
@@ -288,13 +285,22 @@ def _read_existing(folder: Path) -> RunRecord | None:
         raise RunFolderError(f"cannot read {folder}: {error.strerror}; choose another `out`") from error
     if CONFIG in names:
         return read_run(folder)
-    others = sorted(name for name in names if name != ".lock" and not is_leftover(name))
+    others = sorted(name for name in names if name != LOCK and not is_leftover(name))
     if others:
         raise RunFolderError(
             f"{folder} is not empty and is not a run folder ({', '.join(others[:3])}"
             f"{', ...' if len(others) > 3 else ''}); choose another `out`"
         )
     return None
+
+
+def _continued(folder: Path) -> tuple[RunRecord | None, RunStatus | None]:
+    """Return the run in `folder` that is continued there, and its status; neither of one that has saved nothing."""
+    existing = _read_existing(folder)
+    status = read_status(folder, held=False)
+    if existing is not None and _has_saved_nothing(folder, status):
+        return None, None
+    return existing, status
 
 
 def _has_saved_nothing(folder: Path, status: RunStatus | None) -> bool:

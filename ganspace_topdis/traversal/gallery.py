@@ -25,6 +25,7 @@ from ganspace_topdis.traversal.frames import Frames, LatentDirections, step_valu
 from ganspace_topdis.traversal.grid import draw_direction, draw_overview, encode_png
 from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed, num_mixed_frames
 from ganspace_topdis.traversal.names import DirectionLabel, shift_unit
+from ganspace_topdis.traversal.text import BETWEEN
 
 __all__ = [
     "FRAME_PX",
@@ -254,7 +255,7 @@ def _write_traversals(
         target.mkdir(exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"cannot create the folder {target}: {error.strerror}; nothing was changed") from error
-    line = "  ·  ".join(part for part in (text.subtitle, seeds[0]) if part)
+    line = BETWEEN.join(part for part in (text.subtitle, seeds[0]) if part)
     overview = draw_overview(frames[:, 0], labels, values, title=text.title, subtitle=line)
     written = [write_bytes(target / "overview.png", encode_png(overview))]
     fps = natural_fps(len(values))

@@ -16,14 +16,13 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.report.values import format_shift
 from ganspace_topdis.traversal.frames import Frames
 from ganspace_topdis.traversal.names import DirectionLabel, score_texts, shift_unit
-from ganspace_topdis.traversal.text import GREY, INK, PAPER, draw_text, shorten, text_width
+from ganspace_topdis.traversal.text import BETWEEN, GREY, INK, PAPER, draw_text, shorten, text_width
 
 __all__ = ["cell_size", "draw_direction", "draw_overview", "encode_png", "resize_frame", "to_picture"]
 
 _BAND, _BAND_EDGE = "#eaf0f6", "#c3d2e2"
 _CHECKS = (204, 235)
 _UNSHIFTED = "0"
-_BETWEEN = "  ·  "
 
 _Scores = list[tuple[str, str]]
 _Row = tuple[str, _Scores]
@@ -126,7 +125,7 @@ def draw_direction(
         InvalidArgumentError: the shapes do not match.
     """
     scores = [f"{key} {number}" for key, number in score_texts(label)]
-    line = _BETWEEN.join(part for part in (subtitle, *scores) if part)
+    line = BETWEEN.join(part for part in (subtitle, *scores) if part)
     rows: list[_Row] = [(seed, []) for seed in seeds]
     return _draw_sheet(frames, rows, _axis(values, [label]), label.name, line, cell_px)
 
@@ -244,10 +243,11 @@ def _draw_heading(draw: ImageDraw.ImageDraw, layout: _Layout, title: str, subtit
         draw_text(draw, layout.margin, baseline, shorten(title, size, room), size, INK)
         baseline += round(layout.small * 1.9)
     if subtitle:
-        parts = subtitle.split(_BETWEEN)
-        while len(parts) > 1 and shorten(_BETWEEN.join(parts), layout.small, room) != _BETWEEN.join(parts):
+        parts = subtitle.split(BETWEEN)
+        while len(parts) > 1 and text_width(BETWEEN.join(parts), layout.small) > room:
             parts.pop()  # the last ones are scores, of which none is shown by half
-        draw_text(draw, layout.margin, baseline, shorten(_BETWEEN.join(parts), layout.small, room), layout.small, GREY)
+        line = shorten(BETWEEN.join(parts), layout.small, room)
+        draw_text(draw, layout.margin, baseline, line, layout.small, GREY)
 
 
 def _draw_axes(draw: ImageDraw.ImageDraw, layout: _Layout, axis: Sequence[str], num_rows: int) -> None:

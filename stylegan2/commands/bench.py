@@ -81,7 +81,8 @@ def run(options: Options) -> dict[str, Any]:
     from ganspace_topdis.runs.files import write_text
     from stylegan2.bench.methods import cells_csv, name_of, recorded, with_agreement
 
-    taken = {cell.method for cell in recorded()}
+    known = recorded()
+    taken = {cell.method for cell in known}
     names = (name_of(Path(each)) for each in options.methods) if options.name is None else (options.name,)
     if same := next((name for name in names if name in taken), None):
         raise InvalidArgumentError(
@@ -95,7 +96,7 @@ def run(options: Options) -> dict[str, Any]:
     ]
     cells = with_agreement(measured)
     rungs = options.rungs or ({cell.rung for cell in cells} if cells else set(_RUNGS))
-    others = [cell for cell in recorded() if cell.rung in rungs]
+    others = [cell for cell in known if cell.rung in rungs]
     written = [] if options.out is None else [write_text(options.out, cells_csv(cells))]
     return {
         "cells": [asdict(cell) for cell in cells],

@@ -146,7 +146,6 @@ def run(options: Options) -> dict[str, Any]:
     """
     from ganspace_topdis.runs.devices import tune_malloc
     from ganspace_topdis.runs.distributed import join_process_group
-    from ganspace_topdis.runs.files import sha256_of
     from ganspace_topdis.runs.folder import RunFolder
     from ganspace_topdis.runs.shared_folder import open_shared
     from stylegan2.ops.weight_cache import frozen_weights
@@ -159,7 +158,7 @@ def run(options: Options) -> dict[str, Any]:
     with join_process_group(options.device) as world, frozen_weights():
         path, space = _checked(options, world)
         start = find_start(options.refine, path, space)
-        facts = {"checkpoint_sha256": sha256_of(path), "method": options.method, **space.facts(), **_refined(start)}
+        facts = _facts(options, path, space, start)
         world.broadcast(lambda: RunFolder.check(options.folder, _config(options, facts), **_RECORD))
 
         # What will be done, and how long it takes here.
@@ -218,6 +217,13 @@ def _checked(options: Options, world: "ProcessGroup") -> "tuple[Path, LatentSpac
     return path, space
 
 
+def _facts(options: Options, path: Path, space: "LatentSpace", start: "Start") -> dict[str, Any]:
+    """What directions say of their search, and what their run is continued by."""
+    from ganspace_topdis.runs.files import sha256_of
+
+    return {"checkpoint_sha256": sha256_of(path), "method": options.method, **space.facts(), **_refined(start)}
+
+
 def _refined(start: "Start") -> dict[str, Any]:
     """The fact that directions carry of the start of their search."""
     if start is None:
@@ -234,7 +240,6 @@ def plan_text(options: Options) -> str:
         TopdisError: the checkpoint cannot be used, or the options do not fit it.
     """
     from ganspace_topdis.runs.devices import choose_device
-    from ganspace_topdis.runs.files import sha256_of
     from ganspace_topdis.runs.folder import RunFolder
     from stylegan2.loading import load
     from stylegan2.ops.weight_cache import frozen_weights
@@ -247,7 +252,7 @@ def plan_text(options: Options) -> str:
     path = locate(options.ckpt)
     space = space_of(load(path, choose_device(options.device)), options)
     start = find_start(options.refine, path, space)
-    facts = {"checkpoint_sha256": sha256_of(path), "method": options.method, **space.facts(), **_refined(start)}
+    facts = _facts(options, path, space, start)
     RunFolder.check(options.folder, _config(options, facts), **_RECORD)
     with frozen_weights():
         return _planned(measure_pace(space, options.search.batch_size), space, options).as_text()

@@ -72,6 +72,7 @@ def run(options: Options) -> dict[str, Any]:
     import torch
 
     from ganspace_topdis.runs.files import make_folder
+    from ganspace_topdis.traversal.text import BETWEEN
     from stylegan2.loading import load_run
     from stylegan2.runs.pictures import labels_of, names_of, page_text
 
@@ -95,7 +96,7 @@ def run(options: Options) -> dict[str, Any]:
     text = page_text(loaded.directions, pictures, options.directions, edit=edit)
     if loading.layers is not None:  # what the scores were measured on is another walk
         moved = f"layers {loading.layers} move"
-        text = dataclasses.replace(text, origin=f"{text.origin}  ·  {moved}", subtitle=f"{text.subtitle}; {moved}")
+        text = dataclasses.replace(text, origin=f"{text.origin}{BETWEEN}{moved}", subtitle=f"{text.subtitle}; {moved}")
         labels = [dataclasses.replace(label, scores={}) for label in labels]
     with torch.no_grad():
         if is_page:

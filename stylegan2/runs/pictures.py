@@ -26,6 +26,7 @@ from ganspace_topdis.traversal.names import (
     read_names,
     write_names,
 )
+from ganspace_topdis.traversal.text import BETWEEN
 from stylegan2.runs.frames import SavedFrames, frames_key
 from stylegan2.settings import PictureSettings, written_short
 from stylegan2.space import LatentSpace
@@ -135,7 +136,7 @@ def page_text(
         title=f"Directions found by {method or 'a search'}",
         subtitle="; ".join([*origin, *_subtitle(directions, options)]),
         source=source_of(directions),
-        origin="  ·  ".join([*([method] if method else []), *origin]),
+        origin=BETWEEN.join([*([method] if method else []), *origin]),
         command=_page_command(shown_run(run), options, edit or {}),
         command_note=f"run it in the folder that holds {shown_run(run)}, or put the run's path there",
     )

@@ -94,7 +94,7 @@ def score_held_out(
         num_batches=_NUM_CLOUDS,
         num_random=_NUM_RANDOM,
         rtd_only=rtd_only,
-        micro_batch=_fitting(space.features, space, directions, _CODES_AT_ONCE),
+        micro_batch=_fitting(space.features, space, found or directions, _CODES_AT_ONCE),
         seed=_SCORE_STREAM + settings["seed"],
         device=space.generator.mapping.w_avg.device,
         progress=progress,

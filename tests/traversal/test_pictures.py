@@ -53,7 +53,9 @@ def test_a_heading_drops_scores_that_do_not_fit_as_a_whole(monkeypatch):
     narrow, wide = [line for line in lines if line.startswith("topdis")]
     assert wide.startswith(narrow)
     assert len(narrow) < len(wide)
-    assert not narrow.endswith("…")
+    assert not narrow.endswith(("…", "..."))
+    parts = narrow.split("  ·  ")
+    assert wide.split("  ·  ")[: len(parts)] == parts
 
 
 def test_frames_stand_in_rows_and_columns_in_their_order() -> None:

@@ -32,6 +32,7 @@ from vae.suite.results import (
     CellStatus,
     SuiteResults,
     read_status,
+    request_columns,
     settings_digest,
     write_status,
 )
@@ -169,10 +170,11 @@ class SuiteFolder:
         """
         rows = _finished_rows(table, tuple(self.grid.cells[0].labels))
         found = [(cell, rows[_key(cell)]) for cell in self.pending() if _key(cell) in rows]
+        request = request_columns(self.grid.metrics, self.grid.max_images, self.version)
         for cell, of_cell in found:
             if of_cell[0]["settings"] != settings_digest(cell.settings):
                 raise RunFolderError(f"{table} has {cell.name} with other settings than this suite; leave it out")
-            for name, asked in self.results().request.items():
+            for name, asked in request.items():
                 if (there := of_cell[0].get(name, asked)) != asked:
                     raise RunFolderError(
                         f"{table} has {cell.name} with {name.replace('_', ' ')} {there}, this suite has {asked}; "

@@ -137,12 +137,11 @@ def _verdict(results: SuiteResults) -> str:
         return verdict_text(suite_verdicts(results), results.baseline)
     sentences = []
     for metric in headline_metrics(results):
-        sign, word = (-1, "Lowest") if metric in LOWER_IS_BETTER else (1, "Highest")
-        ordered = sorted(_scored(results, metric), key=lambda summary: -sign * (summary.mean or 0.0))
-        sentences += [
-            f"{word} {metric_name(metric)}: {setting_name(best.setting)}, {format_score(best.mean, metric)}."
-            for best in ordered[:1]
-        ]
+        if scored := _scored(results, metric):
+            choose, word = (min, "Lowest") if metric in LOWER_IS_BETTER else (max, "Highest")
+            best = choose(scored, key=lambda summary: summary.mean or 0.0)
+            score = format_score(best.mean, metric)
+            sentences.append(f"{word} {metric_name(metric)}: {setting_name(best.setting)}, {score}.")
     return " ".join(sentences)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "axes_of",
     "metrics_of",
     "read_status",
+    "request_columns",
     "settings_digest",
     "settings_in_order",
     "write_status",
@@ -143,10 +144,21 @@ class SuiteResults:
 
     @property
     def request(self) -> dict[str, str]:
-        """What the scores depend on besides the settings of a cell, as columns of cells.csv."""
-        metrics = "all" if self.metrics is None else "+".join(self.metrics)
-        max_images = "all" if self.max_images is None else str(self.max_images)
-        return {"metrics": metrics, "max_images": max_images, "version": self.version}
+        """What the scores depend on besides the settings of a cell, see `request_columns`."""
+        return request_columns(self.metrics, self.max_images, self.version)
+
+
+def request_columns(metrics: Sequence[str] | None, max_images: int | None, version: str) -> dict[str, str]:
+    """Return what scores depend on besides the settings of a cell, as columns of cells.csv.
+
+    >>> request_columns(("mig", "sap"), None, "0.1.0")
+    {'metrics': 'mig+sap', 'max_images': 'all', 'version': '0.1.0'}
+    """
+    return {
+        "metrics": "all" if metrics is None else "+".join(metrics),
+        "max_images": "all" if max_images is None else str(max_images),
+        "version": version,
+    }
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:

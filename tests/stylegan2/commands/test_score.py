@@ -254,7 +254,15 @@ def test_as_many_images_are_made_at_a_time_as_fit(scenes_run: Path, monkeypatch:
     assert fitting(subject.directions, 256) < 64
     told = {**subject.directions.metadata["settings"], "micro_batch": 5}
     facts = {**subject.directions.metadata, "settings": told}
-    assert fitting(dataclasses.replace(subject.directions, metadata=facts), 256) == 5
+    found = dataclasses.replace(subject.directions, metadata=facts)
+    assert fitting(found, 256) == 5
+    used: list[int] = []
+    monkeypatch.setattr(
+        stylegan2.runs.scores, "evaluate_held_out", lambda *_, micro_batch, **more: used.append(micro_batch)
+    )
+    start = dataclasses.replace(found, metadata={})
+    score_held_out(subject.space, start, found)
+    assert used == [5]
 
 
 def test_a_generator_without_known_factors_gets_the_other_scores(
