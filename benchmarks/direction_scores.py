@@ -23,11 +23,11 @@ from directions import argument_parser, column, markdown, path_of
 from torch import Tensor
 
 from ganspace_topdis.discovery.held_out import add_scores, evaluate_held_out
-from ganspace_topdis.evaluation.matching import agreement_of_each
 from ganspace_topdis.evaluation.protocol import encoder_protocol
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings, reconstructor_accuracy
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json
+from stylegan2.bench.methods import Cell, with_agreement
 from stylegan2.bench.rungs import Network, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.space import LatentSpace
@@ -117,17 +117,15 @@ def results(options: argparse.Namespace, rung: Network) -> str:
 
 def measured(options: argparse.Namespace, rung: Rung, method: str) -> list[dict[str, float]]:
     """The scores of a method's cells, with the agreement of each with the others."""
-    paths = {seed: path_of(options.cells, rung, method, seed, options.steps) for seed in options.seeds}
-    paths = {seed: path for seed, path in paths.items() if scores_of(path).exists()}
-    sets = {seed: kept(options, rung, method, seed) for seed in paths}
     found = []
-    for seed, path in paths.items():
-        cell = {**json.loads(path.read_text())["scores"], **json.loads(scores_of(path).read_text())}
-        if others := [each for other, each in sets.items() if other != seed]:
-            agreements = agreement_of_each(sets[seed], others)
-            cell["agreement"] = sum(agreements) / len(agreements)
-        found.append(cell)
-    return found
+    for seed in options.seeds:
+        path = path_of(options.cells, rung, method, seed, options.steps)
+        if scores_of(path).exists():
+            scores = {**json.loads(path.read_text())["scores"], **json.loads(scores_of(path).read_text())}
+            found.append(
+                (Cell(rung=rung.name, method=method, seed=seed, scores=scores), kept(options, rung, method, seed))
+            )
+    return [dict(cell.scores) for cell in with_agreement(found)]
 
 
 def scores_of(path: Path) -> Path:

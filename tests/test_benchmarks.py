@@ -34,7 +34,7 @@ from ganspace_topdis.evaluation.factor_network import FactorNetwork, Readings, r
 from ganspace_topdis.factors import Factor  # noqa: E402
 from ganspace_topdis.latent.directions import Directions  # noqa: E402
 from stylegan2.bench.methods import Cell  # noqa: E402
-from stylegan2.bench.rungs import HandBuilt, Network  # noqa: E402
+from stylegan2.bench.rungs import HandBuilt, Network, rung_named  # noqa: E402
 from stylegan2.space import LatentSpace  # noqa: E402
 from vae.data.scenes_torch import CodeToFactors, SceneTable, to_index_units  # noqa: E402
 
@@ -69,15 +69,17 @@ def test_the_table_shows_which_cells_were_not_measured(tmp_path: Path, capsys: p
 
 
 def test_a_cell_agrees_with_the_other_seeds_whose_directions_were_kept(tmp_path: Path) -> None:
-    directions.main(["hand-built", "--methods", "axes", "--seeds", "0-1", "--cells", str(tmp_path)])
-    rung, options = HandBuilt(), directions.arguments(["--seeds", "0-2", "--cells", str(tmp_path)])
-    for seed in (0, 1):
+    rung, options = rung_named("scenes"), directions.arguments(["--seeds", "0-2", "--cells", str(tmp_path)])
+    eye = torch.eye(6)
+    for seed, rows in enumerate((eye, eye.flip(0))):
         path = directions.path_of(tmp_path, rung, "axes", seed)
+        found = Directions(vectors=rows, dual_vectors=rows, mean=torch.zeros(6), span=eye, scales=torch.ones(6))
+        found.save(path.with_suffix(".safetensors"))
+        path.write_text(json.dumps({"scores": {"share": 0.5 + seed}}))
         direction_scores.scores_of(path).write_text(json.dumps({"rtd": 2.0, "effect": 0.5}))
     first, second = direction_scores.measured(options, rung, "axes")
-    assert first["agreement"] == pytest.approx(1.0)  # the axes are the same whatever the seed
-    assert (first["rtd"], first["effect"]) == (2.0, 0.5)
-    assert first["cos"] != second["cos"]
+    assert first == pytest.approx({"share": 0.5, "rtd": 2.0, "effect": 0.5, "agreement": 1.0})
+    assert second["share"] == 1.5
     assert direction_scores.measured(options, rung, "random") == []
 
 

@@ -313,13 +313,15 @@ METRICS: tuple[MetricGroup, ...] = (
 """In the order of the tables."""
 
 
-def metric_groups(names: Sequence[str] | None, *, learns: bool = True) -> tuple[MetricGroup, ...]:
+def metric_groups(
+    names: Sequence[str] | None, *, learns: bool = True, argument: str = "metrics"
+) -> tuple[MetricGroup, ...]:
     """The groups of these names, in the order of the tables; None asks for all, or all that do not learn.
 
     Raises:
-        InvalidArgumentError: a name is unknown.
+        InvalidArgumentError: a name is unknown; `argument` is what the message calls the names.
     """
-    check_names(names or (), [group.name for group in METRICS], "metrics")
+    check_names(names or (), [group.name for group in METRICS], argument)
     if names is None:
         return tuple(group for group in METRICS if learns or not group.learns)
     return tuple(group for group in METRICS if group.name in names)

@@ -213,12 +213,10 @@ def _planned(subject: _Subject, options: Options) -> "ScorePlan":
 
 def _protocol_settings(options: Options) -> "ProtocolSettings":
     from ganspace_topdis.evaluation.protocol import ProtocolSettings
+    from ganspace_topdis.metrics.groups import metric_groups
 
-    try:
-        return ProtocolSettings(metrics=options.protocol_metrics)
-    except InvalidArgumentError as error:
-        text = str(error).replace("`metrics`", "`protocol_metrics`")
-        raise InvalidArgumentError(text, field="protocol_metrics") from error
+    metric_groups(options.protocol_metrics, argument="protocol_metrics")
+    return ProtocolSettings(metrics=options.protocol_metrics)
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:
