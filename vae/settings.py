@@ -80,7 +80,7 @@ class TopDisSettings(Settings):
     delay: int = option(0, help="Steps before the loss is added.", group=_TOPDIS, minimum=0)
     version: Literal["corrected", "released"] = option(
         "corrected",
-        help="Corrected, or as in the paper's code: same batch, no orthogonalization.",
+        help="Corrected, or as in the paper's code: same batch, new noise, no margin, no orthogonalization.",
         group=_TOPDIS,
         flag="--topdis-as",
     )
@@ -93,6 +93,14 @@ class TopDisSettings(Settings):
         only_for={"topdis_loss": ("rtd", "rtd-released")},
     )
     shift: float = option(0.125, help="C of the Gaussian-preserving shift.", group=_TOPDIS, above=0, below=1)
+    margin: float = option(
+        0.01,
+        help="Rows that a shift brings closer than this to probability 0 or 1 are left out.",
+        group=_TOPDIS,
+        minimum=0,
+        below=0.5,
+        only_for={"topdis_as": ("corrected",)},
+    )
     codes: Literal["sample", "mean"] = option(
         "sample", help="Shift a sample of the posterior, or its mean.", group=_TOPDIS
     )
@@ -127,7 +135,8 @@ class TopDisSettings(Settings):
                 self.refuse("loss", 'rtd if `topdis.version` is "released"')
             if self.orthogonalize == "all":
                 self.refuse("orthogonalize", 'none if `topdis.version` is "released"')
-            for name, value in (("loss", "rtd-released"), ("batch", "same"), ("orthogonalize", "none")):
+            released = {"loss": "rtd-released", "batch": "same", "margin": 0.0, "orthogonalize": "none"}
+            for name, value in released.items():
                 object.__setattr__(self, name, value)
 
 

@@ -20,6 +20,10 @@ The gradient of a step keeps the TopDis term from opposing other terms (Balabin 
     all             grad(reconstruction + penalty) + g,        g = grad(topdis) made not to oppose the sum
 
 Nothing is differentiated twice: terms that need not be kept apart are summed first.
+
+The released code (version="released" in the settings; rtd_regularizer.py of each folder) differs in the clouds too:
+they are of the other terms' batch, encoded once more with noise of their own, and every row is kept whose shifted
+probability lies within (0, 1), however close to an end (`ganspace_topdis.latent.shift` has a margin by default).
 """
 
 from collections.abc import Callable, Sequence
@@ -113,7 +117,7 @@ class TopDisTerm:
             return self._masked_loss(
                 model, codes, choice, decoded[: len(codes)] if decoded is not None and sampled else None
             )
-        shifted, kept = gaussian_shift(codes, choice.index, choice.amount)
+        shifted, kept = gaussian_shift(codes, choice.index, choice.amount, margin=self.settings.margin)
         if len(shifted) < _MIN_ROWS:
             return 0 * codes.sum()
         if decoded is not None and sampled:
@@ -124,7 +128,7 @@ class TopDisTerm:
 
     def _masked_loss(self, model: AutoEncoder, codes: Tensor, choice: ShiftChoice, decoded: Tensor | None) -> Tensor:
         """Return the same with all rows and a mask: a device waits for the host at every tensor of unknown size."""
-        moved, kept = shift_values(codes[:, choice.index], choice.amount)
+        moved, kept = shift_values(codes[:, choice.index], choice.amount, margin=self.settings.margin)
         shifted = codes.index_copy(1, torch.tensor([choice.index], device=codes.device), moved[:, None])
         if decoded is None:
             before, after = model.decode(torch.cat([codes, shifted])).float().chunk(2)
@@ -156,8 +160,9 @@ def released_rtd(x: Tensor, y: Tensor, *, p: float = 1, max_bars: int = NUM_BARS
     deviates in two ways:
 
         max variant  as in the corrected loss
-        min variant  births are read from min(A, B), but deaths from the second cloud's B (lines 78 to 82, `DX_2`),
-                     which is at least min(A, B): bars are too long, and the gradient of these deaths goes to B alone
+        min variant  births are read from min(A, B), but deaths from the second cloud's B (`DX_2`, lines 87 to 90 of
+                     BetaTCVAE_TopDis), which is at least min(A, B): bars are too long, and the gradient of these
+                     deaths goes to B alone
         both         only the 50 longest bars of each cross-barcode count (RTDRegularizer, `card`)
 
     A death edge on which outer and inner matrix agree is read from the outer one or the inner one, depending on the

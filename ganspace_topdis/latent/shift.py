@@ -5,8 +5,8 @@ A coordinate z distributed as N(rho, sigma^2), with distribution function F, mov
     z' = rho + sigma * Phi^-1(Phi((z - rho) / sigma) + C),
 
 which preserves the distribution. Rows whose F(z) + C is outside (0, 1) have no image and are dropped from both clouds:
-one eighth of the rows at the paper's |C| = 1/8. Deviation: rows with F(z) + C within 0.01 of 0 or 1 are dropped too,
-which the paper keeps. Amounts add up wherever both shifts are defined.
+one eighth of the rows at the paper's |C| = 1/8. Deviation: rows with F(z) + C within a margin of 0 or 1, by default
+0.01, are dropped too; the paper and its released code have none. Amounts add up wherever both shifts are defined.
 """
 
 from typing import Any
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["gaussian_shift", "shift_values"]
+__all__ = ["MARGIN", "gaussian_shift", "shift_values"]
 
-_MARGIN = 0.01
+MARGIN = 0.01
 """Distance of F(z) + C to 0 and 1 below which a row is dropped. The slope dz'/dz = phi(z) / phi(z') diverges there: at
 C = 1/8 it is 7 at this margin, but 60 at 0.001 and 40,000 at 1e-6, and a single such row destabilizes a training."""
 
@@ -30,6 +30,7 @@ def gaussian_shift(
     *,
     mean: float | Tensor | None = None,
     std: float | Tensor | None = None,
+    margin: float = MARGIN,
 ) -> tuple[Tensor, Tensor]:
     """Shift coordinate `index` of the codes `z` by `amount` in probability; differentiable once.
 
@@ -39,13 +40,15 @@ def gaussian_shift(
         amount: C of the formula, -1 < C < 1; the paper uses 1/8 with a random sign.
         mean: rho; the mean of the batch, with its gradient, by default.
         std: sigma; the unbiased standard deviation of the batch, with its gradient, by default.
+        margin: distance of F(z) + C to 0 and 1 from which a row is kept, 0 <= margin < 1/2.
 
     Returns:
         `shifted` (M, D), the rows that have an image, and `kept` (N,), a boolean mask: row k of `shifted`
         belongs to row k of `z[kept]`. M may be 0. A constant coordinate keeps its rows and does not move.
 
     Raises:
-        InvalidArgumentError: `z` is not floating-point (N, D), `index` or `amount` is out of range, or `std` < 0.
+        InvalidArgumentError: `z` is not floating-point (N, D), `index`, `amount` or `margin` is out of range, or
+            `std` < 0.
 
     Example:
         >>> z = torch.tensor([[0.0, 5.0], [3.0, 6.0]])
@@ -57,7 +60,7 @@ def gaussian_shift(
         raise InvalidArgumentError(f"z must be a floating-point tensor (N, D), got {z.dtype} {tuple(z.shape)}")
     if not -z.shape[1] <= index < z.shape[1]:
         raise InvalidArgumentError(f"index is {index}, allowed are {-z.shape[1]} to {z.shape[1] - 1}")
-    moved, kept = shift_values(z[:, index], amount, mean=mean, std=std)
+    moved, kept = shift_values(z[:, index], amount, mean=mean, std=std, margin=margin)
     here = torch.arange(z.shape[1], device=z.device) == index % z.shape[1]
     return torch.where(here, moved[:, None], z)[kept], kept
 
@@ -68,6 +71,7 @@ def shift_values(
     *,
     mean: float | Tensor | None = None,
     std: float | Tensor | None = None,
+    margin: float = MARGIN,
 ) -> tuple[Tensor, Tensor]:
     """Shift one coordinate, given as its values (N,), or K coordinates (N, K) by amounts (K,); differentiable once.
 
@@ -79,8 +83,10 @@ def shift_values(
     """
     if not isinstance(amount, Tensor) and not -1 < amount < 1:
         raise InvalidArgumentError(f"amount is {amount}, allowed is -1 < amount < 1; the paper's is 1/8")
+    if not 0 <= margin < 0.5:
+        raise InvalidArgumentError(f"margin is {margin}, allowed is 0 <= margin < 0.5; the paper's is 0")
     if mean is None and std is None and len(values) > 1:
-        moved, kept = _Shift.apply(values, amount)
+        moved, kept = _Shift.apply(values, amount, margin)
         return moved, kept
     if mean is None:
         mean = values.mean()
@@ -93,7 +99,7 @@ def shift_values(
     constant = scale <= 8 * torch.finfo(values.dtype).eps * center.abs()
     normal = (values - center) / torch.where(constant, 1.0, scale)
     probability = torch.special.ndtr(normal) + amount
-    movable = (probability > _MARGIN) & (probability < 1 - _MARGIN) & ~constant
+    movable = (probability > margin) & (probability < 1 - margin) & ~constant
     inside = torch.where(movable, probability, 0.5)  # keeps infinities out of the backward pass
     return torch.where(movable, center + scale * torch.special.ndtri(inside), values), movable | constant
 
@@ -110,13 +116,13 @@ class _Shift(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, amount: float | Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, values: Tensor, amount: float | Tensor, margin: float) -> tuple[Tensor, Tensor]:
         variance, mean = torch.var_mean(values, dim=0)
         std = variance.sqrt()
         constant = std <= 8 * torch.finfo(values.dtype).eps * mean.abs()
         normal = (values - mean) / std.masked_fill(constant, 1.0)
         probability = torch.special.ndtr(normal) + amount
-        movable = ((probability - 0.5).abs() < 0.5 - _MARGIN) > constant
+        movable = ((probability - 0.5).abs() < 0.5 - margin) > constant
         target = torch.where(movable, torch.special.ndtri(probability), normal)
         ctx.save_for_backward(normal, target)
         kept = movable | constant
@@ -125,12 +131,12 @@ class _Shift(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor, None, None]:
         normal, target = ctx.saved_tensors
         direct = grad * (0.5 * (target - normal) * (target + normal)).exp()
         by_mean = (grad - direct).mean(dim=0)
         by_std = (grad * target - direct * normal).sum(dim=0) / (len(normal) - 1)
-        return torch.addcmul(direct + by_mean, normal, by_std), None
+        return torch.addcmul(direct + by_mean, normal, by_std), None, None
 
 
 def _std(values: Tensor) -> Tensor:

@@ -107,6 +107,20 @@ def test_wrong_arguments_are_named():
         gaussian_shift(torch.zeros(4, 2), 0, 0.1, std=-1.0)
 
 
+@pytest.mark.parametrize("law", [{}, {"mean": 0.0, "std": 1.0}])
+def test_without_a_margin_all_rows_stay_that_have_an_image(law):
+    z = normal_codes(20_000)
+    law_of = law or {"mean": z[:, 0].mean().item(), "std": z[:, 0].std().item()}
+    probability = stats.norm.cdf(z[:, 0].numpy(), law_of["mean"], law_of["std"]) + 0.125
+    for margin in (0.0, 0.01, 0.2):
+        shifted, kept = gaussian_shift(z, 0, 0.125, **law, margin=margin)
+        assert (kept.numpy() == ((probability > margin) & (probability < 1 - margin))).all()
+        assert torch.isfinite(shifted).all()
+    for wrong in (-0.1, 0.5):
+        with pytest.raises(InvalidArgumentError, match=r"margin is .*allowed is 0 <= margin < 0\.5"):
+            gaussian_shift(z, 0, 0.125, margin=wrong)
+
+
 def test_no_row_moves_more_than_nine_times_as_far_as_its_code():
     z = torch.randn(20_000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_(True)
     for amount in (0.125, -0.125):

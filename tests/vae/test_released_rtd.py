@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.latent.shift import gaussian_shift
 from ganspace_topdis.topology import RTDLoss
+from vae.networks import Posterior, build_networks
 from vae.settings import TopDisSettings
-from vae.topdis import cloud_loss, released_rtd
+from vae.topdis import ShiftChoice, TopDisTerm, cloud_loss, released_rtd
 
 
 def in_ripser_order(distances, num_vertices):
@@ -115,9 +117,45 @@ def test_clouds_that_are_not_finite_are_refused():
         released_rtd(x, y.detach() * math.inf)
 
 
-def test_the_released_version_takes_the_same_batch_and_no_orthogonalization():
+def test_the_fifty_longest_bars_count():
+    x, y = clouds(64, 0)
+    of_fifty, of_fewer, of_all = (released_rtd(x, y, max_bars=num).item() for num in (50, 49, 10**6))
+    assert released_rtd(x, y).item() == of_fifty
+    assert of_fewer < of_fifty < of_all
+
+
+def whole_term(decode, codes, index, amount):
+    """The release's term: shift by the distribution function, keep what lies within (0, 1), decode, compare."""
+    mean, std = codes[:, index].mean(), codes[:, index].std()
+    probability = (1 + torch.erf((codes[:, index] - mean) / std / math.sqrt(2))) / 2 + amount
+    rows = ((probability > 0) & (probability < 1)).nonzero()[:, 0]
+    moved = mean + std * math.sqrt(2) * torch.erfinv(2 * probability[rows] - 1)
+    columns = [moved if column == index else codes[rows, column] for column in range(codes.shape[1])]
+    return reference(decode(codes[rows]).flatten(1), decode(torch.stack(columns, dim=1)).flatten(1)), rows
+
+
+@pytest.mark.parametrize("amount", [0.125, -0.125])
+def test_the_term_is_the_release_s_down_to_rows_at_the_ends(amount):
+    torch.manual_seed(0)
+    model = build_networks("fc", image_shape=(8, 8, 1), num_latents=3, width=0.02).double()
+    term = TopDisTerm(TopDisSettings(version="released"), features=lambda logits: logits.sigmoid().double())
+    num_at_ends = 0
+    for seed in range(6):
+        generator = torch.Generator().manual_seed(seed)
+        codes = torch.randn(12, 3, generator=generator, dtype=torch.float64).requires_grad_()
+        expected, rows = whole_term(lambda some: model.decode(some).float().sigmoid().double(), codes, 1, amount)
+        found = term(model, Posterior(mean=codes, logvar=codes, sample=codes), ShiftChoice(index=1, amount=amount))
+        assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+        own, other = (torch.autograd.grad(loss, codes)[0] for loss in (found, expected))
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6)
+        num_at_ends += len(rows) - int(gaussian_shift(codes, 1, amount)[1].sum())
+    assert num_at_ends > 0  # rows that the default margin would leave out
+
+
+def test_the_released_version_takes_the_same_batch_all_rows_and_no_orthogonalization():
     settings = TopDisSettings(version="released")
     assert (settings.loss, settings.batch, settings.orthogonalize) == ("rtd-released", "same", "none")
+    assert settings.margin == 0
     x, y = clouds(9, 0)
     assert torch.equal(cloud_loss("rtd-released")(x, y), released_rtd(x, y))
     with pytest.raises(InvalidArgumentError, match="version"):

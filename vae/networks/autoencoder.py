@@ -35,6 +35,12 @@ class Posterior:
         """Return the same values, detached from the graph."""
         return Posterior(mean=self.mean.detach(), logvar=self.logvar.detach(), sample=self.sample.detach())
 
+    def resampled(self, generator: torch.Generator) -> "Posterior":
+        """Return the same distribution with another sample, mean + exp(logvar / 2) * noise."""
+        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
+        sample = torch.addcmul(self.mean, (0.5 * self.logvar).exp(), noise)
+        return Posterior(mean=self.mean, logvar=self.logvar, sample=sample)
+
 
 class AutoEncoder(nn.Module):
     """An encoder and a decoder. In a distributed run each process computes its rows of a batch.
@@ -69,8 +75,7 @@ class AutoEncoder(nn.Module):
     def posterior(self, images: Tensor, generator: torch.Generator) -> Posterior:
         """Return q(z | x) in float32 with a sample, mean + exp(logvar / 2) * noise."""
         mean, logvar = (part.float() for part in self.encode(images))
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        return Posterior(mean=mean, logvar=logvar, sample=torch.addcmul(mean, (0.5 * logvar).exp(), noise))
+        return Posterior(mean=mean, logvar=logvar, sample=mean).resampled(generator)
 
     def latent_weights(self) -> Tensor:
         """Return how strongly the decoder uses each latent: the norm of its column in the first layer, (D,)."""

@@ -119,6 +119,8 @@ class Training:
         if self._latent_weights is None and term.settings.choice == "weighted":
             self._latent_weights = self.model.latent_weights().tolist()
         choice = term.choose(self.model.num_latents, random.host, self._latent_weights)
+        if term.settings.version == "released":
+            return term(self.model, posterior.resampled(random.device), choice)
         if term.settings.batch == "same":
             return term(self.model, posterior, choice, decoded=logits)
         second = self.model.posterior(self._batches.draw(random.host), random.device)

@@ -16,6 +16,7 @@ from vae.evaluation.metrics import EvaluationSettings
 from vae.evaluation.run import evaluate
 from vae.methods import METHODS
 from vae.settings import TopDisSettings, TrainSettings
+from vae.topdis import TopDisTerm
 from vae.training import Training, load_trained, train
 from vae.training.sampling import Batches, RandomStreams
 
@@ -175,6 +176,29 @@ def test_a_companion_without_topdis_sees_the_same_batches_and_noise(tiny):
         take(training, 3)
         drawn.append(training.state()["random"]["host"])
     assert drawn[0] == drawn[1]
+
+
+def test_the_released_topdis_draws_noise_of_its_own_for_the_same_images(tiny, monkeypatch):
+    seen, whole = [], TopDisTerm.__call__
+
+    def recorded(self, model, posterior, choice, *, decoded=None):
+        seen.append((posterior, decoded))
+        return whole(self, model, posterior, choice, decoded=decoded)
+
+    monkeypatch.setattr(TopDisTerm, "__call__", recorded)
+    trainings = [
+        Training(TrainSettings(batch_size=16, network="fc", width=0.05, topdis=topdis), tiny)
+        for topdis in (TopDisSettings(batch="same"), TopDisSettings(version="released"))
+    ]
+    shared, released = (take(training, 1)[0] for training in trainings)
+    assert shared["reconstruction"] == released["reconstruction"]
+    (first, decoded), (second, none) = seen
+    assert (decoded is None, none is None) == (False, True)
+    assert torch.equal(first.mean, second.mean)
+    assert not torch.equal(first.sample, second.sample)
+    noise = (second.sample - second.mean) / (0.5 * second.logvar).exp()
+    assert abs(noise.mean()) < 0.5
+    assert 0.7 < noise.std() < 1.3
 
 
 @pytest.mark.slow
