@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ganspace_topdis.errors import MissingDependencyError
@@ -21,6 +22,11 @@ _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 """Okabe and Ito's palette, which color-blind readers can distinguish."""
 _MARKERS = "os^Dv<>P"
 _NUM_COLUMNS = 3
+
+_PAIR_COLOR = "#56687a"
+_PITCH, _PITCH_MIN, _LINES_HEIGHT = 0.07, 0.03, 7.0
+"""Inches between the lines of two pairs; less if all lines together would be higher than `_LINES_HEIGHT`."""
+_MEAN_HEIGHT, _GAP = 0.13, 0.15
 
 
 def draw_scores(results: SuiteResults) -> bytes:
@@ -44,23 +50,23 @@ def draw_scores(results: SuiteResults) -> bytes:
 
 
 def draw_differences(results: SuiteResults) -> bytes | None:
-    """Draw one panel per metric: variant - baseline, a point per pair, mean and interval (PNG); None without any."""
+    """Draw one panel per metric: variant - baseline, a line per pair, mean and interval (PNG); None without any."""
     if results.axis is None:
         return None
     metrics = shown_metrics(results.records)
     found = [compare(results.records, metric, axis=results.axis, baseline=results.baseline) for metric in metrics]
     if not any(difference.values for differences in found for difference in differences):
         return None
-    names = [f"{setting_name(d.setting)}: {d.variant}" for d in found[0]]
-    figure, panels = _panels(len(metrics), height=0.9 + 0.3 * len(names), wide=True)
+    rows = _pair_rows(found)
+    figure, panels = _panels(len(metrics), height=0.55 + rows[-1].end, wide=True)
     for place, (panel, metric, differences) in enumerate(zip(panels, metrics, found, strict=False)):
-        for y, difference in enumerate(differences):
-            _draw_difference(panel, y, difference)
-        panel.axvline(0, color="#888", linewidth=0.8)
-        panel.set_title(metric_name(metric), fontsize=9)
-        panel.set_yticks(range(len(names)), names if place % _NUM_COLUMNS == 0 else [""] * len(names), fontsize=7)
-        panel.set_ylim(len(names) - 0.4, -0.6)
-        panel.tick_params(axis="x", labelsize=7)
+        panel.axvline(0, color="#888", linewidth=0.8, zorder=1)
+        for row, difference in zip(rows, differences, strict=True):
+            _draw_difference(panel, row, difference)
+        panel.set_title(metric_name(metric), fontsize=10)
+        _name_rows(panel, rows, named=place % _NUM_COLUMNS == 0)
+        panel.set_ylim(rows[-1].end, 0)
+        panel.tick_params(axis="x", labelsize=8)
         panel.locator_params(axis="x", nbins=5)
     return _png(figure)
 
@@ -161,15 +167,78 @@ def _draw_group(
         panel.plot(*zip(*points, strict=True), color="#bbb", linewidth=0.6, zorder=1)
 
 
-def _draw_difference(panel: "Axes", y: int, difference: Difference) -> None:
-    values, overall = list(difference.values.values()), difference.setting == ()
-    panel.scatter(values, [y] * len(values), s=9, color="#999", zorder=2)
+@dataclass(frozen=True, kw_only=True)
+class _PairRow:
+    """One comparison in a panel of differences, which gives every pair a line of its own, and its mean one below.
+
+    On one line, equal differences would hide each other: most of the FactorVAE score's are zero.
+
+    Attributes:
+        name: label of the row.
+        seeds: seeds of the pairs in any metric, so that a seed has the same height in all panels. A row over all
+            settings has none: their pairs are in the rows above.
+        top: upper edge, in inches from the top of the panel.
+        pitch: distance between two lines in inches.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    top: float
+    pitch: float
+
+    def y(self, seed: int) -> float:
+        return self.top + _GAP / 2 + (self.seeds.index(seed) + 0.5) * self.pitch
+
+    @property
+    def mean_y(self) -> float:
+        return self.end - _GAP / 2 - _MEAN_HEIGHT / 2
+
+    @property
+    def center(self) -> float:
+        return (self.top + self.end) / 2
+
+    @property
+    def end(self) -> float:
+        return self.top + len(self.seeds) * self.pitch + _MEAN_HEIGHT + _GAP
+
+
+def _pair_rows(found: Sequence[Sequence[Difference]]) -> list[_PairRow]:
+    """Lay out the comparisons of all metrics, in the same order for each."""
+    seeds = [tuple(sorted({seed for d in each for seed in _own_pairs(d)})) for each in zip(*found, strict=True)]
+    pitch = min(_PITCH, max(_PITCH_MIN, _LINES_HEIGHT / max(sum(map(len, seeds)), 1)))
+    rows: list[_PairRow] = []
+    for difference, own in zip(found[0], seeds, strict=True):
+        name = f"{difference.variant}\n{setting_name(difference.setting)}"
+        rows.append(_PairRow(name=name, seeds=own, top=rows[-1].end if rows else 0.0, pitch=pitch))
+    return rows
+
+
+def _name_rows(panel: "Axes", rows: Sequence[_PairRow], *, named: bool) -> None:
+    """Label the comparisons, and the seeds of their first and last line if these are far enough apart."""
+    apart = [row for row in rows if named and row.pitch == _PITCH and len(row.seeds) > 2]
+    ends = [(row.y(seed), f"seed {seed}") for row in apart for seed in (row.seeds[0], row.seeds[-1])]
+    panel.set_yticks([row.center for row in rows], [row.name if named else "" for row in rows], fontsize=9)
+    panel.tick_params(axis="y", length=0, pad=4 + max((6 + 4 * len(label) for _, label in ends), default=0))
+    panel.set_yticks([y for y, _ in ends], [label for _, label in ends], fontsize=7, color="#666", minor=True)
+    panel.tick_params(axis="y", which="minor", length=0, pad=4)
+
+
+def _own_pairs(difference: Difference) -> dict[int, float]:
+    """Return seed -> difference of the pairs of one setting; none for a difference over all settings."""
+    return {seed: value for (rest, seed), value in difference.values.items() if rest == difference.setting}
+
+
+def _draw_difference(panel: "Axes", row: _PairRow, difference: Difference) -> None:
+    pairs = _own_pairs(difference)
+    heights, values = [row.y(seed) for seed in pairs], list(pairs.values())
+    panel.hlines(heights, 0, values, color="#ccc", linewidth=0.9, zorder=2)
+    panel.scatter(values, heights, s=(72 * 0.8 * row.pitch) ** 2, color=_PAIR_COLOR, linewidths=0, zorder=3)
     if difference.mean is None:
         return
-    color = "#000000" if overall else _COLORS[1]
+    color = "#000000" if difference.setting == () else _COLORS[1]
     if (interval := shown_interval(difference)) is not None:
-        panel.plot(interval, [y, y], color=color, linewidth=1.5, zorder=3)
-    panel.scatter([difference.mean], [y], s=30, color=color, marker="D", zorder=4)
+        panel.plot(interval, [row.mean_y] * 2, color=color, linewidth=2, zorder=4)
+    panel.scatter([difference.mean], [row.mean_y], s=32, color=color, marker="D", zorder=5)
 
 
 def _panels(num: int, *, height: float, width: float | None = None, wide: bool = False) -> tuple["Figure", list[Any]]:

@@ -54,8 +54,8 @@ _MOST_NAMED = 6
 
 _CAPTIONS = {
     "scores": "Scores by seed; a bar is the mean, gray lines connect the same seed.",
-    "differences": "Paired differences; gray points are pairs, the diamond is their mean, with its 95 % interval from "
-    f"{MIN_PAIRS} pairs on.",
+    "differences": "Paired differences: a line for each pair, in the order of the seeds; the diamond is their mean, "
+    f"with its 95 % interval from {MIN_PAIRS} pairs on.",
     "curves": "MIG while training; a thick line is the mean of the seeds, a thin one a seed.",
     "correlations": "Spearman's rank correlation of the metrics over all finished cells.",
 }

@@ -11,8 +11,9 @@ Given the paired differences d_1 .. d_n of a metric (see `vae.suite.statistics`)
     effect size  d_z = mean / std, with the interval from the noncentral t distribution (Hedges and Olkin 1985)
     power        of the paired t test, a close approximation of that of the randomization test
 
-The verdict follows: "better" or "worse" if the corrected p value is below 1 - level, otherwise "no difference larger
-than d", d being the end of the interval that is farther from zero.
+The verdict follows from the corrected p value alone: "better" or "worse" below 0.05, otherwise "no difference larger
+than d", d being the end of the interval that is farther from zero. The interval is not corrected, so it may exclude
+zero all the same; then the sentence is "no significant difference after correction, and none larger than d".
 """
 
 import math
@@ -185,6 +186,11 @@ class Verdict:
     corrected_p: float | None
     outcome: Outcome
 
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of zero; False without an interval."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
     def sentence(self, *, baseline: str, name: str | None = None) -> str:
         """Return the verdict in one sentence; `name` is the metric's name for readers."""
         name = name or self.metric
@@ -193,8 +199,10 @@ class Verdict:
         low, high = self.interval
         facts = f"95 % interval {low:+.3g} to {high:+.3g}, corrected p = {self.corrected_p:.2g}, {self.num_pairs} pairs"
         if self.outcome == "no difference":
-            largest = max(abs(low), abs(high))
-            return f"{name}: no difference between {self.variant} and {baseline} larger than {largest:.3g} ({facts})."
+            both, largest = f"between {self.variant} and {baseline}", f"larger than {max(abs(low), abs(high)):.3g}"
+            if self.excludes_zero:
+                return f"{name}: no significant difference {both} after correction, and none {largest} ({facts})."
+            return f"{name}: no difference {both} {largest} ({facts})."
         return f"{name}: {self.variant} is {self.outcome} than {baseline} by {abs(self.mean):.3g} ({facts})."
 
     def as_dict(self) -> dict[str, Any]:

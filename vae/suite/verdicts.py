@@ -120,7 +120,8 @@ def _outcome(verdict: Verdict) -> str:
     if verdict.interval is None or verdict.mean is None:
         return "too few pairs"
     if verdict.outcome == "no difference":
-        return f"no difference larger than {format_score(max(map(abs, verdict.interval)))}"
+        none = "no significant difference, none" if verdict.excludes_zero else "no difference"
+        return f"{none} larger than {format_score(max(map(abs, verdict.interval)))}"
     return f"{verdict.outcome} by {format_score(abs(verdict.mean))}"
 
 

@@ -2,6 +2,7 @@ import dataclasses
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -10,6 +11,8 @@ from vae.suite.plots import draw_correlations, draw_curves, draw_differences, dr
 from vae.suite.report import write_report
 
 pytest.importorskip("matplotlib")
+
+PAIR_COLOR = (0x56, 0x68, 0x7A)
 
 
 def picture(data: bytes | None) -> Image.Image:
@@ -31,6 +34,38 @@ def test_the_same_results_give_the_same_bytes() -> None:
 def test_there_is_no_plot_of_differences_where_nothing_is_compared() -> None:
     assert draw_differences(made_up_results(compared=False)) is None
     assert picture(draw_scores(made_up_results(compared=False)))
+
+
+def num_pair_marks(data: bytes | None) -> int:
+    """Number of separate spots in the color of a pair."""
+    from scipy.ndimage import label
+
+    return int(label((np.array(picture(data).convert("RGB")) == PAIR_COLOR).all(-1))[1])
+
+
+@pytest.mark.parametrize("num_seeds", [3, 12, 130])
+def test_every_pair_has_a_mark_of_its_own_although_all_differences_are_equal(num_seeds: int) -> None:
+    results = made_up_results(num_seeds=num_seeds)
+    num_pairs, num_metrics = 2 * num_seeds - 1, 3
+    assert num_pair_marks(draw_differences(results)) == num_pairs * num_metrics
+
+
+def test_pairs_are_drawn_if_the_variants_are_the_only_axis() -> None:
+    results = made_up_results(num_seeds=7)
+    only = tuple(
+        dataclasses.replace(record, labels={"variant": record.labels["variant"]})
+        for record in results.records
+        if record.labels["method"] == "beta-VAE"
+    )
+    assert num_pair_marks(draw_differences(dataclasses.replace(results, records=only))) == 7 * 3
+
+
+def test_a_pair_without_a_score_in_one_metric_is_drawn_in_the_others() -> None:
+    results = made_up_results(num_seeds=6)
+    first = results.records[0]
+    scores = {metric: score for metric, score in first.scores.items() if metric != "mig"}
+    records = (dataclasses.replace(first, scores=scores), *results.records[1:])
+    assert num_pair_marks(draw_differences(dataclasses.replace(results, records=records))) == 11 * 3 - 1
 
 
 def test_curves_are_drawn_where_mig_was_logged(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_the_page_needs_no_other_file_and_no_network(folder: Path) -> None:
 
 
 def test_the_verdict_comes_before_everything_else(folder: Path) -> None:
-    verdict = "MIG: no difference between TopDis and plain larger than 0.1 (95 % interval +0.1 to +0.1, corrected"
+    verdict = "MIG: no significant difference between TopDis and plain after correction, and none larger than 0.1 (95 %"
     assert verdict in (folder / "report.html").read_text().split("<table")[0]
     assert verdict in (folder / "report.md").read_text().split("|")[0]
 

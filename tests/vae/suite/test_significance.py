@@ -110,6 +110,7 @@ def test_the_detectable_difference_is_detected_as_often_as_promised():
 
 
 RISE = [0.05, 0.06, 0.04, 0.07, 0.05, 0.06, 0.05, 0.04]
+FAINT = [0.03, 0.05, -0.01, 0.04, 0.02, 0.03, 0.01, 0.03]
 NOISE = [0.01, -0.01, 0.02, -0.02, 0.005, -0.004, 0.01, -0.01]
 
 
@@ -128,6 +129,22 @@ def test_a_verdict_says_better_worse_or_how_large_a_difference_is_excluded(value
     assert verdict.outcome == outcome
     assert verdict.sentence(baseline="plain", name="MIG").startswith(sentence)
     assert verdict.as_dict()["outcome"] == outcome
+
+
+def test_a_difference_that_only_the_uncorrected_interval_shows_is_not_denied():
+    rising, falling, equal = (
+        verdicts([difference(values), *(difference(NOISE, metric) for metric in ("sap", "dci", "factor_vae"))])[0]
+        for values in (FAINT, [-value for value in FAINT], [0.0] * 8)
+    )
+    for verdict in (rising, falling):
+        assert verdict.p < 0.05 <= verdict.corrected_p
+        assert (verdict.outcome, verdict.as_dict()["outcome"]) == ("no difference", "no difference")
+        assert verdict.excludes_zero
+        assert verdict.sentence(baseline="plain", name="MIG").startswith(
+            "MIG: no significant difference between TopDis and plain after correction, and none larger than 0.0405 (95"
+        )
+    assert not equal.excludes_zero
+    assert "no difference between TopDis and plain larger than 0 (" in equal.sentence(baseline="plain")
 
 
 def test_metrics_of_one_variant_are_corrected_together_and_variants_apart():

@@ -52,6 +52,16 @@ def test_the_table_has_a_row_per_metric_and_setting() -> None:
     assert table.rows[0][-1] == "8 of 8"
 
 
+def test_an_interval_that_excludes_zero_without_significance_is_worded_so_in_the_table_and_not_in_the_csv() -> None:
+    tested = suite_verdicts(made_up_results())
+    table = verdict_table(tested, "plain")
+    assert table is not None
+    overall = next(row for row in table.rows if row[:2] == ("MIG", "all settings"))
+    assert overall[3:5] == ("no significant difference, none larger than 0.100", "+0.100 to +0.100")
+    outcomes = [row["outcome"] for row in csv.DictReader(io.StringIO(verdicts_csv(tested)))]
+    assert set(outcomes) == {"too few pairs", "no difference"}
+
+
 def test_the_csv_holds_all_numbers() -> None:
     rows = list(csv.DictReader(io.StringIO(verdicts_csv(suite_verdicts(EIGHT)))))
     assert len(rows) == 6
