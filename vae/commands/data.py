@@ -142,8 +142,11 @@ def describe_text(record: Mapping[str, Any], options: Settings) -> str:
 
 
 def check_text(record: Mapping[str, Any], options: Settings) -> str:
-    """Format the check: one line per file, one for the images, one per cached array."""
+    """Format the check: one line per file, one for its content, one for the images, one per cached array."""
     lines = [f"{file['path']}: {file['num_bytes']:,} bytes, {_checksum_text(file)}" for file in record["files"]]
+    if content := record.get("content"):
+        verdict = "read with a warning" if content["good"] else "REFUSED"
+        lines.append(f"{record['name']}: {verdict}: {content['found']}")
     if "num_read" in record:
         factors = _times(record["factor_sizes"])
         lines.append(
@@ -163,7 +166,11 @@ def _checksum_text(file: Mapping[str, Any]) -> str:
     if file["matches"]:
         return f"its {file['algorithm']} is the published one"
     difference = f"its {file['algorithm']} is {file['found']}, the published one was {file['expected']}"
-    return f"NOT the published file: {difference}" if file["pinned"] else f"{difference}, for an earlier upload"
+    return (
+        f"NOT the published file byte by byte: {difference}"
+        if file["pinned"]
+        else f"{difference}, for an earlier upload"
+    )
 
 
 def _times(sizes: list[int]) -> str:
@@ -200,9 +207,9 @@ COMMANDS: Mapping[str, Command] = {
         options=CheckOptions,
         run=_check,
         to_text=check_text,
-        help="""Compare the files of a data set with their published checksums, and read it.
+        help="""Compare the files of a data set with their published checksums, read it, and check its content.
 
-        Exits with 1 on a checksum mismatch.""",
+        Exits with 1 if the checksum and the content differ.""",
         examples=("topdis-gan data check 3dshapes", "topdis-gan data check cars3d nips2015-analogy-data.tar.gz"),
         exit_code=lambda record: 0 if record["good"] else 1,
     ),

@@ -2,7 +2,8 @@
 
 Checksums are the publishers' where they give them, else those of tensorflow/datasets (url_checksums), torchvision or
 disent, or the git blob hash in the publisher's repository. A checksum is `pinned` if the published file has not changed
-since; a file with another checksum is then refused.
+since; a file with another checksum is then read only if its content is right (`vae.data.content`), as is one whose
+checksum is not pinned or not known.
 """
 
 import math
@@ -23,7 +24,7 @@ class SourceFile:
         url: where it can be downloaded; None if that needs a person.
         num_bytes: its size, if known.
         sha256, md5, git_sha1: its checksums, if known; the last one is its git blob hash.
-        pinned: whether a file with another checksum is refused.
+        pinned: whether its checksums are those of the file that is published today.
     """
 
     name: str
@@ -33,6 +34,11 @@ class SourceFile:
     md5: str | None = None
     git_sha1: str | None = None
     pinned: bool = True
+
+    @property
+    def has_valid_checksum(self) -> bool:
+        """Whether a checksum is known of the file that is published today."""
+        return self.pinned and bool(self.sha256 or self.md5 or self.git_sha1)
 
 
 @dataclass(frozen=True, kw_only=True)

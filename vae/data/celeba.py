@@ -6,6 +6,7 @@ cache; without it, pictures are decoded on demand.
 """
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +21,12 @@ from vae.data.catalog import DataSetInfo
 from vae.data.dataset import DataSet, Images, Integers
 from vae.data.source_files import DataFileError, file_fingerprint
 
-__all__ = ["ZippedDataSet", "center_crop", "read_crop", "read_squash"]
+__all__ = ["ZippedDataSet", "center_crop", "read_crop", "read_pictures", "read_squash"]
 
 PICTURE_SIZE = (178, 218)
 CROP_SIDE = 148
 _FOLDER = "img_align_celeba"
+_PICTURE = re.compile(rf"{_FOLDER}/.*\.jpg")
 _MAX_PICTURE_BYTES = 1 << 20
 _BLOCK = 512
 
@@ -58,21 +60,20 @@ class ZippedDataSet(DataSet):
             yield self._read(np.arange(start, min(len(self), start + _BLOCK)))
 
     def _picture(self, index: int) -> Images:
-        name = _name(index)
-        try:
-            with Image.open(io.BytesIO(self._archive.read(name)), formats=["JPEG"]) as picture:
-                if picture.size != PICTURE_SIZE or picture.mode != "RGB":
-                    raise DataFileError(
-                        f"{self._path}: {name} is {picture.mode} of {picture.size} pixels, expected RGB of "
-                        f"{PICTURE_SIZE}; give the aligned and cropped pictures"
-                    )
-                whole = center_crop(picture, CROP_SIDE) if self._crop else picture
-                height, width, _ = self.image_shape
-                return np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR))
-        except TopdisError:
-            raise
-        except Exception as error:  # zipfile and Pillow raise many types for damaged files
-            raise DataFileError(f"{self._path}: {name} is damaged ({reason_of(error)}); fetch it again") from error
+        picture = _decode(self._path, self._archive, index)
+        whole = center_crop(picture, CROP_SIDE) if self._crop else picture
+        height, width, _ = self.image_shape
+        return np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def read_pictures(path: Path, num_pictures: int, indices: Integers) -> Images:
+    """Return whole pictures (n, 218, 178, 3) of an archive of `num_pictures`.
+
+    Raises:
+        DataFileError: it is another file, or a damaged one.
+    """
+    with _open(path, num_pictures) as archive:
+        return np.stack([np.asarray(_decode(path, archive, int(index))) for index in indices])
 
 
 def read_squash(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore) -> DataSet:
@@ -106,25 +107,51 @@ def _name(index: int) -> str:
     return f"{_FOLDER}/{index + 1:06d}.jpg"
 
 
+def _decode(path: Path, archive: zipfile.ZipFile, index: int) -> Image.Image:
+    name = _name(index)
+    try:
+        with Image.open(io.BytesIO(archive.read(name)), formats=["JPEG"]) as picture:
+            if picture.size != PICTURE_SIZE or picture.mode != "RGB":
+                raise DataFileError(
+                    f"{path}: {name} is {picture.mode} of {picture.size} pixels, expected RGB of {PICTURE_SIZE}; give "
+                    "the aligned and cropped pictures"
+                )
+            picture.load()
+            return picture.copy()
+    except TopdisError:
+        raise
+    except Exception as error:  # zipfile and Pillow raise many types for damaged files
+        raise DataFileError(f"{path}: {name} is damaged ({reason_of(error)}); fetch it again") from error
+
+
 def _open(path: Path, num_pictures: int) -> zipfile.ZipFile:
+    """Open an archive with pictures of exactly the published names; it may hold other files beside them."""
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # zipfile raises many types for damaged archives
         raise DataFileError(
             f"{path} is not a zip archive or is damaged ({reason_of(error)}); fetch it again"
         ) from error
-    sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-    for index in (0, num_pictures - 1):
-        if _name(index) not in sizes:
-            archive.close()
-            raise DataFileError(f"{path} has no {_name(index)}; give the published img_align_celeba.zip")
-    if max(sizes.values()) > _MAX_PICTURE_BYTES:
+    sizes = {entry.filename: entry.file_size for entry in archive.infolist() if _PICTURE.fullmatch(entry.filename)}
+    difference = _names_error(sizes, num_pictures)
+    if difference is not None:
         archive.close()
-        raise DataFileError(
-            f"{path} has a member that would unpack to {max(sizes.values()):,} bytes, more than any of its "
-            "pictures; give the published file"
-        )
+        raise DataFileError(f"{path} has {difference}; give the published img_align_celeba.zip")
     return archive
+
+
+def _names_error(sizes: dict[str, int], num_pictures: int) -> str | None:
+    """Return how pictures, given by name with their number of bytes, differ from those of CelebA."""
+    largest = max(sizes.values(), default=0)
+    if largest > _MAX_PICTURE_BYTES:
+        return f"a member that would unpack to {largest:,} bytes, more than any of its pictures"
+    expected = {_name(index) for index in range(num_pictures)}
+    found = f"{len(sizes):,} pictures instead of {num_pictures:,}"
+    if missing := expected - sizes.keys():
+        return f"{found}, and no {min(missing)}"
+    if others := sizes.keys() - expected:
+        return f"{found}, and {min(others)}, which CelebA does not have"
+    return None
 
 
 def center_crop(image: Image.Image, side: int) -> Image.Image:

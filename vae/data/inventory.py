@@ -20,6 +20,7 @@ from ganspace_topdis.traversal.text import draw_text, text_width
 from vae.data import DataSet, open_data
 from vae.data.array_dataset import ArrayStore
 from vae.data.catalog import CATALOG, DataSetInfo, SourceFile
+from vae.data.content import content_error, content_facts
 from vae.data.dataset import Integers
 from vae.data.opening import find_info, open_set
 from vae.data.source_files import CACHE_KIND, DataFileError, find_files, locate, verify_checksum
@@ -73,27 +74,34 @@ def fetch_set(name: str) -> dict[str, Any]:
 
 
 def check_set(name: str, root: Path | None = None) -> dict[str, Any]:
-    """Compare the files of the data set `name` with their published checksums, and read it.
+    """Compare the files of the data set `name` with their published checksums, read it, and compare its content.
 
     `root` is its file or folder; None searches where `open_data` would.
 
     Returns:
         A record with "files" (path, bytes, algorithm, found, expected, matches, pinned), facts about images read from
-        it, and "good", which is False if a pinned checksum differs.
+        it, "content" (good, found), which is None if the checksums are the published ones, and "good", which is True
+        for the data sets that `open_data` reads, with or without a warning.
 
     Raises:
         InvalidArgumentError: the data set is unknown.
-        DataFileError: a file is missing or cannot be read.
+        DataFileError: a file is missing, or it has the published checksum or none and cannot be read.
     """
     info = find_info(name)
     paths = find_files(info, root) if info.files else ()
     files = [_check_file(path, file) for path, file in zip(paths, info.files, strict=True)]
-    wrong = [record for record in files if record["matches"] is False and record["pinned"]]
-    record: dict[str, Any] = {"name": info.name, "good": not wrong, "files": files}
-    if wrong:
-        return record
+    record: dict[str, Any] = {"name": info.name, "good": True, "files": files, "content": None}
     store = ArrayStore.in_cache(ProgressReporter(f"unpack {info.name}"))
-    data = open_set(info, store=store, root=root, verify=False)
+    try:
+        data = open_set(info, store=store, root=root, verify=False)
+        if not all(file["matches"] for file in files):
+            error = content_error(info.name, paths, data)
+            record["good"] = error is None
+            record["content"] = {"good": error is None, "found": error or content_facts(info.name)}
+    except DataFileError as failure:
+        if not any(file["matches"] is False and file["pinned"] for file in files):
+            raise
+        return {**record, "good": False, "content": {"good": False, "found": str(failure)}}
     return {**record, **_read_sample(data), "arrays": _check_arrays(store, info)}
 
 

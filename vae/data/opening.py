@@ -7,15 +7,11 @@ A name is one of the catalog's, optionally followed by a colon and variations se
     FACTOR~FACTOR=SIGMA     correlate two factors with this strength
     px=SIDE                 average blocks of pixels, so that an image has SIDE x SIDE of them
 
-To add a data set, describe it in `vae.data.catalog` and list its reader in `_READERS`, or its drawing in `_DRAWINGS`.
+To add a data set, describe it in `vae.data.catalog`, and either list its drawing in `_DRAWINGS`, or its reader in
+`_READERS` and what is known of its images in `vae.data.content`.
 
-A file that was unpacked and packed again has another checksum and the same content. Its reader has checked types,
-shapes, counts and the order of the labels; here 256 images, spread over the grid, are compared with what is known:
-
-    dSprites   the drawing of `vae.data.dsprites`, which differs from a published image in a few pixels at most
-    3D Shapes  the color of the sky in the top row, and the hue of the floor at the bottom (Burgess and Kim 2018)
-
-Other data sets have no known pixels; their files must be the published ones, unless they are not verified.
+A file with the published checksum is read silently. One with another checksum, or of which no valid checksum is known,
+is read with a warning if its form and a sample of its images are right, and refused otherwise.
 """
 
 import difflib
@@ -26,7 +22,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.downloads import cache_folder
@@ -34,15 +29,14 @@ from ganspace_topdis.runs.progress import Progress
 from vae.data import celeba, dsprites, grid_readers, object_readers, scenes
 from vae.data.array_dataset import ArrayDataSet, ArrayStore
 from vae.data.catalog import CATALOG, DataSetInfo
+from vae.data.content import content_error, content_facts
 from vae.data.dataset import DataSet, Images, Integers, ProceduralDataSet
-from vae.data.source_files import CACHE_KIND, DataFileError, find_files, require_checksum
+from vae.data.source_files import CACHE_KIND, DataFileError, checksum_difference, find_files
 from vae.data.variations import apply_variations, parse_variations
 
 __all__ = [
-    "content_error",
     "draw_to_array",
     "find_info",
-    "has_known_pixels",
     "names",
     "open_data",
     "open_set",
@@ -51,8 +45,8 @@ __all__ = [
     "store_view",
 ]
 
-
 _BLOCK = 8192
+_REMEDY = "get the published file, or read this one anyway with --no-verify (in Python verify=False)"
 
 
 def names() -> tuple[str, ...]:
@@ -90,8 +84,8 @@ def open_data(
             cache. Procedural data sets need none.
         cache: whether compressed data sets are unpacked once into the cache folder and memory-mapped from there;
             otherwise they are unpacked into memory.
-        verify: whether files are compared with their published checksums, if known. A file with another checksum is
-            read with a warning if a sample of its images is known to be right (`vae.data.opening`).
+        verify: whether files are compared with their published checksums. A file with another checksum, or without a
+            known one, is read with a warning if a sample of its content is right (`vae.data.content`).
         progress: called with the number of images while a data set is unpacked or drawn.
 
     Raises:
@@ -122,36 +116,38 @@ def open_set(
             )
         return drawing(info, store)
     files = find_files(info, root)
-    difference = _difference(info, files, store) if verify else None
-    if difference is not None and not has_known_pixels(info.name):
-        raise difference
-    data = _READERS[info.name](info, files, store)
-    if difference is not None:
-        _compare_content(info, files[0], data, difference)
+    doubts = _doubts(info, files, store) if verify else ()
+    if not doubts:
+        return _READERS[info.name](info, files, store)
+    data = _read_doubtful(info, files, store, "; ".join(doubts))
+    warnings.warn(
+        f"{'; '.join(doubts)}; read nevertheless: the number of images is right, and {content_facts(info.name)}",
+        stacklevel=3,
+    )
     return data
 
 
-def _difference(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore) -> DataFileError | None:
-    """Return how a file differs from the published one in size or checksum; None if none does."""
+def _doubts(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore) -> tuple[str, ...]:
+    """Return why files may not be the published ones: another size or checksum, or none to compare with."""
     memory = cache_folder() / CACHE_KIND / "verified" if store.folder is not None else None
+    found = (checksum_difference(path, published, memory) for path, published in zip(files, info.files, strict=True))
+    return tuple(doubt for doubt in found if doubt is not None)
+
+
+def _read_doubtful(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore, doubts: str) -> DataSet:
+    """Read files that may be others, and compare a sample of their content.
+
+    Raises:
+        DataFileError: the files cannot be read, or their content differs.
+    """
     try:
-        for path, published in zip(files, info.files, strict=True):
-            require_checksum(path, published, memory)
-    except DataFileError as difference:
-        return difference
-    return None
-
-
-def _compare_content(info: DataSetInfo, path: Path, data: DataSet, difference: DataFileError) -> None:
-    """Warn that a file was packed again, or raise if its images are others."""
-    error = content_error(info.name, data)
+        data = _READERS[info.name](info, files, store)
+        error = content_error(info.name, files, data)
+    except DataFileError as failure:
+        raise DataFileError(f"{doubts}; {failure}") from failure
     if error is not None:
-        raise DataFileError(f"{difference}; {error}") from difference
-    warnings.warn(
-        f"{path} is not the published file byte by byte, but a sample of its images, their number and their order are "
-        f"those of {info.name}",
-        stacklevel=4,
-    )
+        raise DataFileError(f"{doubts}; {error}; {_REMEDY}")
+    return data
 
 
 def procedural_dsprites(info: DataSetInfo) -> ProceduralDataSet:
@@ -218,58 +214,4 @@ _READERS: dict[str, _Reader] = {
     "celeba-crop": celeba.read_crop,
     "cars3d": object_readers.read_cars3d,
     "smallnorb": object_readers.read_smallnorb,
-}
-
-
-_NUM_SAMPLED = 256
-_MAX_WRONG_PX = 12
-_MIN_EXACT = 0.6
-_SKY_TOLERANCE = 4
-_HUE_TOLERANCE = 0.04
-
-
-def has_known_pixels(name: str) -> bool:
-    """Whether the images of a data set can be compared with known ones."""
-    return name in _CHECKS
-
-
-def content_error(name: str, data: DataSet) -> str | None:
-    """Return how a sample of `data` differs from the data set `name`; None if it does not.
-
-    Args:
-        name: a name for which `has_known_pixels` is true.
-        data: the data set that was read from the file.
-    """
-    indices = np.unique(np.linspace(0, len(data) - 1, _NUM_SAMPLED).astype(np.int64))
-    return _CHECKS[name](data.codes(indices), data.images(indices))
-
-
-def _sprites_error(codes: Integers, images: Images) -> str | None:
-    wrong = ((images[..., 0] > 0) != dsprites.draw(codes).astype(bool)).sum(axis=(1, 2))
-    if not np.isin(images, (0, 255)).all():
-        return "its images hold other values than black and white"
-    if wrong.max() > _MAX_WRONG_PX or (wrong == 0).mean() < _MIN_EXACT:
-        return f"{(wrong > 0).sum()} of {len(wrong)} sampled images differ from dSprites, by up to {wrong.max()} pixels"
-    return None
-
-
-def _shapes_error(codes: Integers, images: Images) -> str | None:
-    sky = np.abs(images[:, 0].astype(np.int64) - scenes.SKY_RGB).max(axis=(1, 2))
-    if (sky > _SKY_TOLERANCE).any():
-        return f"{(sky > _SKY_TOLERANCE).sum()} of {len(sky)} sampled images have another sky than 3D Shapes"
-    off = np.abs(_hue(images[:, -1, images.shape[2] // 2]) - codes[:, 0] / 10)
-    wrong = np.minimum(off, 1 - off) > _HUE_TOLERANCE
-    return f"{wrong.sum()} of {len(wrong)} sampled images have another floor than their labels" if wrong.any() else None
-
-
-def _hue(colors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Return the hues (n,), on a circle of length 1, of colors (n, 3)."""
-    angle = np.exp(2j * np.pi * np.arange(3) / 3)
-    return np.asarray(np.angle(colors.astype(np.float64) @ angle) / (2 * np.pi) % 1)
-
-
-_CHECKS: dict[str, Callable[[Integers, Images], str | None]] = {
-    "dsprites-npz": _sprites_error,
-    "dsprites-hdf5": _sprites_error,
-    "3dshapes": _shapes_error,
 }

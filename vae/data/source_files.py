@@ -20,10 +20,10 @@ __all__ = [
     "CACHE_KIND",
     "ChecksumResult",
     "DataFileError",
+    "checksum_difference",
     "file_fingerprint",
     "find_files",
     "locate",
-    "require_checksum",
     "verify_checksum",
 ]
 
@@ -111,36 +111,27 @@ def verify_checksum(path: Path, published: SourceFile) -> ChecksumResult:
     return ChecksumResult(None, None, None)
 
 
-def require_checksum(path: Path, published: SourceFile, memory: Path | None = None) -> None:
-    """Raise if a file differs from the published one, provided its checksum is pinned.
+def checksum_difference(path: Path, published: SourceFile, memory: Path | None = None) -> str | None:
+    """Return how a file differs from the published one, or that no valid checksum is known; None if it is that file.
 
     Args:
         path: the file.
         published: the published file.
         memory: folder that remembers verified files by path, size and modification time.
-
-    Raises:
-        DataFileError: the size or the checksum differs.
     """
-    if not published.pinned:
-        return
+    if not published.has_valid_checksum:
+        return f"{path} cannot be compared with the published {published.name}, of which no valid checksum is known"
     num_bytes = path.stat().st_size
     if published.num_bytes is not None and num_bytes != published.num_bytes:
-        raise DataFileError(
-            f"{path} has {num_bytes:,} bytes, the published {published.name} has {published.num_bytes:,}: "
-            "it is incomplete or another file; fetch it again"
-        )
+        return f"{path} has {num_bytes:,} bytes, the published {published.name} has {published.num_bytes:,}"
     if memory is not None and _is_remembered(path, published, memory):
-        return
+        return None
     result = verify_checksum(path, published)
     if result.matches is False:
-        raise DataFileError(
-            f"{path} has the {result.algorithm} {result.found}, the published {published.name} has "
-            f"{result.expected}: it is damaged or another file; fetch it again, or set `verify` to False to read it "
-            "anyway"
-        )
+        return f"{path} has the {result.algorithm} {result.found}, the published {published.name} has {result.expected}"
     if memory is not None:
         _remember(path, published, memory)
+    return None
 
 
 def file_fingerprint(path: Path) -> str:

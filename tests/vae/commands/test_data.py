@@ -8,9 +8,10 @@ import pytest
 from ganspace_topdis import program
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.transfer import DownloadError
-from tests.vae.data.published import random_images, small_info, write_npz
+from tests.vae.data.published import plausible_images, random_images, small_info, write_npz
 from vae.commands.data import check_text, describe_text, list_text
 from vae.data import inventory as commands
+from vae.data import open_data
 from vae.data.catalog import CATALOG
 from vae.data.inventory import check_set, describe_set, fetch_set, list_sets
 from vae.data.source_files import DataFileError
@@ -97,25 +98,42 @@ def test_a_published_file_is_read_and_its_array_checked(tmp_path, small):
     record = check("mpi3d-toy", path)
     assert record["good"]
     assert record["files"][0]["matches"]
+    assert record["content"] is None
     assert (record["num_images"], record["num_read"]) == (144, 144)
     assert record["mean"] == pytest.approx(random_images(INFO).mean(), abs=0.01)
     assert [array["matches"] for array in record["arrays"]] == [True]
 
 
-def test_a_checksum_mismatch_is_reported_and_nothing_of_the_file_is_read(tmp_path, small):
+def test_a_file_with_another_checksum_that_cannot_be_read_is_reported_with_the_reason(tmp_path, small):
     small(sha256="0" * 64, pinned=True)
     (tmp_path / "a.npz").write_bytes(b"anything")
     record = check("mpi3d-toy", tmp_path / "a.npz")
     assert not record["good"]
     assert "num_images" not in record
+    assert "a.npz is not an .npz file or is damaged" in record["content"]["found"]
 
 
-def test_a_checksum_of_an_earlier_upload_is_reported_but_the_file_is_read(tmp_path, small):
-    small(md5="0" * 32, pinned=False)
-    record = check("mpi3d-toy", write_npz(tmp_path / "a.npz", images=random_images(INFO)))
+SUMS = {"repacked": {"sha256": "0" * 64, "pinned": True}, "earlier upload": {"md5": "0" * 32}, "no checksum": {}}
+
+
+@pytest.mark.parametrize("sums", SUMS.values(), ids=SUMS)
+def test_a_file_is_accepted_as_it_would_be_opened(tmp_path, small, sums):
+    small(**sums)
+    right = write_npz(tmp_path / "a.npz", images=plausible_images(INFO))
+    record = check("mpi3d-toy", right)
     assert record["good"]
-    assert record["files"][0]["matches"] is False
+    assert record["content"]["good"]
+    assert record["files"][0]["matches"] is (False if sums else None)
     assert record["num_images"] == 144
+    with pytest.warns(UserWarning, match=re.escape(record["content"]["found"])):
+        open_data("mpi3d-toy", root=right)
+
+    wrong = write_npz(tmp_path / "b.npz", images=random_images(INFO))
+    record = check("mpi3d-toy", wrong)
+    assert not record["good"]
+    assert not record["content"]["good"]
+    with pytest.raises(DataFileError, match=re.escape(record["content"]["found"])):
+        open_data("mpi3d-toy", root=wrong)
 
 
 def test_an_unknown_set_is_refused():
@@ -135,17 +153,25 @@ def test_the_commands_print_tables_or_json(capsys, tmp_path):
     assert json.loads(run(capsys, "fetch", "dsprites", "--json")[1].out) == {"files": []}
 
 
-def test_check_exits_with_1_on_a_checksum_mismatch(capsys, tmp_path, small):
+@pytest.mark.parametrize(
+    ("images", "code", "verdict"),
+    [
+        (plausible_images, 0, "mpi3d-toy: read with a warning: of 256 sampled"),
+        (random_images, 1, "mpi3d-toy: REFUSED: "),
+    ],
+    ids=["repacked", "another file"],
+)
+def test_check_exits_with_1_if_checksum_and_content_differ(capsys, tmp_path, small, images, code, verdict):
     small(sha256="0" * 64, pinned=True)
-    (tmp_path / "a.npz").write_bytes(b"anything")
-    code, printed = run(capsys, "check", "mpi3d-toy", tmp_path / "a.npz")
-    assert code == 1
-    assert "NOT the published file" in printed.out
+    found, printed = run(capsys, "check", "mpi3d-toy", write_npz(tmp_path / "a.npz", images=images(INFO)))
+    assert found == code
+    assert "NOT the published file byte by byte" in printed.out
+    assert verdict in printed.out
 
 
 def test_a_damaged_array_in_the_cache_is_reported(capsys, tmp_path, small, cache):
     info = small(md5="0" * 32, pinned=False)
-    path = write_npz(tmp_path / "a.npz", images=random_images(info))
+    path = write_npz(tmp_path / "a.npz", images=plausible_images(info))
     check("mpi3d-toy", path)
     (made,) = (cache / "data" / "arrays" / "mpi3d-toy").iterdir()
     made.rename(made.with_name("old"))
@@ -214,6 +240,6 @@ def test_a_check_says_of_a_file_whether_it_is_the_published_one():
         for changes in ({"matches": True}, {"matches": False}, {"matches": False, "pinned": False}, {"matches": None})
     ]
     assert said[0] == "a: 1,000 bytes, its md5 is the published one"
-    assert "NOT the published file: its md5 is 1, the published one was 2" in said[1]
+    assert "NOT the published file byte by byte: its md5 is 1, the published one was 2" in said[1]
     assert said[2].endswith("the published one was 2, for an earlier upload")
     assert said[3].endswith("no published checksum is known")

@@ -30,6 +30,17 @@ def random_images(info, seed=0):
     return np.random.default_rng(seed).integers(0, high, (info.num_images, *info.image_shape), np.uint8)
 
 
+def plausible_images(info, seed=0):
+    """Images of a file set without known pixels: a pattern per category, which changes little along the others."""
+    rng, images = np.random.default_rng(seed), np.zeros((info.num_images, *info.image_shape), np.uint8)
+    for factor, codes in zip(info.factors, grid_codes(info).T, strict=True):
+        if factor.kind == "categorical":
+            images += rng.integers(0, 80, (factor.size, *info.image_shape), np.uint8)[codes]
+        else:
+            images += rng.integers(0, 5, info.image_shape, np.uint8) * codes[:, None, None, None].astype(np.uint8)
+    return images
+
+
 def grid_codes(info):
     """Codes (N, K) of the images in order."""
     sizes = [factor.size for factor in info.factors]
@@ -87,6 +98,16 @@ def jpeg(size=(178, 218), color=(200, 30, 60)):
     return buffer.getvalue()
 
 
+def portrait(seed, color=(129, 109, 98)):
+    """A made-up picture of CelebA's size and mean color, as JPEG."""
+    y, x = np.mgrid[:218, :178] / 30
+    wave = 40 * np.sin(y + seed) * np.cos(x * (1 + seed % 5 / 10))
+    buffer = io.BytesIO()
+    picture = (np.array(color) + wave[..., None]).clip(0, 255).astype(np.uint8)
+    Image.fromarray(picture).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
 def write_celeba(path, pictures):
     with zipfile.ZipFile(path, "w") as archive:
         for index, data in enumerate(pictures):
@@ -122,8 +143,11 @@ def norb_matrix(array):
     return gzip.compress(header + np.ascontiguousarray(array).tobytes(), 1)
 
 
-def write_smallnorb(folder, info, seed=0):
-    """The six files, rows in a random order; returns left pictures by (category, elevation, azimuth, lighting, toy)."""
+def write_smallnorb(folder, info, seed=0, draw=None):
+    """The six files, rows in a random order; returns left pictures by (category, elevation, azimuth, lighting, toy).
+
+    `draw` gives the pairs (n, 2, 96, 96) of codes (n, 5); None gives noise.
+    """
     rng = np.random.default_rng(seed)
     sizes = [factor.size for factor in info.factors]
     toys = np.arange(info.images_per_combination)
@@ -132,7 +156,7 @@ def write_smallnorb(folder, info, seed=0):
         codes = np.stack([axis.ravel() for axis in np.indices((*sizes, len(toys) // 2))], axis=1)
         codes[:, 4] = codes[:, 4] * 2 + part
         rng.shuffle(codes)
-        pairs = rng.integers(0, 256, (len(codes), 2, 96, 96), np.uint8)
+        pairs = rng.integers(0, 256, (len(codes), 2, 96, 96), np.uint8) if draw is None else draw(codes)
         left.update({tuple(code): pair[0] for code, pair in zip(codes.tolist(), pairs, strict=True)})
         described = np.stack([codes[:, 4], codes[:, 1], codes[:, 2] * 2, codes[:, 3]], axis=1).astype("<i4")
         (folder / dat.name).write_bytes(norb_matrix(pairs))

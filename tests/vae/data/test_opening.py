@@ -85,7 +85,7 @@ def test_a_file_of_another_sum_is_refused_unless_that_is_wanted(tmp_path):
     info = small_info("mpi3d-toy", (6, 6, 1, 1, 1, 2, 2))
     info = dataclasses.replace(info, files=(dataclasses.replace(info.files[0], md5="0" * 32, pinned=True),))
     write_npz(tmp_path / "mpi3d_toy.npz", images=random_images(info))
-    with pytest.raises(DataFileError, match=r"has the md5 .*fetch it again, or set `verify` to False"):
+    with pytest.raises(DataFileError, match=r"has the md5 .*get the published file, or read this one .*verify=False"):
         open_set(info, root=tmp_path, store=ArrayStore())
     assert len(open_set(info, root=tmp_path, store=ArrayStore(), verify=False)) == 144
 

@@ -58,23 +58,23 @@ SPRITES = random_images(NPZ)
 
 def test_the_npz_gives_its_images_in_order(tmp_path, store):
     path = write_dsprites_npz(tmp_path / "a.npz", NPZ, SPRITES)
-    data = open_set(NPZ, root=path, store=store)
+    data = open_set(NPZ, root=path, store=store, verify=False)
     assert np.array_equal(data.images(np.arange(len(data))), 255 * SPRITES)
     assert np.array_equal(data.codes(np.arange(len(data))), grid_codes(NPZ))
     assert data.image_shape == (64, 64, 1)
 
 
 def test_the_hdf5_gives_the_same(tmp_path, store):
-    data = open_set(HDF5, root=write_dsprites_hdf5(tmp_path / "a.hdf5", HDF5, SPRITES), store=store)
+    data = open_set(HDF5, root=write_dsprites_hdf5(tmp_path / "a.hdf5", HDF5, SPRITES), store=store, verify=False)
     assert np.array_equal(data.images(np.arange(len(data))), 255 * SPRITES)
 
 
 def test_the_fingerprint_follows_the_file(tmp_path, memory):
     path = write_dsprites_npz(tmp_path / "a.npz", NPZ, SPRITES)
-    first, again = (open_set(NPZ, root=path, store=memory).fingerprint for _ in range(2))
+    first, again = (open_set(NPZ, root=path, store=memory, verify=False).fingerprint for _ in range(2))
     other = write_dsprites_npz(tmp_path / "b.npz", NPZ, 1 - SPRITES)
     assert first == again
-    assert open_set(NPZ, root=other, store=memory).fingerprint != first
+    assert open_set(NPZ, root=other, store=memory, verify=False).fingerprint != first
 
 
 SHAPES = small_info("3dshapes", (2, 1, 1, 2, 2, 3))
@@ -82,7 +82,9 @@ SHAPE_IMAGES = random_images(SHAPES)
 
 
 def test_images_come_in_the_order_of_the_labels_values(tmp_path, store):
-    data = open_set(SHAPES, root=write_shapes3d(tmp_path / "3dshapes.h5", SHAPES, SHAPE_IMAGES), store=store)
+    data = open_set(
+        SHAPES, root=write_shapes3d(tmp_path / "3dshapes.h5", SHAPES, SHAPE_IMAGES), store=store, verify=False
+    )
     assert np.array_equal(data.images(np.arange(len(data))), SHAPE_IMAGES)
     assert np.array_equal(data.codes(np.arange(len(data))), grid_codes(SHAPES))
 
@@ -94,7 +96,7 @@ MPI3D_IMAGES = random_images(MPI3D)
 @pytest.mark.parametrize("compress", [False, True])
 def test_images_come_in_the_files_order(tmp_path, store, compress):
     path = write_npz(tmp_path / "mpi3d_toy.npz", compress=compress, images=MPI3D_IMAGES)
-    data = open_set(MPI3D, root=tmp_path, store=store)
+    data = open_set(MPI3D, root=tmp_path, store=store, verify=False)
     assert path.exists()
     assert np.array_equal(data.images(np.arange(len(data))), MPI3D_IMAGES)
     assert data.codes([5]).tolist() == [[0, 1, 0, 0, 0, 0, 1]]
@@ -102,14 +104,14 @@ def test_images_come_in_the_files_order(tmp_path, store, compress):
 
 def test_an_archive_that_is_not_compressed_is_mapped_and_not_copied(tmp_path, store):
     write_npz(tmp_path / "mpi3d_toy.npz", compress=False, images=MPI3D_IMAGES)
-    array = open_set(MPI3D, root=tmp_path, store=store).array
+    array = open_set(MPI3D, root=tmp_path, store=store, verify=False).array
     assert isinstance(array, np.memmap)
     assert store.folder is None or not store.folder.exists()
 
 
 def test_the_earlier_release_with_four_colors_and_shapes_is_recognised(tmp_path, memory):
     write_npz(tmp_path / "mpi3d_toy.npz", images=MPI3D_IMAGES[: 4 * 4 * 4])
-    data = open_set(MPI3D, root=tmp_path, store=memory)
+    data = open_set(MPI3D, root=tmp_path, store=memory, verify=False)
     assert data.factor_sizes == (4, 4, 1, 1, 1, 2, 2)
 
 
@@ -117,7 +119,7 @@ def test_the_set_of_complex_shapes_is_read_alike(tmp_path, memory):
     info = small_info("mpi3d-complex", (4, 4, 1, 1, 1, 2, 2))
     images = random_images(info)
     write_npz(tmp_path / "real3d_complicated_shapes_ordered.npz", images=images)
-    assert np.array_equal(open_set(info, root=tmp_path, store=memory).images(np.arange(64)), images)
+    assert np.array_equal(open_set(info, root=tmp_path, store=memory, verify=False).images(np.arange(64)), images)
 
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
@@ -241,7 +243,7 @@ def celeba_zip(tmp_path):
 
 @pytest.mark.parametrize("info", [SQUASH, CROP])
 def test_celeba_pictures_come_in_the_order_of_their_names(celeba_zip, store, info):
-    data = open_set(info, root=celeba_zip, store=store)
+    data = open_set(info, root=celeba_zip, store=store, verify=False)
     assert len(data) == 4
     assert data.images([0, 1, 2, 3]).shape == (4, 64, 64, 3)
     assert np.abs(data.images([3, 1])[:, 30, 30].astype(int) - [COLORS[3], COLORS[1]]).max() <= 4
@@ -252,14 +254,16 @@ def test_the_squash_keeps_the_edges_and_the_crop_leaves_them_out(tmp_path, memor
     ImageDraw.Draw(picture).rectangle((15, 35, 162, 182), fill=(255, 255, 255))
     picture.save(tmp_path / "a.jpg", quality=100)
     celeba_zip = write_celeba(tmp_path / "a.zip", [(tmp_path / "a.jpg").read_bytes()] * 4)
-    squashed, cropped = (open_set(info, root=celeba_zip, store=memory).images([0])[0] for info in (SQUASH, CROP))
+    squashed, cropped = (
+        open_set(info, root=celeba_zip, store=memory, verify=False).images([0])[0] for info in (SQUASH, CROP)
+    )
     assert cropped.min() > 200
     assert squashed[0].max() < 50
     assert squashed[32, 32].min() > 200
 
 
 def test_celeba_has_no_factors(celeba_zip, memory):
-    data = open_set(SQUASH, root=celeba_zip, store=memory)
+    data = open_set(SQUASH, root=celeba_zip, store=memory, verify=False)
     assert data.factors == ()
     with pytest.raises(InvalidArgumentError, match="celeba has no known factors"):
         data.codes([0])
@@ -279,7 +283,7 @@ CARS = {"car_001_mesh": car(100), "car_002_mesh": car(200)}
 
 def test_views_come_in_the_order_elevation_azimuth_car_of_the_list(tmp_path, store):
     path = write_cars(tmp_path / "a.tar.gz", CARS, order=["car_002_mesh", "car_001_mesh"])
-    data = open_set(CARS3D, root=path, store=store)
+    data = open_set(CARS3D, root=path, store=store, verify=False)
     values = [
         value + 10 * azimuth + elevation for elevation in range(2) for azimuth in range(3) for value in (200, 100)
     ]
@@ -291,7 +295,9 @@ def test_views_come_in_the_order_elevation_azimuth_car_of_the_list(tmp_path, sto
 def test_car_pictures_are_halved(tmp_path, memory):
     views = np.zeros((128, 128, 3, 3, 2), np.uint8)
     views[:64] = 255
-    data = open_set(CARS3D, root=write_cars(tmp_path / "a.tar.gz", {"a": views, "b": views}), store=memory)
+    data = open_set(
+        CARS3D, root=write_cars(tmp_path / "a.tar.gz", {"a": views, "b": views}), store=memory, verify=False
+    )
     rows = data.images([0])[0, :, 0, 0]
     assert (rows[:30] > 250).all()
     assert (rows[34:] < 5).all()
@@ -302,7 +308,7 @@ NORB = small_info("smallnorb", (2, 3, 2, 2), images_per_combination=4)
 
 def test_left_pictures_come_in_the_order_of_the_grid_with_the_toys_last(tmp_path, store):
     left = write_smallnorb(tmp_path, NORB)
-    data = open_set(NORB, root=tmp_path, store=store)
+    data = open_set(NORB, root=tmp_path, store=store, verify=False)
     assert len(data) == 2 * 3 * 2 * 2 * 4
     assert data.images_per_combination == 4
     images = data.images(np.arange(len(data)))

@@ -131,7 +131,12 @@ def norb(position, content):
         ),
         pytest.param(celeba([b"no picture"] * 4), "000001.jpg is damaged", id="no pictures"),
         pytest.param(celeba([jpeg()[:500]] * 4), "000001.jpg is damaged", id="cut pictures"),
-        pytest.param(celeba([jpeg()] * 3), r"has no img_align_celeba/000004\.jpg", id="too few pictures"),
+        pytest.param(celeba([jpeg()] * 3), r"has 3 pictures instead of 4, and no img_align_celeba/000004\.jpg", id="3"),
+        pytest.param(
+            celeba([jpeg()] * 5),
+            r"has 5 pictures instead of 4, and img_align_celeba/000005\.jpg, which CelebA does not have",
+            id="too many pictures",
+        ),
         pytest.param(celeba_bytes(b"nothing"), "is not a zip archive", id="no zip archive"),
         pytest.param(celeba_bomb, "would unpack to 50,000,000 bytes", id="zip bomb"),
         pytest.param(cars(a=views()), "has 1 cars and lists 1, but cars3d has 2", id="too few cars"),
@@ -161,7 +166,7 @@ def norb(position, content):
 def test_another_or_damaged_file_is_refused(tmp_path, memory, write, message):
     info, root = write(tmp_path)
     with pytest.raises(DataFileError, match=message):
-        open_set(info, root=root, store=memory).images([0])
+        open_set(info, root=root, store=memory, verify=False).images([0])
 
 
 def small_dsprites_npz(folder):

@@ -129,7 +129,7 @@ FACE_IMAGES = random_images(FACES)
 @pytest.mark.parametrize("legacy", [False, True])
 def test_both_containers_of_torch_are_read(tmp_path, memory, legacy):
     path = write_faces(tmp_path / "a.pth", FACES, FACE_IMAGES, legacy=legacy)
-    data = open_set(FACES, root=path, store=memory)
+    data = open_set(FACES, root=path, store=memory, verify=False)
     assert np.array_equal(data.images(np.arange(len(data))), FACE_IMAGES)
     assert data.codes([23]).tolist() == [[1, 2, 1, 1]]
 
@@ -139,7 +139,7 @@ def test_a_hostile_file_is_refused_and_runs_nothing(tmp_path, memory, monkeypatc
     monkeypatch.chdir(tmp_path)
     save(Hostile(), tmp_path / "a.pth")
     with pytest.raises(DataFileError, match="nothing in it was executed"):
-        open_set(FACES, root=tmp_path / "a.pth", store=memory)
+        open_set(FACES, root=tmp_path / "a.pth", store=memory, verify=False)
     assert not (tmp_path / "made-by-a-pickle").exists()
 
 
@@ -157,7 +157,7 @@ def test_a_hostile_file_is_refused_and_runs_nothing(tmp_path, memory, monkeypatc
 def test_another_value_is_refused(tmp_path, memory, value, message):
     torch.save(value, tmp_path / "a.pth")
     with pytest.raises(DataFileError, match=message):
-        open_set(FACES, root=tmp_path / "a.pth", store=memory)
+        open_set(FACES, root=tmp_path / "a.pth", store=memory, verify=False)
 
 
 def test_a_compressed_archive_is_refused(tmp_path, memory):
@@ -166,7 +166,7 @@ def test_a_compressed_archive_is_refused(tmp_path, memory):
         for name in source.namelist():
             target.writestr(name, source.read(name))
     with pytest.raises(DataFileError, match="zip archive is compressed"):
-        open_set(FACES, root=tmp_path / "a.pth", store=memory)
+        open_set(FACES, root=tmp_path / "a.pth", store=memory, verify=False)
 
 
 @pytest.mark.parametrize("keep", [0, 10, 3000, -200])
@@ -174,7 +174,7 @@ def test_a_truncated_torch_file_is_refused(tmp_path, memory, keep):
     path = write_faces(tmp_path / "a.pth", FACES, FACE_IMAGES)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DataFileError):
-        open_set(FACES, root=path, store=memory)
+        open_set(FACES, root=path, store=memory, verify=False)
 
 
 def test_no_other_module_can_execute_the_contents_of_a_file():
