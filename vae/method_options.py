@@ -23,6 +23,7 @@ __all__ = [
     "DIPVAE2Options",
     "Estimator",
     "FactorVAEOptions",
+    "ImageDiscriminator",
     "InitialWeights",
     "PlainVAEOptions",
     "complete_options",
@@ -30,7 +31,10 @@ __all__ = [
 
 Estimator = Literal["mss", "mws", "minibatch"]
 Batch = Literal["second", "same"]
-InitialWeights = Literal["kaiming", "normal", "torch", "kaiming-partial", "normal-partial"]
+InitialWeights = Literal[
+    "kaiming", "normal", "torch", "kaiming-partial", "normal-partial", "kaiming-uniform", "glorot-uniform"
+]
+ImageDiscriminator = Literal["narrow", "wide"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +121,7 @@ class DAVAOptions(Settings):
     decoder_weight: float = option(0.001, help="adversarial weight of the decoder", minimum=0)
     smoothing: float = option(0.6, help="width of the noise on the discriminator's targets", minimum=0, below=1)
     carry_gradients: bool = option(True, help="keep the gradients of the first step for the second")
+    discriminator_network: ImageDiscriminator = option("narrow", help="layers of the discriminator")
     discriminator_width: int = option(32, help="channels of the discriminator's first layer", minimum=1)
 
 

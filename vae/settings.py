@@ -35,7 +35,7 @@ __all__ = [
     "verify_option",
 ]
 
-Network = Literal["narrow", "narrow-256", "wide", "wide-norm", "burgess", "locatello", "locatello-k4", "fc"]
+Network = Literal["narrow", "narrow-256", "wide", "burgess", "locatello", "locatello-k4", "fc"]
 Likelihood = Literal["bernoulli", "gaussian"]
 Precision = Literal["float32", "bf16"]
 Compile = Literal["none", "default", "cuda-graphs"]

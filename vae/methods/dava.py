@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vae.method_options import DAVAOptions
+from vae.method_options import DAVAOptions, ImageDiscriminator
 from vae.methods.method import DataSpec, Method, Penalty, StepContext, gaussian_kl
 from vae.networks.autoencoder import Posterior
 
@@ -36,6 +36,7 @@ __all__ = ["DAVA", "image_discriminator", "resample_latents", "smoothed_targets"
 _RECOGNIZED = 0.6
 _CHANCE, _BETTER = 0.501, 0.51
 _LAST_PX = 4
+_WIDTHS = {"narrow": (1, 1, 2, 2, 8), "wide": (1, 2, 4, 8, 16)}
 
 
 class DAVA(Method):
@@ -47,7 +48,9 @@ class DAVA(Method):
     def __init__(self, options: DAVAOptions, spec: DataSpec) -> None:
         super().__init__(options, spec)
         self.counter = 0
-        self.discriminator = image_discriminator(spec.image_shape, width=options.discriminator_width)
+        self.discriminator = image_discriminator(
+            spec.image_shape, network=options.discriminator_network, width=options.discriminator_width
+        )
         self.discriminator.to(spec.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._parameters = list(self.discriminator.parameters())
         self._optimizer = torch.optim.Adam(self._parameters, lr=spec.learning_rate, fused=True)
@@ -130,23 +133,31 @@ class DAVA(Method):
         self.counter = state["counter"]
 
 
-def image_discriminator(image_shape: tuple[int, int, int], *, width: int = 32) -> nn.Sequential:
+def image_discriminator(
+    image_shape: tuple[int, int, int], *, network: ImageDiscriminator = "narrow", width: int = 32
+) -> nn.Sequential:
     """Return DAVA's discriminator: images (B, C, H, W) -> one logit (B, 1), high for reconstructions.
 
-    The encoder of disentanglement_lib with a single output: convolutions (k4 s2 p1) of width, width, then twice the
-    width, down to 4 pixels, each followed by ReLU and instance normalization without parameters; then a linear layer of
-    8 times the width with ReLU and batch normalization, and the output (dava/models.py of the release, run with
-    --disc_instance_norm as in its README). Smaller images skip the first stages.
+    Convolutions (k4 s2 p1) down to 4 pixels, each followed by ReLU and instance normalization without parameters; then
+    a linear layer with ReLU and batch normalization, and the output. At 64 pixels, with w for `width`:
+
+        narrow  w, w, 2w, 2w - 8w: disentanglement_lib's encoder (dava/models.py 59 to 89 of the release, run with
+                --disc_instance_norm as in its README; also TopDis on color sets and 3D Faces)
+        wide    w, 2w, 4w, 8w - 16w: TopDis on dSprites (DAVA_TopDis/dava/models.py 82 to 99 and 165 to 177, where the
+                linear layer is written as a convolution)
+
+    Smaller images skip the first stages, larger ones repeat the first.
     """
     height, side, num_channels = image_shape
+    *widths, hidden = (factor * width for factor in _WIDTHS[network])
     num_stages = max((min(height, side) // _LAST_PX).bit_length() - 1, 1)
-    channels = [num_channels, *(width if index < num_stages - 2 else 2 * width for index in range(num_stages))]
+    channels = [num_channels, *(widths[max(index, 0)] for index in range(len(widths) - num_stages, len(widths)))]
     layers: list[nn.Module] = []
     for ins, outs in pairwise(channels):
         layers += [nn.Conv2d(ins, outs, 4, stride=2, padding=1), nn.ReLU(), nn.InstanceNorm2d(outs)]
     num_flat = channels[-1] * (height >> num_stages) * (side >> num_stages)
-    dense = [nn.Linear(num_flat, 8 * width), nn.ReLU(), nn.BatchNorm1d(8 * width)]
-    return nn.Sequential(*layers, nn.Flatten(), *dense, nn.Linear(8 * width, 1))
+    dense = [nn.Linear(num_flat, hidden), nn.ReLU(), nn.BatchNorm1d(hidden)]
+    return nn.Sequential(*layers, nn.Flatten(), *dense, nn.Linear(hidden, 1))
 
 
 def resample_latents(codes: Tensor, generator: torch.Generator) -> Tensor:

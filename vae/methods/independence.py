@@ -168,8 +168,10 @@ class FactorVAE(Method):
 def code_discriminator(num_latents: int, *, width: int = 1000, num_hidden: int = 5) -> nn.Sequential:
     """Return FactorVAE's discriminator: codes (B, D) -> logits (B, 2), class 0 for q(z), class 1 for permuted codes.
 
-    Leaky ReLU of slope 0.2. Kim and Mnih 2018 describe six layers, which we read as five hidden ones and the output;
-    1Konny's code, disentanglement_lib and TopDis have six hidden layers.
+    Leaky ReLU of slope 0.2. Kim and Mnih 2018 describe six layers. 1Konny's code (model.py 12 to 22) and
+    disentangling-vae (disvae/models/discriminator.py 51 to 56) have five hidden layers and the output, six in total;
+    disentanglement_lib (methods/shared/architectures.py 311 to 317) and TopDis (FactorVAE_TopDis/model.py 14 to 26)
+    have six hidden layers and the output.
     """
     sizes = [num_latents, *[width] * num_hidden]
     hidden = [layer for ins, outs in pairwise(sizes) for layer in (nn.Linear(ins, outs), nn.LeakyReLU(_LEAKY_SLOPE))]

@@ -6,9 +6,8 @@ pixels, with z latents and k, s, p for kernel, stride and padding:
     narrow     32, 32, 64, 64 (k4 s2 p1) - 128, or 256 for color (k4) - 2z (k1); mirrored
                (the convolutional network of Higgins et al. 2017 as in 1Konny's Beta-VAE and FactorVAE; TopDis on
                color data sets)
-    narrow-256 the same with 256 for gray images too (ControlVAE's model H)
-    wide       32, 64, 128, 256 (k4 s2 p1) - 512 (k4) - 2z (k1); mirrored (TopDis on dSprites)
-    wide-norm  the same with instance normalization (TopDis' DAVA)
+    narrow-256 the same with 256 for gray images too (ControlVAE's model H; TopDis on 3D Faces)
+    wide       32, 64, 128, 256 (k4 s2 p1) - 512 (k4) - 2z (k1); mirrored (TopDis on dSprites, except FactorVAE's)
     burgess    4 x 32 (k4 s2 p1) - 256 - 256 - 2z; mirrored (Burgess et al. 2018; YannDubs, ControlVAE)
     locatello  32, 32 (k4 s2 p1), 64, 64 (k2 s2) - 256 - 2z; decoder 256 - 1024 - 64, 32, 32, image (k4 s2 p1)
                (disentanglement_lib)
@@ -45,7 +44,6 @@ __all__ = [
     "narrow",
     "narrow_256",
     "wide",
-    "wide_norm",
 ]
 
 _LAST_PX = 4
@@ -78,12 +76,6 @@ def narrow_256(image_shape: tuple[int, int, int], num_latents: int, width: float
 def wide(image_shape: tuple[int, int, int], num_latents: int, width: float = 1.0) -> AutoEncoder:
     """Build `wide`; see the module."""
     return _fully_convolutional(image_shape, num_latents, _scaled((32, 64, 128, 256), width), _scale(512, width))
-
-
-def wide_norm(image_shape: tuple[int, int, int], num_latents: int, width: float = 1.0) -> AutoEncoder:
-    """Build `wide-norm`; see the module."""
-    widths, hidden = _scaled((32, 64, 128, 256), width), _scale(512, width)
-    return _fully_convolutional(image_shape, num_latents, widths, hidden, normalize=True)
 
 
 def burgess(image_shape: tuple[int, int, int], num_latents: int, width: float = 1.0) -> AutoEncoder:
@@ -131,12 +123,12 @@ def _locatello(
 
 
 def _fully_convolutional(
-    image_shape: tuple[int, int, int], num_latents: int, widths: Sequence[int], hidden: int, *, normalize: bool = False
+    image_shape: tuple[int, int, int], num_latents: int, widths: Sequence[int], hidden: int
 ) -> AutoEncoder:
     stages = _stages(image_shape, widths, (4,) * len(widths))
     last = stages.channels[-1]
     encoder = nn.Sequential(
-        *_down(stages, normalize=normalize),
+        *_down(stages),
         ConvToPixel(last, hidden, _LAST_PX),
         nn.ReLU(),
         ConvToPixel(hidden, 2 * num_latents, 1),
@@ -147,9 +139,8 @@ def _fully_convolutional(
         ConvToPixel(num_latents, hidden, 1),
         nn.ReLU(),
         ConvFromPixel(hidden, last, _LAST_PX),
-        *_normalization(last, normalize),
         nn.ReLU(),
-        *_up(stages.channels[::-1], normalize=normalize),
+        *_up(stages.channels[::-1]),
     )
     return AutoEncoder(encoder, decoder, num_latents=num_latents, image_shape=image_shape)
 
@@ -168,26 +159,20 @@ def _stages(image_shape: tuple[int, int, int], widths: Sequence[int], kernels: S
     )
 
 
-def _down(stages: _Stages, *, normalize: bool = False) -> list[nn.Module]:
+def _down(stages: _Stages) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for index, (ins, outs) in enumerate(pairwise(stages.channels)):
         kernel = stages.kernels[index]
-        layers += [nn.Conv2d(ins, outs, kernel, stride=2, padding=(kernel - 2) // 2)]
-        layers += [*_normalization(outs, normalize and index > 0), nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(ins, outs, kernel, stride=2, padding=(kernel - 2) // 2), nn.ReLU(inplace=True)]
     return layers
 
 
-def _up(channels: Sequence[int], *, normalize: bool = False) -> list[nn.Module]:
+def _up(channels: Sequence[int]) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for ins, outs in pairwise(channels):
         layer = TransposeToFew if outs <= _MAX_FAST_CHANNELS else nn.ConvTranspose2d
-        layers += [layer(ins, outs, 4, stride=2, padding=1)]
-        layers += [*_normalization(outs, normalize), nn.ReLU(inplace=True)]
-    return layers[: -2 if normalize else -1]
-
-
-def _normalization(channels: int, enabled: bool) -> list[nn.Module]:
-    return [nn.InstanceNorm2d(channels, affine=True)] if enabled else []
+        layers += [layer(ins, outs, 4, stride=2, padding=1), nn.ReLU(inplace=True)]
+    return layers[:-1]
 
 
 def _dense(*sizes: int) -> list[nn.Module]:
@@ -231,7 +216,6 @@ NETWORKS: dict[str, Callable[[tuple[int, int, int], int, float], AutoEncoder]] =
     "narrow": narrow,
     "narrow-256": narrow_256,
     "wide": wide,
-    "wide-norm": wide_norm,
     "burgess": burgess,
     "locatello": locatello,
     "locatello-k4": locatello_k4,

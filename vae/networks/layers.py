@@ -6,13 +6,21 @@ Initial weights are drawn from one of
               convolution of stride s (torch's own kaiming_normal_ counts out * k^2 there, so that each such layer
               starts with a quarter of the variance)
     normal    N(0, 0.02^2)
-    torch     torch's defaults
+    torch     torch's defaults, biases included: U(-a, a), a = 1 / sqrt(fan_in)
     kaiming-partial, normal-partial
               kaiming or normal for linear layers and convolutions, torch's defaults for transposed convolutions:
               what the releases do whose initialization names nn.Linear and nn.Conv2d only (1Konny's FactorVAE,
               ControlVAE, TopDis). A decoder's last layer then starts with a deviation of 0.14 instead of 0.02
+    kaiming-uniform
+              U(-a, a), a = sqrt(6 / fan_in), biases as torch draws them: torch's kaiming_uniform_ for ReLU in every
+              layer, the discriminator's too (disentangling-vae, disvae/utils/initialization.py 50 to 61)
+    glorot-uniform
+              U(-a, a), a = sqrt(6 / (fan_in + fan_out)): the default of TensorFlow 1's layers (disentanglement_lib).
+              An encoder's last layer has a smaller a here by 2 % (256 inputs, 10 latents), as mean and log-variance
+              are two layers there
 
-with zero biases except for torch's defaults. A decoder's last layer is computed as
+with zero biases where nothing else is said. Where torch draws, a transposed convolution's fan_in is torch's, out * k^2.
+A decoder's last layer is computed as
 
     y = fold(x . w)      x (B, I, H, W), w (I, O k k): one matrix product gives the contribution of every input pixel to
                          the k x k output pixels around it; folding sums them where they overlap
@@ -36,6 +44,7 @@ from vae.settings import InitialWeights
 __all__ = ["ConvFromPixel", "ConvToPixel", "TransposeToFew", "draw_initial_weights"]
 
 _NORMAL_STD = 0.02
+_Layer = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
 
 def draw_initial_weights(network: nn.Module, initialization: InitialWeights) -> None:
@@ -49,29 +58,36 @@ def draw_initial_weights(network: nn.Module, initialization: InitialWeights) -> 
             f"`initial_weights` is {initialization!r}, but must be one of {', '.join(get_args(InitialWeights))}",
             field="initial_weights",
         )
-    distribution, _, partial = initialization.partition("-")
+    distribution = initialization.removesuffix("-partial")
+    kinds = _Layer if distribution == initialization else nn.Linear | nn.Conv2d
     if distribution == "torch":
         return
     with torch.no_grad():
         for module in network.modules():
-            if partial and isinstance(module, nn.ConvTranspose2d):
-                continue
-            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                std = _NORMAL_STD if distribution == "normal" else math.sqrt(2 / _fan_in(module))
-                module.weight.normal_(0, std)
-                if module.bias is not None:
-                    module.bias.zero_()
+            if isinstance(module, kinds):
+                _draw(module, distribution)
 
 
-def _fan_in(module: nn.Module) -> float:
-    if isinstance(module, nn.Linear):
-        return module.in_features
-    assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-    taps = math.prod(module.kernel_size)
-    if isinstance(module, nn.Conv2d):
-        return module.in_channels * taps
-    single_input = module.kernel_size == (4, 4) and module.stride == (1, 1)  # 1 pixel to 4 x 4: one input each
-    return module.in_channels * (1 if single_input else taps / math.prod(module.stride))
+def _draw(layer: _Layer, distribution: str) -> None:
+    if distribution == "kaiming-uniform":
+        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        return
+    if distribution == "glorot-uniform":
+        nn.init.xavier_uniform_(layer.weight)
+    else:
+        layer.weight.normal_(0, _NORMAL_STD if distribution == "normal" else math.sqrt(2 / _fan_in(layer)))
+    if layer.bias is not None:
+        layer.bias.zero_()
+
+
+def _fan_in(layer: _Layer) -> float:
+    if isinstance(layer, nn.Linear):
+        return layer.in_features
+    taps = math.prod(layer.kernel_size)
+    if isinstance(layer, nn.Conv2d):
+        return layer.in_channels * taps
+    single_input = layer.kernel_size == (4, 4) and layer.stride == (1, 1)  # 1 pixel to 4 x 4: one input each
+    return layer.in_channels * (1 if single_input else taps / math.prod(layer.stride))
 
 
 class ConvToPixel(nn.Conv2d):

@@ -153,7 +153,11 @@ def test_every_preset_is_a_training_that_can_be_set_up(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("-without")])
 def test_a_baseline_differs_by_topdis_alone(name: str) -> None:
     differing = PRESETS[name].items() ^ PRESETS[name.removesuffix("-without")].items()
-    assert {"topdis"} <= {key for key, _ in differing} <= {"topdis", "topdis_delay", "topdis_as", "topdis_loss"}
+    assert (
+        {"topdis"}
+        <= {key for key, _ in differing}
+        <= {"topdis", "topdis_delay", "topdis_as", "topdis_loss", "topdis_margin"}
+    )
 
 
 def test_groups_are_separated_by_commas_and_the_text_lists_scores_and_files(trained: Path) -> None:

@@ -167,7 +167,7 @@ def context(codes, step, generator):
     )
 
 
-def test_the_code_discriminator_has_six_linear_layers_of_the_published_width():
+def test_by_default_the_code_discriminator_has_five_hidden_layers_and_the_output():
     layers = [layer for layer in code_discriminator(10) if isinstance(layer, nn.Linear)]
     assert [layer.out_features for layer in layers] == [1000, 1000, 1000, 1000, 1000, 2]
 

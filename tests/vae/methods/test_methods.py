@@ -1,11 +1,15 @@
 """The table of methods, those that weight or bound the KL divergence, and DAVA."""
 
+import copy
 import dataclasses
 import math
+from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 from torch.distributions import Normal, kl_divergence
+from torch.nn import functional as F
 
 from vae.method_options import AnnealedVAEOptions, BetaVAEOptions, ControlVAEOptions, DAVAOptions, PlainVAEOptions
 from vae.methods import METHODS, create_method
@@ -234,14 +238,85 @@ def test_the_state_holds_the_counter(spec):
     assert second.counter == 320
 
 
-def test_the_image_discriminator_of_dsprites_has_the_size_of_the_released_one():
-    convolutions = sum(16 * ins * outs + outs for ins, outs in ((1, 32), (32, 32), (32, 64), (64, 64)))
-    dense = 1024 * 256 + 256 + 2 * 256 + 256 + 1
-    network = image_discriminator((64, 64, 1))
-    assert sum(parameter.numel() for parameter in network.parameters()) == convolutions + dense
+@pytest.mark.parametrize(
+    ("network", "channels", "hidden"), [("narrow", (1, 32, 32, 64, 64), 256), ("wide", (1, 32, 64, 128, 256), 512)]
+)
+def test_the_image_discriminator_has_the_size_of_the_released_ones(network, channels, hidden):
+    convolutions = sum(16 * ins * outs + outs for ins, outs in pairwise(channels))
+    dense = 16 * channels[-1] * hidden + hidden + 2 * hidden + hidden + 1
+    discriminator = image_discriminator((64, 64, 1), network=network)
+    assert sum(parameter.numel() for parameter in discriminator.parameters()) == convolutions + dense
+    assert discriminator[0].out_channels == channels[1]
 
 
-def test_the_adversarial_loss_is_summed_over_the_batch(spec, monkeypatch):
+def test_the_image_discriminator_normalizes_after_relu():
+    convolution = [nn.Conv2d, nn.ReLU, nn.InstanceNorm2d]
+    dense = [nn.Flatten, nn.Linear, nn.ReLU, nn.BatchNorm1d, nn.Linear]
+    assert [type(layer) for layer in image_discriminator((64, 64, 1))] == [*4 * convolution, *dense]
+
+
+def test_the_discriminator_is_trained_on_the_sum_over_two_mixed_half_batches(spec):
+    torch.manual_seed(3)
+    method = DAVA(DAVAOptions(smoothing=0.0, discriminator_width=4), spec)
+    twin = copy.deepcopy(method.discriminator)
+    real, fake = torch.rand(2, 8, 1, 16, 16).unbind()
+    context = dataclasses.replace(step_context(real), max_grad_norm=None)
+    _, reported = method._train_discriminator(torch.cat([real, fake]), context)
+    total = torch.zeros(())
+    for half in (slice(0, 4), slice(4, 8)):
+        logits = twin(torch.cat([real[half], fake[half]]))
+        total = total + F.softplus(-logits[:4]).sum() + F.softplus(logits[4:]).sum()
+    expected = torch.autograd.grad(total, list(twin.parameters()))
+    assert reported.item() == pytest.approx(total.item() / 16, rel=1e-5)
+    for parameter, gradient in zip(method.discriminator.parameters(), expected, strict=True):
+        assert torch.allclose(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_is_recognized_from_a_probability_of_six_tenths(spec):
+    method = DAVA(DAVAOptions(discriminator_width=4), spec)
+    images = torch.rand(16, 1, 16, 16)
+    for probabilities, expected in (((0.65, 0.55), 1.0), ((0.55, 0.45), 0.5), ((0.75, 0.65), 0.5)):
+        logits = torch.tensor(probabilities).logit().repeat_interleave(8)[:, None]
+        logits = logits + 0 * sum(parameter.flatten()[0] for parameter in method.discriminator.parameters())
+        method._logits_by_halves = lambda decoded, logits=logits: logits
+        assert method._train_discriminator(images, step_context(images))[0] == expected
+
+
+@pytest.mark.parametrize(("accuracy", "strength"), [(0.3, 0.0), (0.5, 0.0), (0.505, 0.5), (0.75, 25.0), (1.0, 50.0)])
+def test_the_strength_is_a_hundred_times_the_accuracy_above_chance(spec, accuracy, strength):
+    method = DAVA(DAVAOptions(discriminator_width=4), spec)
+    given = []
+    method._train_discriminator = lambda decoded, context: (accuracy, torch.tensor(0.0))
+    method._step_against = lambda decoded, strength, context: given.append(strength)
+    method.after_step(step_context(torch.rand(8, 1, 16, 16)))
+    assert given == [pytest.approx(strength)]
+
+
+def test_the_encoders_gradient_is_clipped_with_the_adversarys_and_the_decoders_is_not(spec):
+    torch.manual_seed(3)
+    method = DAVA(DAVAOptions(discriminator_width=4, encoder_weight=1.0, decoder_weight=1.0), spec)
+    images = torch.rand(8, 1, 16, 16)
+    context = step_context(images)
+    posterior = context.model.posterior(images, context.generator)
+    decoded = context.model.decode(torch.cat([posterior.sample, posterior.sample.detach().flip(0)])).sigmoid()
+    nets = [list(net.parameters()) for net in (context.model.encoder, context.model.decoder)]
+    for parameter in (*nets[0], *nets[1]):
+        parameter.grad = torch.full_like(parameter, 0.5)  # of the first step
+    method.discriminator.eval()
+    real, fake = method.discriminator(decoded).chunk(2)
+    losses = 50 * F.softplus(real).sum(), F.softplus(-fake).sum()
+    expected = [
+        torch.cat([(0.5 + gradient).flatten() for gradient in torch.autograd.grad(loss, net, retain_graph=True)])
+        for loss, net in zip(losses, nets, strict=True)
+    ]
+    method._step_against(decoded, 50.0, context)
+    found = [torch.cat([parameter.grad.flatten() for parameter in net]) for net in nets]
+    assert expected[0].norm() > 1 < expected[1].norm()
+    assert torch.allclose(found[0], expected[0] / expected[0].norm(), atol=1e-5)
+    assert torch.allclose(found[1], expected[1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_adversarial_loss_is_summed_over_the_batch(spec):
     images = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(3)
     method = DAVA(DAVAOptions(carry_gradients=False, discriminator_width=4, encoder_weight=1.0), spec)

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from ganspace_topdis.errors import InvalidArgumentError
 from vae.networks import NETWORKS, build_networks
 from vae.networks.autoencoder import compile_model
-from vae.networks.layers import TransposeToFew, draw_initial_weights
+from vae.networks.layers import InitialWeights, TransposeToFew, draw_initial_weights
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -139,11 +140,37 @@ def test_kaiming_weights_keep_the_second_moment_through_relu(layer, inputs):
     assert inner.square().mean().item() == pytest.approx(2 * x.square().mean().item(), rel=0.1)
 
 
-def test_normal_weights_have_the_published_deviation_and_no_bias():
-    layer = nn.Linear(500, 500)
-    draw_initial_weights(layer, "normal")
-    assert layer.weight.std().item() == pytest.approx(0.02, rel=0.02)
-    assert not layer.bias.any()
+LAYERS = [  # a layer, the inputs that reach one of its outputs, and torch's fan_in and fan_out
+    (nn.Linear(400, 300), 400, 400, 300),
+    (nn.Conv2d(32, 48, 4, stride=2, padding=1), 32 * 16, 32 * 16, 48 * 16),
+    (nn.ConvTranspose2d(32, 48, 4, stride=2, padding=1), 32 * 16 / 4, 48 * 16, 32 * 16),
+    (nn.ConvTranspose2d(128, 64, 4), 128, 64 * 16, 128 * 16),
+]
+
+
+@pytest.mark.parametrize("initialization", get_args(InitialWeights))
+@pytest.mark.parametrize(("layer", "inputs", "fan_in", "fan_out"), LAYERS)
+def test_initial_weights_have_the_deviation_of_their_formula(initialization, layer, inputs, fan_in, fan_out):
+    if initialization.endswith("-partial"):
+        transposed = isinstance(layer, nn.ConvTranspose2d)
+        initialization = "torch" if transposed else initialization.removesuffix("-partial")
+    torch.manual_seed(0)
+    layer.reset_parameters()
+    draw_initial_weights(layer, initialization)
+    std = {
+        "kaiming": math.sqrt(2 / inputs),
+        "normal": 0.02,
+        "torch": 1 / math.sqrt(3 * fan_in),
+        "kaiming-uniform": math.sqrt(2 / fan_in),
+        "glorot-uniform": math.sqrt(2 / (fan_in + fan_out)),
+    }[initialization]
+    assert layer.weight.std().item() == pytest.approx(std, rel=0.02)
+    uniform = initialization not in ("kaiming", "normal")
+    assert (layer.weight.abs().max() <= 1.0001 * math.sqrt(3) * std) == uniform
+    if initialization in ("torch", "kaiming-uniform"):
+        assert layer.bias.std().item() == pytest.approx(1 / math.sqrt(3 * fan_in), rel=0.2)
+    else:
+        assert not layer.bias.any()
 
 
 def test_an_unknown_initialization_is_refused():
@@ -215,32 +242,33 @@ def num_dense(*sizes):
     return num_convolved(1, *sizes)
 
 
-@pytest.mark.parametrize(
-    ("network", "expected"),
-    [
-        (
-            "narrow-256",
-            num_convolved(4, 1, 32, 32, 64, 64, 256)
-            + num_dense(256, 20)
-            + num_dense(10, 256)
-            + num_convolved(4, 256, 64, 64, 32, 32, 1),
-        ),
-        (
-            "wide",
-            num_convolved(4, 1, 32, 64, 128, 256, 512)
-            + num_dense(512, 20)
-            + num_dense(10, 512)
-            + num_convolved(4, 512, 256, 128, 64, 32, 1),
-        ),
-        (
-            "locatello-k4",
-            num_convolved(4, 1, 32, 32, 64, 64)
-            + num_dense(1024, 256, 20)
-            + num_dense(10, 256, 1024)
-            + num_convolved(4, 64, 64, 32, 32, 1),
-        ),
-    ],
-)
-def test_a_network_has_as_many_numbers_as_the_layers_of_its_source(network, expected):
-    model = build_networks(network, image_shape=(64, 64, 1), num_latents=10)
-    assert sum(parameter.numel() for parameter in model.parameters()) == expected
+def num_mirrored(hidden, *channels):
+    """Convolutions down to `hidden` at one pixel, ten latents, and the same way back."""
+    way = (*channels, hidden)
+    return num_convolved(4, *way) + num_dense(hidden, 20) + num_dense(10, hidden) + num_convolved(4, *way[::-1])
+
+
+def num_parameters(network, colors=1):
+    """The number of parameters for images of 64 px and ten latents, from the layers of the published networks."""
+    narrow = (colors, 32, 32, 64, 64)
+    dense = num_dense(1024, 256, 20) + num_dense(10, 256, 1024) + num_convolved(4, *narrow[::-1])
+    return {
+        "narrow": num_mirrored(128 if colors == 1 else 256, *narrow),
+        "narrow-256": num_mirrored(256, *narrow),
+        "wide": num_mirrored(512, colors, 32, 64, 128, 256),
+        "burgess": num_convolved(4, colors, 32, 32, 32, 32)
+        + num_dense(512, 256, 256, 20)
+        + num_dense(10, 256, 256, 512)
+        + num_convolved(4, 32, 32, 32, 32, colors),
+        "locatello": num_convolved(4, colors, 32, 32) + num_convolved(2, 32, 64, 64) + dense,
+        "locatello-k4": num_convolved(4, *narrow) + dense,
+        "fc": num_dense(4096 * colors, 1200, 1200, 20) + num_dense(10, 1200, 1200, 1200, 4096 * colors),
+    }[network]
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_network_has_as_many_parameters_as_the_layers_of_its_source(network, colors):
+    with torch.device("meta"):
+        model = build_networks(network, image_shape=(64, 64, colors), num_latents=10)
+    assert sum(parameter.numel() for parameter in model.parameters()) == num_parameters(network, colors)
