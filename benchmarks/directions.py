@@ -182,7 +182,7 @@ def read(options: argparse.Namespace, rung: Rung) -> list[Cell]:
 
 
 def table(cells: Sequence[Cell], num_seeds: int) -> str:
-    """Markdown, a table per rung; fewer seeds than `num_seeds` in parentheses."""
+    """Markdown, a table per rung; another number of seeds than `num_seeds` in parentheses."""
     parts = []
     for rung in RUNGS:
         of_rung = [cell for cell in cells if cell.rung == rung]
@@ -221,7 +221,7 @@ def column(values: dict[str, list[float]], num_seeds: int, *, bold: bool = True)
 
     Args:
         values: of each method, over seeds.
-        num_seeds: a method with fewer seeds has their number in parentheses.
+        num_seeds: a method with another number of seeds has it in parentheses.
         bold: whether larger is better.
     """
     values = {method: each for method, each in values.items() if each}
@@ -234,7 +234,7 @@ def _cell(values: Sequence[float], num_seeds: int, *, bold: bool) -> str:
     text = f"{_mean(values):.3f}"
     if len(values) > 1:
         text += f" ± {torch.tensor(values).std().item():.3f}"
-    if len(values) < num_seeds:
+    if len(values) != num_seeds:
         text += f" ({len(values)})"
     return f"**{text}**" if bold else text
 

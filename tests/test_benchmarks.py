@@ -100,6 +100,8 @@ def test_the_best_method_is_bold_and_the_oracle_is_none() -> None:
     ]
     rows = directions.table(cells, 2).splitlines()[4:]
     assert [row.split(" | ")[1] for row in rows] == ["0.350 ± 0.071 |", "**0.600 (1)** |", "0.900 (1) |"]
+    rows = directions.table(cells, 1).splitlines()[4:]
+    assert [row.split(" | ")[1] for row in rows] == ["0.350 ± 0.071 (2) |", "**0.600** |", "0.900 |"]
 
 
 def test_the_seed_turns_the_hand_built_truth() -> None:
