@@ -1,7 +1,14 @@
-"""The release's TopDis loss against an independent computation: plain reduction of all triangles, in ripser's order."""
+"""The release's TopDis loss against an independent computation: plain reduction of all triangles, in ripser's order.
+
+reference/released_rtd.npz holds what this computation (`reference` below, 20 to 40 s each) gives for two pairs of
+clouds: images x and y (55, 256), in 1/255, that a beta-VAE trained on dsprites-16 decodes before and after a shift, and
+`clouds(64, 0)`, which have more than 50 bars. Of a gradient it holds the product with `ramp` of each row. The release's
+own code (commit 2ca9d2e, rtd.py), given the bars of the same reduction, agrees with both to 12 digits.
+"""
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +122,21 @@ def test_clouds_that_are_not_finite_are_refused():
     x, y = clouds(5, 0)
     with pytest.raises(InvalidArgumentError, match="NaN or infinite"):
         released_rtd(x, y.detach() * math.inf)
+
+
+def ramp(gradient):
+    return gradient @ torch.linspace(-1, 1, gradient.shape[1], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("prefix", ["", "random_"])
+def test_loss_and_gradient_of_recorded_clouds_are_those_of_the_release(prefix):
+    recorded = np.load(Path(__file__).parent / "reference" / "released_rtd.npz")
+    decoded = [torch.from_numpy(recorded[name]).double().div(255).requires_grad_() for name in "xy"]
+    x, y = clouds(64, 0) if prefix else decoded
+    loss = released_rtd(x, y)
+    assert loss.item() == pytest.approx(recorded[f"{prefix}loss"].item(), rel=1e-12)
+    for name, gradient in zip("xy", torch.autograd.grad(loss, (x, y)), strict=True):
+        assert ramp(gradient).numpy() == pytest.approx(recorded[f"{prefix}{name}_gradient"], rel=1e-9, abs=1e-11)
 
 
 def test_the_fifty_longest_bars_count():
