@@ -6,7 +6,7 @@
     scenes-64   the same at 64 px, which `discover` opens by default
     pebbles     another one, of images whose factors share pixels (`vae.data.pebbles`)
 
-No default was chosen on the last two.
+No weight, rate or number of steps was chosen on the last two.
 
 The first is scored by |cos| to the matched true direction. On the others a factor network reads what a direction
 changes: the calibrated share of `evaluation.rescoring`, each factor's own change by one standard deviation, and
