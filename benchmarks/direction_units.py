@@ -50,9 +50,10 @@ def main(argv: list[str] | None = None) -> None:
                     continue
                 changes, units = changes_at_one_unit(rung, Directions.load(path), seed)
                 shown = ", ".join(f"{change:.2f}" for change in changes)
+                mean = statistics.fmean(changes)
                 print(
-                    f"{name}, {method}, seed {seed}: own change at one unit {shown}; mean {statistics.fmean(changes):.2f}, "
-                    f"weakest {min(changes):.2f}; units of {min(units):.2f} to {max(units):.2f} standard deviations",
+                    f"{name}, {method}, seed {seed}: own change at one unit {shown}; mean {mean:.2f}, weakest "
+                    f"{min(changes):.2f}; units of {min(units):.2f} to {max(units):.2f} standard deviations",
                     flush=True,
                 )
 

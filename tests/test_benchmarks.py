@@ -17,8 +17,10 @@ sys.path.insert(0, str(BENCHMARKS))
 
 import direction_ceiling  # noqa: E402
 import direction_layers  # noqa: E402
+import direction_orders  # noqa: E402
 import direction_scores  # noqa: E402
 import direction_terms  # noqa: E402
+import direction_units  # noqa: E402
 import directions  # noqa: E402
 import export_scenes  # noqa: E402
 import scenes_quality  # noqa: E402
@@ -29,9 +31,11 @@ import train_scenes_gan  # noqa: E402
 
 import stylegan2  # noqa: E402
 from ganspace_topdis.discovery import Discovery, DiscoverySettings  # noqa: E402
+from ganspace_topdis.discovery.held_out import HeldOutScores  # noqa: E402
 from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS  # noqa: E402
 from ganspace_topdis.evaluation.factor_network import FactorNetwork, Readings, read_logits  # noqa: E402
 from ganspace_topdis.factors import Factor  # noqa: E402
+from ganspace_topdis.generators import HandBuiltGenerator  # noqa: E402
 from ganspace_topdis.latent.directions import Directions  # noqa: E402
 from stylegan2.bench.methods import Cell  # noqa: E402
 from stylegan2.bench.rungs import HandBuilt, Network, rung_named  # noqa: E402
@@ -373,3 +377,75 @@ for name in sys.argv[3:]:
     assert "vae_step" in names
     command = [sys.executable, "-c", code, str(BENCHMARKS), str(BENCHMARKS.parent), *names]
     subprocess.run(command, check=True, timeout=300)
+
+
+def directions_along(rows: torch.Tensor) -> Directions:
+    width = rows.shape[1]
+    return Directions(
+        vectors=rows, dual_vectors=rows, mean=torch.zeros(width), span=torch.eye(width), scales=torch.ones(width)
+    )
+
+
+def test_scores_without_truth_are_ordered_over_sets_and_over_single_directions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--methods", "random,axes,oracle", "--seeds", "0-1", "--cells", str(tmp_path)]
+    for seed, (method, mixture) in itertools.product((0, 1), (("random", 0.5), ("axes", 0.2), ("oracle", 0.0))):
+        true = HandBuiltGenerator(seed=seed).true_directions
+        rows = torch.nn.functional.normalize(true + mixture * true.roll(1, 0), dim=1)
+        found = directions_along(rows)
+        path = directions.path_of(tmp_path, HandBuilt(), method, seed)
+        found.save(path.with_suffix(".safetensors"))
+        scores = HandBuilt().score(found, seed)
+        path.write_text(json.dumps({"rung": "hand-built", "method": method, "seed": seed, "scores": scores}))
+    direction_orders.main([*options, "--rungs", "hand-built"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| at equal effect | hand-built: 6 sets |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in direction_orders.SCORES]
+    of_sets, single = lines[2].split(" | ")[1].removesuffix(") |").split(" (")
+    assert float(of_sets) > 0.5
+    assert -1 < float(single) < float(of_sets)
+
+
+def test_the_truth_of_a_direction_is_that_of_its_match() -> None:
+    true = HandBuiltGenerator(seed=2).true_directions
+    rows = torch.cat([true.flip(0), true[:1] + true[1:2]])
+    found = directions_along(rows)
+    *matched, without = direction_orders.truths_of(HandBuilt(), found, 2)
+    assert matched == pytest.approx([1.0] * 6)
+    assert without is None
+
+
+def test_correlations_of_single_directions_leave_out_those_without_a_factor() -> None:
+    nothing = {field.name: [1.0, 1.0, 1.0] for field in dataclasses.fields(HeldOutScores)}
+    sets = [
+        direction_orders.ScoredSet(
+            truth=truth, truths=truths, held_out=HeldOutScores(**{**nothing, "overlap": overlap, "rtd": overlap[::-1]})
+        )
+        for truth, truths, overlap in (
+            (0.9, [0.9, 0.8, None], [0.1, 0.2, 0.6]),
+            (0.5, [0.3, None, 0.6], [0.7, 0.9, 0.4]),
+            (0.4, [0.5, 0.4, 0.1], [0.5, 0.6, 0.9]),
+        )
+    ]
+    with pytest.warns(match="constant"):
+        shown = direction_orders.orders(sets)
+    assert shown["overlap"] == "1.00 (1.00)"
+    assert shown["mixed difference"] == "nan (nan)"
+
+
+def test_the_change_by_one_unit_is_that_of_a_shift_of_equal_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    ones = {field.name: [1.0, 1.0] for field in dataclasses.fields(HeldOutScores)}
+    held_out = HeldOutScores(**{**ones, "amount": [0.5, 9.0], "score": [0.1, 0.2]})
+    monkeypatch.setattr(direction_units, "evaluate_held_out", lambda *arguments, **options: held_out)
+    rung = SimpleNamespace(
+        spaces={3: SimpleNamespace(features=None, sample_codes=None)},
+        rescore=lambda directions, seed: SimpleNamespace(
+            own_change=directions.in_sigmas().vectors.norm(dim=1).tolist()
+        ),
+    )
+    eye = torch.eye(3)
+    found = Directions(vectors=eye[:2], dual_vectors=eye[:2], mean=torch.zeros(3), span=eye, scales=torch.ones(3))
+    changes, units = direction_units.changes_at_one_unit(rung, found, 0)
+    assert units == [2.0, 0.5]  # in the order of their scores, two standard deviations at most
+    assert changes == pytest.approx(units)

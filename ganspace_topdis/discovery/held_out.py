@@ -9,11 +9,12 @@ cloud to cloud:
     RTD      between features before and after the shift, mean over clouds
     effect   the distance that features move per standard deviation, over that between two random codes' features
 
-What each says of the share of known factors was measured: docs/directions.md. RTD and effect have 95 % intervals from
-bootstrap samples of the clouds (Efron 1979). Chance is the p value of a Monte Carlo test (Barnard 1963): the rank of a
-direction's score among those of random directions, which are moved to the same effect. These are orthonormal
-combinations of the axes of the same span, or of the directions themselves where these are of the whole code. They are
-measured on two clouds only, so their scores scatter more and the test is cautious.
+What each says of the share of known factors was measured: docs/directions.md. RTD and effect have 95 % intervals by
+Student's t over the clouds, for the logarithm of the mean: how much other codes would change it, not another search.
+Chance is the p value of a Monte Carlo test (Barnard 1963): the rank of a direction's score among those of random
+directions, which are moved to the same effect. These are orthonormal combinations of the axes of the same span, or of
+the directions themselves where these are of the whole code. They are measured on two clouds only, so their scores
+scatter more and the test is cautious.
 
 The directions of a search are calibrated by the amounts of equal effect: one unit of each is its amount, so that all
 change the features by 0.2 of the distance of two random codes. A unit is bounded, because a faint direction would leave
@@ -25,6 +26,7 @@ import math
 from typing import Any
 
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
 from ganspace_topdis.discovery.cloud_measures import CloudMeasures, PartialStore
@@ -53,7 +55,6 @@ _CALIBRATED_CODES = (32, 16)
 """Codes that the amounts of directions, and of random ones, are found on."""
 
 _LARGEST_GROUP = 6
-_NUM_RESAMPLED = 1000
 _HELD_OUT_STREAM, _RANDOM_STREAM = 0x7E57, 0x7A2D
 """Separate held-out codes and random directions of seed s from the codes that the search draws with seed s."""
 
@@ -65,9 +66,9 @@ class HeldOutScores:
     Attributes:
         amount: standard deviations at which each direction has the effect of all.
         rtd: lower keeps the topology better.
-        rtd_low, rtd_high: its 95 % interval.
+        rtd_low, rtd_high: its 95 % interval (Student's t over the clouds); empty for a single cloud.
         effect: per standard deviation.
-        effect_low, effect_high: its 95 % interval.
+        effect_low, effect_high: its 95 % interval, likewise.
         mixed, overlap: lower is better; NaN for a single direction.
         score: higher is better.
         chance: the p value against random directions; empty where there are none, or a single direction.
@@ -187,13 +188,22 @@ def _random_groups(directions: Directions, count: int, seed: int) -> list[Direct
 
 
 def _interval(clouds: Tensor) -> tuple[Tensor, Tensor]:
-    """The 2.5 and 97.5 % quantiles (K,) of the mean over clouds (K, B), over bootstrap samples of the clouds."""
-    rng = torch.Generator().manual_seed(0)
+    """The ends (K,) of the 95 % intervals of the means of clouds (K, B), positive numbers; empty for a single cloud.
+
+    Student's t for log m, m the mean, whose standard error is s / (m sqrt(B)) by the delta method, with s the standard
+    deviation over the clouds:
+
+        m exp(-t s / (m sqrt(B)))  to  m exp(t s / (m sqrt(B))),    t the 97.5 % quantile for B - 1 degrees of freedom.
+
+    Both ends are positive. A percentile bootstrap of five clouds would hold the true mean in 83 % of all cases only.
+    """
     count = clouds.shape[1]
-    chosen = torch.randint(count, (_NUM_RESAMPLED, count), generator=rng)
-    means = clouds[:, chosen].mean(2)
-    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=means.dtype), dim=1)
-    return low, high
+    if count < 2:
+        return torch.zeros(0), torch.zeros(0)
+    means = clouds.mean(1)
+    errors = clouds.std(1) / (means.clamp(min=torch.finfo(means.dtype).tiny) * math.sqrt(count))
+    factors = (float(stdtrit(count - 1, 0.975)) * errors).exp()
+    return means / factors, means * factors
 
 
 def _chance(scores: Tensor, random: Tensor) -> Tensor:

@@ -7,6 +7,10 @@ and the orthonormal V are trained together on their Eq. 2,
 
 Their shifts are uniform in [-6, 6], with short ones lengthened to 0.5, in a Gaussian z; here |a| is uniform in
 [shift / 4, 2 shift], in standard deviations of the code. `evaluation` trains the same encoder on given directions.
+
+Every stage of a search (`discovery.stage`) has an R of its own, initialized anew. So the searches of the whole code
+after that of the span, 25 steps each by default, train R from its random initialization in those few steps, while V
+already starts at the span's directions; R of the span's search is not carried over. This peer may be better with it.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -12,7 +12,8 @@ direction i, and effect_i the mean of |d_i| over the mean distance of two random
 * overlap is the cosine of |d_i| and |d_j|, mean over codes: directions should change different features;
 * the least-effect term, 10 (1 - effect_i / (|a_i| m))^2 below m per standard deviation, keeps directions from fading.
 
-The amounts a_i have a random sign and vary in size. The same losses without the last three terms serve a basis of the
+A step draws one amount a_i for each direction, of random sign and size, and moves all codes of the step by it (the
+reconstructor's term draws one for each code). The same losses without the last three terms serve a basis of the
 span where a method is defined by `changes` alone.
 """
 
@@ -84,7 +85,7 @@ class ScaleFreeLoss(SearchLoss):
         yield loss
 
     def _amounts(self, count: int, shift: float, rng: torch.Generator) -> Tensor:
-        """(count,) shifts of random sign, whose size varies around `shift`."""
+        """(count,) shifts of random sign, whose size varies around `shift`: one per direction, for all codes."""
         signs = torch.randint(2, (count,), generator=rng) * 2 - 1
         return shift * signs * (1 + self.spread * (2 * torch.rand(count, generator=rng) - 1))
 

@@ -18,7 +18,7 @@ from ganspace_topdis.report.values import format_shift
 from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.traversal.frames import Frames
 from ganspace_topdis.traversal.grid import cell_size, resize_frame
-from ganspace_topdis.traversal.text import GREY, INK, PAPER, draw_text, shorten
+from ganspace_topdis.traversal.text import GREY, INK, PAPER, draw_text, shorten, text_width
 
 __all__ = ["encode_animation", "natural_fps", "there_and_back", "write_animation"]
 
@@ -50,6 +50,7 @@ def write_animation(
     values: Sequence[float],
     *,
     title: str = "",
+    marks: str = "",
     unit: str = "σ",
     fps: float = 10.0,
     cell_px: int | None = None,
@@ -61,7 +62,8 @@ def write_animation(
         RunFolderError: the file cannot be written.
     """
     suffix = Path(path).suffix.lower().lstrip(".")
-    return write_bytes(path, encode_animation(frames, values, suffix, title=title, unit=unit, fps=fps, cell_px=cell_px))
+    shown: dict[str, Any] = {"title": title, "marks": marks, "unit": unit, "fps": fps, "cell_px": cell_px}
+    return write_bytes(path, encode_animation(frames, values, suffix, **shown))
 
 
 def encode_animation(
@@ -70,6 +72,7 @@ def encode_animation(
     file_format: str,
     *,
     title: str = "",
+    marks: str = "",
     unit: str = "σ",
     fps: float = 10.0,
     cell_px: int | None = None,
@@ -81,6 +84,7 @@ def encode_animation(
         values: num_steps shifts, in units of the direction.
         file_format: "webp" or "gif".
         title: a line above the images.
+        marks: stand after the title, or below it if both are wider than the images.
         unit: written after the shifts, see `names.shift_unit`.
         fps: frames per second, 1 to 50.
         cell_px: the longer side of an image; chosen by `grid.cell_size` by default.
@@ -97,7 +101,7 @@ def encode_animation(
         raise InvalidArgumentError(f"`fps` is {fps}, but must be from 1 to 50", field="fps")
     if frames.ndim != 5 or len(frames) == 0 or frames.shape[1] != len(values):
         raise InvalidArgumentError(f"frames have shape {frames.shape}, but must be (num_seeds, {len(values)}, H, W, C)")
-    stills = [_draw_still(frames[:, step], values, unit, step, title, cell_px) for step in range(len(values))]
+    stills = [_draw_still(frames[:, step], values, unit, step, (title, marks), cell_px) for step in range(len(values))]
     if file_format == "gif":
         stills = _share_palette(stills)
     pictures = [stills[step] for step in there_and_back(len(stills))]
@@ -122,20 +126,22 @@ def _encode(pictures: Sequence[Image.Image], file_format: str, duration_ms: int)
 
 
 def _draw_still(
-    row: Frames, values: Sequence[float], unit: str, step: int, title: str, cell_px: int | None
+    row: Frames, values: Sequence[float], unit: str, step: int, title: tuple[str, str], cell_px: int | None
 ) -> Image.Image:
     """Draw one frame of the animation: the images of all seeds at one step, (num_seeds, H, W, C)."""
     cell = cell_size(row.shape[1], row.shape[2], cell_px, target_px=256 if len(row) <= 2 else 128)
     num_columns = math.ceil(math.sqrt(len(row) * cell[1] / cell[0] * 2)) if len(row) > 4 else len(row)
     num_rows = math.ceil(len(row) / num_columns)
-    head = 2 * _TEXT_PX if title else 0
     width = 2 * _MARGIN_PX + num_columns * (cell[0] + _GAP_PX) - _GAP_PX
+    is_wide = text_width("".join(title), _TEXT_PX) > width - 2 * _MARGIN_PX
+    lines = [line for line in (title if is_wide else ["".join(title)]) if line]
+    head = round((1.3 * len(lines) + 0.7) * _TEXT_PX) if lines else 0
     bottom = _MARGIN_PX + head + num_rows * (cell[1] + _GAP_PX) - _GAP_PX
     still = Image.new("RGB", (width, bottom + _FOOT_PX + _MARGIN_PX // 2), PAPER)
     draw = ImageDraw.Draw(still)
-    if title:
-        name = shorten(title, _TEXT_PX, width - 2 * _MARGIN_PX)
-        draw_text(draw, _MARGIN_PX, _MARGIN_PX + _TEXT_PX, name, _TEXT_PX, INK)
+    for place, line in enumerate(lines):
+        baseline = _MARGIN_PX + round((1 + 1.3 * place) * _TEXT_PX)
+        draw_text(draw, _MARGIN_PX, baseline, shorten(line.strip(), _TEXT_PX, width - 2 * _MARGIN_PX), _TEXT_PX, INK)
     for place, frame in enumerate(row):
         left = _MARGIN_PX + place % num_columns * (cell[0] + _GAP_PX)
         top = _MARGIN_PX + head + place // num_columns * (cell[1] + _GAP_PX)

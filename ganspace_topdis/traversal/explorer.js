@@ -169,10 +169,10 @@
   async function saveStrip() {
     const steps = film.filter((step) => !step.button.disabled);
     await drawn(steps.map((step) => step.canvas));
-    const { index, name } = data.directions[state.current];
+    const { index } = data.directions[state.current];
     const fixed = moves(frames.visible(state.current, state.shifts)).filter(([other]) => other !== index);
     const set = fixed.map(([other, shift]) => `${other}=${signed(shift)}`).join(",");
-    const heading = [`${index}  ${name}`, seedLabel(state.seed), set && `with ${set}`].filter(Boolean).join("  ·  ");
+    const heading = [`${index}  ${markedName(data.directions[state.current])}`, seedLabel(state.seed), set && `with ${set}`].filter(Boolean).join("  ·  ");
     const strip = drawStrip(steps.map(({ canvas, value }) => ({ canvas, label: inUnits(value) })), heading);
     saveFile(pictureName([`direction_${index}`, seedName(), set && `set_${set}`, ...settingsName()]), await toPng(strip));
   }
@@ -204,7 +204,7 @@
 
   function remember(direction) {
     if (frames.rename) {
-      frames.rename(direction);
+      frames.rename({ ...direction, name: typedName(direction.name, direction, data.directions) });
       return;
     }
     try {
@@ -215,11 +215,8 @@
   function recall() {
     if (frames.rename) return;
     try {
-      const stored = JSON.parse(localStorage.getItem(storageKey)).directions;
-      data.directions.forEach((direction) => {
-        const entry = stored[direction.index];
-        if (entry) Object.assign(direction, { name: String(entry.name), starred: Boolean(entry.starred) });
-      });
+      const names = parseNames(localStorage.getItem(storageKey), data);
+      data.directions.forEach((direction) => Object.assign(direction, names.get(direction.index)));
     } catch { /* nothing stored */ }
   }
 
@@ -280,6 +277,7 @@
     const element = make("div", { className: "direction" },
       make("div", { className: "words" },
         make("div", { className: "title" }, make("span", { className: "number", textContent: direction.index }), name, star),
+        make("div", { className: "marks", textContent: direction.marks.join(", "), hidden: !direction.marks.length }),
         make("dl", { className: "scores" }, ...scores)),
       make("div", { className: "control" }, ends[0], slider, ends[1],
         make("label", { className: "amount" }, output, make("span", { textContent: data.unit }))));
@@ -294,7 +292,7 @@
     });
     name.setAttribute("aria-label", `Name of direction ${direction.index}`);
     name.addEventListener("change", () => {
-      const given = name.value.trim() || `Direction ${direction.index}`;
+      const given = name.value.trim() || direction.automaticName;
       if (given !== direction.name) rename(place, { name: given });
       name.value = given;
     });
@@ -360,7 +358,7 @@
     const view = byId("view");
     const want = { seed: state.seed, direction: state.current };
     frames.show(view, { ...want, shifts: shown() });
-    byId("traversal-title").textContent = `Traversal of ${data.directions[state.current].name}`;
+    byId("traversal-title").textContent = `Traversal of ${markedName(data.directions[state.current])}`;
     liveControls?.applies(latentOf(state.seed) === undefined);
     view.setAttribute("aria-label", description());
     view.textContent = description();

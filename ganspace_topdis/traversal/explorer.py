@@ -247,7 +247,7 @@ def _storage_key(source: str, labels: Sequence[DirectionLabel], sprites: Sprites
 def page_data(
     labels: Sequence[DirectionLabel], seeds: Sequence[str], *, source: str, command: str = "", command_note: str = ""
 ) -> dict[str, Any]:
-    """Return the data of both pages' scripts: directions with names, stars and scores; seeds; notes on the scores."""
+    """Return the data of both pages' scripts: directions with names, marks, stars and scores; seeds; score notes."""
     known = {key: SCORE_NOTES[key] for label in labels for key in label.scores if key in SCORE_NOTES}
     return {
         "source": source,
@@ -261,6 +261,8 @@ def page_data(
             {
                 "index": label.index,
                 "name": label.name,
+                "automaticName": label.automatic_name or label.name,
+                "marks": label.marks,
                 "starred": label.starred,
                 "scores": [
                     (*texts, score_note(key)) for key, texts in zip(label.scores, score_texts(label), strict=True)

@@ -206,8 +206,7 @@ def write_traversal(
         sheet = draw_direction(frames, label, walk.values, seeds, subtitle=subtitle, cell_px=cell_px)
         return write_bytes(path, encode_png(sheet))
     fps = fps or natural_fps(walk.num_steps)
-    unit = shift_unit([label])
-    return write_animation(path, frames, walk.values, title=label.name, unit=unit, fps=fps, cell_px=cell_px)
+    return write_animation(path, frames, walk.values, **_title(label), fps=fps, cell_px=cell_px)
 
 
 def _of_page(text: PageText) -> dict[str, Any]:
@@ -263,9 +262,14 @@ def _write_traversals(
         stem = target / f"direction_{label.index:02d}"
         sheet = draw_direction(walks, label, values, seeds, subtitle=text.origin)
         written.append(write_bytes(stem.with_suffix(".png"), encode_png(sheet)))
-        animation, animated, unit = stem.with_suffix(".webp"), walks[:_NUM_ANIMATED_SEEDS], shift_unit([label])
-        written.append(write_animation(animation, animated, values, title=label.name, unit=unit, fps=fps))
+        animation, animated = stem.with_suffix(".webp"), walks[:_NUM_ANIMATED_SEEDS]
+        written.append(write_animation(animation, animated, values, **_title(label), fps=fps))
     return written
+
+
+def _title(label: DirectionLabel) -> dict[str, Any]:
+    """The title of an animation, and the unit of its shifts."""
+    return {"title": label.name, "marks": label.marks_text, "unit": shift_unit([label])}
 
 
 def _counting(generate: Generate, num_frames: int, progress: Callable[[int, int], None] | None) -> Generate:

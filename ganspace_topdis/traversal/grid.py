@@ -24,8 +24,9 @@ _BAND, _BAND_EDGE = "#eaf0f6", "#c3d2e2"
 _CHECKS = (204, 235)
 _UNSHIFTED = "0"
 
+_PAIR = ("rtd_before", "rtd_after")
+_MAX_LABEL = 17  # times the text's size
 _Scores = list[tuple[str, str]]
-_Row = tuple[str, _Scores]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,11 +80,11 @@ def draw_overview(
     subtitle: str = "",
     cell_px: int | None = None,
 ) -> Image.Image:
-    """Draw one row per direction: its walk from one seed, with its name and scores at the left.
+    """Draw one row per direction: its walk from one seed, with its name, marks and scores at the left.
 
     Args:
         frames: (K, num_steps, H, W, C) bytes.
-        labels: K names with scores.
+        labels: K names with marks and scores.
         values: num_steps shifts, in units of the directions.
         title: a heading; none by default.
         subtitle: a second, smaller line.
@@ -95,8 +96,7 @@ def draw_overview(
     Raises:
         InvalidArgumentError: the shapes do not match.
     """
-    rows = [(label.name, score_texts(label)) for label in labels]
-    return _draw_sheet(frames, rows, _axis(values, labels), title, subtitle, cell_px)
+    return _draw_sheet(frames, labels, _axis(values, labels), title, subtitle, cell_px)
 
 
 def draw_direction(
@@ -108,11 +108,11 @@ def draw_direction(
     subtitle: str = "",
     cell_px: int | None = None,
 ) -> Image.Image:
-    """Draw one row per seed: its walk along one direction; the direction's name and scores are the heading.
+    """Draw one row per seed: its walk along one direction; the direction's name, marks and scores are the heading.
 
     Args:
         frames: (num_seeds, num_steps, H, W, C) bytes.
-        label: the direction's name and scores.
+        label: the direction's name, marks and scores.
         values: num_steps shifts, in units of the directions.
         seeds: num_seeds names of the rows.
         subtitle: a line before the scores.
@@ -124,10 +124,10 @@ def draw_direction(
     Raises:
         InvalidArgumentError: the shapes do not match.
     """
-    scores = [f"{key} {number}" for key, number in score_texts(label)]
+    scores = [", ".join(" ".join(score) for score in group) for group in _score_groups(label)]
     line = BETWEEN.join(part for part in (subtitle, *scores) if part)
-    rows: list[_Row] = [(seed, []) for seed in seeds]
-    return _draw_sheet(frames, rows, _axis(values, [label]), label.name, line, cell_px)
+    rows = [DirectionLabel(index=row, name=seed) for row, seed in enumerate(seeds)]
+    return _draw_sheet(frames, rows, _axis(values, [label]), label.name, line, cell_px, label.marks_text)
 
 
 def cell_size(height: int, width: int, longer_px: int | None = None, *, target_px: int = 128) -> tuple[int, int]:
@@ -179,14 +179,29 @@ def _axis(values: Sequence[float], labels: Sequence[DirectionLabel]) -> list[str
     return [format_shift(value, unit) for value in values]
 
 
+def _score_groups(label: DirectionLabel) -> list[_Scores]:
+    """The scores in groups that are shown whole: RTD before means nothing without RTD after."""
+    groups: list[_Scores] = []
+    previous = ""
+    for key, texts in zip(label.scores, score_texts(label), strict=True):
+        if (previous, key) == _PAIR:
+            groups[-1].append(texts)
+        else:
+            groups.append([texts])
+        previous = key
+    return groups
+
+
 def _draw_sheet(
     frames: Frames,
-    rows: Sequence[_Row],
+    rows: Sequence[DirectionLabel],
     axis: Sequence[str],
     title: str,
     subtitle: str,
     cell_px: int | None,
+    marks: str = "",
 ) -> Image.Image:
+    """Draw the rows under their heading; `marks` end the title, and are shown in full where it is too long."""
     if frames.ndim != 5 or frames.shape[:2] != (len(rows), len(axis)) or not len(rows):
         raise InvalidArgumentError(
             f"frames have shape {frames.shape}, but must be (rows, steps, H, W, C) "
@@ -198,17 +213,17 @@ def _draw_sheet(
     draw = ImageDraw.Draw(sheet)
     if middle < len(axis):
         _draw_band(draw, layout, len(rows))
-    _draw_heading(draw, layout, title, subtitle, sheet.width)
+    _draw_heading(draw, layout, (title, marks), subtitle, sheet.width)
     _draw_axes(draw, layout, axis, len(rows))
-    for row, (name, scores) in enumerate(rows):
-        _draw_row_label(draw, layout, row, name, scores)
+    for row, label in enumerate(rows):
+        _draw_row_label(draw, layout, row, label)
         for column, frame in enumerate(frames[row]):
             sheet.paste(resize_frame(frame, layout.cell), (layout.left(column), layout.top(row)))
     return sheet
 
 
 def _layout_for(
-    frames: Frames, rows: Sequence[_Row], middle: int, title: str, subtitle: str, cell_px: int | None
+    frames: Frames, rows: Sequence[DirectionLabel], middle: int, title: str, subtitle: str, cell_px: int | None
 ) -> _Layout:
     layout = _Layout(
         cell=cell_size(frames.shape[2], frames.shape[3], cell_px),
@@ -217,10 +232,10 @@ def _layout_for(
         num_columns=frames.shape[1],
         middle=middle,
     )
-    names = max(text_width(name, layout.text) for name, _ in rows)
-    lines = ["".join(score) for _, scores in rows for score in scores]
+    names = max(text_width(label.heading, layout.text) for label in rows)
+    lines = ["".join(score) for label in rows for score in score_texts(label)]
     scores = max((text_width(line, layout.small) + 2 * layout.small for line in lines), default=0.0)
-    widest = min(max(names, scores), 15 * layout.text)
+    widest = min(max(names, scores), _MAX_LABEL * layout.text)
     heading = bool(title) * round(layout.text * 2.1) + bool(subtitle) * round(layout.small * 1.9)
     return dataclasses.replace(
         layout, label_width=round(widest) + layout.margin, title_height=heading + bool(heading) * layout.text // 2
@@ -235,12 +250,14 @@ def _draw_band(draw: ImageDraw.ImageDraw, layout: _Layout, num_rows: int) -> Non
     draw.rounded_rectangle((left, top, right, bottom), radius=layout.gap, fill=_BAND, outline=_BAND_EDGE)
 
 
-def _draw_heading(draw: ImageDraw.ImageDraw, layout: _Layout, title: str, subtitle: str, width: int) -> None:
+def _draw_heading(
+    draw: ImageDraw.ImageDraw, layout: _Layout, title: tuple[str, str], subtitle: str, width: int
+) -> None:
     room = width - 2 * layout.margin
     baseline = layout.margin + round(layout.text * 1.1)
-    if title:
+    if any(title):
         size = round(layout.text * 1.5)
-        draw_text(draw, layout.margin, baseline, shorten(title, size, room), size, INK)
+        draw_text(draw, layout.margin, baseline, shorten(title[0], size, room, title[1]), size, INK)
         baseline += round(layout.small * 1.9)
     if subtitle:
         parts = subtitle.split(BETWEEN)
@@ -260,16 +277,37 @@ def _draw_axes(draw: ImageDraw.ImageDraw, layout: _Layout, axis: Sequence[str], 
             draw_text(draw, center, baseline, shift, layout.small, ink, "m")
 
 
-def _draw_row_label(draw: ImageDraw.ImageDraw, layout: _Layout, row: int, name: str, scores: _Scores) -> None:
-    """Draw the name and as many scores as fit the row's height, vertically centered, with numbers right-aligned."""
+def _draw_row_label(draw: ImageDraw.ImageDraw, layout: _Layout, row: int, label: DirectionLabel) -> None:
+    """Draw the name, the marks and as many scores as fit the row's height, vertically centered.
+
+    Marks that do not fit beside the name have a line of their own, for which the others move closer together.
+    """
     left, right = layout.margin, layout.label_width
     pitch = round(layout.small * 1.3)
-    fitting = scores[: max(0, (layout.cell[1] - round(1.3 * layout.text)) // pitch)]
-    height = layout.text + len(fitting) * pitch
+    is_long = text_width(label.heading, layout.text) > right - left
+    marks = [", ".join(label.marks)] if label.marks and is_long else []
+    num_lines = max(0, (layout.cell[1] - round(1.3 * layout.text)) // pitch)
+    fitting = _fitting(_score_groups(label), num_lines)
+    if marks:
+        pitch = min(pitch, (layout.cell[1] - layout.text) // (len(fitting) + 1))
+    height = layout.text + (len(marks) + len(fitting)) * pitch
     baseline = layout.top(row) + (layout.cell[1] - height) / 2 + layout.text * 0.85
+    name = label.name if marks else label.heading
     draw_text(draw, left, baseline, shorten(name, layout.text, right - left), layout.text, INK)
+    for line in marks:
+        baseline += pitch
+        draw_text(draw, left, baseline, shorten(line, layout.small, right - left), layout.small, INK)
     for key, number in fitting:
         baseline += pitch
         room = right - left - text_width(number, layout.small) - layout.small
         draw_text(draw, left, baseline, shorten(key, layout.small, room), layout.small, GREY)
         draw_text(draw, right, baseline, number, layout.small, INK, "r")
+
+
+def _fitting(groups: Sequence[_Scores], num_lines: int) -> _Scores:
+    """The scores that fit, from the first on; a group that does not fit gives its place to the next ones."""
+    fitting: _Scores = []
+    for group in groups:
+        if len(fitting) + len(group) <= num_lines:
+            fitting += group
+    return fitting

@@ -5,13 +5,16 @@ run folder keeps it as `names.json`, which all later pictures and pages use. The
 directions as "source":
 
     {"format": "topdis-gan names", "source": "...", "directions": {"3": {"name": "Smile", "starred": true}}}
+
+Only names that a user typed are saved; a direction without one has an empty name there and its automatic name on
+pictures. What the scores say of a direction, its marks, is never part of a name.
 """
 
 import dataclasses
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "CHANCE_LEVEL",
     "NAMES_FILE",
     "NAMES_FORMAT",
     "DirectionLabel",
@@ -45,6 +49,8 @@ __all__ = [
 NAMES_FORMAT = "topdis-gan names"
 NAMES_FILE = "names.json"
 """The names file of a run folder."""
+CHANCE_LEVEL = "chance level"
+"""The mark of a direction that is no better than random ones."""
 _MAX_LENGTH = 200
 _MAX_BYTES = 4_000_000
 
@@ -58,17 +64,35 @@ class DirectionLabel:
         name: its name.
         scores: score key -> number; known keys are those of `SCORE_NOTES`, others are shown as they are.
         starred: whether the user starred it.
+        marks: what the scores say of it, such as a matched factor or "chance level"; shown after any name.
+        automatic_name: the name that it has without the user's; `name` if empty.
     """
 
     index: int
     name: str
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     starred: bool = False
+    marks: tuple[str, ...] = ()
+    automatic_name: str = ""
+
+    @property
+    def marks_text(self) -> str:
+        """The marks as they stand after a name.
+
+        >>> DirectionLabel(index=0, name="Smile", marks=("size?", "chance level")).marks_text
+        ' (size?, chance level)'
+        """
+        return f" ({', '.join(self.marks)})" if self.marks else ""
+
+    @property
+    def heading(self) -> str:
+        """The name with the marks."""
+        return self.name + self.marks_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DirectionName:
-    """The name that a user gave to a direction, and whether it is starred."""
+    """The name that a user gave to a direction, empty if none, and whether it is starred."""
 
     name: str
     starred: bool = False
@@ -156,7 +180,7 @@ def _read_entry(path: str | os.PathLike[str], key: str, entry: Any) -> tuple[int
             f"names file {path} has an invalid entry {key[:40]!r}; "
             'it must look like "3": {"name": "Smile", "starred": true}'
         )
-    return int(key), DirectionName(name=clean_name(name, int(key)), starred=starred)
+    return int(key), DirectionName(name=clean_name(name), starred=starred)
 
 
 def write_names(path: str | os.PathLike[str], names: Mapping[int, DirectionName], *, source: str = "") -> Path:
@@ -170,13 +194,26 @@ def write_names(path: str | os.PathLike[str], names: Mapping[int, DirectionName]
 
 
 def apply_names(labels: Sequence[DirectionLabel], names: Mapping[int, DirectionName]) -> list[DirectionLabel]:
-    """Return the labels with the user's names and stars; labels without an entry are unchanged."""
-    return [
-        dataclasses.replace(label, name=names[label.index].name, starred=names[label.index].starred)
-        if label.index in names
-        else label
-        for label in labels
-    ]
+    """Return the labels with the user's names and stars; labels without an entry are unchanged.
+
+    Earlier versions also saved automatic names, with the marks of that time. These count as no name.
+    """
+    marks = {mark.rstrip("?") for label in labels for mark in label.marks} | {CHANCE_LEVEL}
+    return [_named(label, names[label.index], marks) if label.index in names else label for label in labels]
+
+
+def _named(label: DirectionLabel, given: DirectionName, marks: Set[str]) -> DirectionLabel:
+    if not given.name or _is_automatic(given.name, label.name, marks):
+        return dataclasses.replace(label, starred=given.starred)
+    return dataclasses.replace(label, name=given.name, starred=given.starred, automatic_name=label.name)
+
+
+def _is_automatic(name: str, automatic_name: str, marks: Set[str]) -> bool:
+    """Whether `name` is the automatic name, alone or with marks in parentheses."""
+    head, tail = f"{automatic_name} (", ")"
+    if name.startswith(head) and name.endswith(tail):
+        return all(mark.rstrip("?") in marks for mark in name[len(head) : -len(tail)].split(", "))
+    return name == automatic_name
 
 
 def is_text(name: str) -> bool:
@@ -184,13 +221,13 @@ def is_text(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" or character == "\ufffd" for character in name)
 
 
-def clean_name(name: str, index: int) -> str:
-    """Return the name on one line, at most 200 characters, and never empty.
+def clean_name(name: str) -> str:
+    """Return the name on one line, at most 200 characters.
 
-    >>> clean_name("  Hair \\n color ", 3), clean_name(" ", 3)
-    ('Hair color', 'Direction 3')
+    >>> clean_name("  Hair \\n color ")
+    'Hair color'
     """
-    return " ".join(name.split())[:_MAX_LENGTH] or f"Direction {index}"
+    return " ".join(name.split())[:_MAX_LENGTH]
 
 
 class NamesStore:

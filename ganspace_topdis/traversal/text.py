@@ -53,13 +53,15 @@ def draw_text(
         x += advance
 
 
-def shorten(text: str, size_px: int, width_px: float) -> str:
-    """Return `text`, or its beginning and "..." if it is wider than `width_px`."""
-    if text_width(text, size_px) <= width_px:
-        return text
-    while text and text_width(text.rstrip() + "...", size_px) > width_px:
+def shorten(text: str, size_px: int, width_px: float, ending: str = "") -> str:
+    """Return `text` and `ending`; if they are wider than `width_px`, "..." replaces the last letters of `text`."""
+    if text_width(text + ending, size_px) <= width_px:
+        return text + ending
+    if ending and text_width(f"...{ending}", size_px) > width_px:
+        return shorten(text + ending, size_px, width_px)
+    while text and text_width(f"{text.rstrip()}...{ending}", size_px) > width_px:
         text = text[:-1]
-    return text.rstrip() + "..."
+    return f"{text.rstrip()}...{ending}"
 
 
 def _runs(font: _Font, text: str) -> Iterator[tuple[str, float]]:

@@ -67,8 +67,9 @@ class Walks:
         if len(self.labels) != 1:
             raise InvalidArgumentError("an animation shows one direction; choose one with of(index), or write a .png")
         fps = fps or natural_fps(len(self.values))
-        title, unit = self.labels[0].name, shift_unit(self.labels)
-        return write_animation(path, self.frames[0], self.values, title=title, unit=unit, fps=fps)
+        label, unit = self.labels[0], shift_unit(self.labels)
+        title, marks = label.name, label.marks_text
+        return write_animation(path, self.frames[0], self.values, title=title, marks=marks, unit=unit, fps=fps)
 
     def __repr__(self) -> str:
         num_directions, num_seeds, num_steps, height, width = self.frames.shape[:5]

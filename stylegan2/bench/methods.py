@@ -85,9 +85,9 @@ def load_function(name: str) -> Find:
         sys.path.insert(0, here)
     try:
         found = importlib.import_module(module_name)
-    except Exception as error:  # whatever the module raises when it is imported
+    except (Exception, SystemExit) as error:  # whatever the module raises when it is imported
         raise InvalidArgumentError(
-            f"`methods` {name}: cannot import {module_name} ({error})", field="methods"
+            f"`methods` {name}: cannot import {module_name} ({type(error).__name__}: {error})", field="methods"
         ) from error
     function = getattr(found, function_name, None)
     if not callable(function):
@@ -102,7 +102,7 @@ def bench_function(
     """Yields the cell of every rung and seed, and its directions, as soon as it is measured.
 
     Raises:
-        InvalidArgumentError: the function fails, or returns anything but finite vectors that fit the rung.
+        InvalidArgumentError: the function fails, or returns anything but finite real vectors that fit the rung.
     """
     for each in rungs:
         rung = rung_named(each)
@@ -119,6 +119,9 @@ def bench_function(
 def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterator[tuple[Cell, Directions]]:
     """Yields the cell of every file on the rungs that it fits, and its directions; the files' places are the seeds.
 
+    The seed of a file draws the codes that it is scored on, but not the generator: files do not fit the hand-built
+    rung, which has another generator with every seed.
+
     Args:
         paths: files of directions, or run folders.
         rungs: the rungs; None takes those whose generator the directions belong to.
@@ -126,9 +129,15 @@ def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterator[
     Raises:
         CheckpointError: a file cannot be read, or belongs to the generator of no rung, or of another than asked for, or
             its directions are of chosen layers.
-        InvalidArgumentError: the directions are too many for the rung.
+        InvalidArgumentError: the directions are too many for the rung, or `rungs` has the hand-built one.
     """
-    opened = [rung_named(name) for name in rungs or RUNGS]
+    if HandBuilt.name in (rungs or ()):
+        raise InvalidArgumentError(
+            f"`rungs` has {HandBuilt.name}, whose generator depends on the seed, so that files cannot be scored on it; "
+            "give a function as module:function, or leave it out",
+            field="rungs",
+        )
+    opened = [rung_named(name) for name in rungs or RUNGS if name != HandBuilt.name]
     loaded = [Directions.load(path) for path in paths]
     for path, directions in zip(paths, loaded, strict=True):
         if directions.metadata.get("space") == "z":
@@ -137,8 +146,8 @@ def bench_files(paths: Sequence[Path], rungs: Sequence[str] | None) -> Iterator[
         if not fitting or (rungs is not None and len(fitting) < len(opened)):
             missed = next(rung.name for rung in opened if rung not in fitting)
             raise CheckpointError(
-                f"{path} does not belong to rung {missed if rungs else 'any'}: its directions were found in another "
-                "generator; give a function, which finds them anew"
+                f"{path} does not belong to {f'rung {missed}' if rungs else 'any rung'}: its directions were found in "
+                "another generator; give a function, which finds them anew"
             )
         if directions.metadata.get("layers") is not None:
             raise CheckpointError(f"{path} holds directions of chosen layers, and a rung moves all; find them in all")
@@ -235,18 +244,21 @@ def _written(cells: Sequence[Cell], name: str) -> str:
 def _called(find: Find, name: str, rung: Rung, seed: int) -> Tensor:
     try:
         found = find(rung.space(seed), rung.num_directions, seed)
-    except Exception as error:  # whatever the method raises
+    except (Exception, SystemExit) as error:  # whatever the method raises
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}, line {last.lineno}"
         raise InvalidArgumentError(
             f"{name} failed on rung {rung.name}, seed {seed}: {type(error).__name__}: {error} ({where})"
         ) from error
     try:
-        return torch.as_tensor(found).detach().cpu().float()
+        vectors = torch.as_tensor(found).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidArgumentError(
             f"{name} returned {type(found).__name__} on rung {rung.name}; return vectors (K, D), a tensor or an array"
         ) from error
+    if vectors.is_complex():
+        raise InvalidArgumentError(f"{name} returned complex vectors on rung {rung.name}; return real ones")
+    return vectors.float()
 
 
 @contextlib.contextmanager
@@ -259,10 +271,9 @@ def _naming(name: str) -> Iterator[None]:
 
 
 def _belongs(directions: Directions, rung: Rung) -> bool:
+    """Whether the directions were found in the generator of the rung."""
     found_in = directions.metadata.get("checkpoint_sha256")
-    if found_in != rung.checkpoint_sha256:
-        return False
-    return directions.code_dim in rung.widths
+    return found_in is not None and found_in == rung.checkpoint_sha256 and directions.code_dim in rung.widths
 
 
 def name_of(path: Path) -> str:

@@ -43,7 +43,12 @@ class Options(Settings):
     seeds: tuple[int, ...] = option(
         (0, 1, 2), help="Seeds of a function.", group="Main", metavar="SEEDS", parse=parse_numbers
     )
-    name: str | None = option(None, help="Name of the method.", group="Main", default_text="that of function or file")
+    name: str | None = option(
+        None,
+        help="Name of the method; joins several files, as its seeds.",
+        group="Main",
+        default_text="that of function or file",
+    )
     out: Path | None = option(None, help="CSV file for its scores.", group="Main", metavar="FILE.csv")
     output: OutputSettings = nested(OutputSettings)
 
@@ -72,8 +77,8 @@ def run(options: Options) -> dict[str, Any]:
 
     Raises:
         CheckpointError: a file cannot be read, or belongs to no rung.
-        InvalidArgumentError: a function cannot be found or fails, its vectors do not fit, or a recorded method has the
-            name.
+        InvalidArgumentError: a function cannot be found or fails, its vectors do not fit, files are to be scored on the
+            hand-built rung, or a recorded method has the name.
         RunFolderError: the CSV exists and `force` is not set, or it cannot be written.
     """
     import dataclasses

@@ -38,7 +38,8 @@ Method = Literal[SearchMethod, ClosedForm]
 _SCORES = ("rank", "score", "chance", "effect", "rtd_before", "rtd_after", "mixed", "overlap")
 _COLUMNS = (*_SCORES, "factor", "share", "own_change", "spearman", "recognised", "agreement")
 _INTERVALS = {"effect": ("effect_low", "effect_high"), "rtd_after": ("rtd_low", "rtd_high")}
-_NOTE = "no better: than chance, random directions of the same effect. In parentheses: 95 % intervals."
+_NO_BETTER = "no better: than chance, random directions of the same effect."
+_IN_PARENTHESES = "In parentheses: 95 % intervals, by Student's t over clouds of codes."
 _MAIN, _SPACE = "Main", "Space"
 _RECORD: dict[str, Any] = {"command": "discover", "free_keys": ("ckpt", "device", "pictures")}
 """How a run folder is opened; its results do not depend on these keys of the configuration."""
@@ -330,10 +331,13 @@ def directions_text(record: Mapping[str, Any]) -> str:
 
     shown = [name for name in _COLUMNS if any(row.get(name) is not None for row in record["directions"])]
     rows = sorted(record["directions"], key=lambda row: row.get("rank", 0))
+    notes = [_NO_BETTER] if any(row.get("better_than_chance") is False for row in rows) else []
+    if any(isinstance(row.get(end), float) for row in rows for ends in _INTERVALS.values() for end in ends):
+        notes.append(_IN_PARENTHESES)
     return to_text(
         Table(
             header=("direction", *map(score_name, shown)),
-            note=_NOTE if any(row.get("better_than_chance") is False for row in rows) else "",
+            note=" ".join(notes),
             rows=tuple((str(row["index"]), *(cell(row, name) for name in shown)) for row in rows),
         )
     )

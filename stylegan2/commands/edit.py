@@ -33,7 +33,7 @@ __all__ = ["COMMAND", "Options", "parse_amounts", "run"]
 _TRUNCATION_PSI = 0.7
 _MAX_AMOUNT = 100.0
 _MAX_NAME = 150
-_GAP_PX = 8
+_GAP_PX, _TEXT_PX = 8, 16
 _MAIN, _IMAGES, _MACHINE = "Main", "Pictures", "Machine"
 
 
@@ -215,17 +215,21 @@ def _draw(folder: Path, space: "LatentSpace", before: "Tensor", after: "Tensor",
 
 
 def _sheet(pairs: Sequence[Any]) -> "Image.Image":
-    """One row per code: before, after; small images are enlarged without smoothing."""
-    from PIL import Image
+    """One row per code under headings: before, after; small images are enlarged without smoothing."""
+    from PIL import Image, ImageDraw
 
     from ganspace_topdis.traversal.grid import cell_size, resize_frame
+    from ganspace_topdis.traversal.text import INK, PAPER, draw_text
 
     width, height = cell_size(*pairs[0][0].shape[:2])
-    sheet = Image.new("RGB", (2 * width + _GAP_PX, len(pairs) * (height + _GAP_PX) - _GAP_PX), "white")
-    for row, pair in enumerate(pairs):
-        for column, frame in enumerate(pair):
-            place = column * (width + _GAP_PX), row * (height + _GAP_PX)
-            sheet.paste(resize_frame(frame, (width, height)), place)
+    top, pitch = 2 * _TEXT_PX, height + _GAP_PX
+    sheet = Image.new("RGB", (2 * width + _GAP_PX, top + len(pairs) * pitch - _GAP_PX), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for column, heading in enumerate(("Before", "After")):
+        left = column * (width + _GAP_PX)
+        draw_text(draw, left + width / 2, round(1.3 * _TEXT_PX), heading, _TEXT_PX, INK, "m")
+        for row, pair in enumerate(pairs):
+            sheet.paste(resize_frame(pair[column], (width, height)), (left, top + row * pitch))
     return sheet
 
 

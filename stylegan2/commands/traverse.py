@@ -97,7 +97,7 @@ def run(options: Options) -> dict[str, Any]:
     if loading.layers is not None:  # what the scores were measured on is another walk
         moved = f"layers {loading.layers} move"
         text = dataclasses.replace(text, origin=f"{text.origin}{BETWEEN}{moved}", subtitle=f"{text.subtitle}; {moved}")
-        labels = [dataclasses.replace(label, scores={}) for label in labels]
+        labels = [dataclasses.replace(label, scores=_unit_alone(label.scores)) for label in labels]
     with torch.no_grad():
         if is_page:
             written = [_write_page(paths[0], loaded, codes, labels, pictures, text)]
@@ -107,6 +107,11 @@ def run(options: Options) -> dict[str, Any]:
                 for path, label in zip(paths, labels, strict=True)
             ]
     return {"files": [str(path) for path in written]}
+
+
+def _unit_alone(scores: Mapping[str, float]) -> dict[str, float]:
+    """The unit of the shifts, which is the same for all layers."""
+    return {key: value for key, value in scores.items() if key == "unit"}
 
 
 def _of_page(chosen: Sequence[int] | None) -> str:

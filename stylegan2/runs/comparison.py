@@ -163,7 +163,8 @@ def draw_sheet(
         scores = {"similarity": pairing.images.similarity[index]} if side is not sides[0] else {}
         method = side.directions.metadata.get("method")
         run = side.name if method is None or method in side.name else f"{side.name} ({method})"
-        labels.append(dataclasses.replace(label, name=f"{run}: {label.name}", scores={**scores, **label.scores}))
+        scores |= {key: value for key, value in label.scores.items() if key != "rank"}  # a rank holds within its run
+        labels.append(dataclasses.replace(label, name=f"{run}: {label.name}", scores=scores))
         rows.append(walks[partner][::sign])
     values = walk_settings(pictures, None).values
     where = f"checkpoint {sides[0].checkpoint}, seed {pictures.seeds[0]}, truncation {pictures.truncation_psi:g}"
@@ -186,6 +187,7 @@ def table_row(side: Side, pairing: Pairing) -> dict[str, Any]:
         "space": side.space.name,
         "seed": facts.get("seed"),
         "num_directions": side.directions.num_directions,
+        "marks": [label.marks for label in side.labels],
         "means": means,
         "images": pairing.images.as_dict(),
         "displacements": None if pairing.displacements is None else pairing.displacements.as_dict(),
@@ -273,14 +275,15 @@ def scores_table(rows: Sequence[Row]) -> Table:
 
 def _matches(rows: Sequence[Row]) -> Table:
     body = [
-        (f"direction {index}", *(_match(row, index) for row in rows[1:]))
+        (", ".join([f"direction {index}", *rows[0]["marks"][index]]), *(_match(row, index) for row in rows[1:]))
         for index in range(len(rows[0]["images"]["partner"]))
     ]
     return Table(
         header=(rows[0]["run"], *(row["run"] for row in rows[1:])),
         rows=tuple(body),
-        note="The matching direction and the similarity of their image changes. In parentheses: the match by "
-        "displacements of the codes, and their |cos|, for runs in the same space. "
+        note="The matching direction, its marks in its run (factor, chance level), and the similarity of their image "
+        "changes. In parentheses: the match by displacements of the codes, and their |cos|, for runs in the same "
+        "space. "
         f"A question mark: below {_WEAK}, which is hardly the same direction.",
     )
 
@@ -290,7 +293,8 @@ def _match(row: Row, index: int) -> str:
     if partner < 0:
         return "none"
     similarity = row["images"]["similarity"][index]
-    text = f"{partner}{'?' if similarity < _WEAK else ''}: {format_number(similarity)}"
+    named = ", ".join([f"{partner}{'?' if similarity < _WEAK else ''}", *row["marks"][partner]])
+    text = f"{named}: {format_number(similarity)}"
     other = row["displacements"]
     if other is None or other["partner"][index] < 0:
         return text

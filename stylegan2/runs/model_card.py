@@ -55,7 +55,7 @@ def write_card(run: Path, out: Path, *, license_id: str | None, ckpt: str | None
     shown = None if named is None else named if is_published(named) else Path(named).name
     written = [directions.save(make_folder(out) / "directions.safetensors")]
     pictures = _copy_pictures(folder / "traversals", out / "pictures", directions.num_directions)
-    labels = [label.name for label in labels_of(directions, names_of(folder, directions))]
+    labels = [label.heading for label in labels_of(directions, names_of(folder, directions))]
     text = _card(directions, labels, str(license_id), shown, [path.name for path in pictures])
     return [*written, write_text(out / "README.md", text), *pictures]
 

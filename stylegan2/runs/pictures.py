@@ -19,6 +19,7 @@ from ganspace_topdis.runs.records import read_run
 from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gallery
 from ganspace_topdis.traversal.mixing import largest_mix
 from ganspace_topdis.traversal.names import (
+    CHANCE_LEVEL,
     NAMES_FILE,
     DirectionLabel,
     DirectionName,
@@ -48,9 +49,10 @@ _MAX_MIXED_FRAMES, _MAX_MIXED_PIXELS = 2200, 12_000_000
 """By default the page mixes as many directions as need no more frames and pixels than this; none at 1024 px."""
 
 _SHOWN_SCORES = (
-    *("rank", "score", "chance", "share", "own_change", "spearman", "recognised", "agreement"),
-    *("unit", "rtd_before", "rtd_after", "mixed", "overlap", "effect"),
+    *("rank", "score", "chance", "rtd_before", "rtd_after", "share", "own_change", "spearman", "recognised"),
+    *("agreement", "mixed", "overlap", "effect", "unit"),
 )
+"""In the order in which they are read: where a picture has no room for all, the last ones are left out."""
 
 
 def walk_settings(pictures: PictureSettings, layers: tuple[int, ...] | None) -> WalkSettings:
@@ -69,15 +71,14 @@ def num_mixed(pictures: PictureSettings, num_directions: int, image_px: int) -> 
 
 
 def labels_of(directions: Directions, names: dict[int, DirectionName] | None = None) -> list[DirectionLabel]:
-    """The name and the scores of every direction; `names` are the user's."""
+    """The name, the marks and the scores of every direction; `names` are the user's."""
     labels = []
     for index, row in enumerate(directions.score_table()["directions"]):
         scores = {name: value for name in _SHOWN_SCORES if isinstance(value := row.get(name), int | float)}
-        facts = [format_factor(row["factor"], row.get("share"))] if row.get("factor") else []
+        marks = [format_factor(row["factor"], row.get("share"))] if row.get("factor") else []
         if row.get("better_than_chance") is False:
-            facts.append("chance level")
-        name = f"Direction {index} ({', '.join(facts)})" if facts else f"Direction {index}"
-        labels.append(DirectionLabel(index=index, name=name, scores=scores))
+            marks.append(CHANCE_LEVEL)
+        labels.append(DirectionLabel(index=index, name=f"Direction {index}", scores=scores, marks=tuple(marks)))
     return apply_names(labels, names or {})
 
 

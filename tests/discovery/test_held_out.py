@@ -1,6 +1,7 @@
 """Directions judged at equal effect: amounts, mixed differences, overlap, RTD, intervals, and chance."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -12,7 +13,14 @@ from ganspace_topdis.discovery.equal_effect import (
     equal_effect_amounts,
     pairs_of,
 )
-from ganspace_topdis.discovery.held_out import LARGEST_UNIT, _random_groups, add_scores, evaluate_held_out, rank
+from ganspace_topdis.discovery.held_out import (
+    LARGEST_UNIT,
+    _interval,
+    _random_groups,
+    add_scores,
+    evaluate_held_out,
+    rank,
+)
 from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 
@@ -92,6 +100,30 @@ def test_intervals_hold_the_mean():
     for name in ("rtd", "effect"):
         low, mean, high = (getattr(found, each) for each in (f"{name}_low", name, f"{name}_high"))
         assert all(a < b < c for a, b, c in zip(low, mean, high, strict=True))
+
+
+def test_intervals_are_those_of_students_t_for_the_logarithm_of_the_mean():
+    """By hand: m = 3, s = sqrt(2.5), t = 2.776 for four degrees of freedom; m = 2, s = 2, t = 4.303 for two."""
+    (low,), (high,) = _interval(torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]).double())
+    assert (low.item(), high.item()) == pytest.approx((1.5592, 5.7720), abs=1e-4)
+    (low, constant, zero), _ = _interval(torch.tensor([[0.0, 2.0, 4.0], [2.0, 2.0, 2.0], [0.0, 0.0, 0.0]]).double())
+    assert low.item() == pytest.approx(0.1668, abs=1e-4)
+    assert (constant, zero) == (2, 0)
+
+
+@pytest.mark.parametrize("count", [2, 5, 10])
+@pytest.mark.parametrize("kind", ["normal", "lognormal"])
+def test_intervals_hold_the_true_mean_of_few_clouds_in_95_percent_of_all_cases(kind, count):
+    draws = torch.randn(4000, count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    clouds, mean = (1 + 0.2 * draws, 1.0) if kind == "normal" else ((0.3 * draws).exp(), math.exp(0.3**2 / 2))
+    low, high = _interval(clouds)
+    assert ((low <= mean) & (mean <= high)).double().mean().item() == pytest.approx(0.95, abs=0.015)
+
+
+def test_a_single_cloud_has_no_interval():
+    found = judge(TRUE, num_batches=1)
+    assert found.rtd_low == found.rtd_high == found.effect_low == found.effect_high == []
+    assert {"rtd_low", "effect_high"} & {*add_scores(TRUE, found).metadata} == set()
 
 
 def test_true_directions_are_better_than_chance_and_random_ones_are_not():

@@ -48,6 +48,22 @@ def test_a_loss_does_not_depend_on_the_scale_of_the_features(method):
     assert scaled == pytest.approx(loss_of(method=method), rel=1e-3)
 
 
+def bilinear(codes: torch.Tensor) -> torch.Tensor:
+    """Features that change in proportion to a step along an axis, and to the product of steps along two axes."""
+    first, second, third = codes[:, :3].unbind(1)
+    return torch.stack([first, second, third, first * second, 2 * second * third], dim=1)
+
+
+@pytest.mark.parametrize("lengths", [(0.3, 1.0), (0.1, 0.4), (0.2, 0.2, 0.2)])
+@pytest.mark.parametrize("method", [method for method in SEARCH_METHODS if method not in ("topdis", "reconstructor")])
+def test_a_loss_does_not_depend_on_how_far_directions_go_where_changes_are_proportional(method, lengths):
+    def loss(lengths):
+        steps = torch.diag(torch.tensor(lengths)) @ torch.eye(len(lengths), 6)
+        return loss_of(bilinear, lambda span: steps @ torch.linalg.inv(span.axes), method=method, least_effect=0.0)
+
+    assert loss(lengths) == pytest.approx(loss((1.0,) * len(lengths)), rel=1e-3)
+
+
 @pytest.mark.parametrize("term", ["orthogonality", "overlap", "least_effect", "effect_power"])
 def test_every_term_can_be_left_out(term):
     alike = torch.nn.functional.normalize(torch.ones(4, 6) + 0.1 * torch.eye(4, 6), dim=1)
@@ -137,7 +153,7 @@ def oblique(codes: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.sin(first * waves), 0.5 * torch.sin(second * waves)], dim=1)
 
 
-@pytest.mark.parametrize("method", ["overlap", "topdis", "sparsity"])
+@pytest.mark.parametrize("method", ["overlap", "topdis", "sparsity", "hessian"])
 @pytest.mark.parametrize("search_in", ["whole", "span"])
 def test_directions_of_factors_that_are_not_orthogonal_are_found_in_the_whole_code_only(method, search_in):
     def sample(count, rng):

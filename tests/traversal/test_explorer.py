@@ -19,7 +19,7 @@ from ganspace_topdis.traversal.explorer import (
 )
 from ganspace_topdis.traversal.frames import Frames, step_values
 from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed
-from ganspace_topdis.traversal.names import DirectionLabel, read_names
+from ganspace_topdis.traversal.names import DirectionLabel, DirectionName, read_names, write_names
 from tests.traversal.pages import (
     LABELS,
     NUM_STEPS,
@@ -422,11 +422,46 @@ def test_renamed_and_starred_directions_are_saved_as_read_names_reads_them(open_
         browser.run("new Promise((done) => setTimeout(done, 20))")
     names = read_names(path, num_directions=8)
     assert {index: (name.name, name.starred) for index, name in names.items()} == {
-        0: ("Red", False),
-        1: ("Green", True),
+        0: ("", False),
+        1: ("", True),
         7: ("Sky <b>", False),
     }
     assert json.loads(path.read_text(encoding="utf-8"))["format"] == "topdis-gan names"
+
+
+def test_marks_stand_beside_a_name_that_was_typed(open_page: Open) -> None:
+    browser = open_page([dataclasses.replace(LABELS[0], marks=("hue?", "chance level")), *LABELS[1:]])
+    marks = "[...document.querySelectorAll('.marks')].map((each) => each.innerText)"
+    assert browser.run(marks) == ["hue?, chance level", "", ""]
+    rename(browser, "Sky")
+    assert browser.run(marks) == ["hue?, chance level", "", ""]
+    assert (
+        browser.run("document.getElementById('traversal-title').textContent") == "Traversal of Sky (hue?, chance level)"
+    )
+    browser.run("document.querySelector('.name').value = ''")
+    browser.run("document.querySelector('.name').dispatchEvent(new Event('change'))")
+    assert browser.run("document.querySelector('.name').value") == "Red"
+
+
+def test_an_earlier_names_file_brings_typed_names_and_stars_but_no_stale_marks(open_page: Open, tmp_path: Path) -> None:
+    browser = open_page([dataclasses.replace(LABELS[0], marks=("hue?",)), *LABELS[1:]])
+    saved = {
+        0: DirectionName(name="Red (hue, chance level)", starred=True),
+        1: DirectionName(name="Green (mine)"),
+        7: DirectionName(name="", starred=True),
+    }
+    path = write_names(tmp_path / "earlier.json", saved)
+    root = browser.send("DOM.getDocument")["root"]["nodeId"]
+    node = browser.send("DOM.querySelector", nodeId=root, selector="#names-file")["nodeId"]
+    browser.send("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+    browser.wait_for("document.getElementById('notice').textContent.includes('loaded')")
+    assert browser.run("[...document.querySelectorAll('.name')].map((each) => each.value)") == [
+        "Red",
+        "Green (mine)",
+        "Blue",
+    ]
+    stars = "[...document.querySelectorAll('.star')].map((star) => star.getAttribute('aria-pressed'))"
+    assert browser.run(stars) == ["true", "false", "true"]
 
 
 def test_names_survive_a_reload(open_page: Open) -> None:

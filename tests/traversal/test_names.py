@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import threading
@@ -41,15 +42,33 @@ def test_names_and_stars_are_read(tmp_path: Path) -> None:
     }
 
 
-def test_an_empty_name_becomes_the_number(tmp_path: Path) -> None:
-    assert read_names(written(tmp_path, {"4": {"name": "  "}}))[4].name == "Direction 4"
+def test_an_empty_name_keeps_the_automatic_one_and_the_star(tmp_path: Path) -> None:
+    names = read_names(written(tmp_path, {"1": {"name": "  ", "starred": True}}))
+    assert apply_names(default_labels(2), names)[1] == DirectionLabel(index=1, name="Direction 1", starred=True)
 
 
 def test_names_are_applied_by_direction_number() -> None:
     labels = [DirectionLabel(index=3, name="a", scores={"effect": 1.0}), DirectionLabel(index=1, name="b")]
     named = apply_names(labels, {3: DirectionName(name="Smile", starred=True)})
-    assert named[0] == DirectionLabel(index=3, name="Smile", scores={"effect": 1.0}, starred=True)
+    assert named[0] == dataclasses.replace(labels[0], name="Smile", starred=True, automatic_name="a")
     assert named[1] == labels[1]
+
+
+@pytest.mark.parametrize(
+    ("saved", "shown"),
+    [
+        ("Smile", "Smile (hue?)"),
+        ("Direction 0", "Direction 0 (hue?)"),
+        ("Direction 0 (chance level)", "Direction 0 (hue?)"),
+        ("Direction 0 (hue, chance level)", "Direction 0 (hue?)"),
+        ("Direction 0 (my hue)", "Direction 0 (my hue) (hue?)"),
+        ("Direction 1 (chance level)", "Direction 1 (chance level) (hue?)"),
+        ("Direction 0 (", "Direction 0 ( (hue?)"),
+    ],
+)
+def test_automatic_names_of_earlier_files_give_way_to_the_marks_and_typed_ones_stay(saved: str, shown: str) -> None:
+    label = DirectionLabel(index=0, name="Direction 0", marks=("hue?",))
+    assert apply_names([label], {0: DirectionName(name=saved)})[0].heading == shown
 
 
 def test_names_of_other_directions_are_refused(tmp_path: Path) -> None:

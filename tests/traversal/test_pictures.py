@@ -180,6 +180,64 @@ def test_five_scores_are_all_shown_in_full(monkeypatch: pytest.MonkeyPatch) -> N
     assert written.count("0.500") == 5
 
 
+def drawn_texts(monkeypatch: pytest.MonkeyPatch, label: DirectionLabel) -> list[str]:
+    """What a sheet of one row says."""
+    written: list[str] = []
+    monkeypatch.setattr(grid, "draw_text", lambda _draw, _x, _y, text, *_: written.append(text))
+    draw_overview(frames_of(1, 3), [label], step_values(3, 3))
+    return written
+
+
+@pytest.mark.parametrize("num_before", range(6))
+def test_rtd_before_is_never_shown_without_rtd_after(monkeypatch: pytest.MonkeyPatch, num_before: int) -> None:
+    keys = [*("rank", "score", "chance", "share", "mixed")[:num_before], "rtd_before", "rtd_after", "unit"]
+    written = drawn_texts(monkeypatch, DirectionLabel(index=0, name="Smile", scores=dict.fromkeys(keys, 0.5)))
+    assert ("RTD before" in written) == ("RTD after" in written) == (num_before <= 3)
+    assert ("Unit" in written) == (num_before in (0, 1, 2, 4))
+
+
+def test_a_heading_has_both_rtds_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(grid, "draw_text", lambda _draw, _x, _y, text, *_: written.append(text))
+    label = DirectionLabel(index=0, name="Smile", scores={"rtd_before": 0.5, "rtd_after": 0.25})
+    for num_steps in range(3, 17, 2):
+        draw_direction(frames_of(1, num_steps, 64), label, step_values(3, num_steps), ["a"], subtitle="run " * 9)
+    lines = [line for line in written if line.startswith("run")]
+    assert {line.partition("  ·  ")[2] for line in lines} == {"", "RTD before 0.500, RTD after 0.250"}
+
+
+def test_marks_stand_beside_a_name_and_under_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    label = DirectionLabel(index=0, name="ganspace: Direction 3", marks=("chance level",))
+    assert "ganspace: Direction 3 (chance level)" in drawn_texts(monkeypatch, label)
+    long = DirectionLabel(index=0, name="a run of a long name: Direction 3", marks=("object shape?", "chance level"))
+    assert {"a run of a long name: Direction 3", "object shape?, chance level"} <= set(drawn_texts(monkeypatch, long))
+
+
+def test_marks_that_take_a_line_cost_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = dict.fromkeys(["similarity", "score", "chance", "rtd_before", "rtd_after"], 0.5)
+    label = DirectionLabel(index=0, name="long " * 20, scores=scores, marks=("chance level",))
+    for size in (16, 32, 100, 128, 256):
+        places: list[float] = []
+        monkeypatch.setattr(grid, "draw_text", lambda _draw, _x, y, *_, places=places: places.append(y))
+        sheet = draw_overview(frames_of(1, 3, size), [label], step_values(3, 3))
+        rows = sorted(set(places))[1:-1]  # those between the axes
+        assert len(rows) == 7
+        assert min(np.diff(rows)) >= 12
+        assert rows[-1] - rows[0] < sheet.height - 100
+
+
+def test_a_long_title_is_shortened_before_its_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    for module in (grid, animation):
+        monkeypatch.setattr(module, "draw_text", lambda draw, x, y, line, *rest: written.append(line))
+    label = DirectionLabel(index=0, name="long " * 40, marks=("chance level",))
+    draw_direction(frames_of(1, 3), label, step_values(3, 3), ["seed 1"])
+    encode_animation(fading(1, 3), step_values(3, 3), "webp", title=label.name, marks=label.marks_text)
+    assert written[0].startswith("long")
+    assert written[0].endswith("... (chance level)")
+    assert written.count("(chance level)") == 3  # below the name, in each still
+
+
 def ink(text: str, size_px: int = 20, align: str = "l") -> np.ndarray:
     image = Image.new("L", (400, 60), 255)
     draw_text(ImageDraw.Draw(image), 200, 40, text, size_px, (0, 0, 0) if image.mode == "RGB" else "black", align)

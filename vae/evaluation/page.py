@@ -258,10 +258,9 @@ def latent_labels(latents: Sequence[Latent]) -> list[DirectionLabel]:
     """Return the labels of the directions: each latent's index, KL divergence, factor and share of its entropy."""
     labels = []
     for place, latent in enumerate(latents):
-        scores = {"KL": latent.kl}
-        name = f"Latent {latent.index}"
+        scores: dict[str, float] = {"KL": latent.kl}
+        marks: tuple[str, ...] = ()
         if latent.factor is not None and latent.live:
-            name += f" ({latent.factor})"
-            scores["entropy_share"] = latent.shares[latent.factor]
-        labels.append(DirectionLabel(index=place, name=name, scores=scores))
+            scores["entropy_share"], marks = latent.shares[latent.factor], (latent.factor,)
+        labels.append(DirectionLabel(index=place, name=f"Latent {latent.index}", scores=scores, marks=marks))
     return labels

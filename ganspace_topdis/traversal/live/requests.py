@@ -108,7 +108,7 @@ def read_name(body: bytes, *, num_directions: int) -> NameChange:
     _check(_is_in(fields["index"], range(num_directions)), "index", fields["index"])
     _check(isinstance(fields["name"], str) and is_text(fields["name"]), "name", fields["name"])
     _check(isinstance(fields["starred"], bool), "starred", fields["starred"])
-    name = DirectionName(name=clean_name(fields["name"], fields["index"]), starred=fields["starred"])
+    name = DirectionName(name=clean_name(fields["name"]), starred=fields["starred"])
     return NameChange(index=fields["index"], name=name)
 
 

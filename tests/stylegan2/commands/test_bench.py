@@ -15,7 +15,7 @@ from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.generators import HandBuiltGenerator
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import sha256_of
-from stylegan2.bench.methods import Cell, cells_csv, recorded, tables
+from stylegan2.bench.methods import Cell, bench_function, cells_csv, load_function, recorded, tables
 from stylegan2.bench.rungs import RUNGS, HandBuilt, Network, rung_named
 from stylegan2.commands import bench
 from stylegan2.runs.search import carried_over
@@ -44,6 +44,15 @@ def text(space, num_directions, seed):
 
 def fails(space, num_directions, seed):
     raise KeyError("no such layer")
+
+def leaves(space, num_directions, seed):
+    raise SystemExit(7)
+
+def is_stopped(space, num_directions, seed):
+    raise KeyboardInterrupt
+
+def complex_vectors(space, num_directions, seed):
+    return torch.eye(space.code_dim) * (1 + 1j)
 
 number = 3
 """
@@ -188,16 +197,39 @@ def test_the_length_of_a_vector_does_not_matter_and_directions_are_one_standard_
         (["{method}:nan", "--rungs", "hand-built"], "NaN"),
         (["{method}:text", "--rungs", "hand-built"], "returned str"),
         (["{method}:fails", "--rungs", "hand-built"], "KeyError: 'no such layer' (anyones.py, line"),
+        (["{method}:leaves", "--rungs", "hand-built"], "leaves failed on rung hand-built, seed 0: SystemExit: 7 ("),
+        (["{method}:complex_vectors", "--rungs", "hand-built"], "returned complex vectors on rung hand-built; return"),
+        (["leaving:find"], "cannot import leaving (SystemExit: 7)"),
         (["{method}:find", "{method}:nan"], "one function, or files only"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_one_line(
     method: str, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("leaving.py").write_text("raise SystemExit(7)")
     assert run("bench", "directions", *(each.format(method=method) for each in arguments)) in (1, 2)
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error
+
+
+def test_a_stop_within_a_function_is_no_failure_of_it(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(".")
+    with pytest.raises(KeyboardInterrupt):
+        next(bench_function(load_function(f"{method}:is_stopped"), "is_stopped", ["hand-built"], [0]))
+
+
+def test_files_do_not_fit_the_hand_built_rung_whose_generator_depends_on_the_seed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = directions(6).save(tmp_path / "six.safetensors")
+    assert run("bench", "directions", str(path), "--rungs", "hand-built") == 2
+    error = capsys.readouterr().err.strip()
+    assert "--rungs has hand-built, whose generator depends on the seed" in error
+    assert "give a function as module:function" in error
+    assert "\n" not in error
+    assert run("bench", "directions", str(path)) == 1
+    assert "does not belong to any rung" in capsys.readouterr().err
 
 
 def test_directions_of_another_generator_fit_no_rung(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,6 +81,23 @@ def test_page_record_and_a_sheet_for_each_direction_are_written(runs, tmp_path):
     assert max(heights) > min(heights)  # one direction has no partner among the channels
 
 
+def test_marks_are_in_the_table_and_on_the_sheets_beside_any_name(runs, tmp_path, monkeypatch):
+    ckpt, (first, second, _) = runs
+    directions = Directions.load(second)
+    directions.metadata.update({"factor": ["size", None, None], "share": [0.2, None, None]})
+    directions.metadata["better_than_chance"] = [False, True, True]
+    directions.save(second)
+    drawn = []
+    monkeypatch.setattr(
+        "stylegan2.runs.comparison.draw_overview", lambda frames, labels, *_, **__: drawn.append(labels)
+    )
+    monkeypatch.setattr("stylegan2.runs.comparison.encode_png", lambda _: b"")
+    found, written = compare([first, second], tmp_path / "out", ckpt=ckpt, device="cpu")
+    assert found["runs"][1]["marks"] == [("size?", "chance level"), (), ()]
+    assert "0, size?, chance level: 1 (0: 1)" in written[1].read_text(encoding="utf-8")
+    assert drawn[2][1].heading == "reordered (axes <&>): Direction 0 (size?, chance level)"
+
+
 def test_the_pages_own_words_hold_for_sets_of_one(runs, tmp_path):
     ckpt, (first, *_) = runs
     (tmp_path / "one").mkdir()

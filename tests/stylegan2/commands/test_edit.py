@@ -56,8 +56,9 @@ def test_the_images_are_those_of_the_codes_before_and_after(tmp_path):
     before, after = (to_uint8(small_generator().synthesis(codes)) for codes in (CODES, edited))
     assert np.array_equal(np.asarray(Image.open(written["edited_01.png"])), after[1])
     sheet = np.asarray(Image.open(written["before_after.png"]))
-    assert np.array_equal(sheet[4:128:8, 4:128:8], before[0])  # enlarged eightfold
+    assert np.array_equal(sheet[36:160:8, 4:128:8], before[0])  # below the headings, enlarged eightfold
     assert np.array_equal(sheet[-124::8, -124::8], after[1])
+    assert all((strip < 100).any() for strip in (sheet[:32, :128], sheet[:32, -128:]))  # before and after
 
 
 def test_edited_codes_can_be_edited_back(tmp_path):

@@ -9,6 +9,7 @@ import torch
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.traversal.names import DirectionName
 from stylegan2 import Generator, save
 from stylegan2.commands import score
 from stylegan2.commands.discover import directions_text
@@ -94,7 +95,7 @@ def test_the_score_that_ranks_is_shown_and_a_weak_match_is_a_question(tmp_path: 
     shares, factors = [0.6, 0.2, None], ["object_hue", "size", None]
     directions.metadata.update(rank=[2, 1, 3], score=[0.3, 0.4, 0.1], share=shares, factor=factors)
     labels = labels_of(directions)
-    assert [label.name for label in labels] == ["Direction 0 (object hue)", "Direction 1 (size?)", "Direction 2"]
+    assert [label.heading for label in labels] == ["Direction 0 (object hue)", "Direction 1 (size?)", "Direction 2"]
     assert [dict(list(label.scores.items())[:2]) for label in labels[:2]] == [
         {"rank": 2, "score": 0.3},
         {"rank": 1, "score": 0.4},
@@ -103,6 +104,35 @@ def test_the_score_that_ranks_is_shown_and_a_weak_match_is_a_question(tmp_path: 
     assert [line.split()[0] for line in table.splitlines()[1:]] == ["1", "0", "2"]
     assert max(map(len, table.splitlines())) <= 80
     assert "size?" in table
+
+
+def test_the_table_says_what_its_intervals_are_where_it_has_some(tmp_path: Path):
+    directions = write_found(tmp_path)[2]
+    directions.metadata.update(effect=[0.5, 0.2, 0.3], better_than_chance=[True, True, True])
+    assert "In parentheses" not in directions_text(directions.score_table())
+    directions.metadata.update(effect_low=[0.4, 0.1, 0.2], effect_high=[0.6, 0.4, 0.45])
+    table = directions_text(directions.score_table())
+    assert "0.5 (0.4 to 0.6)" in table
+    assert "In parentheses: 95 % intervals, by Student's t over clouds of codes." in " ".join(table.split())
+    assert "no better" not in table
+
+
+def test_marks_stand_beside_any_name_and_are_those_of_the_last_scores(tmp_path: Path):
+    directions = write_found(tmp_path)[2]
+    names = {
+        0: DirectionName(name="Direction 0 (size?, chance level)", starred=True),  # as earlier pages saved it
+        1: DirectionName(name="Smile"),
+        2: DirectionName(name="Direction 2 (mine)"),
+    }
+    directions.metadata.update(factor=["shape", "size", None], share=[0.6, 0.2, None])
+    directions.metadata.update(better_than_chance=[True, False, False])
+    labels = labels_of(directions, names)
+    assert [label.heading for label in labels] == [
+        "Direction 0 (shape)",
+        "Smile (size?, chance level)",
+        "Direction 2 (mine) (chance level)",
+    ]
+    assert [label.starred for label in labels] == [True, False, False]
 
 
 def test_earlier_results_are_kept_unless_replacing_them_is_asked_for(tmp_path: Path):

@@ -11,6 +11,7 @@ from stylegan2 import Generator, save
 from stylegan2.runs.pictures import num_mixed, source_of
 from stylegan2.settings import PictureSettings
 from tests.stylegan2.commands.found_directions import main as run
+from tests.stylegan2.commands.found_directions import write_found
 
 FAST = ["--steps", "1", "--num-span-codes", "200", "--batch-size", "16", "--seeds", "0", "--frames", "3"]
 
@@ -53,7 +54,7 @@ def test_a_page_has_the_names_and_the_choice_that_were_given(
     path = drawn(capsys, "traverse", "--directions", str(finished), "--out", str(tmp_path), *options)
     assert path.name == "explorer_directions_1-2_seeds_1-2_frames_3.html"
     data = page_data(path)
-    assert [(each["index"], each["name"].partition(" (chance")[0], each["starred"]) for each in data["directions"]] == [
+    assert [(each["index"], each["name"], each["starred"]) for each in data["directions"]] == [
         (1, "Smile <b>", True),
         (2, "Direction 2", False),
     ]
@@ -151,10 +152,28 @@ def test_a_walk_of_some_layers_says_which_and_has_no_scores_of_another_one(
     drawn(capsys, "traverse", *options, "--layers", "2-3", "--out", str(tmp_path / "some"))
     assert "layers" not in drawn_lines[0]
     assert "score" in drawn_lines[0]
-    assert drawn_lines[1].endswith("layers 2-3 move {}")
+    unit = Directions.load(finished).columns["unit"][1]
+    assert drawn_lines[1].endswith(f"layers 2-3 move {{'unit': {unit}}}")
     page = drawn(capsys, "traverse", *options, "--layers", "2-3", "--format", "html", "--out", str(tmp_path / "some"))
     assert "; layers 2-3 move" in page.read_text(encoding="utf-8")
-    assert not page_data(page)["directions"][0]["scores"]
+    assert [name for name, *_ in page_data(page)["directions"][0]["scores"]] == ["Unit"]
+    assert page_data(page)["unit"] == ""
+
+
+@pytest.mark.parametrize(("units", "end"), [(None, "+3 σ"), ((0.2, 1.0, 2.0), "+3")])
+@pytest.mark.parametrize("ending", ["png", "webp"])
+def test_a_walk_of_some_layers_has_the_unit_of_its_directions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, units: tuple[float, ...] | None, end: str, ending: str
+) -> None:
+    ckpt, _, _ = write_found(tmp_path, units=units)
+    written: list[str] = []
+    for module in ("grid", "animation"):
+        monkeypatch.setattr(
+            f"ganspace_topdis.traversal.{module}.draw_text", lambda draw, x, y, line, *more: written.append(line)
+        )
+    options = ["--ckpt", str(ckpt), "--layers", "2-3", "--frames", "3", "--seeds", "1", "--format", ending]
+    assert run("traverse", "--directions", str(tmp_path), "--out", str(tmp_path / "out"), *options) == 0
+    assert {line for line in written if line.startswith("+")} == {end}
 
 
 def test_mixes_are_refused_for_pictures_which_ignore_them(finished: Path, capsys: pytest.CaptureFixture) -> None:

@@ -8,6 +8,7 @@ import pytest
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import sha256_of
+from ganspace_topdis.traversal.names import DirectionName, write_names
 from stylegan2 import loading
 from stylegan2.loading import CHECKPOINT_KEY, load_run
 from stylegan2.runs.model_card import write_card
@@ -41,6 +42,15 @@ def test_the_folder_holds_directions_card_and_pictures(found, tmp_path):
     assert "--directions hf://OWNER/REPO/directions.safetensors --ckpt FILE" in card
     assert all(f"](pictures/{name})" in card for name in ("overview.png", "direction_01.png"))
     assert Directions.load(written[0]).fingerprint == Directions.load(run).fingerprint
+
+
+def test_the_card_marks_named_directions_too(found, tmp_path):
+    directions = Directions.load(found[1])
+    directions.metadata.update({"score": [0.5, 0.4, 0.3], "better_than_chance": [True, False, True]})
+    directions.save(found[1])
+    write_names(found[1].parent / "names.json", {1: DirectionName(name="Smile")})
+    write_card(found[1], tmp_path / "card", license_id="mit")
+    assert "| Smile (chance level) | 0.4 |" in (tmp_path / "card/README.md").read_text()
 
 
 def test_a_local_checkpoint_is_not_named_in_the_directions_and_a_published_one_is(found, tmp_path):

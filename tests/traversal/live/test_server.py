@@ -15,7 +15,7 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.traversal.frames import to_uint8
 from ganspace_topdis.traversal.live.renderer import LiveModel, Renderer
 from ganspace_topdis.traversal.live.server import LiveServer, PageSettings
-from ganspace_topdis.traversal.names import NamesStore, default_labels, read_names
+from ganspace_topdis.traversal.names import DirectionName, NamesStore, default_labels, read_names
 from tests.traversal.pages import copied
 
 JSON = {"Content-Type": "application/json"}
@@ -308,6 +308,15 @@ def test_a_new_name_is_in_the_run_folder_and_on_the_page_after_a_reload(page: An
     page.send("Page.reload")
     page.wait_for("!window.beforeReload && document.readyState === 'complete' && document.querySelector('.name')")
     assert page.run("document.querySelector('.name').value") == "Sky"
+
+
+def test_a_star_alone_saves_no_automatic_name(page: Any, tmp_path: Path) -> None:
+    page.press("s")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and not (tmp_path / "names.json").exists():
+        time.sleep(0.02)
+    assert read_names(tmp_path / "names.json") == {0: DirectionName(name="", starred=True)}
+    assert page.run("document.querySelector('.name').value") == "Direction 0"
 
 
 @pytest.mark.parametrize("width_px", [320, 400, 820, 1280])
