@@ -90,7 +90,7 @@ def test_names_are_opened_and_undone(open_page: Open, tmp_path: Path) -> None:
     assert names(browser) == ["Red", "Green", "Blue"]
     browser.click("#redo")
     assert json.loads(saved(browser, "#save-names", tmp_path / "kept").read_text())["directions"] == {
-        "0": {"name": "Red", "starred": False},
+        "0": {"name": "", "starred": False},  # nobody typed its name
         "1": {"name": "Leaf", "starred": True},
         "7": {"name": "Sky", "starred": False},
     }

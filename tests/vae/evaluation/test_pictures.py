@@ -23,8 +23,9 @@ def test_a_direction_moves_its_latent_by_the_priors_deviation_and_no_other() -> 
 
 def test_labels_name_the_latent_and_its_most_informative_factor() -> None:
     first, second = latent_labels(LATENTS)
-    assert (first.name, dict(first.scores)) == ("Latent 2 (posX)", {"KL": 2.0, "entropy_share": 0.5})
-    assert (second.name, dict(second.scores)) == ("Latent 0", {"KL": 1.0})
+    assert (first.name, first.heading) == ("Latent 2", "Latent 2 (posX)")
+    assert dict(first.scores) == {"KL": 2.0, "entropy_share": 0.5}
+    assert (second.heading, dict(second.scores)) == ("Latent 0", {"KL": 1.0})
 
 
 def test_the_gallery_a_gif_and_the_directions_are_written(tmp_path: Path) -> None:
