@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from directions import argument_parser, path_of, read
+from directions import argument_parser, kept, read
 from scipy.stats import spearmanr
 
 from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
@@ -99,8 +99,7 @@ def main(argv: list[str] | None = None) -> None:
         rung = rung_named(name)
         sets = []
         for cell in read(options, rung):
-            path = path_of(options.cells, rung, cell.method, cell.seed, options.steps).with_suffix(".safetensors")
-            directions, space = Directions.load(path), rung.space(cell.seed)
+            directions, space = kept(options, rung, cell.method, cell.seed), rung.space(cell.seed)
             own = {each.code_dim: each for each in (space, *space.wider.values())}[directions.code_dim]
             with frozen_weights():
                 found = evaluate_held_out(own.generate, own.sample_codes, directions, num_random=0, seed=cell.seed)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from directions import argument_parser, column, markdown, path_of
+from directions import argument_parser, column, kept, markdown, path_of
 from torch import Tensor
 
 from ganspace_topdis.discovery.held_out import add_scores, evaluate_held_out
@@ -59,11 +59,6 @@ def measure(options: argparse.Namespace, rung: Network, scores: Path, method: st
     write_json(scores, found)
     shown = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
     print(f"{method}, seed {seed}: {shown} ({time.perf_counter() - since:.0f} s)", file=sys.stderr, flush=True)
-
-
-def kept(options: argparse.Namespace, rung: Rung, method: str, seed: int) -> Directions:
-    """The directions that `directions.py` found."""
-    return Directions.load(path_of(options.cells, rung, method, seed, options.steps).with_suffix(".safetensors"))
 
 
 def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str, float]:

@@ -13,7 +13,7 @@ import dataclasses
 import statistics
 
 import torch
-from directions import arguments, path_of
+from directions import arguments, kept, read
 
 from ganspace_topdis.discovery.held_out import evaluate_held_out, rank
 from ganspace_topdis.latent.directions import Directions
@@ -43,19 +43,14 @@ def main(argv: list[str] | None = None) -> None:
         rung = rung_named(name)
         if not isinstance(rung, Network):
             continue
-        for method in options.methods:
-            for seed in options.seeds:
-                path = path_of(options.cells, rung, method, seed, options.steps).with_suffix(".safetensors")
-                if not path.exists():
-                    continue
-                changes, units = changes_at_one_unit(rung, Directions.load(path), seed)
-                shown = ", ".join(f"{change:.2f}" for change in changes)
-                mean = statistics.fmean(changes)
-                print(
-                    f"{name}, {method}, seed {seed}: own change at one unit {shown}; mean {mean:.2f}, weakest "
-                    f"{min(changes):.2f}; units of {min(units):.2f} to {max(units):.2f} standard deviations",
-                    flush=True,
-                )
+        for cell in read(options, rung):
+            changes, units = changes_at_one_unit(rung, kept(options, rung, cell.method, cell.seed), cell.seed)
+            shown, mean = ", ".join(f"{change:.2f}" for change in changes), statistics.fmean(changes)
+            print(
+                f"{name}, {cell.method}, seed {cell.seed}: own change at one unit {shown}; mean {mean:.2f}, weakest "
+                f"{min(changes):.2f}; units of {min(units):.2f} to {max(units):.2f} standard deviations",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -181,6 +181,11 @@ def read(options: argparse.Namespace, rung: Rung) -> list[Cell]:
     )
 
 
+def kept(options: argparse.Namespace, rung: Rung, method: str, seed: int) -> Directions:
+    """The directions of an existing cell."""
+    return Directions.load(path_of(options.cells, rung, method, seed, options.steps).with_suffix(".safetensors"))
+
+
 def table(cells: Sequence[Cell], num_seeds: int) -> str:
     """Markdown, a table per rung; another number of seeds than `num_seeds` in parentheses."""
     parts = []

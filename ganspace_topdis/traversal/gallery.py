@@ -32,6 +32,7 @@ __all__ = [
     "TRAVERSAL_FORMATS",
     "PageText",
     "WalkSettings",
+    "animation_title",
     "write_gallery",
     "write_page",
     "write_traversal",
@@ -206,7 +207,7 @@ def write_traversal(
         sheet = draw_direction(frames, label, walk.values, seeds, subtitle=subtitle, cell_px=cell_px)
         return write_bytes(path, encode_png(sheet))
     fps = fps or natural_fps(walk.num_steps)
-    return write_animation(path, frames, walk.values, **_title(label), fps=fps, cell_px=cell_px)
+    return write_animation(path, frames, walk.values, **animation_title(label), fps=fps, cell_px=cell_px)
 
 
 def _of_page(text: PageText) -> dict[str, Any]:
@@ -263,11 +264,11 @@ def _write_traversals(
         sheet = draw_direction(walks, label, values, seeds, subtitle=text.origin)
         written.append(write_bytes(stem.with_suffix(".png"), encode_png(sheet)))
         animation, animated = stem.with_suffix(".webp"), walks[:_NUM_ANIMATED_SEEDS]
-        written.append(write_animation(animation, animated, values, **_title(label), fps=fps))
+        written.append(write_animation(animation, animated, values, **animation_title(label), fps=fps))
     return written
 
 
-def _title(label: DirectionLabel) -> dict[str, Any]:
+def animation_title(label: DirectionLabel) -> dict[str, Any]:
     """The title of an animation, and the unit of its shifts."""
     return {"title": label.name, "marks": label.marks_text, "unit": shift_unit([label])}
 

@@ -18,6 +18,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.traversal.animation import natural_fps, write_animation
 from ganspace_topdis.traversal.frames import Frames, LatentDirections, step_values, traverse_all
+from ganspace_topdis.traversal.gallery import animation_title
 from ganspace_topdis.traversal.grid import draw_direction, draw_overview, encode_png
 from ganspace_topdis.traversal.names import DirectionLabel, default_labels, shift_unit
 
@@ -67,9 +68,7 @@ class Walks:
         if len(self.labels) != 1:
             raise InvalidArgumentError("an animation shows one direction; choose one with of(index), or write a .png")
         fps = fps or natural_fps(len(self.values))
-        label, unit = self.labels[0], shift_unit(self.labels)
-        title, marks = label.name, label.marks_text
-        return write_animation(path, self.frames[0], self.values, title=title, marks=marks, unit=unit, fps=fps)
+        return write_animation(path, self.frames[0], self.values, **animation_title(self.labels[0]), fps=fps)
 
     def __repr__(self) -> str:
         num_directions, num_seeds, num_steps, height, width = self.frames.shape[:5]

@@ -116,12 +116,12 @@ def open_set(
             )
         return drawing(info, store)
     files = find_files(info, root)
-    doubts = _doubts(info, files, store) if verify else ()
+    doubts = "; ".join(_doubts(info, files, store)) if verify else ""
     if not doubts:
         return _READERS[info.name](info, files, store)
-    data = _read_doubtful(info, files, store, "; ".join(doubts))
+    data = _read_doubtful(info, files, store, doubts)
     warnings.warn(
-        f"{'; '.join(doubts)}; read nevertheless: the number of images is right, and {content_facts(info.name)}",
+        f"{doubts}; read nevertheless: the number of images is right, and {content_facts(info.name)}",
         stacklevel=3,
     )
     return data
