@@ -15,7 +15,8 @@ import math
 from collections.abc import Sequence
 
 import torch
-from directions import argument_parser, kept, read
+from direction_ceiling import CEILINGS
+from directions import METHODS, argument_parser, kept, read
 from scipy.stats import spearmanr
 
 from ganspace_topdis.discovery.held_out import HeldOutScores, evaluate_held_out
@@ -92,6 +93,7 @@ def _correlation(logs: Sequence[float], truths: Sequence[float]) -> float:
 def main(argv: list[str] | None = None) -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--rungs", default=",".join(RUNGS), help="all by default")
+    parser.set_defaults(methods=[method for method in METHODS if method not in CEILINGS])
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     columns: dict[str, dict[str, str]] = {}

@@ -3,14 +3,15 @@
     python benchmarks/directions.py                       # everything: hours on two cores
     python benchmarks/directions.py scenes --methods topdis,sefa --seeds 0-2
     python benchmarks/directions.py --table               # results so far
-    python benchmarks/directions.py --table --record      # and write them into the package
+    python benchmarks/directions.py --table --record      # add them to the package's cells, and print those
 
 A cell is one method on one rung with one seed (see `stylegan2.bench.rungs`). Each is stored as a JSON file, its
 directions beside it, as soon as it is measured, and never measured again, so an interrupted run resumes, and several
 processes can share the work. The Markdown table has means and standard deviations over the seeds, with the best method
-of a column in bold, except of agreement, which closed forms have by nature; the oracle, regression on the factors'
-readings, is not a method. Times are processor time of one thread. Searches are those of w, and with -s at the end of
-their name those of S (`discover --space s`).
+of a column in bold, except of agreement, which closed forms have by nature. The oracle, regression on the factors'
+readings, and the ceilings (`direction_ceiling`) have seen the truth and are no methods. Times are processor time of one
+thread. Searches are those of w, and with -s at the end of their name those of S (`discover --space s`). Recorded cells
+that are not measured here stay.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from direction_ceiling import CEILINGS, Ceiling
 
 from ganspace_topdis.discovery import Discovery, DiscoverySettings
 from ganspace_topdis.discovery.baselines import coordinate_axes, ganspace, ganspace_of_features, ica
@@ -30,7 +32,7 @@ from ganspace_topdis.discovery.settings import CLOSED_FORMS, SEARCH_METHODS
 from ganspace_topdis.evaluation.rescoring import oracle
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.files import write_json, write_text
-from stylegan2.bench.methods import COLUMNS, Cell, cells_csv, with_agreement
+from stylegan2.bench.methods import COLUMNS, WITH_TRUTH, Cell, cells_csv, recorded, with_agreement
 from stylegan2.bench.rungs import RUNGS, SCORES, HandBuilt, Network, Rung, rung_named
 from stylegan2.ops.weight_cache import frozen_weights
 from stylegan2.runs.search import closed_form
@@ -41,7 +43,7 @@ SEARCHES = (*SEARCH_METHODS[1:], SEARCH_METHODS[0])  # TopDis last
 SEARCHES_IN_S = tuple(f"{name}-s" for name in SEARCHES)
 METHODS = (
     *("random", "axes", "sefa", "ganspace", "ganspace-features", "ica", "span-axes"),
-    *(*SEARCHES, *SEARCHES_IN_S, "oracle"),
+    *(*SEARCHES, *SEARCHES_IN_S, *WITH_TRUTH),
 )
 HAND_BUILT_STEPS = 400
 NUM_ORACLE_CODES = 4000
@@ -78,6 +80,10 @@ def find_in_network(rung: Network, method: str, seed: int, steps: int) -> Direct
         return searched(Discovery(space.features, space.sample_codes, settings))
     if method == "oracle":
         return oracle(space.images, rung.factor_network.read, rung.codes(NUM_ORACLE_CODES, seed)[1])
+    if method in CEILINGS:
+        ceiling = Ceiling(rung, CEILINGS[method], seed)
+        ceiling.optimize()
+        return ceiling.directions()
     name = next(each for each in CLOSED_FORMS if each == method)
     return closed_form(name, unsearched(rung, seed), space)
 
@@ -100,14 +106,14 @@ def searched(search: Discovery) -> Directions:
 
 
 def takes(rung: Rung, method: str) -> bool:
-    """Whether a method can be run on a rung: SeFa, S and the oracle need a network."""
-    return isinstance(rung, Network) or method not in ("sefa", "oracle", *SEARCHES_IN_S)
+    """Whether a method can be run on a rung: SeFa, S, the oracle and the ceilings need a network."""
+    return isinstance(rung, Network) or method not in ("sefa", *SEARCHES_IN_S, *WITH_TRUTH)
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argument_parser(__doc__)
     parser.add_argument("rungs", nargs="*", metavar="RUNG", help=f"{', '.join(RUNGS)}; all by default")
-    parser.add_argument("--record", action="store_true", help="write the cells into stylegan2/assets")
+    parser.add_argument("--record", action="store_true", help="add the cells to those of stylegan2/assets")
     options = parser.parse_args(argv)
     options.rungs = options.rungs or list(RUNGS)
     for unknown in {*options.rungs} - {*RUNGS}:
@@ -181,6 +187,16 @@ def read(options: argparse.Namespace, rung: Rung) -> list[Cell]:
     )
 
 
+def added(cells: Sequence[Cell], known: Sequence[Cell]) -> list[Cell]:
+    """The known cells, those of `cells` in their place or beside them; an agreement that has no new value stays."""
+    together = {(cell.rung, cell.method, cell.seed): cell for cell in known}
+    for cell in cells:
+        key = (cell.rung, cell.method, cell.seed)
+        before = together[key].scores if key in together else {}
+        together[key] = dataclasses.replace(cell, scores={**before, **cell.scores})
+    return sorted(together.values(), key=lambda cell: (RUNGS.index(cell.rung), METHODS.index(cell.method), cell.seed))
+
+
 def kept(options: argparse.Namespace, rung: Rung, method: str, seed: int) -> Directions:
     """The directions of an existing cell."""
     return Directions.load(path_of(options.cells, rung, method, seed, options.steps).with_suffix(".safetensors"))
@@ -230,7 +246,7 @@ def column(values: dict[str, list[float]], num_seeds: int, *, bold: bool = True)
         bold: whether larger is better.
     """
     values = {method: each for method, each in values.items() if each}
-    methods = [method for method in values if method != "oracle"] if bold else []
+    methods = [method for method in values if method not in WITH_TRUTH] if bold else []
     best = max(methods, key=lambda method: _mean(values[method]), default=None)
     return {method: _cell(each, num_seeds, bold=method == best) for method, each in values.items()}
 
@@ -258,6 +274,7 @@ def main(argv: list[str] | None = None) -> None:
             measure(options, rung)
         cells += read(options, rung)
     if options.record:
+        cells = added(cells, recorded())
         write_text(ASSETS / "directions_bench.csv", cells_csv(cells))
     print(table(cells, len(options.seeds)))
 

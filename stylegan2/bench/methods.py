@@ -31,6 +31,7 @@ from stylegan2.zoo import ASSETS
 
 __all__ = [
     "COLUMNS",
+    "WITH_TRUTH",
     "Cell",
     "Find",
     "bench_files",
@@ -50,6 +51,9 @@ _AGREEMENT, _SECONDS = "agreement", "seconds"
 
 COLUMNS = (*SCORES, _AGREEMENT, _SECONDS)
 """What a table shows of a method: its scores on a rung, its agreement between seeds, and its time."""
+
+WITH_TRUTH = ("oracle", "ceiling-span", "ceiling-w", "ceiling-w+", "ceiling-s")
+"""Recorded rows that are no methods: regression on the factors, and the share itself as the objective, by space."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -203,7 +207,10 @@ def cells_csv(cells: Iterable[Cell]) -> str:
 
 
 def tables(cells: Sequence[Cell], own: Sequence[str] = ()) -> list[Table]:
-    """A table per rung: mean and standard deviation over seeds, best first; a star at the names in `own`."""
+    """A table per rung: mean and standard deviation over seeds, best first, then rows that have seen the truth.
+
+    A star stands at the names in `own`.
+    """
     return [
         _table(rung, [cell for cell in cells if cell.rung == rung], own)
         for rung in RUNGS
@@ -216,7 +223,7 @@ def _table(rung: str, cells: Sequence[Cell], own: Sequence[str]) -> Table:
     methods: dict[str, list[Cell]] = {}
     for cell in cells:
         methods.setdefault(cell.method, []).append(cell)
-    ordered = sorted(methods, key=lambda method: -_mean(methods[method], names[0]))
+    ordered = sorted(methods, key=lambda method: (method in WITH_TRUTH, -_mean(methods[method], names[0])))
     rows = []
     for method in ordered:
         mark = " *" if method in own else ""

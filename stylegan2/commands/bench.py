@@ -134,13 +134,17 @@ def _measured(options: Options) -> Iterator[Any]:
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:
-    """A table per rung, then the files."""
+    """A table per rung, which rows are no recorded methods, then the files."""
     from ganspace_topdis.report import table
-    from stylegan2.bench.methods import Cell, tables
+    from stylegan2.bench.methods import WITH_TRUTH, Cell, tables
 
     cells = [Cell(**row) for row in (*record["cells"], *record["recorded"])]
     own = {row["method"] for row in record["cells"]}
-    return "\n".join([*(table.to_text(each) for each in tables(cells, sorted(own))), *record["files"]])
+    notes = ["* scored now"] if own else []
+    if any(cell.method in WITH_TRUTH for cell in cells):
+        notes.append("the oracle and the ceilings, last in a table, have seen the factors")
+    shown = [table.to_text(each) for each in tables(cells, sorted(own))]
+    return "\n".join([*shown, *(["; ".join(notes)] if notes else []), *record["files"]])
 
 
 COMMANDS: dict[str, Command] = {

@@ -95,6 +95,7 @@ def test_a_function_is_scored_on_every_seed_beside_the_recorded_methods(
     assert run(*arguments, "--name", "svd", "--out", "svd.csv") == 0
     printed = capsys.readouterr().out
     assert "svd *" in printed
+    assert "* scored now" in printed.splitlines()
     assert "rung hand-built" in printed
     rows = list(csv.DictReader((tmp_path / "svd.csv").read_text().splitlines()))
     assert [(row["rung"], row["method"], row["seed"]) for row in rows] == [("hand-built", "svd", s) for s in "01"]
@@ -260,16 +261,17 @@ def test_the_recorded_methods_are_listed_without_a_method(capsys: pytest.Capture
     assert {cell.rung for cell in recorded()} == set(RUNGS)
     assert all(f"rung {name}" in printed for name in RUNGS)
     assert "topdis" in printed
+    assert printed.splitlines()[-1] == "the oracle and the ceilings, last in a table, have seen the factors"
 
 
 def test_cells_survive_the_csv_and_the_best_method_comes_first() -> None:
     cells = [
         Cell(rung="scenes", method=name, seed=seed, scores={"share": share + 0.01 * seed})
-        for name, share in (("low", 0.2), ("high", 0.5))
+        for name, share in (("low", 0.2), ("ceiling-w", 0.6), ("high", 0.5))
         for seed in (0, 1)
     ]
     (table,) = tables(cells, ["low"])
-    assert [row[0] for row in table.rows] == ["high", "low *"]
+    assert [row[0] for row in table.rows] == ["high", "low *", "ceiling-w"]
     assert table.rows[0][2] == "0.505 ± 0.007"
     read = list(csv.DictReader(cells_csv(cells).splitlines()))
     assert [float(row["share"]) for row in read] == pytest.approx([cell.scores["share"] for cell in cells])
