@@ -4,7 +4,7 @@
     cells/NAME/       run folder of a cell: the files of train-vae and evaluate-vae
     marks/NAME.json   status of a cell: its state, reason, duration, device and attempts
     logs/NAME.log     output of the cell's process
-    taken/NAME/       evaluation of a cell that was finished elsewhere, from its table
+    taken/NAME/       evaluation and curve of a cell that was finished elsewhere, from its tables
 
 Cells can be added later (more seeds, more labels); existing ones are kept. Results of another version are never
 modified, and neither is a cell of the same name with other settings.
@@ -21,13 +21,14 @@ from typing import Any
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
-from ganspace_topdis.runs.files import LOCK, lock_holder, make_folder, write_json
+from ganspace_topdis.runs.files import LOCK, lock_holder, make_folder, write_json, write_text
 from ganspace_topdis.runs.reading import MAX_JSON_BYTES, read_bytes, read_json, reason_of
-from ganspace_topdis.runs.records import read_metrics
+from ganspace_topdis.runs.records import METRICS, read_metrics
 from vae.evaluation.run import EVALUATION, read_evaluation
 from vae.suite.grid import Cell, Grid
 from vae.suite.results import (
     CELL_COLUMNS,
+    CURVES,
     CellResult,
     CellStatus,
     SuiteResults,
@@ -123,6 +124,10 @@ class SuiteFolder:
                 return found
         return None
 
+    @property
+    def _axes(self) -> tuple[str, ...]:
+        return tuple(self.grid.cells[0].labels)
+
     def _taken_folder(self, cell: Cell) -> Path:
         return self.path / "taken" / cell.name
 
@@ -140,12 +145,13 @@ class SuiteFolder:
         Cells that are finished here, that the suite lacks, or that are not finished there, are left alone.
 
         Args:
-            table: cells.csv of a report.
+            table: cells.csv of a report. A curves.csv beside it is taken too.
 
         Raises:
-            RunFolderError: as `finished_in`. Nothing was changed.
+            RunFolderError: as `finished_in`, or curves.csv is damaged. Nothing was changed.
         """
-        taken = self.finished_in(table)
+        taken, curves = self.finished_in(table), table.with_name(CURVES)
+        points = _rows(curves, self._axes, (), ("step", "mig")) if curves.exists() else {}
         for cell, found in taken:
             first = found[0]
             evaluation = {
@@ -154,7 +160,11 @@ class SuiteFolder:
                 "files": [],
                 "device": first["device"],
             }
-            write_json(make_folder(self._taken_folder(cell)) / EVALUATION, evaluation)
+            folder = make_folder(self._taken_folder(cell))
+            if curve := points.get(_key(cell)):
+                lines = (json.dumps({"step": int(float(row["step"])), "mig": float(row["mig"])}) for row in curve)
+                write_text(folder / METRICS, "".join(f"{line}\n" for line in lines))
+            write_json(folder / EVALUATION, evaluation)
             duration_s = float(first["duration_s"] or 0)
             write_status(
                 self.status_file(cell), CellStatus(state="finished", duration_s=duration_s, device=first["device"])
@@ -168,7 +178,7 @@ class SuiteFolder:
             RunFolderError: it is no such table, or has a cell of this suite with other settings, or with scores that
                 this suite does not ask for, or of another version. Older tables do not say the last two.
         """
-        rows = _finished_rows(table, tuple(self.grid.cells[0].labels))
+        rows = _rows(table, self._axes, (*CELL_COLUMNS, "metric"), ("score",))
         found = [(cell, rows[_key(cell)]) for cell in self.pending() if _key(cell) in rows]
         request = request_columns(self.grid.metrics, self.grid.max_images, self.version)
         for cell, of_cell in found:
@@ -210,7 +220,7 @@ class SuiteFolder:
             settings=cell.settings,
             duration_s=status.duration_s or None,
             device=status.device if evaluation is None else evaluation["device"],
-            curve=_curve(self.cell_folder(cell) / "metrics.jsonl"),
+            curve=_curve(self.cell_folder(cell) / METRICS) or _curve(self._taken_folder(cell) / METRICS),
         )
 
 
@@ -228,21 +238,28 @@ def _key(cell: Cell) -> _Key:
     return tuple(cell.labels.values()), cell.seed
 
 
-def _finished_rows(table: Path, axes: tuple[str, ...]) -> dict[_Key, list[dict[str, str]]]:
-    """Return the rows of every finished cell of a cells.csv, by its labels and seed."""
+def _rows(
+    table: Path, axes: tuple[str, ...], columns: tuple[str, ...], numbers: tuple[str, ...]
+) -> dict[_Key, list[dict[str, str]]]:
+    """Return the rows of a table of a report by the labels and the seed of their cell; those of unfinished cells not.
+
+    Raises:
+        RunFolderError: it lacks one of the columns, or one of `numbers` is none.
+    """
     found: dict[_Key, list[dict[str, str]]] = {}
     try:
         lines = read_bytes(table, MAX_JSON_BYTES).decode("utf-8").splitlines()
         reader = csv.DictReader(lines, strict=True)
-        if not {*axes, "seed", *CELL_COLUMNS, "metric", "score"} <= {*(reader.fieldnames or ())}:
+        if not {*axes, "seed", *columns, *numbers} <= {*(reader.fieldnames or ())}:
             raise ValueError("its columns are not those of this suite")
         for row in reader:
-            if row["state"] == "finished":
-                if not math.isfinite(float(row["score"])):
-                    raise ValueError("a score is not finite")
+            if row.get("state", "finished") == "finished":
+                for name in numbers:
+                    if not math.isfinite(float(row[name])):
+                        raise ValueError(f"a {name} is not finite")
                 found.setdefault((tuple(row[axis] for axis in axes), int(row["seed"])), []).append(row)
     except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise RunFolderError(f"{table} is not the cells.csv of a report of this suite ({reason_of(error)})") from error
+        raise RunFolderError(f"{table} is no table of a report of this suite ({reason_of(error)})") from error
     return found
 
 

@@ -7,6 +7,7 @@ cells.csv          one row per cell and metric, the raw scores, which `suite --f
 summary.csv        one row per setting and metric
 differences.csv    one row per comparison and metric
 verdicts.csv       one row per comparison and headline metric: p values, effect size, interval, outcome
+curves.csv         MIG of each cell by step, with `suite --score-every`; `suite --finished` reads it beside cells.csv
 tables.tex         booktabs tables
 plots/             scores.png, differences.png, curves.png (with `suite --score-every`), correlations.png
 """
@@ -24,6 +25,7 @@ from vae.evaluation.metrics import metric_name
 from vae.suite.plots import draw_correlations, draw_curves, draw_differences, draw_scores
 from vae.suite.results import (
     CELL_COLUMNS,
+    CURVES,
     CellResult,
     Setting,
     SuiteResults,
@@ -91,6 +93,7 @@ def write_report(
         write_text(folder / "summary.csv", _summary_csv(results)),
         write_text(folder / "differences.csv", _differences_csv(results)),
         write_text(folder / "verdicts.csv", verdicts_csv(suite_verdicts(results))),
+        *([write_text(folder / CURVES, curves)] if (curves := _curves_csv(results)) else []),
         write_text(folder / "tables.tex", "\n".join(to_latex(table) for table in tables)),
         *(write_bytes(folder / "plots" / f"{name}.png", data) for name, data in plots.items()),
     ]
@@ -212,6 +215,12 @@ def _cell_columns(record: CellResult) -> tuple[str | float | None, ...]:
 
 def _no_score(record: CellResult) -> list[tuple[str, None]]:
     return [] if record.scores else [("", None)]
+
+
+def _curves_csv(results: SuiteResults) -> str | None:
+    """Return MIG of each cell by step; None if it was never measured while training."""
+    rows = [(*r.labels.values(), r.seed, step, mig) for r in results.records for step, mig in r.curve]
+    return to_csv((*axes_of(results.records), "seed", "step", "mig"), rows) if rows else None
 
 
 def _summary_csv(results: SuiteResults) -> str:

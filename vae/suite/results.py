@@ -19,6 +19,7 @@ from ganspace_topdis.runs.reading import read_json
 
 __all__ = [
     "CELL_COLUMNS",
+    "CURVES",
     "CellResult",
     "CellState",
     "CellStatus",
@@ -38,6 +39,9 @@ CellState = Literal["finished", "failed", "stopped", "running", "missing"]
 
 CELL_COLUMNS = ("state", "duration_s", "device", "settings")
 """Columns of cells.csv after the seed; `settings` is `settings_digest`, and those of `SuiteResults.request` follow."""
+
+CURVES = "curves.csv"
+"""The file of a report that has MIG by step; its columns are the axes, seed, step and mig."""
 
 Setting = tuple[tuple[str, str], ...]
 """The labels of a setting, axis by axis: (("method", "beta-VAE"), ("variant", "plain"))."""

@@ -378,6 +378,34 @@ def test_cells_that_were_finished_elsewhere_are_taken_from_their_table_and_never
     assert len(here.pending()) == 4
 
 
+def test_the_curve_of_a_cell_is_taken_with_its_scores(tmp_path: Path) -> None:
+    elsewhere = SuiteFolder.make(tmp_path / "elsewhere", grid())
+    for each in elsewhere.pending()[:2]:
+        finish(elsewhere, each)
+    with_curve = elsewhere.grid.cells[0]
+    log = elsewhere.cell_folder(with_curve) / "metrics.jsonl"
+    log.write_text('{"step": 5, "mig": 0.125}\n{"step": 7, "loss": 1}\n{"step": 10, "mig": 0.25}\n')
+    write_report(elsewhere.results(), tmp_path / "report")
+    lines = (tmp_path / "report" / "curves.csv").read_text().splitlines()
+    assert lines == ["method,variant,seed,step,mig", "VAE,plain,0,5,0.125", "VAE,plain,0,10,0.25"]
+    here = SuiteFolder.make(tmp_path / "here", grid())
+    (tmp_path / "report" / "curves.csv").write_text("\n".join([*lines[:2], "VAE,plain,0,10,much"]))
+    with pytest.raises(RunFolderError, match=r"curves.csv is no table of a report of this suite .could not convert"):
+        here.take_finished(tmp_path / "report" / "cells.csv")
+    assert not any(record.scores for record in here.results().records)
+    (tmp_path / "report" / "curves.csv").write_text("\n".join(lines))
+    assert here.take_finished(tmp_path / "report" / "cells.csv") == 2
+    assert {r.setting: r.curve for r in here.results().records if r.curve} == {
+        tuple(with_curve.labels.items()): ((5, 0.125), (10, 0.25))
+    }
+    write_report(here.results(), tmp_path / "next")
+    assert (tmp_path / "next" / "curves.csv").read_bytes() == b"\n".join(map(str.encode, [*lines, ""]))
+
+
+def test_a_report_without_curves_has_no_file_of_them(tmp_path: Path) -> None:
+    assert not table_of_finished(tmp_path).with_name("curves.csv").exists()
+
+
 def test_a_table_of_other_scores_or_another_version_is_refused_and_an_older_one_is_not(tmp_path: Path) -> None:
     table = table_of_finished(tmp_path)
     here = SuiteFolder.make(tmp_path / "here", grid(metrics=("mig", "sap")))
