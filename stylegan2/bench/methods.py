@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.evaluation.matching import agreement_of_each
+from ganspace_topdis.evaluation.paired import mean_interval
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.report.table import Table, to_csv
 from stylegan2.bench.rungs import RUNGS, SCORES, BenchSpace, HandBuilt, Rung, rung_named
@@ -206,31 +207,48 @@ def cells_csv(cells: Iterable[Cell]) -> str:
     return to_csv(("rung", "method", "seed", *COLUMNS), rows)
 
 
-def tables(cells: Sequence[Cell], own: Sequence[str] = ()) -> list[Table]:
+def tables(cells: Sequence[Cell], own: Sequence[str] = (), *, against: str | None = None) -> list[Table]:
     """A table per rung: mean and standard deviation over seeds, best first, then rows that have seen the truth.
 
-    A star stands at the names in `own`.
+    A star stands at the names in `own`. With `against`, a method, a column has the differences to it in the first
+    score, paired by seed: their mean, and from five pairs on its 95 % interval.
     """
     return [
-        _table(rung, [cell for cell in cells if cell.rung == rung], own)
+        _table(rung, [cell for cell in cells if cell.rung == rung], own, against)
         for rung in RUNGS
         if any(cell.rung == rung for cell in cells)
     ]
 
 
-def _table(rung: str, cells: Sequence[Cell], own: Sequence[str]) -> Table:
+def _table(rung: str, cells: Sequence[Cell], own: Sequence[str], against: str | None) -> Table:
     names = [name for name in COLUMNS if any(name in cell.scores for cell in cells)]
     methods: dict[str, list[Cell]] = {}
     for cell in cells:
         methods.setdefault(cell.method, []).append(cell)
     ordered = sorted(methods, key=lambda method: (method in WITH_TRUTH, -_mean(methods[method], names[0])))
+    base = methods.get(against or "", [])
     rows = []
     for method in ordered:
         mark = " *" if method in own else ""
-        values = (_written(methods[method], name) for name in names)
+        values = [_written(methods[method], name) for name in names]
+        if base:
+            values.insert(1, "" if method == against else _difference(methods[method], base, names[0]))
         rows.append((f"{method}{mark}", str(len(methods[method])), *values))
-    headings = (SCORES.get(name, name) for name in names)
+    headings = [SCORES.get(name, name) for name in names]
+    if base:
+        headings.insert(1, f"{headings[0]} - {against}, 95 %")
     return Table(title=f"rung {rung}", header=("method", "seeds", *headings), rows=tuple(rows))
+
+
+def _difference(cells: Sequence[Cell], base: Sequence[Cell], name: str) -> str:
+    """The differences in a score, paired by seed."""
+    values, known = ({cell.seed: cell.scores[name] for cell in each if name in cell.scores} for each in (cells, base))
+    differences = [value - known[seed] for seed, value in values.items() if seed in known]
+    if not differences:
+        return ""
+    interval = mean_interval(differences)
+    shown = "" if interval is None else f" ({interval[0]:.3f} to {interval[1]:.3f})"
+    return f"{statistics.fmean(differences):+.3f}{shown}"
 
 
 def _mean(cells: Sequence[Cell], name: str) -> float:

@@ -49,6 +49,9 @@ class Options(Settings):
         group="Main",
         default_text="that of function or file",
     )
+    against: str = option(
+        "topdis", help="Method whose differences to every other are shown, paired by seed.", group="Main"
+    )
     out: Path | None = option(None, help="CSV file for its scores.", group="Main", metavar="FILE.csv")
     output: OutputSettings = nested(OutputSettings)
 
@@ -78,7 +81,7 @@ def run(options: Options) -> dict[str, Any]:
     Raises:
         CheckpointError: a file cannot be read, or belongs to no rung.
         InvalidArgumentError: a function cannot be found or fails, its vectors do not fit, files are to be scored on the
-            hand-built rung, or a recorded method has the name.
+            hand-built rung, a recorded method has the name, or no method has that of `against`.
         RunFolderError: the CSV exists and `force` is not set, or it cannot be written.
     """
     import dataclasses
@@ -88,11 +91,14 @@ def run(options: Options) -> dict[str, Any]:
 
     known = recorded()
     taken = {cell.method for cell in known}
-    names = (name_of(Path(each)) for each in options.methods) if options.name is None else (options.name,)
+    names = [name_of(Path(each)) for each in options.methods] if options.name is None else [options.name]
     if same := next((name for name in names if name in taken), None):
         raise InvalidArgumentError(
             f"a recorded method is named {same}; give another `name`, so that yours has a row of its own", field="name"
         )
+    if options.against not in {*taken, *names}:
+        allowed = f"allowed are {', '.join(sorted(taken))}{nearest(options.against, taken)}"
+        raise InvalidArgumentError(f"`against` is {options.against!r}, {allowed}", field="against")
     if options.out is not None:
         options.output.earlier(options.out)
     measured = [
@@ -143,7 +149,7 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
     notes = ["* scored now"] if own else []
     if any(cell.method in WITH_TRUTH for cell in cells):
         notes.append("the oracle and the ceilings, last in a table, have seen the factors")
-    shown = [table.to_text(each) for each in tables(cells, sorted(own))]
+    shown = [table.to_text(each) for each in tables(cells, sorted(own), against=options.against)]
     return "\n".join([*shown, *(["; ".join(notes)] if notes else []), *record["files"]])
 
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.evaluation.paired import MIN_PAIRS
 from ganspace_topdis.report.page import build_page, figure, paragraph
 from ganspace_topdis.report.table import Table, to_csv, to_html, to_latex, to_markdown
 from ganspace_topdis.runs.files import make_folder, write_bytes, write_text
@@ -34,7 +35,7 @@ from vae.suite.results import (
     settings_in_order,
 )
 from vae.suite.significance import LOWER_IS_BETTER
-from vae.suite.statistics import MIN_PAIRS, Summary, compare, summarize
+from vae.suite.statistics import Summary, compare, summarize
 from vae.suite.tables import (
     against_table,
     cell_table,

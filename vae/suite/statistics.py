@@ -17,12 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.evaluation.paired import MIN_PAIRS
 from vae.suite.results import CellResult, Setting, settings_in_order
 
-__all__ = ["MIN_PAIRS", "Difference", "Summary", "bootstrap_interval", "compare", "correlate", "summarize"]
-
-MIN_PAIRS = 5
-"""Fewer pairs have no interval."""
+__all__ = ["Difference", "Summary", "bootstrap_interval", "compare", "correlate", "summarize"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganspace_topdis.evaluation.paired import MIN_PAIRS
 from ganspace_topdis.report.table import Table
 from ganspace_topdis.runs.progress import format_duration
 from vae.evaluation.metrics import METRICS, metric_name
 from vae.suite.results import CellResult, Setting, SuiteResults, axes_of, metrics_of, settings_in_order
-from vae.suite.statistics import MIN_PAIRS, Difference, Summary, compare, summarize
+from vae.suite.statistics import Difference, Summary, compare, summarize
 
 __all__ = [
     "PUBLISHED",

@@ -8,11 +8,12 @@ correcting for thirty of them would leave no power.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ganspace_topdis.evaluation.paired import MIN_PAIRS
 from ganspace_topdis.report.table import Table, to_csv
 from vae.evaluation.metrics import METRICS, metric_name
 from vae.suite.results import SuiteResults
 from vae.suite.significance import Verdict, verdicts
-from vae.suite.statistics import MIN_PAIRS, Difference, compare
+from vae.suite.statistics import Difference, compare
 from vae.suite.tables import difference_sentence, format_score, format_signed, setting_name, shown_metrics
 
 __all__ = ["PairedVerdict", "headline_metrics", "suite_verdicts", "verdict_table", "verdict_text", "verdicts_csv"]
