@@ -83,9 +83,10 @@ def write_report(
         raise InvalidArgumentError(f"suite {results.name!r} has no cells, so there is nothing to report")
     folder, cells = Path(out), _cells_csv(results)
     results, left_out = _begun(results)
+    results, uncompared = _comparable(results)
     plots = _plots(results)
     tables = [*_tables(results), *([] if against is None else [against_table(results, against)])]
-    missing = [*_missing(results), *_not_begun(left_out)]
+    missing = [*_missing(results), *_not_begun(left_out), *uncompared]
     make_folder(folder / "plots")
     return [
         write_text(folder / "report.html", _page(results, tables, plots, missing)),
@@ -107,6 +108,14 @@ def _begun(results: SuiteResults) -> tuple[SuiteResults, list[Setting]]:
         return results, []
     records = tuple(record for record in results.records if record.setting in begun)
     return replace(results, records=records), [each for each in settings_in_order(results.records) if each not in begun]
+
+
+def _comparable(results: SuiteResults) -> tuple[SuiteResults, list[str]]:
+    """The results, compared with nothing and with a sentence that says so if the baseline has no cell among them."""
+    axis, baseline = results.axis, results.baseline
+    if axis is None or any(record.labels.get(axis) == baseline for record in results.records):
+        return results, []
+    return replace(results, axis=None), [f"Nothing is compared, because no cell of {baseline} was begun here."]
 
 
 def _plots(results: SuiteResults) -> dict[str, bytes]:

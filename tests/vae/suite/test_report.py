@@ -111,6 +111,23 @@ def test_settings_that_were_not_begun_are_named_once_and_kept_in_the_cells(tmp_p
     assert not any("DAVA" in row["setting"] for row in rows(tmp_path / "verdicts.csv"))
 
 
+@pytest.mark.parametrize("state", ["missing", None])
+def test_cells_without_their_baseline_are_reported_without_a_comparison(state: str | None, tmp_path: Path) -> None:
+    results = made_up_results()
+    waiting = [dataclasses.replace(r, state="missing", scores={}) for r in results.records]
+    records = [
+        record if record.labels["variant"] != "plain" else without_scores
+        for record, without_scores in zip(results.records, waiting, strict=True)
+        if record.labels["variant"] != "plain" or state
+    ]
+    write_report(dataclasses.replace(results, records=tuple(records)), tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "Nothing is compared, because no cell of plain was begun here." in text
+    assert "Highest MIG: FactorVAE, TopDis, 0.360." in text
+    assert sum(row["metric"] == "mig" for row in rows(tmp_path / "cells.csv")) == 5
+    assert rows(tmp_path / "differences.csv") == rows(tmp_path / "verdicts.csv") == []
+
+
 def test_metrics_of_2023_and_later_appear_by_name(tmp_path: Path) -> None:
     results = made_up_results()
     scores = {"infomec_modularity": 0.5, "edi_compactness": 0.4, "dci_es_size": 1.0, "nk": 0.3, "iwr": 0.2}
