@@ -83,9 +83,11 @@ def draw_curves(results: SuiteResults) -> bytes | None:
     for panel, group in zip(panels, groups, strict=False):
         for k, variant in enumerate(variants):
             curves = [dict(r.curve) for r in _records_of(results, group, variant) if r.curve]
+            if not curves:
+                continue
             for curve in curves:
                 panel.plot(list(curve), list(curve.values()), color=_color(k), linewidth=0.5, alpha=0.4)
-            steps = [step for step in (curves[0] if curves else ()) if all(step in curve for curve in curves)]
+            steps = [step for step in curves[0] if all(step in curve for curve in curves)]
             means = [sum(curve[step] for curve in curves) / len(curves) for step in steps]
             panel.plot(steps, means, color=_color(k), linewidth=1.8, label=variant or "mean")
         panel.set_title(setting_name(group), fontsize=9)
@@ -146,19 +148,25 @@ def _records_of(results: SuiteResults, group: Setting, variant: str) -> list[Cel
 def _draw_group(
     panel: "Axes", results: SuiteResults, metric: str, x: int, group: Setting, variants: Sequence[str]
 ) -> None:
-    """Draw the points of one setting; those of one seed are connected across the variants."""
+    """Draw the points of one setting; those of one seed are connected across the variants.
+
+    Seeds stand side by side, as equal scores would hide each other: many of the FactorVAE score are.
+    """
     lines: dict[int, list[tuple[float, float]]] = {}
     width = 0.7 / len(variants)
+    seeds = sorted({record.seed for record in results.records})
+    places = {seed: (rank + 0.5) / len(seeds) - 0.5 for rank, seed in enumerate(seeds)}
     for k, variant in enumerate(variants):
         position = x + (k - (len(variants) - 1) / 2) * width
-        scores = []
+        points = []
         for record in _records_of(results, group, variant):
             score = record.score(metric)
             if score is not None:
-                lines.setdefault(record.seed, []).append((position, score))
-                scores.append(score)
-        panel.scatter([position] * len(scores), scores, s=16, color=_color(k), marker=_marker(k), zorder=3)
-        if scores:
+                points.append((position + 0.6 * width * places[record.seed], score))
+                lines.setdefault(record.seed, []).append(points[-1])
+        if points:
+            across, scores = zip(*points, strict=True)
+            panel.scatter(across, scores, s=12, color=_color(k), marker=_marker(k), linewidths=0, zorder=3)
             mean = sum(scores) / len(scores)
             panel.plot(
                 [position - width / 3, position + width / 3], [mean, mean], color=_color(k), linewidth=2, zorder=2
@@ -270,6 +278,8 @@ def _name_columns(panel: "Axes", names: Sequence[str]) -> None:
 
 def _rotation(names: Sequence[str]) -> int:
     """Return the angle at which the names of the columns do not overlap."""
+    if len(names) == 1:
+        return 0
     if len(names) > 6:
         return 90
     return 35 if max(map(len, names)) > 12 or len(names) > 4 else 0

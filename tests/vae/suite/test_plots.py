@@ -36,18 +36,30 @@ def test_there_is_no_plot_of_differences_where_nothing_is_compared() -> None:
     assert picture(draw_scores(made_up_results(compared=False)))
 
 
-def num_pair_marks(data: bytes | None) -> int:
-    """Number of separate spots in the color of a pair."""
+def num_marks(data: bytes | None, color: tuple[int, int, int] = PAIR_COLOR) -> int:
+    """Number of separate spots in a color, that of a pair by default."""
     from scipy.ndimage import label
 
-    return int(label((np.array(picture(data).convert("RGB")) == PAIR_COLOR).all(-1))[1])
+    return int(label((np.array(picture(data).convert("RGB")) == color).all(-1))[1])
+
+
+def test_seeds_with_equal_scores_have_marks_of_their_own() -> None:
+    results = made_up_results(num_seeds=12)
+    records = tuple(
+        dataclasses.replace(record, state="finished", scores={"mig": 0.2 + 0.2 * (record.seed % 2)})
+        for record in results.records
+        if record.labels["method"] == "beta-VAE"
+    )
+    drawn = draw_scores(dataclasses.replace(results, records=records))
+    for color in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):
+        assert num_marks(drawn, color) == 12 + 2  # the mean and the legend besides
 
 
 @pytest.mark.parametrize("num_seeds", [3, 12, 130])
 def test_every_pair_has_a_mark_of_its_own_although_all_differences_are_equal(num_seeds: int) -> None:
     results = made_up_results(num_seeds=num_seeds)
     num_pairs, num_metrics = 2 * num_seeds - 1, 3
-    assert num_pair_marks(draw_differences(results)) == num_pairs * num_metrics
+    assert num_marks(draw_differences(results)) == num_pairs * num_metrics
 
 
 def test_pairs_are_drawn_if_the_variants_are_the_only_axis() -> None:
@@ -57,7 +69,7 @@ def test_pairs_are_drawn_if_the_variants_are_the_only_axis() -> None:
         for record in results.records
         if record.labels["method"] == "beta-VAE"
     )
-    assert num_pair_marks(draw_differences(dataclasses.replace(results, records=only))) == 7 * 3
+    assert num_marks(draw_differences(dataclasses.replace(results, records=only))) == 7 * 3
 
 
 def test_a_pair_without_a_score_in_one_metric_is_drawn_in_the_others() -> None:
@@ -65,7 +77,7 @@ def test_a_pair_without_a_score_in_one_metric_is_drawn_in_the_others() -> None:
     first = results.records[0]
     scores = {metric: score for metric, score in first.scores.items() if metric != "mig"}
     records = (dataclasses.replace(first, scores=scores), *results.records[1:])
-    assert num_pair_marks(draw_differences(dataclasses.replace(results, records=records))) == 11 * 3 - 1
+    assert num_marks(draw_differences(dataclasses.replace(results, records=records))) == 11 * 3 - 1
 
 
 def test_curves_are_drawn_where_mig_was_logged(tmp_path: Path) -> None:
@@ -79,6 +91,15 @@ def test_curves_are_drawn_where_mig_was_logged(tmp_path: Path) -> None:
     written = write_report(dataclasses.replace(results, records=curved), tmp_path)
     assert tmp_path / "plots" / "curves.png" in written
     assert "MIG while training" in (tmp_path / "report.md").read_text()
+
+
+def test_a_variant_without_curves_is_not_in_their_legend() -> None:
+    results = made_up_results()
+    curve = ((10, 0.1), (20, 0.2))
+    records = [dataclasses.replace(r, curve=curve) if r.labels["variant"] == "plain" else r for r in results.records]
+    alone = [record for record in records if record.curve]
+    both, one = (draw_curves(dataclasses.replace(results, records=tuple(each))) for each in (records, alone))
+    assert both == one
 
 
 def test_two_cells_have_no_correlation_to_plot() -> None:
