@@ -72,7 +72,10 @@ def draw_differences(results: SuiteResults) -> bytes | None:
 
 
 def draw_curves(results: SuiteResults) -> bytes | None:
-    """Draw MIG by step, a panel per group: the mean of the seeds, and each seed faintly (PNG); None without curves."""
+    """Draw MIG by step, a panel per group (PNG): each seed faintly, and the mean; None without curves.
+
+    The mean is of the seeds that all variants with curves have, so that variants are compared on the same ones.
+    """
     groups = [
         group for group in _groups(results) if any(r.curve and _rest(r, results) == group for r in results.records)
     ]
@@ -81,14 +84,19 @@ def draw_curves(results: SuiteResults) -> bytes | None:
     figure, panels = _panels(len(groups), height=2.6)
     variants = _variants(results)
     for panel, group in zip(panels, groups, strict=False):
-        for k, variant in enumerate(variants):
-            curves = [dict(r.curve) for r in _records_of(results, group, variant) if r.curve]
+        of_variants = [
+            {record.seed: dict(record.curve) for record in _records_of(results, group, variant) if record.curve}
+            for variant in variants
+        ]
+        shared = set.intersection(*(set(curves) for curves in of_variants if curves))
+        for k, (variant, curves) in enumerate(zip(variants, of_variants, strict=True)):
             if not curves:
                 continue
-            for curve in curves:
+            for curve in curves.values():
                 panel.plot(list(curve), list(curve.values()), color=_color(k), linewidth=0.5, alpha=0.4)
-            steps = [step for step in curves[0] if all(step in curve for curve in curves)]
-            means = [sum(curve[step] for curve in curves) / len(curves) for step in steps]
+            meant = [curve for seed, curve in curves.items() if seed in (shared or curves)]
+            steps = [step for step in meant[0] if all(step in curve for curve in meant)]
+            means = [sum(curve[step] for curve in meant) / len(meant) for step in steps]
             panel.plot(steps, means, color=_color(k), linewidth=1.8, label=variant or "mean")
         panel.set_title(setting_name(group), fontsize=9)
         panel.set_xlabel("step", fontsize=8)

@@ -59,7 +59,7 @@ _CAPTIONS = {
     "scores": "Scores by seed; a bar is the mean, gray lines connect the same seed.",
     "differences": "Paired differences: a line for each pair, in the order of the seeds; the diamond is their mean, "
     f"with its 95 % interval from {MIN_PAIRS} pairs on.",
-    "curves": "MIG while training; a thick line is the mean of the seeds, a thin one a seed.",
+    "curves": "MIG while training; a thin line is a seed, a thick one the mean of the seeds that all variants have.",
     "correlations": "Spearman's rank correlation of the metrics over all finished cells.",
 }
 

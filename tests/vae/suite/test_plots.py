@@ -102,6 +102,23 @@ def test_a_variant_without_curves_is_not_in_their_legend() -> None:
     assert both == one
 
 
+def test_the_means_of_curves_are_of_the_same_seeds() -> None:
+    """TopDis has seeds 0 to 3, plain 0 and 1: with TopDis at 0.4 and 0.9 the thick line is at 0.4, not at 0.65."""
+    results = made_up_results(num_seeds=4)
+    records = [
+        dataclasses.replace(r, curve=((0, level), (10, level)))
+        for r in results.records
+        if r.labels["method"] == "beta-VAE"
+        for level in [0.1 if r.labels["variant"] == "plain" else 0.4 if r.seed < 2 else 0.9]
+        if r.labels["variant"] == "TopDis" or r.seed < 2
+    ]
+    pixels = np.array(picture(draw_curves(dataclasses.replace(results, records=tuple(records)))).convert("RGB"))
+    column = pixels[:, pixels.shape[1] // 2].astype(int)
+    highest = np.flatnonzero(column.max(-1) - column.min(-1) > 40).min()  # the seeds at 0.9
+    mean, lowest = (np.flatnonzero((column == color).all(-1)).mean() for color in ((0xD5, 0x5E, 0), (0, 0x72, 0xB2)))
+    assert (mean - highest) / (lowest - highest) == pytest.approx((0.9 - 0.4) / (0.9 - 0.1), abs=0.05)
+
+
 def test_two_cells_have_no_correlation_to_plot() -> None:
     results = made_up_results()
     assert draw_correlations(dataclasses.replace(results, records=results.records[:2])) is None
