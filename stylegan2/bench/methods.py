@@ -236,7 +236,7 @@ def _table(rung: str, cells: Sequence[Cell], own: Sequence[str], against: str | 
         rows.append((f"{method}{mark}", str(len(methods[method])), *values))
     headings = [SCORES.get(name, name) for name in names]
     if base:
-        headings.insert(1, f"{headings[0]} - {against}, 95 %")
+        headings.insert(1, f"{headings[0]} - {against}")
     return Table(title=f"rung {rung}", header=("method", "seeds", *headings), rows=tuple(rows))
 
 

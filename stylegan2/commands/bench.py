@@ -50,7 +50,7 @@ class Options(Settings):
         default_text="that of function or file",
     )
     against: str = option(
-        "topdis", help="Method whose differences to every other are shown, paired by seed.", group="Main"
+        "topdis", help="Method that all others are compared with, seed by seed.", group="Main", metavar="METHOD"
     )
     out: Path | None = option(None, help="CSV file for its scores.", group="Main", metavar="FILE.csv")
     output: OutputSettings = nested(OutputSettings)
@@ -146,11 +146,14 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
 
     cells = [Cell(**row) for row in (*record["cells"], *record["recorded"])]
     own = {row["method"] for row in record["cells"]}
-    notes = ["* scored now"] if own else []
+    notes = ["* scored now."] if own else []
+    notes.append(
+        f"Differences to {options.against}: means of pairs of one seed, with the 95 % interval of five or more."
+    )
     if any(cell.method in WITH_TRUTH for cell in cells):
-        notes.append("the oracle and the ceilings, last in a table, have seen the factors")
+        notes.append("The oracle and the ceilings, last in a table, have seen the factors.")
     shown = [table.to_text(each) for each in tables(cells, sorted(own), against=options.against)]
-    return "\n".join([*shown, *(["; ".join(notes)] if notes else []), *record["files"]])
+    return "\n".join([*shown, *notes, *record["files"]])
 
 
 COMMANDS: dict[str, Command] = {

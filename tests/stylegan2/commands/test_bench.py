@@ -95,7 +95,7 @@ def test_a_function_is_scored_on_every_seed_beside_the_recorded_methods(
     assert run(*arguments, "--name", "svd", "--out", "svd.csv") == 0
     printed = capsys.readouterr().out
     assert "svd *" in printed
-    assert "* scored now" in printed.splitlines()
+    assert "* scored now." in printed.splitlines()
     assert "rung hand-built" in printed
     rows = list(csv.DictReader((tmp_path / "svd.csv").read_text().splitlines()))
     assert [(row["rung"], row["method"], row["seed"]) for row in rows] == [("hand-built", "svd", s) for s in "01"]
@@ -261,7 +261,7 @@ def test_the_recorded_methods_are_listed_without_a_method(capsys: pytest.Capture
     assert {cell.rung for cell in recorded()} == set(RUNGS)
     assert all(f"rung {name}" in printed for name in RUNGS)
     assert "topdis" in printed
-    assert printed.splitlines()[-1] == "the oracle and the ceilings, last in a table, have seen the factors"
+    assert printed.splitlines()[-1] == "The oracle and the ceilings, last in a table, have seen the factors."
 
 
 def test_differences_to_a_method_are_paired_by_seed_and_have_an_interval_from_five_pairs_on() -> None:
@@ -272,7 +272,7 @@ def test_differences_to_a_method_are_paired_by_seed_and_have_an_interval_from_fi
     higher = {seed: value + 0.1 + 0.01 * (-1) ** seed for seed, value in base.items() if seed < 5}
     few = {seed: base[seed] - 0.2 for seed in (1, 3)} | {9: 0.99}
     (table,) = tables([*cells("base", base), *cells("higher", higher), *cells("few", few)], against="base")
-    assert table.header[:4] == ("method", "seeds", "share", "share - base, 95 %")
+    assert table.header[:4] == ("method", "seeds", "share", "share - base")
     shown = {row[0]: row[3] for row in table.rows}
     # by hand: differences .11 .09 .11 .09 .11, mean .102, std .01095, t(4) = 2.7764
     assert shown == {"base": "", "higher": "+0.102 (0.088 to 0.116)", "few": "-0.200"}
@@ -288,7 +288,7 @@ def test_an_unknown_method_to_compare_with_is_refused(capsys: pytest.CaptureFixt
     assert "--against is 'topdi', allowed are axes, " in error
     assert "did you mean 'topdis'?" in error
     assert run("bench", "directions", "--rungs", "pebbles", "--against", "hessian") == 0
-    assert "share - hessian, 95 %" in capsys.readouterr().out
+    assert "share - hessian" in capsys.readouterr().out
 
 
 def test_cells_survive_the_csv_and_the_best_method_comes_first() -> None:
