@@ -207,36 +207,36 @@ def cells_csv(cells: Iterable[Cell]) -> str:
     return to_csv(("rung", "method", "seed", *COLUMNS), rows)
 
 
-def tables(cells: Sequence[Cell], own: Sequence[str] = (), *, against: str | None = None) -> list[Table]:
+def tables(cells: Sequence[Cell], own: Sequence[str] = (), *, baseline: str | None = None) -> list[Table]:
     """A table per rung: mean and standard deviation over seeds, best first, then rows that have seen the truth.
 
-    A star stands at the names in `own`. With `against`, a method, a column has the differences to it in the first
+    A star stands at the names in `own`. With `baseline`, a method, a column has the differences to it in the first
     score, paired by seed: their mean, and from five pairs on its 95 % interval.
     """
     return [
-        _table(rung, [cell for cell in cells if cell.rung == rung], own, against)
+        _table(rung, [cell for cell in cells if cell.rung == rung], own, baseline)
         for rung in RUNGS
         if any(cell.rung == rung for cell in cells)
     ]
 
 
-def _table(rung: str, cells: Sequence[Cell], own: Sequence[str], against: str | None) -> Table:
+def _table(rung: str, cells: Sequence[Cell], own: Sequence[str], baseline: str | None) -> Table:
     names = [name for name in COLUMNS if any(name in cell.scores for cell in cells)]
     methods: dict[str, list[Cell]] = {}
     for cell in cells:
         methods.setdefault(cell.method, []).append(cell)
     ordered = sorted(methods, key=lambda method: (method in WITH_TRUTH, -_mean(methods[method], names[0])))
-    base = methods.get(against or "", [])
+    base = methods.get(baseline or "", [])
     rows = []
     for method in ordered:
         mark = " *" if method in own else ""
         values = [_written(methods[method], name) for name in names]
         if base:
-            values.insert(1, "" if method == against else _difference(methods[method], base, names[0]))
+            values.insert(1, "" if method == baseline else _difference(methods[method], base, names[0]))
         rows.append((f"{method}{mark}", str(len(methods[method])), *values))
     headings = [SCORES.get(name, name) for name in names]
     if base:
-        headings.insert(1, f"{headings[0]} - {against}")
+        headings.insert(1, f"{headings[0]} - {baseline}")
     return Table(title=f"rung {rung}", header=("method", "seeds", *headings), rows=tuple(rows))
 
 

@@ -49,7 +49,7 @@ class Options(Settings):
         group="Main",
         default_text="that of function or file",
     )
-    against: str = option(
+    baseline: str = option(
         "topdis", help="Method that all others are compared with, seed by seed.", group="Main", metavar="METHOD"
     )
     out: Path | None = option(None, help="CSV file for its scores.", group="Main", metavar="FILE.csv")
@@ -81,7 +81,7 @@ def run(options: Options) -> dict[str, Any]:
     Raises:
         CheckpointError: a file cannot be read, or belongs to no rung.
         InvalidArgumentError: a function cannot be found or fails, its vectors do not fit, files are to be scored on the
-            hand-built rung, a recorded method has the name, or no method has that of `against`.
+            hand-built rung, a recorded method has the name, or no method has that of `baseline`.
         RunFolderError: the CSV exists and `force` is not set, or it cannot be written.
     """
     import dataclasses
@@ -96,9 +96,9 @@ def run(options: Options) -> dict[str, Any]:
         raise InvalidArgumentError(
             f"a recorded method is named {same}; give another `name`, so that yours has a row of its own", field="name"
         )
-    if options.against not in {*taken, *names}:
-        allowed = f"allowed are {', '.join(sorted(taken))}{nearest(options.against, taken)}"
-        raise InvalidArgumentError(f"`against` is {options.against!r}, {allowed}", field="against")
+    if options.baseline not in {*taken, *names}:
+        allowed = f"allowed are {', '.join(sorted(taken))}{nearest(options.baseline, taken)}"
+        raise InvalidArgumentError(f"`baseline` is {options.baseline!r}, {allowed}", field="baseline")
     if options.out is not None:
         options.output.earlier(options.out)
     measured = [
@@ -147,12 +147,10 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
     cells = [Cell(**row) for row in (*record["cells"], *record["recorded"])]
     own = {row["method"] for row in record["cells"]}
     notes = ["* scored now."] if own else []
-    notes.append(
-        f"Differences to {options.against}: means of pairs of one seed, with the 95 % interval of five or more."
-    )
+    notes.append(f"Differences to {options.baseline}: means over equal seeds, with the 95 % interval of five or more.")
     if any(cell.method in WITH_TRUTH for cell in cells):
         notes.append("The oracle and the ceilings, last in a table, have seen the factors.")
-    shown = [table.to_text(each) for each in tables(cells, sorted(own), against=options.against)]
+    shown = [table.to_text(each) for each in tables(cells, sorted(own), baseline=options.baseline)]
     return "\n".join([*shown, *notes, *record["files"]])
 
 

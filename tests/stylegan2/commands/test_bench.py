@@ -271,23 +271,23 @@ def test_differences_to_a_method_are_paired_by_seed_and_have_an_interval_from_fi
     base = {0: 0.5, 1: 0.6, 2: 0.7, 3: 0.8, 4: 0.9, 5: 0.1}
     higher = {seed: value + 0.1 + 0.01 * (-1) ** seed for seed, value in base.items() if seed < 5}
     few = {seed: base[seed] - 0.2 for seed in (1, 3)} | {9: 0.99}
-    (table,) = tables([*cells("base", base), *cells("higher", higher), *cells("few", few)], against="base")
+    (table,) = tables([*cells("base", base), *cells("higher", higher), *cells("few", few)], baseline="base")
     assert table.header[:4] == ("method", "seeds", "share", "share - base")
     shown = {row[0]: row[3] for row in table.rows}
     # by hand: differences .11 .09 .11 .09 .11, mean .102, std .01095, t(4) = 2.7764
     assert shown == {"base": "", "higher": "+0.102 (0.088 to 0.116)", "few": "-0.200"}
-    (table,) = tables(cells("alone", {7: 0.5}) + cells("base", base), against="base")
+    (table,) = tables(cells("alone", {7: 0.5}) + cells("base", base), baseline="base")
     assert {row[0]: row[3] for row in table.rows} == {"alone": "", "base": ""}
-    (table,) = tables(cells("alone", {7: 0.5}), against="base")
+    (table,) = tables(cells("alone", {7: 0.5}), baseline="base")
     assert table.header == ("method", "seeds", "share")
 
 
 def test_an_unknown_method_to_compare_with_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("bench", "directions", "--against", "topdi") != 0
+    assert run("bench", "directions", "--baseline", "topdi") != 0
     error = capsys.readouterr().err
-    assert "--against is 'topdi', allowed are axes, " in error
+    assert "--baseline is 'topdi', allowed are axes, " in error
     assert "did you mean 'topdis'?" in error
-    assert run("bench", "directions", "--rungs", "pebbles", "--against", "hessian") == 0
+    assert run("bench", "directions", "--rungs", "pebbles", "--baseline", "hessian") == 0
     assert "share - hessian" in capsys.readouterr().out
 
 
