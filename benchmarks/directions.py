@@ -194,7 +194,8 @@ def added(cells: Sequence[Cell], known: Sequence[Cell]) -> list[Cell]:
         key = (cell.rung, cell.method, cell.seed)
         before = together[key].scores if key in together else {}
         together[key] = dataclasses.replace(cell, scores={**before, **cell.scores})
-    return sorted(together.values(), key=lambda cell: (RUNGS.index(cell.rung), METHODS.index(cell.method), cell.seed))
+    methods = list(dict.fromkeys((*METHODS, *(cell.method for cell in together.values()))))  # those of others last
+    return sorted(together.values(), key=lambda cell: (RUNGS.index(cell.rung), methods.index(cell.method), cell.seed))
 
 
 def kept(options: argparse.Namespace, rung: Rung, method: str, seed: int) -> Directions:

@@ -124,12 +124,13 @@ def test_recorded_cells_stay_beside_those_that_are_measured_and_give_way_to_the_
     def cell(method: str, seed: int, **scores: float) -> Cell:
         return Cell(rung="scenes", method=method, seed=seed, scores=scores)
 
-    known = [cell("topdis", 1, share=0.5, agreement=0.9), cell("oracle", 0, share=0.4)]
+    known = [cell("topdis", 1, share=0.5, agreement=0.9), cell("another's", 0, share=0.3), cell("oracle", 0, share=0.4)]
     found = directions.added([cell("topdis", 1, share=0.6), cell("topdis", 0, share=0.7, agreement=0.8)], known)
     assert found == [
         cell("topdis", 0, share=0.7, agreement=0.8),
         cell("topdis", 1, share=0.6, agreement=0.9),
         cell("oracle", 0, share=0.4),
+        cell("another's", 0, share=0.3),
     ]
     assert directions.added([], recorded()) == recorded()
 
