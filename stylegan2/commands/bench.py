@@ -140,17 +140,21 @@ def _measured(options: Options) -> Iterator[Any]:
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:
-    """A table per rung, which rows are no recorded methods, then the files."""
+    """A table per rung, notes on its rows and differences, then the files."""
     from ganspace_topdis.report import table
     from stylegan2.bench.methods import WITH_TRUTH, Cell, tables
 
     cells = [Cell(**row) for row in (*record["cells"], *record["recorded"])]
     own = {row["method"] for row in record["cells"]}
-    notes = ["* scored now."] if own else []
-    notes.append(f"Differences to {options.baseline}: means over equal seeds, with the 95 % interval of five or more.")
+    notes, base = ["* scored now."] if own else [], options.baseline
+    compared = {cell.rung for cell in cells if cell.method == base}
+    if compared:
+        notes.append(f"Differences to {base}: means over equal seeds, with the 95 % interval of five or more.")
+    if others := [rung for rung in _RUNGS if rung in {cell.rung for cell in cells} - compared]:
+        notes.append(f"{base} was not run on {', '.join(others)}, so nothing is compared there.")
     if any(cell.method in WITH_TRUTH for cell in cells):
         notes.append("The oracle and the ceilings, last in a table, have seen the factors.")
-    shown = [table.to_text(each) for each in tables(cells, sorted(own), baseline=options.baseline)]
+    shown = [table.to_text(each) for each in tables(cells, sorted(own), baseline=base)]
     return "\n".join([*shown, *notes, *record["files"]])
 
 

@@ -289,6 +289,10 @@ def test_an_unknown_method_to_compare_with_is_refused(capsys: pytest.CaptureFixt
     assert "did you mean 'topdis'?" in error
     assert run("bench", "directions", "--rungs", "pebbles", "--baseline", "hessian") == 0
     assert "share - hessian" in capsys.readouterr().out
+    assert run("bench", "directions", "--rungs", "pebbles,fitted", "--baseline", "sparsity") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "Differences to sparsity: means over equal seeds, with the 95 % interval of five or more." in printed
+    assert "sparsity was not run on fitted, so nothing is compared there." in printed
 
 
 def test_cells_survive_the_csv_and_the_best_method_comes_first() -> None:
