@@ -19,10 +19,10 @@ def build_page(title: str, parts: Iterable[str], *, subtitle: str = "", verdict:
         title: the heading.
         parts: HTML, such as what `section`, `paragraph`, `figure` and `table.to_html` return; empty ones are left out.
         subtitle: a line of text under the heading: what was measured, on what.
-        verdict: the result in a sentence or two of text, shown before everything else.
+        verdict: the result, shown before everything else: text, of which several lines become a list.
     """
     head = f"<h1>{html.escape(title)}</h1>"
-    body = [head, paragraph(subtitle, kind="subtitle"), paragraph(verdict, kind="verdict"), *parts]
+    body = [head, paragraph(subtitle, kind="subtitle"), _verdict(verdict), *parts]
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -34,6 +34,15 @@ def build_page(title: str, parts: Iterable[str], *, subtitle: str = "", verdict:
             "</main>\n</body>\n</html>\n",
         ]
     )
+
+
+def _verdict(text: str) -> str:
+    """Return a paragraph, or a list of several lines."""
+    lines = text.splitlines()
+    if len(lines) < 2:
+        return paragraph(text, kind="verdict")
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f'<ul class="verdict">{items}</ul>'
 
 
 def section(title: str, *parts: str) -> str:

@@ -157,6 +157,11 @@ def test_the_verdict_is_the_first_result_and_empty_parts_are_left_out() -> None:
     assert page.index("<h1>Title") < page.index("All good.") < page.index("<h2>Scores")
 
 
+def test_a_verdict_of_several_lines_is_a_list() -> None:
+    page = build_page("Title", [], verdict="MIG: better.\nSAP: <no difference>.")
+    assert '<ul class="verdict"><li>MIG: better.</li><li>SAP: &lt;no difference&gt;.</li></ul>' in page
+
+
 def test_a_page_requests_nothing_and_has_one_style_sheet() -> None:
     page = build_page("Title", [figure(png(2, 2), "a picture")])
     assert page.count("<style>") == 1

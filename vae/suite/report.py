@@ -145,7 +145,7 @@ def _tables(results: SuiteResults) -> Iterator[Table]:
 
 
 def _verdict(results: SuiteResults) -> str:
-    """Return the result in the headline metrics: verdicts, or the best mean of a setting if nothing is compared."""
+    """Return the result in the headline metrics, a line each: verdicts, or the best setting if nothing is compared."""
     if results.axis is not None:
         return verdict_text(suite_verdicts(results), results.baseline)
     sentences = []
@@ -155,7 +155,7 @@ def _verdict(results: SuiteResults) -> str:
             best = choose(scored, key=lambda summary: summary.mean or 0.0)
             score = format_score(best.mean, metric)
             sentences.append(f"{word} {metric_name(metric)}: {setting_name(best.setting)}, {score}.")
-    return " ".join(sentences)
+    return "\n".join(sentences)
 
 
 def _scored(results: SuiteResults, metric: str) -> list[Summary]:
@@ -184,12 +184,16 @@ def _facts(results: SuiteResults) -> str:
 
 
 def _markdown(results: SuiteResults, tables: list[Table], plots: dict[str, bytes], missing: Sequence[str]) -> str:
-    notes = "\n".join(f"* {note}" for note in results.notes)
+    verdict, notes = _bullets(_verdict(results).splitlines()), _bullets(results.notes)
     pictures = [f"![{_CAPTIONS[name]}](plots/{name}.png)\n\n{_CAPTIONS[name]}" for name in plots]
     first, *others = (to_markdown(table) for table in tables)
-    texts = [results.description, _verdict(results), *missing, notes, _facts(results), first.rstrip()]
+    texts = [results.description, verdict, *missing, notes, _facts(results), first.rstrip()]
     head = [f"# Suite {results.name}", *texts]
     return "\n\n".join([*(part for part in head if part), *pictures, "\n".join(others)])
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"* {line}" for line in lines)
 
 
 def _page(results: SuiteResults, tables: list[Table], plots: dict[str, bytes], missing: Sequence[str]) -> str:

@@ -64,7 +64,7 @@ def suite_verdicts(results: SuiteResults) -> list[PairedVerdict]:
 
 
 def verdict_text(tested: Sequence[PairedVerdict], baseline: str) -> str:
-    """Return one sentence per metric and variant, over all settings; with too few pairs, the mean difference."""
+    """Return a line per metric and variant, over all settings; with too few pairs, the mean difference."""
     sentences, few = [], False
     for each in _overall(tested):
         if each.verdict.outcome == "too few pairs":
@@ -72,7 +72,7 @@ def verdict_text(tested: Sequence[PairedVerdict], baseline: str) -> str:
             sentences.append(difference_sentence(each.difference, baseline))
         else:
             sentences.append(each.verdict.sentence(baseline=baseline, name=metric_name(each.verdict.metric)))
-    return " ".join([*sentences, *([f"A verdict needs {MIN_PAIRS} pairs."] if few else [])])
+    return "\n".join([*sentences, *([f"A verdict needs {MIN_PAIRS} pairs."] if few else [])])
 
 
 def verdict_table(tested: Sequence[PairedVerdict], baseline: str) -> Table | None:

@@ -34,8 +34,8 @@ def test_the_page_needs_no_other_file_and_no_network(folder: Path) -> None:
 
 def test_the_verdict_comes_before_everything_else(folder: Path) -> None:
     verdict = "MIG: no significant difference between TopDis and plain after correction, and none larger than 0.1 (95 %"
-    assert verdict in (folder / "report.html").read_text().split("<table")[0]
-    assert verdict in (folder / "report.md").read_text().split("|")[0]
+    assert f"<li>{verdict}" in (folder / "report.html").read_text().split("<table")[0]
+    assert f"\n* {verdict}" in (folder / "report.md").read_text().split("|")[0]
 
 
 def test_without_a_comparison_the_verdict_names_the_best_setting(tmp_path: Path) -> None:

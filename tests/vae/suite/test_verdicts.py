@@ -20,7 +20,7 @@ def test_headline_metrics_are_tested_and_others_are_not() -> None:
 def test_the_text_has_one_sentence_per_metric_with_interval_p_and_pairs() -> None:
     text = verdict_text(suite_verdicts(EIGHT), "plain")
     assert text.startswith("MIG: TopDis is better than plain by 0.1 (95 % interval +0.1 to +0.1, corrected p = 0.00012")
-    assert "15 pairs). SAP: TopDis is better than plain by 0.02 (" in text
+    assert "15 pairs).\nSAP: TopDis is better than plain by 0.02 (" in text
 
 
 def test_p_values_are_exact_and_corrected_over_the_metrics_of_a_setting() -> None:
