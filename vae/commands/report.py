@@ -24,6 +24,13 @@ class Options(Settings):
 
     results: Path = option(help="Results folder of `topdis-gan suite`.", argument=True)
     out: Path | None = option(None, help="Output folder.", group="Output", default_text="report in the results folder")
+    only: str | None = option(
+        None,
+        help="Report only the cells with such names, the folders in cells/: 'dsprites-16--beta-vae--*'.",
+        group="Output",
+        metavar="PATTERN",
+        default_text="all",
+    )
     against: Path | None = option(None, help="Other results to compare with.", group="Output", metavar="DIR")
     baseline: str | None = option(
         None,
@@ -38,7 +45,7 @@ def run(options: Options) -> dict[str, Any]:
     """Write the report; return {"files": paths}.
 
     Raises:
-        InvalidArgumentError: no variant has the label `baseline`.
+        InvalidArgumentError: no cell has a name like `only`, or no variant has the label `baseline`.
         RunFolderError: there are no results, or the report cannot be written.
         MissingDependencyError: matplotlib is not installed.
     """
@@ -46,7 +53,7 @@ def run(options: Options) -> dict[str, Any]:
     from vae.suite.report import write_report
 
     path = options.results
-    results = SuiteFolder.load(path).results()
+    results = SuiteFolder.load(path).results(only=options.only)
     if options.baseline is not None:
         results = _compared_with(results, options.baseline)
     against = None if options.against is None else _load_other(options.against)

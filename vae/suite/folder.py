@@ -192,13 +192,18 @@ class SuiteFolder:
                     )
         return found
 
-    def results(self) -> SuiteResults:
-        """Return the results of all cells for the report."""
+    def results(self, *, only: str | None = None) -> SuiteResults:
+        """Return the results of the cells that match `only`, see `Grid.names_like`, for the report.
+
+        Raises:
+            InvalidArgumentError: no cell has such a name.
+        """
+        names = self.grid.names_like(only)
         return SuiteResults(
             name=self.grid.name,
             description=self.grid.description,
             notes=self.grid.notes,
-            records=tuple(self._record(cell) for cell in self.grid.cells),
+            records=tuple(self._record(cell) for cell in self.grid.cells if cell.name in names),
             axis=self.grid.axis,
             baseline=self.grid.baseline,
             version=self.version,

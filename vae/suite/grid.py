@@ -4,9 +4,11 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from ganspace_topdis.errors import InvalidArgumentError
 from vae.data.opening import find_info
 from vae.settings import TrainSettings
 
@@ -60,6 +62,19 @@ class Grid:
     max_images: int | None
     axis: str | None
     baseline: str
+
+    def names_like(self, pattern: str | None) -> set[str]:
+        """Return the names of the cells that match a pattern such as "*--topdis--seed-0"; all of them for None.
+
+        Raises:
+            InvalidArgumentError: no cell has such a name.
+        """
+        found = {cell.name for cell in self.cells if pattern is None or fnmatchcase(cell.name, pattern)}
+        if not found and pattern is not None:
+            raise InvalidArgumentError(
+                f"`only` {pattern} matches no cell of {self.name}; a name is such as {self.cells[0].name}", field="only"
+            )
+        return found
 
 
 def build_cells(

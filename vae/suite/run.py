@@ -10,10 +10,9 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ganspace_topdis.errors import InvalidArgumentError, TopdisError
+from ganspace_topdis.errors import TopdisError
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import FolderLock, make_folder
 from ganspace_topdis.runs.progress import Interrupt, Progress, ProgressReporter, StopRequestedError, format_duration
@@ -57,7 +56,7 @@ def run_suite(
         StopRequestedError: Ctrl-C or SIGTERM; the cells that run here have saved their work.
         TopdisError: the engine cannot be reached, or cells failed: the message names them; the others are done.
     """
-    chosen = _names_like(grid, only)
+    chosen = grid.names_like(only)
     SuiteFolder.joined(out, grid)
     lock = FolderLock(make_folder(out))
     try:
@@ -74,16 +73,6 @@ def run_suite(
         shown = listed([f"{cell.name}: {status.reason}" for cell, status in failed], most=3)
         raise TopdisError(f"{len(failed)} of {len(asked)} cells failed ({shown}); rerun the command to retry them")
     return folder
-
-
-def _names_like(grid: Grid, only: str | None) -> set[str]:
-    """The names of the cells that are asked for."""
-    chosen = {cell.name for cell in grid.cells if only is None or fnmatchcase(cell.name, only)}
-    if not chosen:
-        raise InvalidArgumentError(
-            f"`only` {only} matches no cell of {grid.name}; a name is such as {grid.cells[0].name}", field="only"
-        )
-    return chosen
 
 
 def _run_pending(folder: SuiteFolder, pending: Sequence[Cell], settings: EngineSettings, options: CellOptions) -> None:
@@ -199,7 +188,7 @@ def cells_left(grid: Grid, out: Path, *, only: str | None = None, finished: Path
         RunFolderError: `finished` cannot be used.
     """
     folder = SuiteFolder(path=out, grid=grid)
-    left = {cell.name for cell in folder.pending()} & _names_like(grid, only)
+    left = {cell.name for cell in folder.pending()} & grid.names_like(only)
     if finished is not None:
         left -= {cell.name for cell, _ in folder.finished_in(finished)}
     return [cell for cell in grid.cells if cell.name in left]

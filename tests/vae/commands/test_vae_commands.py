@@ -237,6 +237,17 @@ def test_another_label_can_be_the_one_that_is_compared_with(folder: SuiteFolder,
         report.run(report.Options(results=folder.path, baseline="none"))
 
 
+def test_a_report_can_be_of_some_cells_only(folder: SuiteFolder, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    result = invoke("report", folder.path, "--only", "*--topdis--*", "--out", tmp_path / "there")
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "there" / "cells.csv").open() as lines:
+        assert {row["variant"] for row in csv.DictReader(lines)} == {"TopDis"}
+    assert "Nothing is compared, because no cell of plain" in (tmp_path / "there" / "report.md").read_text()
+    with pytest.raises(InvalidArgumentError, match=r"`only` \*--dava--\* matches no cell of small; a name is such as"):
+        report.run(report.Options(results=folder.path, only="*--dava--*"))
+
+
 def test_two_results_are_compared(folder: SuiteFolder, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     other = SuiteFolder.make(tmp_path / "old", dataclasses.replace(grid(), description="old"))
