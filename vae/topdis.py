@@ -35,12 +35,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.latent.gradients import orthogonalize_gradient
 from ganspace_topdis.latent.shift import gaussian_shift, shift_values
 from ganspace_topdis.topology import RTDLoss, rtd_lite
 from ganspace_topdis.topology.barcode import cross_barcode
-from ganspace_topdis.topology.distances import as_point_pairs, interpolated_quantile, normalized_distances
+from ganspace_topdis.topology.distances import (
+    as_point_pairs,
+    interpolated_quantile,
+    normalized_distances,
+    require_finite,
+)
 from vae.networks.autoencoder import AutoEncoder, Posterior
 from vae.settings import CloudLoss, Features, Orthogonalization, TopDisSettings
 
@@ -183,8 +187,7 @@ def released_rtd(x: Tensor, y: Tensor, *, p: float = 1, max_bars: int = NUM_BARS
     """
     with torch.autocast(x.device.type, enabled=False):
         first, second = (normalized_distances(cloud) for cloud in as_point_pairs(x, y))
-        if not all(torch.isfinite(distances.detach()).all() for distances in (first, second)):
-            raise InvalidArgumentError("x or y holds values that are NaN or infinite; RTD needs finite points")
+        require_finite(x=first.detach(), y=second.detach())
         smaller, larger = torch.minimum(first, second), torch.maximum(first, second)
         terms = [
             _longest_bars(first, smaller, second, p, max_bars),

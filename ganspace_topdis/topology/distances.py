@@ -17,7 +17,13 @@ from torch import Tensor
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.topology.backend import MAX_POINTS
 
-__all__ = ["as_point_pairs", "interpolated_quantile", "normalized_distances", "pairwise_distances"]
+__all__ = [
+    "as_point_pairs",
+    "interpolated_quantile",
+    "normalized_distances",
+    "pairwise_distances",
+    "require_finite",
+]
 
 _CLOSE = 1e-6
 _NEAR = 1e-3
@@ -82,6 +88,21 @@ def normalized_distances(cloud: Tensor, *, quantile: float = 0.9) -> Tensor:
     factor = factor_to_safe_range(cloud)
     distances = pairwise_distances(cloud if factor is None else cloud * factor)
     return distances / scale_of(distances.detach(), quantile, factor)
+
+
+def require_finite(**distances: Tensor) -> None:
+    """Check the normalized distances of clouds, by the clouds' names.
+
+    Raises:
+        InvalidArgumentError: they are not finite.
+    """
+    for name, own in distances.items():
+        if not torch.isfinite(own).all():
+            dtype = str(own.dtype).removeprefix("torch.")
+            raise InvalidArgumentError(
+                f"{name} holds values that are NaN, infinite, too far apart, or too close for a gradient in "
+                f"{dtype}: RTD needs finite points{'; float64 has more room' * (dtype == 'float32')}"
+            )
 
 
 def scale_of(distances: Tensor, quantile: float = 0.9, factor: Tensor | None = None) -> Tensor:

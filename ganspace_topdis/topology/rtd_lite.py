@@ -20,7 +20,7 @@ from torch import Tensor
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.topology.backend import spanning_tree
 from ganspace_topdis.topology.barcode import checked_pair
-from ganspace_topdis.topology.distances import as_point_pairs, normalized_distances
+from ganspace_topdis.topology.distances import as_point_pairs, normalized_distances, require_finite
 from ganspace_topdis.topology.rtd import Variant
 
 __all__ = ["LiteBarcode", "lite_barcode", "rtd_lite"]
@@ -69,14 +69,13 @@ def rtd_lite(x: Tensor, y: Tensor, *, variant: Variant = "min") -> Tensor:
 
 
 def _tree_weights(matrices: Tensor) -> Tensor:
-    """(M,) total weights of minimum spanning trees of matrices (M, N, N), which are copied to the CPU once."""
-    weights = matrices.detach().cpu().numpy()
-    if not np.isfinite(weights).all():
-        raise InvalidArgumentError(
-            "x or y holds values that are NaN, infinite, too far apart, or too close for a gradient in "
-            f"{weights.dtype}: RTD-Lite needs finite points"
-        )
-    trees = torch.from_numpy(np.stack([spanning_tree(w) for w in weights])).to(matrices.device)
+    """(M,) total weights of minimum spanning trees of matrices (M, N, N), which are copied to the CPU once.
+
+    The first two are those of x and y.
+    """
+    weights = matrices.detach().cpu()
+    require_finite(x=weights[0], y=weights[1])
+    trees = torch.from_numpy(np.stack([spanning_tree(w) for w in weights.numpy()])).to(matrices.device)
     number = torch.arange(len(weights), device=matrices.device)[:, None]
     return matrices[number, trees[..., 0], trees[..., 1]].sum(dim=1)
 

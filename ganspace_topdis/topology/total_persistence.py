@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.devices import move_together
 from ganspace_topdis.topology.backend import Bars, Pair, bars_of_pairs
 from ganspace_topdis.topology.distances import (
@@ -34,6 +33,7 @@ from ganspace_topdis.topology.distances import (
     laplacian,
     magnitude,
     plain_distances,
+    require_finite,
     scale_of,
 )
 
@@ -270,11 +270,6 @@ def _places(mask: Tensor | None) -> list[tuple[Any, ...]]:
 
 
 def _finite(distances: Tensor) -> np.ndarray:
-    for name, cloud in zip("xy", distances, strict=True):
-        if not torch.isfinite(cloud).all():
-            dtype = str(distances.dtype).removeprefix("torch.")
-            raise InvalidArgumentError(
-                f"{name} holds values that are NaN, infinite, too far apart, or too close for a gradient in "
-                f"{dtype}: RTD needs finite points{'; float64 has more room' * (dtype == 'float32')}"
-            )
+    x, y = distances
+    require_finite(x=x, y=y)
     return np.ascontiguousarray(distances.numpy())

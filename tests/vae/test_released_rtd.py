@@ -120,8 +120,10 @@ def test_it_is_zero_for_identical_clouds_and_finite_for_coincident_points():
 
 def test_clouds_that_are_not_finite_are_refused():
     x, y = clouds(5, 0)
-    with pytest.raises(InvalidArgumentError, match="NaN or infinite"):
+    with pytest.raises(InvalidArgumentError, match="y holds values that are NaN, infinite"):
         released_rtd(x, y.detach() * math.inf)
+    with pytest.raises(InvalidArgumentError, match=r"x holds values that are .* too close for a gradient"):
+        released_rtd((x.detach() * 1e-300).requires_grad_(), y)
 
 
 def ramp(gradient):

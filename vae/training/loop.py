@@ -99,9 +99,9 @@ class Training:
         terms = {"reconstruction": reconstruction, **penalty.report, "penalty": whole, "weighted penalty": weighted}
         try:
             topdis = self._topdis_loss(posterior, logits)
-        except InvalidArgumentError:
+        except InvalidArgumentError as error:  # images that are not finite, or have collapsed onto each other
             self._check(_read(terms)[0])
-            raise
+            raise TopdisError(self._advice(f"topdis has no value ({error})")) from error
         terms |= {} if topdis is None else {"topdis": topdis}
         values = self._optimize(terms, topdis)
         loss = values["reconstruction"] + values.pop("weighted penalty")

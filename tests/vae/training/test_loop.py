@@ -127,6 +127,17 @@ def test_every_way_to_do_topdis_trains(change, orthogonalize, tiny):
     assert all(np.isfinite(value["topdis"]) for value in take(training, 2))
 
 
+@pytest.mark.parametrize("change", [{}, {"version": "released"}, {"loss": "rtd-lite"}])
+def test_images_that_collapsed_onto_each_other_stop_with_the_step_and_advice(change, tiny):
+    chosen = dataclasses.replace(settings(), topdis=TopDisSettings(**change))
+    training = Training(chosen, tiny, features=lambda logits: logits.sigmoid() * 1e-38)
+    with pytest.raises(
+        TopdisError, match=r"topdis has no value \(x holds .*too close.*\) at step 0; lower the"
+    ) as error:
+        training.step()
+    assert error.value.exit_code == 1
+
+
 @pytest.mark.parametrize("topdis", TOPDIS)
 def test_a_term_that_is_not_finite_stops_before_the_step_and_is_named(topdis, tiny):
     training = Training(settings(topdis=topdis), tiny)
