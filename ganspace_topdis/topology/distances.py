@@ -17,13 +17,7 @@ from torch import Tensor
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.topology.backend import MAX_POINTS
 
-__all__ = [
-    "as_point_pairs",
-    "interpolated_quantile",
-    "normalized_distances",
-    "pairwise_distances",
-    "require_finite",
-]
+__all__ = ["as_point_pairs", "interpolated_quantile", "normalized_distances", "pairwise_distances", "require_finite"]
 
 _CLOSE = 1e-6
 _NEAR = 1e-3

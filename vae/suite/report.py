@@ -49,7 +49,14 @@ from vae.suite.tables import (
     shown_interval,
     shown_metrics,
 )
-from vae.suite.verdicts import headline_metrics, suite_verdicts, verdict_table, verdict_text, verdicts_csv
+from vae.suite.verdicts import (
+    PairedVerdict,
+    headline_metrics,
+    suite_verdicts,
+    verdict_table,
+    verdict_text,
+    verdicts_csv,
+)
 
 __all__ = ["write_report"]
 
@@ -84,17 +91,18 @@ def write_report(
     folder, cells = Path(out), _cells_csv(results)
     results, left_out = _begun(results)
     results, uncompared = _comparable(results)
-    plots = _plots(results)
-    tables = [*_tables(results), *([] if against is None else [against_table(results, against)])]
+    plots, tested = _plots(results), suite_verdicts(results)
+    verdict = _verdict(results, tested)
+    tables = [*_tables(results, tested), *([] if against is None else [against_table(results, against)])]
     missing = [*_missing(results), *_not_begun(left_out), *uncompared]
     make_folder(folder / "plots")
     return [
-        write_text(folder / "report.html", _page(results, tables, plots, missing)),
-        write_text(folder / "report.md", _markdown(results, tables, plots, missing)),
+        write_text(folder / "report.html", _page(results, verdict, tables, plots, missing)),
+        write_text(folder / "report.md", _markdown(results, verdict, tables, plots, missing)),
         write_text(folder / "cells.csv", cells),
         write_text(folder / "summary.csv", _summary_csv(results)),
         write_text(folder / "differences.csv", _differences_csv(results)),
-        write_text(folder / "verdicts.csv", verdicts_csv(suite_verdicts(results))),
+        write_text(folder / "verdicts.csv", verdicts_csv(tested)),
         *([write_text(folder / CURVES, curves)] if (curves := _curves_csv(results)) else []),
         write_text(folder / "tables.tex", "\n".join(to_latex(table) for table in tables)),
         *(write_bytes(folder / "plots" / f"{name}.png", data) for name, data in plots.items()),
@@ -130,12 +138,12 @@ def _plots(results: SuiteResults) -> dict[str, bytes]:
     return {name: data for name, data in drawn.items() if data is not None}
 
 
-def _tables(results: SuiteResults) -> Iterator[Table]:
+def _tables(results: SuiteResults, tested: Sequence[PairedVerdict]) -> Iterator[Table]:
     metrics = shown_metrics(results.records)
     if metrics:
         yield overview_table(results)
-    if (tested := verdict_table(suite_verdicts(results), results.baseline)) is not None:
-        yield tested
+    if (verdicts := verdict_table(tested, results.baseline)) is not None:
+        yield verdicts
     for metric in metrics:
         yield metric_table(results, metric)
         if (differences := difference_table(results, metric)) is not None:
@@ -144,10 +152,10 @@ def _tables(results: SuiteResults) -> Iterator[Table]:
     yield cell_table(results)
 
 
-def _verdict(results: SuiteResults) -> str:
+def _verdict(results: SuiteResults, tested: Sequence[PairedVerdict]) -> str:
     """Return the result in the headline metrics, a line each: verdicts, or the best setting if nothing is compared."""
     if results.axis is not None:
-        return verdict_text(suite_verdicts(results), results.baseline)
+        return verdict_text(tested, results.baseline)
     sentences = []
     for metric in headline_metrics(results):
         if scored := _scored(results, metric):
@@ -183,11 +191,13 @@ def _facts(results: SuiteResults) -> str:
     return facts if results.axis is None else f"{facts} {note}"
 
 
-def _markdown(results: SuiteResults, tables: list[Table], plots: dict[str, bytes], missing: Sequence[str]) -> str:
-    verdict, notes = _bullets(_verdict(results).splitlines()), _bullets(results.notes)
+def _markdown(
+    results: SuiteResults, verdict: str, tables: list[Table], plots: dict[str, bytes], missing: Sequence[str]
+) -> str:
     pictures = [f"![{_CAPTIONS[name]}](plots/{name}.png)\n\n{_CAPTIONS[name]}" for name in plots]
     first, *others = (to_markdown(table) for table in tables)
-    texts = [results.description, verdict, *missing, notes, _facts(results), first.rstrip()]
+    found, notes = _bullets(verdict.splitlines()), _bullets(results.notes)
+    texts = [results.description, found, *missing, notes, _facts(results), first.rstrip()]
     head = [f"# Suite {results.name}", *texts]
     return "\n\n".join([*(part for part in head if part), *pictures, "\n".join(others)])
 
@@ -196,7 +206,9 @@ def _bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"* {line}" for line in lines)
 
 
-def _page(results: SuiteResults, tables: list[Table], plots: dict[str, bytes], missing: Sequence[str]) -> str:
+def _page(
+    results: SuiteResults, verdict: str, tables: list[Table], plots: dict[str, bytes], missing: Sequence[str]
+) -> str:
     overview, *others = map(to_html, tables)
     return build_page(
         f"Suite {results.name}",
@@ -209,7 +221,7 @@ def _page(results: SuiteResults, tables: list[Table], plots: dict[str, bytes], m
             *others,
         ],
         subtitle=results.description,
-        verdict=_verdict(results),
+        verdict=verdict,
     )
 
 
