@@ -11,6 +11,7 @@ __all__ = [
     "CheckpointError",
     "InvalidArgumentError",
     "MissingDependencyError",
+    "NonFinitePointsError",
     "RunFolderError",
     "TopdisError",
 ]
@@ -47,6 +48,10 @@ class InvalidArgumentError(TopdisError, ValueError):
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class NonFinitePointsError(InvalidArgumentError):
+    """Points are NaN or infinite, or so far apart or close together that distances or gradients are not finite."""
 
 
 class CheckpointError(TopdisError):

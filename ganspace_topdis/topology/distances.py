@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.errors import InvalidArgumentError, NonFinitePointsError
 from ganspace_topdis.topology.backend import MAX_POINTS
 
 __all__ = ["as_point_pairs", "interpolated_quantile", "normalized_distances", "pairwise_distances", "require_finite"]
@@ -88,12 +88,12 @@ def require_finite(**distances: Tensor) -> None:
     """Check the normalized distances of clouds, by the clouds' names.
 
     Raises:
-        InvalidArgumentError: they are not finite.
+        NonFinitePointsError: they are not finite.
     """
     for name, own in distances.items():
         if not torch.isfinite(own).all():
             dtype = str(own.dtype).removeprefix("torch.")
-            raise InvalidArgumentError(
+            raise NonFinitePointsError(
                 f"{name} holds values that are NaN, infinite, too far apart, or too close for a gradient in "
                 f"{dtype}: RTD needs finite points{'; float64 has more room' * (dtype == 'float32')}"
             )

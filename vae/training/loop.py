@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, TopdisError
+from ganspace_topdis.errors import CheckpointError, NonFinitePointsError, TopdisError
 from ganspace_topdis.runs.devices import move_together
 from vae.data import DataSet
 from vae.flat_adam import FlatAdam
@@ -99,7 +99,7 @@ class Training:
         terms = {"reconstruction": reconstruction, **penalty.report, "penalty": whole, "weighted penalty": weighted}
         try:
             topdis = self._topdis_loss(posterior, logits)
-        except InvalidArgumentError as error:  # images that are not finite, or have collapsed onto each other
+        except NonFinitePointsError as error:  # images that are not finite, or have collapsed onto each other
             self._check(_read(terms)[0])
             raise TopdisError(self._advice(f"topdis has no value ({error})")) from error
         terms |= {} if topdis is None else {"topdis": topdis}

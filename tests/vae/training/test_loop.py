@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganspace_topdis.errors import CheckpointError, TopdisError
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, TopdisError
 from ganspace_topdis.runs.checkpoints import CheckpointStore
 from ganspace_topdis.runs.checksummed import flatten, unflatten
 from ganspace_topdis.runs.records import read_metrics
@@ -136,6 +136,12 @@ def test_images_that_collapsed_onto_each_other_stop_with_the_step_and_advice(cha
     ) as error:
         training.step()
     assert error.value.exit_code == 1
+
+
+def test_features_of_a_wrong_shape_are_not_blamed_on_the_weight(tiny):
+    training = Training(dataclasses.replace(settings(), topdis=TopDisSettings()), tiny, features=lambda x: x[:, :0])
+    with pytest.raises(InvalidArgumentError, match=r"points need at least one coordinate$"):
+        training.step()
 
 
 @pytest.mark.parametrize("topdis", TOPDIS)
