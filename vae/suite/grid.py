@@ -12,7 +12,7 @@ from ganspace_topdis.errors import InvalidArgumentError
 from vae.data.opening import find_info
 from vae.settings import TrainSettings
 
-__all__ = ["Cell", "Grid", "build_cells", "data_root_for", "slug"]
+__all__ = ["Cell", "Grid", "build_cells", "data_root_for", "listed_labels", "slug"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def build_cells(
     Args:
         base: settings of all cells.
         axes: axis -> label -> settings.
-        rules: settings of some combinations: {"labels": ..., "settings": ...}.
+        rules: settings of some combinations: {"labels": axis -> a label or a list of labels, "settings": ...}.
         seeds: seeds of the trainings.
     """
     cells = []
@@ -127,8 +127,13 @@ def _layers(
     yield base
     yield from chosen
     for rule in rules:
-        if rule["labels"].items() <= labels.items():
+        if all(labels.get(axis) in listed_labels(wanted) for axis, wanted in rule["labels"].items()):
             yield rule["settings"]
+
+
+def listed_labels(wanted: str | list[str]) -> list[str]:
+    """Return the labels that a rule names for an axis."""
+    return [wanted] if isinstance(wanted, str) else wanted
 
 
 def _merge(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@
     topdis = { weight = 5.0 }                        # the fields of TopDisSettings
 
     [[where]]                                        # settings of some combinations only
-    labels = { variant = "TopDis", method = "beta-VAE" }
+    labels = { variant = "TopDis", method = ["beta-VAE"] }  # a label, or several
     settings = { topdis = { delay = 1000 } }
 
 A cell is one label of each axis and a seed. Its settings are those of base, of its labels in the order of the axes, and
@@ -45,7 +45,7 @@ from ganspace_topdis.runs.reading import ReadingError, parse_toml, read_toml
 from vae.data.opening import find_info
 from vae.evaluation.metrics import ALL_GROUPS, GROUPS_WITH_FACTORS, EvaluationSettings
 from vae.settings import TopDisSettings, TrainSettings
-from vae.suite.grid import Cell, Grid, build_cells, slug
+from vae.suite.grid import Cell, Grid, build_cells, listed_labels, slug
 
 __all__ = ["GridFileError", "find_grid", "parse_grid", "preset_names", "preset_text", "read_grid", "validate_settings"]
 
@@ -191,7 +191,10 @@ def _validate_form(document: Mapping[str, Any]) -> list[str]:
         errors.append(f"axes and seeds must span at most {_MAX_CELLS:,} cells")
     rules = document.get("where", [])
     if not _is_list_of(dict, rules) or not all(_is_rule(rule) for rule in rules):
-        errors.append("every [[where]] must have tables of labels and settings, and nothing else")
+        errors.append(
+            "every [[where]] must have tables of labels (a label or a list of labels of an axis) and settings, "
+            "and nothing else"
+        )
     compare = document.get("compare", {})
     if not isinstance(compare, dict) or not _is_table_of_texts(compare) or compare.keys() - {"axis", "baseline"}:
         errors.append('compare must be { axis = "...", baseline = "..." }')
@@ -220,9 +223,9 @@ def _validate_labels(document: Mapping[str, Any]) -> list[str]:
     """Return the labels that are named but do not exist."""
     axes, errors = document["axes"], []
     for rule in document.get("where", []):
-        for axis, label in rule["labels"].items():
-            if label not in axes.get(axis, {}):
-                errors.append(f"[[where]] names {axis} = {label!r}, which does not exist")
+        for axis, wanted in rule["labels"].items():
+            missing = [label for label in listed_labels(wanted) if label not in axes.get(axis, {})]
+            errors += [f"[[where]] names {axis} = {label!r}, which does not exist" for label in missing]
     compare = document.get("compare", {})
     if compare and compare.get("baseline") not in axes.get(compare.get("axis"), {}):
         errors.append(f"compare names {compare.get('axis')} = {compare.get('baseline')!r}, which does not exist")
@@ -302,6 +305,7 @@ def _is_axis(axis: Any) -> bool:
 def _is_rule(rule: Mapping[str, Any]) -> bool:
     return (
         rule.keys() == {"labels", "settings"}
-        and _is_table_of_texts(rule["labels"])
+        and isinstance(rule["labels"], dict)
+        and all(isinstance(label, str) or (label and _is_list_of(str, label)) for label in rule["labels"].values())
         and isinstance(rule["settings"], dict)
     )

@@ -99,6 +99,15 @@ def test_labels_override_the_base_and_where_overrides_both_within_tables() -> No
     assert settings["factorvae--topdis--seed-1"]["topdis"] == {"p": 2, "weight": 6.0}
 
 
+def test_where_takes_several_labels_of_an_axis() -> None:
+    text = GRID.replace('method = "FactorVAE", variant', 'method = ["beta-VAE", "FactorVAE"], variant')
+    settings = {cell.name: cell.settings for cell in parse_grid(text).cells}
+    assert settings["beta-vae--topdis--seed-0"]["topdis"] == settings["factorvae--topdis--seed-1"]["topdis"]
+    assert settings["beta-vae--topdis--seed-0"]["topdis"] == {"p": 2, "weight": 6.0}
+    assert settings["beta-vae--plain--seed-0"]["topdis"] == {"p": 2}
+    assert "method = 'VAE', which does not exist" in errors_of(text.replace('["beta-VAE"', '["VAE"'))
+
+
 def test_the_example_in_the_documentation_is_a_grid_without_errors() -> None:
     from vae.suite import grid_file
 
@@ -170,6 +179,8 @@ def test_labels_whose_folders_would_collide_are_a_duplicate() -> None:
         ("seeds = [0, 1]", "seeds = [0, 1]\ndescription = 1", "description must be a text"),
         ('axis = "variant"', 'axis = ["variant"]', "compare must be"),
         ('labels = { method = "FactorVAE", variant = "TopDis" }', "labels = []", "every [[where]] must have"),
+        ('method = "FactorVAE", variant', "method = [], variant", "every [[where]] must have"),
+        ('method = "FactorVAE", variant', "method = [1], variant", "every [[where]] must have"),
         ("settings = { topdis = { weight = 6.0 } }", "settings = 5", "every [[where]] must have"),
         ('method = "beta-vae"', "method = []", "method is []"),
         ('data = "dsprites"', "topdis = 5", "topdis must be a table"),
