@@ -81,7 +81,10 @@ class FactorVAEOptions(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "discriminator_betas", tuple(self.discriminator_betas))
+        betas = tuple(self.discriminator_betas)
+        object.__setattr__(self, "discriminator_betas", betas)
+        if len(betas) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas):
+            self.refuse("discriminator_betas", "two numbers of at least 0 and less than 1")
 
 
 @dataclass(frozen=True, kw_only=True)

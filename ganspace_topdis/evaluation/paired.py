@@ -4,7 +4,8 @@ Given the paired differences d_1 .. d_n of a score, one for each seed:
 
     test         Fisher's randomization test (1935): if the variant does nothing, every d_i is as likely as -d_i. The
                  p value is the share of the 2^n sign patterns whose |sum| is at least the observed one. It is exact for
-                 any distribution, and at least 2 / 2^n: five pairs cannot reach 0.05, six reach 0.031.
+                 any distribution, and at least 2 / 2^n: five pairs cannot reach 0.05, six reach 0.031
+                 (corrected over four metrics eight, see `least_pairs`). Above 40 pairs it is an estimate.
     correction   Holm (1979) over the metrics that are tested together: the i-th smallest of m p values is multiplied
                  by m - i + 1, and made monotonic.
     interval     of the mean difference: mean +- t_{n-1} std / sqrt(n); from five pairs on
@@ -28,6 +29,7 @@ __all__ = [
     "effect_size",
     "effect_size_interval",
     "holm",
+    "least_pairs",
     "mean_interval",
     "sign_flip_test",
 ]
@@ -80,6 +82,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min((len(p_values) - rank) * p_values[index], 1.0))
         corrected[index] = highest
     return corrected
+
+
+def least_pairs(num_tests: int, *, level: float = 0.95) -> int:
+    """Return the least number of pairs with which one of `num_tests` corrected p values can fall below 1 - level.
+
+    >>> [least_pairs(num_tests) for num_tests in (1, 2, 4)]
+    [6, 7, 8]
+    """
+    return next(num for num in range(1, 64) if 2 * num_tests / 2**num < 1 - level)
 
 
 def mean_interval(differences: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:

@@ -35,6 +35,7 @@ from vae.data.source_files import CACHE_KIND, DataFileError, checksum_difference
 from vae.data.variations import apply_variations, parse_variations
 
 __all__ = [
+    "check_name",
     "draw_to_array",
     "find_info",
     "names",
@@ -66,6 +67,33 @@ def find_info(name: str) -> DataSetInfo:
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else ";"
         raise InvalidArgumentError(f"data set {base!r} is unknown{hint} `topdis-gan data list` lists all of them")
     return CATALOG[base]
+
+
+def check_name(name: str) -> DataSetInfo:
+    """Return the catalog's entry of a data set after a check of its variations; no image is read.
+
+    Raises:
+        InvalidArgumentError: the data set is unknown, or has no such variations.
+    """
+    info = find_info(name)
+    apply_variations(_Unread(info), parse_variations(name))
+    return info
+
+
+class _Unread(DataSet):
+    """A data set of the catalog without its images."""
+
+    def __init__(self, info: DataSetInfo) -> None:
+        super().__init__(
+            name=info.name,
+            factors=info.factors,
+            image_shape=info.image_shape,
+            num_images=info.num_images,
+            fingerprint="",
+        )
+
+    def _read(self, indices: Integers) -> Images:
+        raise NotImplementedError
 
 
 def open_data(

@@ -106,7 +106,7 @@ class EvaluationSettings(Settings):
         default_text="the whole grid",
     )
     num_reconstructed: int = option(5_000, help="Images for the reconstruction error.", group=_SCORES, minimum=1)
-    seed: int = option(0, help="Seed of the metrics' draws.", group=_SCORES)
+    seed: int = option(0, help="Seed of the metrics' draws.", group=_SCORES, minimum=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

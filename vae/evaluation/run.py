@@ -71,7 +71,8 @@ def measure(model: AutoEncoder, data: DataSet, settings: EvaluationSettings, *, 
         jobs: threads of the boosted trees, by default one per processor; the results do not depend on it.
 
     Raises:
-        InvalidArgumentError: a metric needs factors that `data` lacks, or the codes are not finite.
+        InvalidArgumentError: a metric that was asked for is undefined here, such as one that needs factors that `data`
+            lacks, or the codes are not finite.
     """
     groups = groups_for(settings.metrics, has_factors=bool(data.factors))
     rng = np.random.default_rng(settings.seed)
@@ -79,7 +80,9 @@ def measure(model: AutoEncoder, data: DataSet, settings: EvaluationSettings, *, 
     samples = draw_samples(model, data, groups, settings, rng)
     clock.stop("encoding")
     with ProgressReporter("metrics") as progress:
-        scores = score_all(samples, groups, seed=settings.seed, jobs=jobs, progress=progress)
+        scores = score_all(
+            samples, groups, seed=settings.seed, jobs=jobs, progress=progress, optional=settings.metrics is None
+        )
     clock.stop("metrics")
     latents = describe_latents(samples.train, [factor.name for factor in data.factors])
     clock.stop("latents")
@@ -101,13 +104,13 @@ def draw_samples(
     settings: EvaluationSettings,
     rng: np.random.Generator,
 ) -> Samples:
-    """Encode the grid, and samples: looked up in the grid, or encoded separately if the grid is thinned."""
+    """Encode the grid, and samples: looked up in the grid if it has every image, else encoded separately."""
     with ProgressReporter("encoding") as progress:
         if not data.factors:
             sample = _encode_some(model, data, data.sample(NUM_TRAIN + NUM_TEST, rng))
             return _split(sample, None)
         grid = encode_grid(model, data, max_images=settings.max_images, progress=progress)
-        if grid.sizes == data.factor_sizes:
+        if grid.sizes == data.factor_sizes and data.images_per_combination == 1:
             return _split(grid.take(rng.integers(len(grid.means), size=NUM_TRAIN + NUM_TEST)), grid)
         return _split(_encode_some(model, data, uniform_indices(data, NUM_TRAIN + NUM_TEST, rng)), grid)
 

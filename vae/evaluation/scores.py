@@ -5,6 +5,7 @@ replacement, 10,000 points to fit on and 5,000 to score on. Metrics that draw ba
 beta-VAE, sampled MIG) look up the encoded grid.
 """
 
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -62,6 +63,7 @@ def score_all(
     seed: int = 0,
     jobs: int | None = None,
     progress: Progress | None = None,
+    optional: bool = False,
 ) -> dict[str, float]:
     """Compute the scores, by metric, of all groups (see `vae.evaluation.metrics`) except "reconstruction".
 
@@ -71,9 +73,10 @@ def score_all(
         seed: seed of the metrics' own draws.
         jobs: threads for DCI.
         progress: called with the number of groups done and in total.
+        optional: leave out, with a warning, the groups that are undefined for these codes and factors.
 
     Raises:
-        InvalidArgumentError: codes are not finite, or too few factors vary.
+        InvalidArgumentError: codes are not finite, or too few factors vary; with `optional` only the former.
     """
     sample = _as_sample(samples, seed, jobs)
     runs = {group.name: partial(group.run, sample) for group in METRICS} | {
@@ -85,7 +88,9 @@ def score_all(
         try:
             scores |= run()
         except InvalidArgumentError as error:
-            raise InvalidArgumentError(f"{name}: {error}") from error
+            if not optional or not np.isfinite(samples.train.means).all():
+                raise InvalidArgumentError(f"{name}: {error}") from error
+            warnings.warn(f"{name} is left out: {error}", stacklevel=2)
         if progress is not None:
             progress(number, len(chosen))
     return scores

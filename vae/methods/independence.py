@@ -40,6 +40,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganspace_topdis.errors import InvalidArgumentError
 from vae.flat_adam import FlatAdam
 from vae.method_options import BetaTCVAEOptions, DIPVAE1Options, Estimator, FactorVAEOptions
 from vae.methods.method import DataSpec, Method, Penalty, StepContext, gaussian_kl
@@ -87,6 +88,9 @@ class BetaTCVAE(Method):
 def log_weights(batch_size: int, num_images: int, estimator: Estimator) -> Tensor:
     """Return log w_ij, (B, B); see the module.
 
+    Raises:
+        InvalidArgumentError: a batch for "mss" is larger than the data set.
+
     >>> log_weights(4, 100, "mss").exp().sum(dim=1)
     tensor([1.0000, 1.0000, 1.0000, 1.0000])
     """
@@ -95,6 +99,12 @@ def log_weights(batch_size: int, num_images: int, estimator: Estimator) -> Tenso
     if estimator == "mws":
         return torch.full((batch_size, batch_size), -math.log(num_images * batch_size))
     others = batch_size - 1
+    if num_images < others:
+        raise InvalidArgumentError(
+            f"`estimator` mss draws {others} other images, but the data set has {num_images}; lower `batch_size` to at "
+            f"most {num_images + 1}, or choose mws",
+            field="estimator",
+        )
     weights = torch.full((batch_size, batch_size), 1 / others)
     rows = torch.arange(batch_size)
     weights[rows, rows] = 1 / num_images

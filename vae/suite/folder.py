@@ -24,7 +24,9 @@ from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs.files import LOCK, lock_holder, make_folder, write_json, write_text
 from ganspace_topdis.runs.reading import MAX_JSON_BYTES, read_bytes, read_json, reason_of
 from ganspace_topdis.runs.records import METRICS, read_metrics
+from vae.evaluation.metrics import EvaluationSettings
 from vae.evaluation.run import EVALUATION, read_evaluation
+from vae.settings import TrainSettings
 from vae.suite.grid import Cell, Grid
 from vae.suite.results import (
     CELL_COLUMNS,
@@ -116,13 +118,21 @@ class SuiteFolder:
 
     def evaluation(self, cell: Cell) -> dict[str, Any] | None:
         """Return the evaluation of a cell; None unless it is the one that the suite requests."""
-        metrics = None if self.grid.metrics is None else list(self.grid.metrics)
+        return self._evaluated(cell)[1]
+
+    def _evaluated(self, cell: Cell) -> tuple[Path, dict[str, Any] | None]:
+        """Return the folder that has the requested evaluation of the whole training, and the evaluation.
+
+        Without one, the run folder of the cell and None.
+        """
+        settings = asdict(EvaluationSettings(metrics=self.grid.metrics, max_images=self.grid.max_images))
+        asked = _plain({"step": cell.settings.get("steps", TrainSettings.steps), **settings})
         for folder in (self.cell_folder(cell), self._taken_folder(cell)):
             found = read_evaluation(folder)
-            request = {} if found is None else found["request"]
-            if found and (request.get("metrics"), request.get("max_images")) == (metrics, self.grid.max_images):
-                return found
-        return None
+            # what was taken from a table says nothing of steps and draws: there, they are those of the suite
+            if found is not None and {**asked, **found["request"], "version": ""} == {**asked, "version": ""}:
+                return folder, found
+        return self.cell_folder(cell), None
 
     @property
     def _axes(self) -> tuple[str, ...]:
@@ -212,20 +222,20 @@ class SuiteFolder:
         )
 
     def _record(self, cell: Cell) -> CellResult:
-        status, evaluation = self.status(cell), self.evaluation(cell)
-        state = status.state
+        status, (folder, evaluation) = self.status(cell), self._evaluated(cell)
+        state, reason = status.state, status.reason
         if state == "finished" and evaluation is None:
-            state = "missing"
+            state, reason = "unevaluated", "its evaluation is not the one that the suite asks for; rerun the suite"
         return CellResult(
             labels=cell.labels,
             seed=cell.seed,
             state=state,
-            reason=status.reason,
+            reason=reason,
             scores=evaluation["scores"] if state == "finished" and evaluation is not None else {},
             settings=cell.settings,
             duration_s=status.duration_s or None,
             device=status.device if evaluation is None else evaluation["device"],
-            curve=_curve(self.cell_folder(cell) / METRICS) or _curve(self._taken_folder(cell) / METRICS),
+            curve=_curve(folder / METRICS),
         )
 
 

@@ -42,10 +42,11 @@ from typing import Any
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.options import nearest
 from ganspace_topdis.runs.reading import ReadingError, parse_toml, read_toml
-from vae.data.opening import find_info
+from vae.data.opening import check_name
 from vae.evaluation.metrics import ALL_GROUPS, GROUPS_WITH_FACTORS, EvaluationSettings
 from vae.settings import TopDisSettings, TrainSettings
 from vae.suite.grid import Cell, Grid, build_cells, listed_labels, slug
+from vae.suite.results import CELL_COLUMNS, request_columns
 
 __all__ = ["GridFileError", "find_grid", "parse_grid", "preset_names", "preset_text", "read_grid", "validate_settings"]
 
@@ -180,6 +181,7 @@ def _validate_form(document: Mapping[str, Any]) -> list[str]:
         if not _is_list_of(str, document.get(key, [])):
             errors.append(f"{key} must be a list of texts")
     errors += _validate_max_images(document.get("max_images"))
+    errors += [f"an axis cannot be called {name!r}, which is a column of cells.csv" for name in _reserved(document)]
     if not isinstance(document.get("base", {}), dict):
         errors.append("base must be a table of settings")
     axes = document.get("axes")
@@ -201,9 +203,18 @@ def _validate_form(document: Mapping[str, Any]) -> list[str]:
     return errors
 
 
+def _reserved(document: Mapping[str, Any]) -> list[str]:
+    """Return the names of axes that are those of other columns in the tables of a report."""
+    axes, request = document.get("axes"), request_columns(None, None, "")
+    columns = {"seed", *CELL_COLUMNS, *request, "metric", "score", "step", "mig"}
+    return [name for name in axes if name in columns] if isinstance(axes, dict) else []
+
+
 def _validate_seeds(seeds: Any) -> list[str]:
     if not _is_list_of(int, seeds) or not seeds or any(isinstance(seed, bool) or seed < 0 for seed in seeds):
         return ["seeds must be a list of non-negative integers, such as [0, 1, 2]"]
+    if max(seeds) >= 2**32:
+        return [f"seed {max(seeds)} is not allowed; seeds are less than 2^32"]
     return [f"seed {seed} is listed twice" for seed, count in sorted(Counter(seeds).items()) if count > 1]
 
 
@@ -266,7 +277,7 @@ def _find_duplicates(cells: Sequence[Cell]) -> list[str]:
 
 def _validate_data(name: str, metrics: Sequence[str] | None) -> list[str]:
     try:
-        info = find_info(name)
+        info = check_name(name)
     except InvalidArgumentError as error:
         return [str(error)]
     supervised = [metric for metric in metrics or () if metric in GROUPS_WITH_FACTORS]

@@ -34,8 +34,8 @@ __all__ = [
     "write_status",
 ]
 
-CellState = Literal["finished", "failed", "stopped", "running", "missing"]
-"""Stopped: by Ctrl-C or SIGTERM, with its work saved."""
+CellState = Literal["finished", "failed", "stopped", "running", "unevaluated", "missing"]
+"""Stopped: by Ctrl-C or SIGTERM, with its work saved. Unevaluated: trained, but not evaluated as the suite asks."""
 
 CELL_COLUMNS = ("state", "duration_s", "device", "settings")
 """Columns of cells.csv after the seed; `settings` is `settings_digest`, and those of `SuiteResults.request` follow."""

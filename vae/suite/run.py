@@ -29,6 +29,8 @@ from vae.training.pace import plan_training
 __all__ = ["SettingCost", "cells_left", "estimate", "estimate_text", "run_suite"]
 
 _MAX_ROUNDS = 3
+_UNFINISHED = ("failed", "stopped")
+"""A cell that stopped although nobody stopped the suite was killed."""
 
 
 def run_suite(
@@ -68,7 +70,7 @@ def run_suite(
     finally:
         lock.release()
     asked = [cell for cell in folder.grid.cells if cell.name in chosen]
-    failed = [(cell, status) for cell in asked if (status := folder.status(cell)).state == "failed"]
+    failed = [(cell, status) for cell in asked if (status := folder.status(cell)).state in _UNFINISHED]
     if failed:
         shown = listed([f"{cell.name}: {status.reason}" for cell, status in failed], most=3)
         raise TopdisError(f"{len(failed)} of {len(asked)} cells failed ({shown}); rerun the command to retry them")
@@ -90,7 +92,7 @@ def _run_pending(folder: SuiteFolder, pending: Sequence[Cell], settings: EngineS
                 if interrupt.requested:
                     continue
                 done[name] = status
-                num_failed = sum(each.state == "failed" for each in done.values())
+                num_failed = sum(each.state in _UNFINISHED for each in done.values())
                 progress(len(done), len(pending), failed=num_failed)
         interrupt.check("the running cells have saved their work; rerun the command to continue")
     if lost := [cell.name for cell in pending if cell.name not in done]:
@@ -185,9 +187,9 @@ def cells_left(grid: Grid, out: Path, *, only: str | None = None, finished: Path
 
     Raises:
         InvalidArgumentError: no cell has a name like `only`.
-        RunFolderError: `finished` cannot be used.
+        RunFolderError: `out` holds something else, or `finished` cannot be used.
     """
-    folder = SuiteFolder(path=out, grid=grid)
+    folder = SuiteFolder(path=out, grid=SuiteFolder.joined(out, grid))
     left = {cell.name for cell in folder.pending()} & grid.names_like(only)
     if finished is not None:
         left -= {cell.name for cell, _ in folder.finished_in(finished)}

@@ -19,6 +19,7 @@ from ganspace_topdis.evaluation.paired import MIN_PAIRS
 from ganspace_topdis.report.table import Table
 from ganspace_topdis.runs.progress import format_duration
 from vae.evaluation.metrics import METRICS, metric_name
+from vae.settings import TrainSettings
 from vae.suite.results import CellResult, Setting, SuiteResults, axes_of, metrics_of, settings_in_order
 from vae.suite.statistics import Difference, Summary, compare, summarize
 
@@ -304,10 +305,11 @@ def published_for(settings: Mapping[str, Any]) -> Published | None:
     >>> published_for({"data": "dsprites", "method": "beta-vae", "topdis": {}}).scores["mig"]
     0.348
     """
-    data = str(settings.get("data", "")).partition(":")[0].partition("-")[0]
+    data = str(settings.get("data", TrainSettings.data)).partition(":")[0].partition("-")[0]
     term = settings.get("topdis")
     topdis = term is not None and term.get("weight", 1) > 0
     if term is not None and topdis and term.get("loss", "rtd") != "rtd":
         return None
-    matching = (row for row in PUBLISHED if (row.data, row.method) == (data, settings.get("method")))
+    method = settings.get("method", TrainSettings.method)
+    matching = (row for row in PUBLISHED if (row.data, row.method) == (data, method))
     return next((row for row in matching if row.topdis == topdis), None)

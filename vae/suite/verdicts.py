@@ -8,7 +8,7 @@ correcting for thirty of them would leave no power.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganspace_topdis.evaluation.paired import MIN_PAIRS
+from ganspace_topdis.evaluation.paired import MIN_PAIRS, least_pairs
 from ganspace_topdis.report.table import Table, to_csv
 from vae.evaluation.metrics import METRICS, metric_name
 from vae.suite.results import SuiteResults
@@ -79,14 +79,16 @@ def verdict_table(tested: Sequence[PairedVerdict], baseline: str) -> Table | Non
     """Return one row per setting, variant and metric; None without any."""
     if not tested:
         return None
+    num_metrics = len({each.verdict.metric for each in tested})
     return Table(
         title=f"Verdicts against {baseline}",
         header=("metric", "setting", "variant", "verdict", "95 % interval", "effect size", "p (corrected)", "pairs"),
         rows=tuple(_row(each) for each in tested),
-        note="Exact sign-flip test of the paired differences (two-sided), with Holm's correction over these metrics of "
+        note="Sign-flip test of the paired differences (two-sided), with Holm's correction over these metrics of "
         "a setting and variant. Interval: Student's, of the mean difference. Effect size: mean over standard deviation "
-        f"of the differences, with its interval. Fewer than {MIN_PAIRS} pairs have no interval and no verdict; six "
-        "pairs are the least that can reach p < 0.05.",
+        f"of the differences, with its interval. Fewer than {MIN_PAIRS} pairs have no interval and no verdict; "
+        f"{least_pairs(num_metrics)} pairs are the least with which one of {num_metrics} corrected p values can fall "
+        "below 0.05. With more than 40 pairs, p is estimated from random sign patterns.",
         num_labels=3,
     )
 

@@ -87,7 +87,7 @@ def train(
         checkpoint = folder.resume()
         if checkpoint is not None:
             training.load_state(unflatten(checkpoint.tensors, checkpoint.rest))
-        measured = partial(_mig, training, data) if options.score_every and world.is_main else None
+        measured = partial(_mig, training, data) if options.score_every else None  # ranks encode together
         _take_steps(folder, world, training, options, progress, measured)
         return folder.path
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
-from tests.vae.evaluation.readers import SIDE_PX, Dots, reader
+from tests.vae.evaluation.readers import FACTORS, SIDE_PX, Dots, reader
 from vae.commands.evaluate_vae import Options, to_text
+from vae.data.dataset import DataSet, Images, Integers
 from vae.encoding import (
     Encoded,
     encode,
@@ -23,7 +24,7 @@ from vae.encoding import (
 )
 from vae.evaluation import run as evaluation_run
 from vae.evaluation.metrics import GROUPS, EvaluationSettings, groups_for
-from vae.evaluation.run import Measurement, evaluate, measure, read_evaluation
+from vae.evaluation.run import Measurement, draw_samples, evaluate, measure, read_evaluation
 from vae.evaluation.scores import LIVE_KL, LIVE_STD, describe_latents
 from vae.networks.autoencoder import AutoEncoder
 from vae.settings import ExecutionOptions, TrainSettings
@@ -268,3 +269,23 @@ def test_a_damaged_evaluation_reads_as_none(tmp_path: Path) -> None:
     assert read_evaluation(tmp_path) is None
     (tmp_path / "evaluation.json").write_text("{")
     assert read_evaluation(tmp_path) is None
+
+
+class Twins(Dots):
+    """Every second image of a combination is white."""
+
+    def __init__(self) -> None:
+        DataSet.__init__(self, name="twins", factors=FACTORS, image_shape=(16, 16, 1), num_images=144, fingerprint="")
+
+    def _read(self, indices: Integers) -> Images:
+        return np.maximum(super()._read(indices // 2), 255 * (indices[:, None, None, None] % 2)).astype(np.uint8)
+
+
+def test_samples_have_every_image_of_a_combination_not_the_first_alone() -> None:
+    data = Twins()
+    drawn = draw_samples(reader(), data, ["mig"], EvaluationSettings(), np.random.default_rng(0))
+    white = encode(reader(), data, np.array([1]))[0][0]
+    share = float((drawn.train.means == white).all(axis=1).mean())
+    assert share == pytest.approx(0.5, abs=0.03)
+    assert drawn.grid is not None
+    assert drawn.grid.sizes == data.factor_sizes

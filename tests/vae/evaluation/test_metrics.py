@@ -92,3 +92,14 @@ def test_a_group_that_is_undefined_is_named(samples: Samples) -> None:
     one = replace(samples.train, means=samples.train.means[:, :1])
     with pytest.raises(InvalidArgumentError, match=r"^dci: codes have 1 latents"):
         score_all(Samples(train=one, test=one, grid=None), ["dci"], jobs=1)
+
+
+def test_a_group_that_is_undefined_is_left_out_with_a_warning_where_it_was_not_asked_for(samples: Samples) -> None:
+    one = Encoded(means=samples.train.means[:, :1], logvars=samples.train.logvars[:, :1], codes=samples.train.codes)
+    single = Samples(train=one, test=one, grid=None)
+    with pytest.warns(UserWarning, match="dci is left out: codes have 1 latents"):
+        scores = score_all(single, ["mig", "dci"], jobs=1, optional=True)
+    assert set(scores) == {"mig"}
+    broken = Encoded(means=np.full_like(one.means, np.nan), logvars=one.logvars, codes=one.codes)
+    with pytest.raises(InvalidArgumentError, match=r"mig: .*finite"):
+        score_all(Samples(train=broken, test=broken, grid=None), ["mig", "dci"], jobs=1, optional=True)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
+from ganspace_topdis.errors import InvalidArgumentError
 from vae.method_options import BetaTCVAEOptions, DIPVAE1Options, DIPVAE2Options, FactorVAEOptions
 from vae.methods.independence import (
     DIPVAE1,
@@ -222,3 +223,9 @@ def test_only_the_dimension_wise_kl_of_beta_tcvae_is_ramped_on_request(posterior
     marginals = torch.logsumexp(weights[:, :, None] + each, dim=1).sum(dim=1)
     expected = (marginals - Normal(0, 1).log_prob(posterior.sample).sum(dim=1)).mean()
     assert parts.loss.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_batch_larger_than_the_data_set_is_refused_by_the_stratified_estimator() -> None:
+    assert torch.isfinite(log_weights(64, 64, "mss")).all()
+    with pytest.raises(InvalidArgumentError, match=r"draws 63 other images, but .* has 20; lower .* 21, or choose mws"):
+        log_weights(64, 20, "mss")

@@ -85,7 +85,43 @@ def test_only_finished_cells_with_the_evaluation_asked_for_are_done(tmp_path: Pa
     write_status(folder.status_file(third), CellStatus(state="failed", reason="nan"))
     assert len(folder.pending()) == 3
     states = [record.state for record in folder.results().records]
-    assert states == ["finished", "missing", "failed", "missing"]
+    assert states == ["finished", "unevaluated", "failed", "missing"]
+    report = write_report(folder.results(), tmp_path / "report")[1].read_text()
+    assert "2 of 4 cells have no scores" not in report
+    assert "3 of 4 cells have no scores (1 unevaluated, 1 failed, 1 missing)" in report
+    assert "its evaluation is not the one that the suite asks for; rerun the suite" in report
+
+
+@pytest.mark.parametrize("change", [{"step": 4}, {"seed": 7}, {"num_reconstructed": 3}, {"max_images": 60}])
+def test_an_evaluation_of_part_of_the_training_or_with_other_draws_is_not_the_cell_s(change, tmp_path: Path) -> None:
+    folder = SuiteFolder.make(tmp_path / "out", grid())
+    first = folder.grid.cells[0]
+    finish(folder, first)
+    file = folder.cell_folder(first) / "evaluation.json"
+    evaluation = json.loads(file.read_text())
+    whole = {"step": 10, "seed": 0, "num_reconstructed": 5000, "metrics": None, "max_images": None, "version": "any"}
+    file.write_text(json.dumps({**evaluation, "request": whole}))
+    assert folder.evaluation(first) is not None
+    file.write_text(json.dumps({**evaluation, "request": {**whole, **change}}))
+    assert folder.evaluation(first) is None
+
+
+def test_a_cell_that_stopped_halfway_has_neither_its_score_nor_its_curve_where_another_finished(tmp_path: Path) -> None:
+    elsewhere = SuiteFolder.make(tmp_path / "elsewhere", grid())
+    finish(elsewhere, elsewhere.grid.cells[0], mig=0.9)
+    log = elsewhere.cell_folder(elsewhere.grid.cells[0]) / "metrics.jsonl"
+    log.write_text('{"step": 10, "mig": 0.9}\n')
+    write_report(elsewhere.results(), tmp_path / "report")
+    here = SuiteFolder.make(tmp_path / "here", grid())
+    first = here.grid.cells[0]
+    finish(here, first, mig=0.1)
+    file = here.cell_folder(first) / "evaluation.json"
+    file.write_text(file.read_text().replace('"metrics": null', '"step": 4, "metrics": null'))
+    (here.cell_folder(first) / "metrics.jsonl").write_text('{"step": 4, "mig": 0.1}\n')
+    write_status(here.status_file(first), CellStatus(state="stopped"))
+    assert here.take_finished(tmp_path / "report" / "cells.csv") == 1
+    record = here.results().records[0]
+    assert (record.scores, record.curve) == ({"mig": 0.9}, ((10, 0.9),))
 
 
 def test_results_hold_scores_reasons_times_and_devices(tmp_path: Path) -> None:
@@ -483,6 +519,23 @@ def test_a_cell_that_was_not_asked_for_fails_no_run(monkeypatch: pytest.MonkeyPa
     folder = SuiteFolder.load(tmp_path / "out")
     finish(folder, folder.grid.cells[1])
     assert run_suite(grid(), tmp_path / "out", only="vae--plain--seed-1").path == tmp_path / "out"
+
+
+def test_a_cell_that_was_stopped_by_another_than_the_suite_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stop(job: cell.Job) -> tuple[str, CellStatus]:
+        return job.name, write_status(job.status_file, CellStatus(state="stopped", reason="stopped at step 4"))
+
+    monkeypatch.setattr("vae.suite.engine.work", stop)
+    with pytest.raises(TopdisError, match=r"1 of 1 cells failed \(vae--plain--seed-0: stopped at step 4\)"):
+        run_suite(grid(), tmp_path / "out", only="vae--plain--seed-0", engine=EngineSettings(jobs=1))
+
+
+def test_a_dry_run_refuses_what_the_run_would(tmp_path: Path) -> None:
+    SuiteFolder.make(tmp_path / "out", grid(steps=3))
+    with pytest.raises(RunFolderError, match="cells of the same name with other settings"):
+        cells_left(grid(steps=6), tmp_path / "out")
 
 
 def test_only_the_named_cells_run_and_a_name_without_a_cell_is_refused(
