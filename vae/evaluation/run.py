@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ganspace_topdis import __version__
+from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.runs.devices import choose_device
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.progress import ProgressReporter
@@ -148,6 +149,7 @@ def evaluate(
     verify: bool = True,
     jobs: int | None = None,
     pictures: bool = True,
+    data: DataSet | None = None,
 ) -> dict[str, Any]:
     """Evaluate the newest checkpoint of a run of `train-vae`; return the contents of evaluation.json.
 
@@ -159,9 +161,11 @@ def evaluate(
         verify: whether the data set's files are compared with their published checksums.
         jobs: threads of the boosted trees, by default one per processor.
         pictures: whether traversals and the page are drawn.
+        data: the data set of the training, if it was passed to `train`; by default the one named in its settings.
 
     Raises:
-        InvalidArgumentError: a metric needs factors that the data set lacks, or the codes are not finite.
+        InvalidArgumentError: a metric needs factors that the data set lacks, the codes are not finite, or the data set
+            is not that of the training.
         RunFolderError: there is no run, it has no checkpoint yet, or the folder is not writable.
     """
     folder, settings = Path(run_folder), settings or EvaluationSettings()
@@ -170,8 +174,15 @@ def evaluate(
     before = read_evaluation(folder)
     if before is not None and before["request"] == request and (before["files"] or not pictures):
         return before
-    with ProgressReporter("data, images") as progress:
-        data = open_data(trained.settings.data, root=data_root, verify=verify, progress=progress)
+    if data is None:
+        with ProgressReporter("data, images") as progress:
+            data = open_data(trained.settings.data, root=data_root, verify=verify, progress=progress)
+    if data.fingerprint != trained.data_fingerprint:
+        raise InvalidArgumentError(
+            f"the run was trained on other images than those of {data.name} here; give the same data set "
+            "(`data_root`, or `data` in Python)",
+            field="data_root",
+        )
     measured = measure(trained.model, data, settings, jobs=jobs)
     evaluation = {
         "request": request,
@@ -190,7 +201,8 @@ def evaluate(
         written = draw_latents(folder, trained.model, data, live, seed=settings.seed, title=title)
         overview = folder / "traversals" / "overview.png"
         page = _write_page(folder, trained, measured, title, overview if overview in written else None)
-        evaluation["files"] = [str(path.relative_to(folder)) for path in [page, *written]]
+        evaluation["files"] = files = [str(path.relative_to(folder)) for path in [page, *written]]
+        _remove_others(folder, [] if before is None else before["files"], keep=files)
     write_json(folder / EVALUATION, evaluation)
     return evaluation
 
@@ -202,6 +214,14 @@ def read_evaluation(run_folder: str | os.PathLike[str]) -> dict[str, Any] | None
         if isinstance(found, dict) and {"request", "scores", "files", "device"} <= found.keys():
             return found
     return None
+
+
+def _remove_others(folder: Path, files: Sequence[str], *, keep: Sequence[str]) -> None:
+    """Remove the pictures of an earlier evaluation that this one has not, as of latents that are no longer live."""
+    for name in files:
+        path = folder / name
+        if name not in keep and path.resolve().is_relative_to(folder.resolve()):
+            path.unlink(missing_ok=True)
 
 
 def _write_page(folder: Path, trained: TrainedModel, measured: Measurement, title: str, overview: Path | None) -> Path:

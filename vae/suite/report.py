@@ -123,7 +123,7 @@ def _comparable(results: SuiteResults) -> tuple[SuiteResults, list[str]]:
     axis, baseline = results.axis, results.baseline
     if axis is None or any(record.labels.get(axis) == baseline for record in results.records):
         return results, []
-    return replace(results, axis=None), [f"Nothing is compared, because there is no cell of {baseline} among them."]
+    return replace(results, axis=None), [f"Nothing is compared, because no cell of {baseline} is among those reported."]
 
 
 def _plots(results: SuiteResults) -> dict[str, bytes]:

@@ -151,11 +151,19 @@ def _mig(training: Training, data: DataSet) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """A model in evaluation mode, without gradients, its settings, and the number of steps it was trained for."""
+    """A model in evaluation mode, without gradients, and how it was trained.
+
+    Attributes:
+        model: the model.
+        settings: those of its training.
+        step: the number of steps it was trained for.
+        data_fingerprint: that of the data set it was trained on.
+    """
 
     model: AutoEncoder
     settings: TrainSettings
     step: int
+    data_fingerprint: str
 
 
 def load_trained(run_folder: str | os.PathLike[str], device: torch.device | str = "cpu") -> TrainedModel:
@@ -182,7 +190,12 @@ def load_trained(run_folder: str | os.PathLike[str], device: torch.device | str 
         initial_weights="torch",
     )
     model.load_state_dict(state["model"])
-    return TrainedModel(model=model.to(device).eval().requires_grad_(False), settings=settings, step=checkpoint.step)
+    return TrainedModel(
+        model=model.to(device).eval().requires_grad_(False),
+        settings=settings,
+        step=checkpoint.step,
+        data_fingerprint=str(run.config.get("data_fingerprint", "")),
+    )
 
 
 class _TensorBoard:

@@ -258,6 +258,31 @@ def test_the_same_evaluation_is_given_back_and_another_is_made(trained: Path, mo
     assert again["scores"]["mig"] == first["scores"]["mig"]
 
 
+def test_a_run_is_scored_on_the_images_of_its_training_only(tmp_path: Path) -> None:
+    settings = TrainSettings(data="dsprites", network="fc", width=0.02, steps=2, batch_size=8)
+    run = train(settings, tmp_path / "run", options=ExecutionOptions(device="cpu"), data=Dots())
+    with pytest.raises(InvalidArgumentError, match=r"other images than those of dsprites here; .*`data_root`"):
+        evaluate(run, QUICK, device="cpu")
+    scored = evaluate(run, QUICK, device="cpu", pictures=False, data=Dots())
+    assert scored["grid_sizes"] == [2, 6, 6]
+
+
+def test_pictures_of_an_earlier_evaluation_go_and_what_it_did_not_write_stays(tmp_path: Path) -> None:
+    settings = TrainSettings(data=DATA, network="fc", width=0.02, steps=2, batch_size=8)
+    run = train(settings, tmp_path / "run", options=ExecutionOptions(device="cpu"))
+    first = evaluate(run, QUICK, device="cpu")
+    old = run / "traversals" / "direction_98.png"
+    mine = run / "traversals" / "direction_99.png"
+    outside = tmp_path / "outside.png"
+    for file in (old, mine, outside):
+        file.write_bytes(b"")
+    files = [*first["files"], "traversals/direction_98.png", "../outside.png"]
+    (run / "evaluation.json").write_text(json.dumps({**first, "files": files}))
+    again = evaluate(run, EvaluationSettings(metrics=("mig",), num_reconstructed=20), device="cpu")
+    assert (old.exists(), mine.exists(), outside.exists()) == (False, True, True)
+    assert all((run / name).is_file() for name in again["files"])
+
+
 def test_a_folder_without_a_run_is_refused_and_nothing_is_read_from_it(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="no run folder"):
         evaluate(tmp_path, QUICK)

@@ -122,7 +122,7 @@ def test_cells_without_their_baseline_are_reported_without_a_comparison(state: s
     ]
     write_report(dataclasses.replace(results, records=tuple(records)), tmp_path)
     text = (tmp_path / "report.md").read_text()
-    assert "Nothing is compared, because there is no cell of plain among them." in text
+    assert "Nothing is compared, because no cell of plain is among those reported." in text
     assert "Highest MIG: FactorVAE, TopDis, 0.360." in text
     assert sum(row["metric"] == "mig" for row in rows(tmp_path / "cells.csv")) == 5
     assert rows(tmp_path / "differences.csv") == rows(tmp_path / "verdicts.csv") == []
