@@ -60,7 +60,7 @@ class Options(Settings):
         complete=lambda: [group.name for group in METRICS],
     )
     resamples: int = option(50, help="Random halves for the intervals of `compare`.", group=_SCORES, minimum=10)
-    seed: int = option(0, help="Seed of every draw.", group=_SCORES)
+    seed: int = option(0, help="Seed of every draw.", group=_SCORES, minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -35,7 +35,7 @@ class Options(Settings):
     )
     trials: int = option(10, help="Random subsets.", group="Subsets", minimum=1)
     batch: int = option(500, help="Points of a subset.", group="Subsets", minimum=2)
-    seed: int = option(0, help="Seed of the subsets.", group="Subsets")
+    seed: int = option(0, help="Seed of the subsets.", group="Subsets", minimum=0, maximum=2**32 - 1)
     plot: Path | None = option(
         None,
         help="Draw here (.png) the barcode of two files, or the heat map and dendrogram of several.",

@@ -40,8 +40,19 @@ def discretize(columns: Array, num_bins: int = 20) -> Array:
     """
     if num_bins < 2:
         raise InvalidArgumentError(f"num_bins {num_bins} is not allowed; use 2 or more (the literature uses 20)")
-    edges = [np.histogram_bin_edges(column, num_bins)[:-1] for column in columns.T]
-    return np.stack([np.digitize(*pair) for pair in zip(columns.T, edges, strict=True)], axis=1)
+    return np.stack([_bins(column, num_bins) for column in columns.T], axis=1)
+
+
+def _bins(column: Array, num_bins: int) -> Array:
+    """The bin of every entry of (N,): in the column's own precision, in double precision if that has no room for bins.
+
+    A column that has no room there either is one bin.
+    """
+    try:
+        return np.digitize(column, np.histogram_bin_edges(column, num_bins)[:-1])
+    except ValueError:  # numpy: too many bins for the range of the data
+        wide = column.astype(np.float64)
+        return np.ones(len(column), np.int64) if wide.dtype == column.dtype else _bins(wide, num_bins)
 
 
 def mutual_information(a: Array, b: Array) -> float:

@@ -195,6 +195,10 @@ def _sample(
         raise InvalidArgumentError("codes_test and factors_test belong together; give both or neither")
     else:
         held = (as_array(codes_test), as_array(factors_test))
+        if held[0].ndim != 2 or held[1].ndim != 2 or len(held[0]) != len(held[1]):
+            raise InvalidArgumentError(
+                f"codes_test {held[0].shape} and factors_test {held[1].shape}; give (N, D) and (N, K)"
+            )
         chosen = rng.permutation(len(held[0]))[:NUM_TEST] if len(held[0]) > NUM_TEST else np.arange(len(held[0]))
         split = (*closed, *(each[chosen] for each in held))
     return Sample(closed[0], closed[1], split, (everything[0], everything[1]), seed)
@@ -289,6 +293,8 @@ def compare(
     first, second, values = as_array(codes_a), as_array(codes_b), as_array(factors)
     if len(first) != len(second):
         raise InvalidArgumentError(f"{len(first)} and {len(second)} codes; compare codes of the same examples")
+    if len(values) != len(first):
+        raise InvalidArgumentError(f"{len(first)} codes but {len(values)} rows of factors; give one row per example")
     if num_resamples < 10:
         raise InvalidArgumentError(f"num_resamples {num_resamples} is not allowed; use 10 or more")
     names = [group.name for group in metric_groups(metrics, learns=False)]

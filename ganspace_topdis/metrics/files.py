@@ -186,7 +186,7 @@ def _read_npz(file: Path, key: str) -> Array:
 def _read_csv(file: Path) -> tuple[Array, tuple[str, ...] | None]:
     import csv
 
-    with file.open(newline="", encoding="utf-8") as lines:
+    with file.open(newline="", encoding="utf-8-sig") as lines:
         rows = [row for row in csv.reader(lines) if row]
     if len({len(row) for row in rows}) != 1:
         raise InvalidArgumentError(f"{file}: rows of different lengths; give one row per example")

@@ -213,7 +213,8 @@ def _curve(train: LabeledCodes, test: LabeledCodes, factor: int, seed: int) -> t
     importances /= np.maximum(importances.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     if continuous:
         predicted = outputs[:, :, 0] / _NUM_TREES
-        return ((predicted - truth) ** 2).mean(axis=1) / max(float(truth.var()), np.finfo(float).tiny), importances, 1.0
+        spread = float((truth if np.ptp(truth) > 0 else target).var())  # a factor may be constant in the test set
+        return ((predicted - truth) ** 2).mean(axis=1) / max(spread, np.finfo(float).tiny), importances, 1.0
     guess = classes[outputs.argmax(axis=2)]
     commonest = float(np.unique(target, return_counts=True)[1].max() / len(target))
     return (guess != truth).mean(axis=1), importances, 1 - commonest

@@ -96,7 +96,7 @@ def mig_sampled(
         means: (N, D) means of q(z | x).
         log_variances: (N, D) natural logarithms of the variances.
         factors: (N, K), or the K sizes of a complete grid; see `FactorTable`. Factors of one value are dropped.
-        which: which factors to average over; all by default.
+        which: which of the given factors to average over; all by default.
         num_samples: samples for each entropy, as in the paper.
         max_components: at most so many images, drawn at random, make up each mixture; all by default, which
             is the paper's estimator and takes time in proportion to images times samples.
@@ -110,7 +110,9 @@ def mig_sampled(
     deviations = np.exp(0.5 * as_codes(log_variances, "log_variances").astype(np.float64))
     if deviations.shape != centres.shape:
         raise InvalidArgumentError(f"log_variances must be {centres.shape} like means, not {deviations.shape}")
-    chosen = [k for k in table.varying.tolist() if which is None or k in set(which)]
+    if which is not None and not set(which) <= set(range(table.num_given)):
+        raise InvalidArgumentError(f"which {list(which)} is not allowed; the factors are 0 to {table.num_given - 1}")
+    chosen = [k for k in table.varying.tolist() if which is None or table.columns[k] in which]
     if not chosen:
         raise InvalidArgumentError(f"factors {which} of sizes {tuple(table.sizes.tolist())}: none of them varies")
     rng = np.random.default_rng(seed)

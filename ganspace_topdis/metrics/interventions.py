@@ -44,6 +44,10 @@ class FactorTable:
         factors: (N, K) values of each row, in any order. Or the K sizes of a complete grid, whose codes are in
             order, the last factor fastest: then every combination exists, and factors are drawn independently.
 
+    Attributes:
+        columns: which of the given factors its own are; those of one value are dropped, except from a grid.
+        num_given: K.
+
     Raises:
         InvalidArgumentError: malformed arrays, sizes that are not positive, or another number of rows.
 
@@ -57,11 +61,13 @@ class FactorTable:
         if array.ndim == 1:
             self.codes = as_codes(codes)
             self.sizes = _grid_sizes(array, len(self.codes))
+            self.columns, self.num_given = np.arange(len(self.sizes)), len(self.sizes)
             self._labels: Array | None = None
             self._strides = np.append(np.cumprod(self.sizes[:0:-1])[::-1], 1)
             return
         data = check_pair(codes, array, min_factors=0)
         self.codes, self._labels = data.codes, _compact(data)
+        self.columns, self.num_given = np.asarray(data.columns), array.shape[1]
         self.sizes = self._labels.max(axis=0, initial=0) + 1
         self._order = np.argsort(self._labels, axis=0, kind="stable")
         self._counts = [np.bincount(column) for column in self._labels.T]
@@ -271,7 +277,8 @@ def irs(codes: ArrayLike, factors: ArrayLike, *, quantile: float = 0.99, num_bin
         codes: (N, D) mean codes; the literature takes N = 10,000. Constant latents are dropped.
         factors: (N, K); continuous ones are cut into bins.
         quantile: which quantile of the deviations summarizes a group.
-        num_bins: factors of more values are merged into so many bins of equal width.
+        num_bins: factors are merged into so many bins of equal width between their extremes, as published; fewer
+            values that are evenly spaced stay apart.
 
     Raises:
         InvalidArgumentError: malformed arrays, no factor varies, or `quantile` outside (0, 1].
@@ -301,10 +308,12 @@ def _mean_deviations(codes: Array, factors: Array, quantile: float) -> Array:
 
 def _grid_sizes(sizes: Array, num_rows: int) -> Array:
     if len(sizes) == 0 or sizes.dtype.kind not in "iu" or (sizes < 1).any():
-        raise InvalidArgumentError(f"factor sizes {tuple(sizes.tolist())} must be positive integers")
+        shown = f"{tuple(sizes[:8].tolist())!s:.80}{', ...' * (len(sizes) > 8)}"
+        hint = "; give one factor of every row as (N, 1)" * (len(sizes) == num_rows)
+        raise InvalidArgumentError(f"factor sizes {shown} must be positive integers{hint}")
     if (combinations := math.prod(sizes.tolist())) != num_rows:
         raise InvalidArgumentError(
-            f"codes have {num_rows} rows but factor sizes {tuple(sizes.tolist())} make {combinations} "
+            f"codes have {num_rows} rows but factor sizes {tuple(sizes[:8].tolist())!s:.80} make {combinations} "
             "combinations; encode the whole grid, last factor fastest, or give the factors of every row"
         )
     return sizes.astype(np.int64)

@@ -56,6 +56,8 @@ def write_metrics_page(path: Path, report: Report, codes: Array, factors: Array,
     deviations = data.codes.std(axis=0)
     try:
         importances = dci(codes[rows], factors[rows], seed=seed).importances
+        if importances.shape[1] != len(names):
+            raise InvalidArgumentError("a factor varies only in the rows that the trees are not fit on")
     except InvalidArgumentError as error:
         importance = paragraph(f"Undefined: {error}.", kind="note")
     else:

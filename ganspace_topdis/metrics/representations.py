@@ -232,8 +232,15 @@ def load_cloud(path: Path) -> "Tensor":
 def _tensors(x: Any, y: Any) -> list[Any]:
     import torch
 
-    tensors = (torch.as_tensor(cloud).detach() for cloud in (x, y))
+    clouds = (each if isinstance(each, torch.Tensor) else _native(each) for each in (x, y))
+    tensors = (torch.as_tensor(cloud).detach() for cloud in clouds)
     return [each if each.is_floating_point() else each.double() for each in tensors]
+
+
+def _native(cloud: Any) -> Array:
+    """An array that torch takes: contiguous and in the machine's order of bytes."""
+    array = np.asarray(cloud)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
 def _distances(x: Any, y: Any) -> tuple[Array, Array]:

@@ -1,6 +1,7 @@
 """`topdis-gan traverse`: more pictures of the directions of a run: grids, animations, or the page."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMAND", "Options", "files_text", "run"]
 
 _MAIN = "Main"
+_MAX_NAME = 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +134,10 @@ def _file_ending(options: Options) -> str:
     parts += [
         f"{name}_{value}" for name, value in (("layers", loading.layers), ("label", loading.label)) if value is not None
     ]
-    return f"{'_'.join(parts)}.{options.format}"
+    name = "_".join(parts)
+    if len(name) > _MAX_NAME:
+        name = f"{name[:_MAX_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{name}.{options.format}"
 
 
 def _write_walk(

@@ -231,3 +231,25 @@ def test_the_commands_import_neither_numpy_nor_torch() -> None:
     code = "import sys; from ganspace_topdis.commands import metrics, rtd; print({'numpy', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_page_of_a_factor_that_varies_in_held_out_rows_only_says_so(folder: Path) -> None:
+    codes = np.load(folder / "codes.npy")[:300]
+    factors = np.random.default_rng(1).integers(0, 3, (300, 3))
+    factors[:, 0] = 0
+    factors[np.random.default_rng(0).permutation(300)[0], 0] = 1
+    np.save(folder / "few.npy", codes)
+    np.save(folder / "rare.npy", factors)
+    page = folder / "rare.html"
+    run(folder, "--codes", "@few.npy", "--factors", "@rare.npy", "--metrics", "mig", "--out", str(page))
+    assert "Undefined: a factor varies only in the rows that the trees are not fit on." in page.read_text()
+
+
+def test_a_table_with_a_byte_order_mark_is_read_without_it(folder: Path) -> None:
+    text = (folder / "factors.csv").read_text()
+    (folder / "marked.csv").write_text(text, encoding="utf-8-sig")
+    page = folder / "marked.html"
+    options = ("--codes", "@codes.npy", "--metrics", "mig", "--out", str(page))
+    run(folder, *options, "--factors", "@marked.csv")
+    assert "shape" in page.read_text()
+    assert "\ufeff" not in page.read_text()

@@ -89,6 +89,27 @@ def test_the_interval_is_as_wide_as_the_score_varies_between_samples() -> None:
     assert (row.high - row.low) / (2 * 1.96 * np.std(scores)) == pytest.approx(1, abs=0.35)
 
 
+@pytest.mark.parametrize("num_rows", [40, 80])
+def test_another_number_of_factor_rows_is_refused(num_rows: int) -> None:
+    rng = np.random.default_rng(0)
+    codes, factors = rng.normal(size=(60, 2)), rng.integers(0, 2, (num_rows, 2))
+    with pytest.raises(InvalidArgumentError, match=f"60 codes but {num_rows} rows of factors"):
+        compare(codes, codes, factors, metrics=["mig"], num_resamples=10)
+    own = rng.integers(0, 2, (60, 2))
+    with pytest.raises(InvalidArgumentError, match=rf"codes_test \(60, 2\) and factors_test \({num_rows}, 2\)"):
+        evaluate(codes, own, codes, factors, metrics=["mig"])
+
+
+def test_a_factor_that_is_constant_in_the_test_set_is_measured_against_its_spread_in_training() -> None:
+    rng = np.random.default_rng(0)
+    factors = rng.random((300, 2))
+    codes = factors + 0.01 * rng.normal(size=factors.shape)
+    held = factors[:50].copy()
+    held[:, 0] = held[0, 0]
+    scores = evaluate(codes, factors, codes[:50], held, metrics=["dci-es"])
+    assert -5 < scores["dci_es_informativeness"] <= 1
+
+
 def test_codes_of_other_examples_are_not_compared() -> None:
     with pytest.raises(InvalidArgumentError, match="same examples"):
         compare(CODES, CODES[:5], FACTORS)

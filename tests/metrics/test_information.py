@@ -159,3 +159,27 @@ def test_unknown_definitions_are_refused() -> None:
         infomec(GRID, GRID.astype(int), live="std", num_neighbors=2)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match="network, max or sum"):
         edi(GRID, GRID.astype(int), joint="mine")  # type: ignore[arg-type]
+
+
+def test_the_factors_to_average_over_are_counted_as_given_constant_ones_included() -> None:
+    rng = np.random.default_rng(0)
+    varying = rng.integers(0, 4, (500, 3))
+    factors = np.c_[np.zeros(500, int), varying]
+    means = np.c_[varying[:, 0] + 0.01 * rng.normal(size=500), rng.normal(size=(500, 2))]
+    log_variances = np.full(means.shape, -4.0)
+    scores = [mig_sampled(means, log_variances, factors, which=[k], num_samples=500) for k in (1, 3)]
+    assert scores[0] > 0.9 > 0.1 > scores[1]
+    with pytest.raises(InvalidArgumentError, match="none of them varies"):
+        mig_sampled(means, log_variances, factors, which=[0], num_samples=500)
+    with pytest.raises(InvalidArgumentError, match=r"which \[4\] is not allowed; the factors are 0 to 3"):
+        mig_sampled(means, log_variances, factors, which=[4], num_samples=500)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_latent_that_is_constant_up_to_rounding_leaves_the_score_as_it_is(dtype: type) -> None:
+    factors = np.random.default_rng(0).integers(0, 5, (300, 2))
+    spacing = np.spacing(dtype(0.37))
+    for collapsed in (dtype(0.37) + spacing * (np.arange(300) % 5).astype(dtype), np.full(300, 1e20, dtype)):
+        codes = np.c_[factors.astype(dtype), collapsed]
+        assert codes.dtype == dtype
+        assert mig(codes, factors) == pytest.approx(mig(factors.astype(dtype), factors), abs=0.05)

@@ -98,3 +98,11 @@ def test_clouds_that_do_not_belong_together_are_refused() -> None:
         compare_clouds([CLOUD, NEAR], trials=0)
     with pytest.raises(InvalidArgumentError):
         srtd(CLOUD, np.full_like(CLOUD, np.nan))
+
+
+@pytest.mark.parametrize("score", [srtd, nts])
+def test_arrays_in_any_order_are_taken(score: Any) -> None:
+    cloud, other = np.random.default_rng(0).normal(size=(2, 12, 3))
+    plain = score(cloud[::-1].copy(), other[::-1].copy())
+    assert score(cloud[::-1], other[::-1]) == plain
+    assert score(cloud[::-1].astype(">f8"), other[::-1].tolist()) == plain

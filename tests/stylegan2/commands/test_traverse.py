@@ -135,6 +135,16 @@ def test_a_picture_is_not_replaced_unasked_and_another_has_another_name(
     assert drawn(capsys, *command, "--frames", "3", "--force") == path
 
 
+def test_many_scattered_seeds_give_a_short_name_of_their_own(
+    finished: Path, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    command = ["traverse", "--directions", str(finished), "--direction", "1", "--frames", "3", "--out", str(tmp_path)]
+    odd = [",".join(map(str, range(1, last, 2))) for last in (201, 203)]
+    names = [drawn(capsys, *command, "--seeds", seeds).name for seeds in odd]
+    assert len(set(names)) == 2
+    assert all(len(name) < 200 for name in names)
+
+
 def test_a_walk_of_some_layers_says_which_and_has_no_scores_of_another_one(
     finished: Path, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
