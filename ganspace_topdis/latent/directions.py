@@ -297,6 +297,9 @@ class Directions:
             raise InvalidArgumentError(f"{name} must be (..., {width}), got {tuple(rows.shape)}")
 
     def _check(self, codes: Tensor, index: int) -> None:
+        if not isinstance(codes, Tensor) or not codes.is_floating_point():
+            kind = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
+            raise InvalidArgumentError(f"codes must be a floating-point torch.Tensor (N, {self.code_dim}), got {kind}")
         if codes.ndim not in (2, 3) or codes.shape[-1] != self.code_dim:
             raise InvalidArgumentError(
                 f"codes must be (N, {self.code_dim}) or (N, num_layers, {self.code_dim}), got {tuple(codes.shape)}"

@@ -85,6 +85,9 @@ def shift_values(
         raise InvalidArgumentError(f"amount is {amount}, allowed is -1 < amount < 1; the paper's is 1/8")
     if not 0 <= margin < 0.5:
         raise InvalidArgumentError(f"margin is {margin}, allowed is 0 <= margin < 0.5; the paper's is 0")
+    if values.dtype in (torch.float16, torch.bfloat16):  # ndtri has no half precision on a CPU
+        moved, kept = shift_values(values.float(), amount, mean=mean, std=std, margin=margin)
+        return moved.to(values.dtype), kept
     if mean is None and std is None and len(values) > 1:
         moved, kept = _Shift.apply(values, amount, margin)
         return moved, kept
@@ -93,7 +96,7 @@ def shift_values(
     if std is None:
         std = _std(values)
     elif bool(torch.as_tensor(std < 0).any()):
-        raise InvalidArgumentError(f"std is {float(std)}, allowed is std >= 0")
+        raise InvalidArgumentError(f"std is {float(torch.as_tensor(std).min())}, allowed is std >= 0")
     scale = torch.as_tensor(std, dtype=values.dtype, device=values.device)
     center = torch.as_tensor(mean, dtype=values.dtype, device=values.device)
     constant = scale <= 8 * torch.finfo(values.dtype).eps * center.abs()

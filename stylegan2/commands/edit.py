@@ -102,7 +102,7 @@ def run(options: Options) -> dict[str, Any]:
     # Codes, directions and their generator.
     codes = None if options.latents is None else read_latents(options.latents)
     loaded = load_run(options.directions, options.loading, tuned=options.tuned)
-    names = {given.name: index for index, given in names_of(loaded.folder, loaded.directions).items() if given.name}
+    names = {index: given.name for index, given in names_of(loaded.folder, loaded.directions).items() if given.name}
     amounts = parse_amounts(options.amounts, loaded.directions, names=names)
     space = loaded.space.truncated(options.psi)
     if options.noise_mode is not None:
@@ -150,16 +150,17 @@ def _folder_name(options: Options, amounts: Mapping[int, float]) -> str:
     return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def parse_amounts(text: str, directions: "Directions", *, names: Mapping[str, int]) -> dict[int, float]:
+def parse_amounts(text: str, directions: "Directions", *, names: Mapping[int, str]) -> dict[int, float]:
     """Direction -> shift in units of the direction, as `text` lists them.
 
     Args:
         text: "3=+2.0,smile=-1".
         directions: the directions of the run.
-        names: the names of directions, with their numbers.
+        names: the names of directions, by their numbers.
 
     Raises:
-        InvalidArgumentError: `text` cannot be read, or names a direction twice, or one that does not exist.
+        InvalidArgumentError: `text` cannot be read, or names a direction twice, one that does not exist, or
+            one whose name another has, too.
     """
     amounts: dict[int, float] = {}
     for part in text.split(","):
@@ -183,14 +184,19 @@ def parse_amounts(text: str, directions: "Directions", *, names: Mapping[str, in
     return amounts
 
 
-def _index_of(name: str, num_directions: int, names: Mapping[str, int]) -> int:
+def _index_of(name: str, num_directions: int, names: Mapping[int, str]) -> int:
     if name.isdecimal() and int(name) < num_directions:
         return int(name)
-    known = {given.casefold(): index for given, index in names.items()}
-    if name.casefold() in known:
-        return known[name.casefold()]
-    near = get_close_matches(name.casefold(), known, n=1)
-    hint = f", the nearest name is {near[0]!r}" if near else (f", or {', '.join(names)}" if names else "")
+    found = [index for index, given in names.items() if given.casefold() == name.casefold()]
+    if len(found) > 1:
+        raise InvalidArgumentError(
+            f"`amounts` names {name!r}, but so are called directions {', '.join(map(str, found))}; give a number",
+            field="amounts",
+        )
+    if found:
+        return found[0]
+    near = get_close_matches(name.casefold(), [given.casefold() for given in names.values()], n=1)
+    hint = f", the nearest name is {near[0]!r}" if near else (f", or {', '.join(names.values())}" if names else "")
     raise InvalidArgumentError(
         f"`amounts` names direction {name!r}; there are 0 to {num_directions - 1}{hint}", field="amounts"
     )

@@ -198,3 +198,9 @@ def test_wrong_arguments_are_named():
         directions.move(codes(), 0, 1.0, layers=[0])
     with pytest.raises(InvalidArgumentError, match="must have the same shape"):
         dataclasses.replace(directions, dual_vectors=directions.dual_vectors[:1])
+
+
+@pytest.mark.parametrize("cast", [torch.Tensor.long, torch.Tensor.numpy])
+def test_codes_that_are_no_floating_point_tensor_are_refused(cast):
+    with pytest.raises(InvalidArgumentError, match=r"codes must be a floating-point torch.Tensor \(N, 5\), got"):
+        make_directions().move(cast(torch.zeros(2, 5)), 0, 1.5)

@@ -165,3 +165,18 @@ def test_several_parameters_are_one_vector():
 def test_different_shapes_are_refused():
     with pytest.raises(InvalidArgumentError, match="equal shapes"):
         orthogonalize_gradient(torch.zeros(2), torch.zeros(3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_shifted_in_single_precision(dtype: torch.dtype) -> None:
+    z = torch.randn(16, 2, generator=torch.Generator().manual_seed(0)).to(dtype)
+    shifted, kept = gaussian_shift(z, 0, 0.1)
+    expected, expected_kept = gaussian_shift(z.float(), 0, 0.1)
+    assert shifted.dtype == dtype
+    assert torch.equal(kept, expected_kept)
+    assert torch.equal(shifted, expected.to(dtype))
+
+
+def test_a_negative_deviation_among_several_is_named() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"std is -2.0, allowed is std >= 0"):
+        shift_values(torch.zeros(4, 2), 0.1, mean=0.0, std=torch.tensor([1.0, -2.0]))

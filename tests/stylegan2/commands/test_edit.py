@@ -127,7 +127,9 @@ def test_a_direction_can_be_called_by_the_name_it_was_given(tmp_path):
     written, _ = run_edit(tmp_path, amounts="smile=1")
     assert json.loads(written["edit.json"].read_text())["amounts"] == {"1": 1.0}
     with pytest.raises(InvalidArgumentError, match="the nearest name is 'smile'"):
-        parse_amounts("smil=1", directions, names={"Smile": 1})
+        parse_amounts("smil=1", directions, names={1: "Smile"})
+    with pytest.raises(InvalidArgumentError, match="so are called directions 0, 2; give a number"):
+        parse_amounts("dup=-1", directions, names={0: "dup", 1: "Smile", 2: "Dup"})
 
 
 @pytest.mark.parametrize("text", ["", "3", "0=", "0=x", "0=nan", "0=inf", "0=101", "9=1", "-1=1", "0=1,0=2", "ghost=1"])
