@@ -8,6 +8,7 @@ Seeds and layers are lists of numbers and ranges: "1-8,12", "0-3,6"; layers also
 imported here.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "parse_layers",
     "parse_numbers",
     "remove_earlier",
+    "short_name",
     "written_short",
 ]
 
@@ -38,6 +40,7 @@ WHITENING: Mapping[str, Whitening] = {"z": "full", "w": "full", "w+": "layers", 
 """How a search whitens the codes of each space: those of the last two are functions of a w of fewer numbers."""
 
 _MOST_NUMBERS = 10_000
+_MAX_NAME = 150
 _MAX_SEED = 2**32 - 1  # of numpy.random.RandomState, see stylegan2.space.codes_of_seed
 _MAX_MIXED = 8  # as many as the page lists, `ganspace_topdis.traversal.mixing`
 _PICTURES, _MACHINE = "Pictures", "Machine"
@@ -134,6 +137,11 @@ def written_short(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def short_name(name: str) -> str:
+    """`name` as part of a file name: a long one is cut, and a digest tells it from others with the same start."""
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, kw_only=True)

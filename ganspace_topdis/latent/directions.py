@@ -290,22 +290,24 @@ class Directions:
         return directions_html(self)
 
     def _check_rows(self, rows: Tensor, name: str, width: int) -> None:
-        if not isinstance(rows, Tensor) or not rows.is_floating_point():
-            kind = rows.dtype if isinstance(rows, Tensor) else type(rows).__name__
-            raise InvalidArgumentError(f"{name} must be a floating-point torch.Tensor (..., {width}), got {kind}")
+        _require_floats(rows, name, f"(..., {width})")
         if rows.ndim == 0 or rows.shape[-1] != width:
             raise InvalidArgumentError(f"{name} must be (..., {width}), got {tuple(rows.shape)}")
 
     def _check(self, codes: Tensor, index: int) -> None:
-        if not isinstance(codes, Tensor) or not codes.is_floating_point():
-            kind = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
-            raise InvalidArgumentError(f"codes must be a floating-point torch.Tensor (N, {self.code_dim}), got {kind}")
+        _require_floats(codes, "codes", f"(N, {self.code_dim})")
         if codes.ndim not in (2, 3) or codes.shape[-1] != self.code_dim:
             raise InvalidArgumentError(
                 f"codes must be (N, {self.code_dim}) or (N, num_layers, {self.code_dim}), got {tuple(codes.shape)}"
             )
         if not 0 <= index < self.num_directions:
             raise InvalidArgumentError(f"direction {index} does not exist, allowed are 0 to {self.num_directions - 1}")
+
+
+def _require_floats(value: Tensor, name: str, shape: str) -> None:
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise InvalidArgumentError(f"{name} must be a floating-point torch.Tensor {shape}, got {kind}")
 
 
 def _fault(tensors: dict[str, Tensor], metadata: Any) -> str | None:

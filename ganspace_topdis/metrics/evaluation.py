@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.groups import Sample, metric_groups
-from ganspace_topdis.metrics.inputs import as_array
+from ganspace_topdis.metrics.inputs import Array, as_array
 
 __all__ = [
     "NUM_TEST",
@@ -181,11 +181,7 @@ class DisentanglementMetrics:
 def _sample(
     codes: ArrayLike, factors: ArrayLike, codes_test: ArrayLike | None, factors_test: ArrayLike | None, seed: int
 ) -> Sample:
-    everything = (as_array(codes), as_array(factors))
-    if everything[0].ndim != 2 or everything[1].ndim != 2 or len(everything[0]) != len(everything[1]):
-        raise InvalidArgumentError(
-            f"codes {everything[0].shape} and factors {everything[1].shape}; give (N, D) and (N, K)"
-        )
+    everything = _as_pair(codes, factors)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(everything[0])) if len(everything[0]) > NUM_TRAIN else np.arange(len(everything[0]))
     closed = tuple(each[order[:NUM_TRAIN]] for each in everything)
@@ -194,14 +190,19 @@ def _sample(
     elif codes_test is None or factors_test is None:
         raise InvalidArgumentError("codes_test and factors_test belong together; give both or neither")
     else:
-        held = (as_array(codes_test), as_array(factors_test))
-        if held[0].ndim != 2 or held[1].ndim != 2 or len(held[0]) != len(held[1]):
-            raise InvalidArgumentError(
-                f"codes_test {held[0].shape} and factors_test {held[1].shape}; give (N, D) and (N, K)"
-            )
+        held = _as_pair(codes_test, factors_test, "_test")
         chosen = rng.permutation(len(held[0]))[:NUM_TEST] if len(held[0]) > NUM_TEST else np.arange(len(held[0]))
         split = (*closed, *(each[chosen] for each in held))
-    return Sample(closed[0], closed[1], split, (everything[0], everything[1]), seed)
+    return Sample(closed[0], closed[1], split, everything, seed)
+
+
+def _as_pair(codes: ArrayLike, factors: ArrayLike, suffix: str = "") -> tuple[Array, Array]:
+    first, second = as_array(codes), as_array(factors)
+    if first.ndim != 2 or second.ndim != 2 or len(first) != len(second):
+        raise InvalidArgumentError(
+            f"codes{suffix} {first.shape} and factors{suffix} {second.shape}; give (N, D) and (N, K)"
+        )
+    return first, second
 
 
 @dataclass(frozen=True)

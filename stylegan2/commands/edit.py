@@ -6,7 +6,6 @@ edited.npy holds the moved codes in the form in which they were given: in w one 
 """
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
-from stylegan2.settings import OutputSettings, RunSettings, parse_numbers, remove_earlier, written_short
+from stylegan2.settings import OutputSettings, RunSettings, parse_numbers, remove_earlier, short_name, written_short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +31,6 @@ __all__ = ["COMMAND", "Options", "parse_amounts", "run"]
 
 _TRUNCATION_PSI = 0.7
 _MAX_AMOUNT = 100.0
-_MAX_NAME = 150
 _GAP_PX, _TEXT_PX = 8, 16
 _MAIN, _IMAGES, _MACHINE = "Main", "Pictures", "Machine"
 
@@ -146,8 +144,7 @@ def _folder_name(options: Options, amounts: Mapping[int, float]) -> str:
     parts += [f"{name}_{value}" for name, value in chosen.items() if value is not None]
     if options.tuned:
         parts.append(f"tuned_{Path(options.loading.ckpt or '').stem}")
-    name = re.sub(r"[^\w.,=+-]+", "-", "_".join(parts))
-    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return short_name(re.sub(r"[^\w.,=+-]+", "-", "_".join(parts)))
 
 
 def parse_amounts(text: str, directions: "Directions", *, names: Mapping[int, str]) -> dict[int, float]:

@@ -1,7 +1,6 @@
 """`topdis-gan traverse`: more pictures of the directions of a run: grids, animations, or the page."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.settings import OutputSettings, PictureSettings, RunSettings, parse_numbers, written_short
+from stylegan2.settings import OutputSettings, PictureSettings, RunSettings, parse_numbers, short_name, written_short
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["COMMAND", "Options", "files_text", "run"]
 
 _MAIN = "Main"
-_MAX_NAME = 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +132,7 @@ def _file_ending(options: Options) -> str:
     parts += [
         f"{name}_{value}" for name, value in (("layers", loading.layers), ("label", loading.label)) if value is not None
     ]
-    name = "_".join(parts)
-    if len(name) > _MAX_NAME:
-        name = f"{name[:_MAX_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return f"{name}.{options.format}"
+    return f"{short_name('_'.join(parts))}.{options.format}"
 
 
 def _write_walk(
