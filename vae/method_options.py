@@ -26,6 +26,7 @@ __all__ = [
     "ImageDiscriminator",
     "InitialWeights",
     "PlainVAEOptions",
+    "complete_betas",
     "complete_options",
 ]
 
@@ -35,6 +36,18 @@ InitialWeights = Literal[
     "kaiming", "normal", "torch", "kaiming-partial", "normal-partial", "kaiming-uniform", "glorot-uniform"
 ]
 ImageDiscriminator = Literal["narrow", "wide"]
+
+
+def complete_betas(settings: Settings, name: str) -> None:
+    """Make the field `name` a tuple of Adam's betas.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
+    betas = tuple(getattr(settings, name))
+    object.__setattr__(settings, name, betas)
+    if len(betas) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas):
+        settings.refuse(name, "two numbers of at least 0 and less than 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +94,7 @@ class FactorVAEOptions(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        betas = tuple(self.discriminator_betas)
-        object.__setattr__(self, "discriminator_betas", betas)
-        if len(betas) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas):
-            self.refuse("discriminator_betas", "two numbers of at least 0 and less than 1")
+        complete_betas(self, "discriminator_betas")
 
 
 @dataclass(frozen=True, kw_only=True)

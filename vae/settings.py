@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.options import Settings, device_option, nested, option, variants
-from vae.method_options import METHOD_OPTIONS, InitialWeights, complete_options
+from vae.method_options import METHOD_OPTIONS, InitialWeights, complete_betas, complete_options
 
 __all__ = [
     "CloudLoss",
@@ -185,9 +185,7 @@ class TrainSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "options", complete_options(self.method, self.options))
-        object.__setattr__(self, "adam_betas", tuple(self.adam_betas))
-        if len(self.adam_betas) != 2 or not all(0 <= beta < 1 for beta in self.adam_betas):
-            self.refuse("adam_betas", "two numbers of at least 0 and less than 1")
+        complete_betas(self, "adam_betas")
 
     @classmethod
     def from_tables(cls, settings: Mapping[str, Any], *, seed: int) -> "TrainSettings":
