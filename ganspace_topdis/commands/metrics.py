@@ -69,7 +69,7 @@ class Options(Settings):
             raise InvalidArgumentError("give exactly one of `codes`, `compare` and `udr`", field="codes")
         if self.factors is None and not self.udr:
             raise InvalidArgumentError(f"`{given[0]}` needs `factors`; give the file of the factors", field="factors")
-        unused = ("out", "test_codes", "test_factors") if self.compare else ("factors", "out", "metrics")
+        unused = ("out", "test_codes", "test_factors", *(("factors", "metrics") if self.udr else ()))
         if not self.codes and (excess := [name for name in unused if getattr(self, name) is not None]):
             raise InvalidArgumentError(f"`{given[0]}` does not take `{excess[0]}`; leave it out", field=excess[0])
 

@@ -9,7 +9,7 @@ Closed forms use at most 10,000 rows, as the literature does. Metrics that learn
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,11 +80,16 @@ def evaluate(
     >>> evaluate(grid.astype(float), grid, metrics=["mig", "mcc"])["mcc_spearman"]
     1.0
     """
+    return _scores(measure(codes, factors, codes_test, factors_test, metrics=metrics, seed=seed), metrics is not None)
+
+
+def _scores(measured: Iterable[Measured], strict: bool) -> dict[str, float]:
+    """All scores; with `strict`, undefined groups are refused rather than left out."""
     scores: dict[str, float] = {}
-    for measured in measure(codes, factors, codes_test, factors_test, metrics=metrics, seed=seed):
-        if measured.problem is not None and metrics is not None:
-            raise InvalidArgumentError(f"{measured.group}: {measured.problem}")
-        scores |= measured.scores
+    for each in measured:
+        if strict and each.problem is not None:
+            raise InvalidArgumentError(f"{each.group}: {each.problem}")
+        scores |= each.scores
     return scores
 
 
@@ -283,13 +288,14 @@ def compare(
         codes_a: (N, D).
         codes_b: (N, E), row by row of the same examples.
         factors: (N, K).
-        metrics: names of groups; all that do not learn by default.
+        metrics: names of groups; by default all that do not learn, without those that are undefined for the data.
         num_resamples: halves; at least 10.
         seed: of every draw.
         progress: called with the number of samples done and to do.
 
     Raises:
-        InvalidArgumentError: malformed arrays, another number of rows, or a group is unknown or undefined.
+        InvalidArgumentError: malformed arrays, another number of rows, a group is unknown, a group requested by name
+            is undefined, or all are.
     """
     first, second, values = as_array(codes_a), as_array(codes_b), as_array(factors)
     if len(first) != len(second):
@@ -303,13 +309,18 @@ def compare(
     kept = rng.permutation(len(first))[: NUM_TRAIN + NUM_TEST]
     halves = [kept, *(rng.permutation(kept)[: len(kept) // 2] for _ in range(num_resamples))]
     rows: list[list[dict[str, float]]] = []
+    problems: list[str] = []
     for number, half in enumerate(halves):
-        pair = [evaluate(codes[half], values[half], metrics=names, seed=seed) for codes in (first, second)]
-        rows.append(pair)
+        measured = [list(measure(codes[half], values[half], metrics=names, seed=seed)) for codes in (first, second)]
+        rows.append([_scores(each, metrics is not None) for each in measured])
+        problems.extend(each.problem for groups in measured for each in groups if each.problem is not None)
         if progress is not None:
             progress(number + 1, len(halves))
     compared = []
-    for key in rows[0][0]:
+    common = set.intersection(*(set(scores) for pair in rows for scores in pair))
+    if not common:
+        raise InvalidArgumentError(f"no metric is defined: {problems[0]}")
+    for key in (key for key in rows[0][0] if key in common):
         drawn = np.array([pair[1][key] - pair[0][key] for pair in rows[1:]])
         low, high = np.quantile(drawn - drawn.mean(), [0.025, 0.975]) + rows[0][1][key] - rows[0][0][key]
         compared.append(Compared(key, rows[0][0][key], rows[0][1][key], float(low), float(high)))

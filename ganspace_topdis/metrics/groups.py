@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import check_names
 
 if TYPE_CHECKING:
@@ -319,8 +320,11 @@ def metric_groups(
     """The groups of these names, in the order of the tables; None asks for all, or all that do not learn.
 
     Raises:
-        InvalidArgumentError: a name is unknown; `argument` is what the message calls the names.
+        InvalidArgumentError: no name, or one that is unknown; `argument` is what the message calls the names.
     """
+    if names is not None and not names:
+        text = f"`{argument}` names no metric; give one such as mig, or leave it out for all"
+        raise InvalidArgumentError(text, field=argument)
     check_names(names or (), [group.name for group in METRICS], argument)
     if names is None:
         return tuple(group for group in METRICS if learns or not group.learns)

@@ -105,11 +105,12 @@ def mig_sampled(
     Raises:
         InvalidArgumentError: malformed arrays, or no factor to average over varies.
     """
-    table = FactorTable(means, factors)
-    centres = table.codes.astype(np.float64)
-    deviations = np.exp(0.5 * as_codes(log_variances, "log_variances").astype(np.float64))
-    if deviations.shape != centres.shape:
-        raise InvalidArgumentError(f"log_variances must be {centres.shape} like means, not {deviations.shape}")
+    pair = as_codes(means, "means"), as_codes(log_variances, "log_variances")
+    if pair[0].shape != pair[1].shape:
+        raise InvalidArgumentError(f"log_variances must be {pair[0].shape} like means, not {pair[1].shape}")
+    table = FactorTable(np.hstack(pair), factors)
+    centres, logarithms = np.split(table.codes.astype(np.float64), 2, axis=1)
+    deviations = np.exp(0.5 * logarithms)
     if which is not None and not set(which) <= set(range(table.num_given)):
         raise InvalidArgumentError(f"which {list(which)} is not allowed; the factors are 0 to {table.num_given - 1}")
     chosen = [k for k in table.varying.tolist() if which is None or table.columns[k] in which]

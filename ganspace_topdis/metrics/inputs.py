@@ -4,7 +4,7 @@ A factor is discrete when all of its values are whole numbers or text, and conti
 defined for discrete factors see a continuous one cut into 20 bins of equal width over its training range.
 
     constant factor     dropped before every metric: published code returns NaN for it
-    missing label       NaN (or empty text): the row is left out, for every factor
+    missing label       NaN (or text that is empty or "nan"): the row is left out, for every factor
     constant latent     allowed; each metric documents its effect
     NaN in the codes    refused
 
@@ -25,6 +25,7 @@ Array: TypeAlias = NDArray[Any]
 
 NUM_BINS = 20
 _TEST_SHARE = 1 / 3
+_LARGEST_INTEGER = 2.0**53
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +181,8 @@ def _numbers(column: Array) -> tuple[Array, bool]:
         return np.array([float(each) if each else np.nan for each in text]), False
     except ValueError:
         names, index = np.unique(text, return_inverse=True)
-        return np.where(names[index] == "", np.nan, index.astype(np.float64)), True
+        missing = np.isin(np.char.lower(names), ["", "nan"])[index]
+        return np.where(missing, np.nan, index.astype(np.float64)), True
 
 
 def _labelled(codes: Array, values: Array, unordered: Array, min_factors: int, min_latents: int) -> LabeledCodes:
@@ -195,7 +197,13 @@ def _labelled(codes: Array, values: Array, unordered: Array, min_factors: int, m
             f"codes have {codes.shape[1]} latents, this metric needs at least {min_latents}; score a larger code"
         )
     chosen = values[:, varying]
-    continuous = np.array([not np.array_equal(column, np.rint(column)) for column in chosen.T])
+    continuous = np.array([not np.array_equal(column, np.rint(column)) for column in chosen.T], dtype=bool)
+    for k in np.flatnonzero(~continuous):
+        if np.abs(chosen[:, k]).max() >= _LARGEST_INTEGER:
+            raise InvalidArgumentError(
+                f"factor {varying[k]} holds whole numbers of 2^53 or more, not all of which can be told apart; "
+                "number its values from 0"
+            )
     labels = _label(chosen, chosen, continuous)
     return LabeledCodes(codes, labels, chosen, continuous, unordered[varying], varying)
 

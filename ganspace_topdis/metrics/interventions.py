@@ -160,8 +160,10 @@ def factor_vae_score(
         min_std: latents of a smaller standard deviation are ignored.
 
     Raises:
-        InvalidArgumentError: malformed arrays, or fewer than two factors vary.
+        InvalidArgumentError: malformed arrays, a count that is too small, or fewer than two factors vary.
     """
+    _check_counts(1, num_train=num_train, num_test=num_test)
+    _check_counts(2, batch_size=batch_size, num_variance=num_variance)
     table, rng = FactorTable(codes, factors), np.random.default_rng(seed)
     sample = table.codes[rng.integers(0, len(table.codes), size=num_variance)]
     variances = sample.var(axis=0, ddof=1)
@@ -245,11 +247,12 @@ def beta_vae_score(
         batch_size: pairs per point.
 
     Raises:
-        InvalidArgumentError: malformed arrays, or fewer than two factors vary.
+        InvalidArgumentError: malformed arrays, a count that is too small, or fewer than two factors vary.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    _check_counts(1, num_train=num_train, num_test=num_test, batch_size=batch_size)
     table, rng = FactorTable(codes, factors), np.random.default_rng(seed)
     shared = table.draw_factor(num_train + num_test, rng)
     points = []
@@ -304,6 +307,12 @@ def _mean_deviations(codes: Array, factors: Array, quantile: float) -> Array:
         spread = [np.quantile(each.astype(np.float64), quantile, axis=0) for each in distances]
         deviations[:, k] = np.mean(spread, axis=0, dtype=np.float64)
     return deviations
+
+
+def _check_counts(least: int, **counts: int) -> None:
+    for name, count in counts.items():
+        if count < least:
+            raise InvalidArgumentError(f"{name} {count} is not allowed; use {least} or more")
 
 
 def _grid_sizes(sizes: Array, num_rows: int) -> Array:

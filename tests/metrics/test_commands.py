@@ -115,6 +115,8 @@ def test_models_of_the_same_images_are_scored_without_factors(folder: Path) -> N
         (["--factors", "@factors.csv"], "exactly one of --codes, --compare and --udr"),
         (["--codes", "@codes.npy"], "--codes needs --factors"),
         (["--udr", "@codes.npy", "--factors", "@factors.csv"], "--udr does not take --factors"),
+        (["--udr", "@codes.npy", "--test-codes", "@codes.npy"], "--udr does not take --test-codes"),
+        (["--codes", "@codes.npy", "--factors", "@factors.csv", "--metrics", ""], "names no metric"),
         (["--udr", "@codes.npy"], "two models or more"),
         (["--codes", "@codes.npy", "--factors", "@factors.csv", "--metrics", "mgi"], "did you mean 'mig'"),
         (["--codes", "@codes.npy", "--factors", "@both.npz"], "name one as"),

@@ -79,6 +79,21 @@ def test_a_better_code_differs_clearly_from_a_worse_one_and_not_from_itself() ->
     assert not any(row.clear for row in same)
 
 
+def test_a_comparison_leaves_out_what_is_undefined_unless_it_was_named() -> None:
+    one = CODES[:, :1]
+    keys = [row.key for row in compare(one, 2 * one, FACTORS, num_resamples=10)]
+    assert "mig" in keys
+    with pytest.raises(InvalidArgumentError, match=r"dci: .*latents"):
+        compare(one, 2 * one, FACTORS, metrics=["mig", "dci"], num_resamples=10)
+    with pytest.raises(InvalidArgumentError, match="no metric is defined: codes hold NaN"):
+        compare(one, np.full_like(one, np.nan), FACTORS, num_resamples=10)
+
+
+def test_an_empty_list_of_metrics_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="`metrics` names no metric"):
+        evaluate(CODES, FACTORS, metrics=[])
+
+
 def test_the_interval_is_as_wide_as_the_score_varies_between_samples() -> None:
     scores = []
     for seed in range(40):

@@ -110,6 +110,15 @@ def test_sampled_mig_of_rows_in_any_order_is_that_of_the_grid() -> None:
     assert shuffled == pytest.approx(mig_sampled(2 * GRID, variances, (4, 4), num_samples=20_000), abs=0.02)
 
 
+def test_images_without_a_label_take_no_part_in_the_sampled_mig() -> None:
+    means, log_variances = 2.0 * GRID, np.linspace(-3, -1, 32).reshape(16, 2)
+    factors = GRID.astype(float)
+    factors[5, 1] = np.nan
+    known = np.arange(16) != 5
+    left_out = mig_sampled(means[known], log_variances[known], GRID[known], num_samples=500)
+    assert mig_sampled(means, log_variances, factors, num_samples=500) == left_out
+
+
 def test_the_information_of_a_blurred_code_is_that_of_numerical_integration() -> None:
     means = np.arange(4.0)
     z = np.linspace(-8, 11, 20001)

@@ -47,7 +47,17 @@ def test_text_is_a_factor_without_order_and_numbers_written_as_text_are_numbers(
 def test_a_row_with_a_missing_label_is_left_out() -> None:
     data = check_pair(np.arange(4.0)[:, None], np.array([[0, 1.0], [np.nan, 2], [1, 3], [0, 4]]))
     assert data.codes[:, 0].tolist() == [0, 2, 3]
-    assert check_pair(np.eye(3), np.array([["a"], [""], ["b"]])).values[:, 0].tolist() == [1, 2]
+    for missing in ("", "nan", "NaN"):
+        data = check_pair(np.eye(3), np.array([["red"], [missing], ["blue"]]))
+        assert data.codes.tolist() == [[1, 0, 0], [0, 0, 1]]
+        assert data.values[0] > data.values[1]
+
+
+@pytest.mark.parametrize("number", [2**53, 2**60 + 1, 1e300])
+def test_whole_numbers_that_floats_cannot_tell_apart_are_refused(number: float) -> None:
+    factors = np.array([[0, 1], [1, number], [0, 0]], dtype=object)
+    with pytest.raises(InvalidArgumentError, match=r"factor 1 holds whole numbers of 2\^53 or more"):
+        check_pair(np.eye(3), factors.astype(type(number)))
 
 
 def test_labels_that_are_all_missing_are_refused() -> None:

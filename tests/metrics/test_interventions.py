@@ -22,6 +22,14 @@ def test_a_factor_of_one_value_is_never_drawn() -> None:
     assert set(table.draw_factor(100, np.random.default_rng(0)).tolist()) == {1, 2}
 
 
+@pytest.mark.parametrize("name", ["num_train", "num_test", "batch_size"])
+def test_counts_of_zero_are_refused(name: str) -> None:
+    codes, sizes = np.arange(8.0).reshape(4, 2), (2, 2)
+    for score in (beta_vae_score, factor_vae_score):
+        with pytest.raises(InvalidArgumentError, match=f"{name} 0 is not allowed"):
+            score(codes, sizes, **{name: 0})
+
+
 @pytest.mark.parametrize("sizes", [(2, 2), (), (6, 0), (-2, -3)])
 def test_sizes_that_do_not_make_the_grid_are_refused(sizes: tuple[int, ...]) -> None:
     with pytest.raises(InvalidArgumentError, match="factor sizes"):
