@@ -160,6 +160,7 @@ class Training:
         term = self._topdis
         weighted = term is not None and term.settings.choice == "weighted" and self._with_topdis(self.step_index + 1)
         values, self._latent_weights = _read(terms, self.model.latent_weights() if weighted else None)
+        self._check(values)
         return values
 
     def _context(self, images: Tensor, posterior: Posterior) -> StepContext:

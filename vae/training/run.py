@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, RunFolderError
+from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, RunFolderError, TopdisError
 from ganspace_topdis.metrics import mig
 from ganspace_topdis.runs.checksummed import flatten, unflatten
 from ganspace_topdis.runs.devices import tune_malloc
@@ -35,6 +36,9 @@ __all__ = ["TrainedModel", "load_trained", "open_training_data", "train"]
 
 _NUM_SCORED = 10_000
 """Points of a measurement of MIG, as many as `evaluate-vae` fits on."""
+
+_TRAINED = {"model": "the autoencoder", "optimizer": "the autoencoder's Adam", "objective": "the discriminator"}
+"""The parts of a training's state that hold tensors of numbers."""
 
 
 def train(
@@ -114,7 +118,7 @@ def _take_steps(
     with contextlib.ExitStack() as stack:
         stepped = stack.enter_context(
             folder.saving(
-                lambda: (training.step_index, *flatten(training.state())),
+                lambda: _checkpoint(training),
                 num_steps=settings.steps,
                 every_s=options.checkpoint_every_s,
             )
@@ -135,6 +139,18 @@ def _take_steps(
                 if board is not None:
                     board.append(step, logged)
             stepped()
+
+
+def _checkpoint(training: Training) -> tuple[int, dict[str, Tensor], Any]:
+    """The state for a checkpoint; refused if it is broken, so that the one before stays the newest.
+
+    A step checks its terms before it is taken, but not what the networks and moments are after it.
+    """
+    state = training.state()
+    for name, what in _TRAINED.items():
+        if any(part.is_floating_point() and not part.isfinite().all() for part in flatten(state[name])[0].values()):
+            raise TopdisError(f"{what} is not finite after step {training.step_index}; lower its learning rate")
+    return training.step_index, *flatten(state)
 
 
 def _mig(training: Training, data: DataSet) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -154,6 +155,17 @@ def test_a_term_that_is_not_finite_stops_before_the_step_and_is_named(topdis, ti
     with pytest.raises(TopdisError, match="reconstruction is nan at step 1"):
         training.step()
     assert all(value.equal(before[name]) or value.isnan().any() for name, value in training.model.state_dict().items())
+    assert training.step_index == 1
+
+
+@pytest.mark.parametrize("method", ["factor-vae", "dava"])
+def test_a_discriminator_that_is_not_finite_stops_at_its_own_step(method, tiny, monkeypatch):
+    training = Training(settings(method), tiny)
+    take(training, 1)
+    own = training.method.after_step
+    monkeypatch.setattr(training.method, "after_step", lambda context: own(context) | {"discriminator_loss": math.nan})
+    with pytest.raises(TopdisError, match="discriminator_loss is nan at step 1"):
+        training.step()
     assert training.step_index == 1
 
 

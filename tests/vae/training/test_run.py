@@ -21,7 +21,7 @@ from ganspace_topdis.runs.progress import StopRequestedError
 from ganspace_topdis.runs.records import read_metrics
 from vae.encoding import encode, uniform_indices
 from vae.settings import ExecutionOptions, TrainSettings
-from vae.training import load_trained, train
+from vae.training import Training, load_trained, train
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = TrainSettings(network="narrow", width=0.2, batch_size=8, num_latents=3, steps=10, log_every=4)
@@ -121,6 +121,23 @@ def test_a_training_that_fails_says_so_in_its_folder_and_keeps_its_checkpoints(t
         train(settings, tmp_path / "run", data=tiny, options=EVERY_STEP)
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "failed"
     assert load_trained(tmp_path / "run").step >= 1
+
+
+@pytest.mark.parametrize("method", ["factor-vae", "dava"])
+def test_no_checkpoint_holds_a_network_that_is_not_finite(tiny, tmp_path, monkeypatch, method):
+    settings = TrainSettings(**{**vars(SETTINGS), "method": method, "options": {}})
+    step = Training.step
+
+    def broken(training):
+        values = step(training)
+        if training.step_index == 4:
+            next(training.method.discriminator.parameters()).data[0] = torch.inf
+        return values
+
+    monkeypatch.setattr(Training, "step", broken)
+    with pytest.raises(TopdisError, match="the discriminator is not finite after step 4; lower its"):
+        train(settings, tmp_path / "run", data=tiny, options=EVERY_STEP)
+    assert load_trained(tmp_path / "run").step == 3
 
 
 def test_features_of_ones_own_belong_to_the_configuration(tiny, tmp_path):
