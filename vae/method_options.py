@@ -44,10 +44,11 @@ def complete_betas(settings: Settings, name: str) -> None:
     Raises:
         InvalidArgumentError: it is none.
     """
-    betas = tuple(getattr(settings, name))
-    object.__setattr__(settings, name, betas)
+    given = getattr(settings, name)
+    betas = tuple(given) if isinstance(given, Sequence) else ()
     if len(betas) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas):
         settings.refuse(name, "two numbers of at least 0 and less than 1")
+    object.__setattr__(settings, name, betas)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +172,7 @@ def complete_options(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return all options of `method`: those given, validated, and the defaults of the rest.
 
     Raises:
-        InvalidArgumentError: the method or an option is unknown, or a value is not allowed.
+        InvalidArgumentError: `given` is no table, the method or an option is unknown, or a value is not allowed.
 
     >>> complete_options("beta-vae", {"beta": 6.0})
     {'beta': 6.0}
@@ -181,6 +182,8 @@ def complete_options(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
             f"`method` is {method!r}, but must be one of {', '.join(METHOD_OPTIONS)}{nearest(method, METHOD_OPTIONS)}",
             field="method",
         )
+    if not isinstance(given, Mapping):
+        raise InvalidArgumentError(f"`options` is {given!r}, but must be a table of options", field="options")
     known = _names(METHOD_OPTIONS[method])
     for name in given:
         if name not in known:

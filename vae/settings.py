@@ -64,6 +64,10 @@ def verify_option(group: str) -> Any:
     return option(True, help="Compare the data set's files with their published checksums.", group=group)
 
 
+_RELEASED = {"loss": "rtd-released", "batch": "same", "margin": 0.0, "orthogonalize": "none"}
+"""What TopDis as released sets; the defaults give way to it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TopDisSettings(Settings):
     """Settings of the TopDis loss; the defaults are those of the paper's experiments (Balabin et al. 2024).
@@ -130,13 +134,12 @@ class TopDisSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.loss not in ("rtd", "rtd-released") and self.p != TopDisSettings.p:
+            self.refuse("p", f'{TopDisSettings.p:g}, its default, if `topdis.loss` is "{self.loss}", which has no bars')
         if self.version == "released":
-            if self.loss not in ("rtd", "rtd-released"):
-                self.refuse("loss", 'rtd if `topdis.version` is "released"')
-            if self.orthogonalize == "all":
-                self.refuse("orthogonalize", 'none if `topdis.version` is "released"')
-            released = {"loss": "rtd-released", "batch": "same", "margin": 0.0, "orthogonalize": "none"}
-            for name, value in released.items():
+            for name, value in _RELEASED.items():
+                if getattr(self, name) not in (value, getattr(TopDisSettings, name)):
+                    self.refuse(name, f'{value} if `topdis.version` is "released"')
                 object.__setattr__(self, name, value)
 
 

@@ -186,3 +186,5 @@ def test_the_released_version_takes_the_same_batch_all_rows_and_no_orthogonaliza
         TopDisSettings(version="released", loss="l2")
     with pytest.raises(InvalidArgumentError, match="orthogonalize` is 'all', but must be none"):
         TopDisSettings(version="released", orthogonalize="all")
+    with pytest.raises(InvalidArgumentError, match=r"margin` is 0\.05, but must be 0.0 if `topdis.version`"):
+        TopDisSettings(version="released", margin=0.05)

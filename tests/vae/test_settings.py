@@ -39,6 +39,8 @@ REFUSED: list[tuple[type, str, Any, str]] = [
     (TrainSettings, "width", 0.0, "`width` is 0.0"),
     (TrainSettings, "learning_rate", -1e-4, "`learning_rate` is -0.0001"),
     (TrainSettings, "adam_betas", (0.9, 1.0), "`adam_betas` is (0.9, 1.0)"),
+    (TrainSettings, "adam_betas", 5, "`adam_betas` is 5, but must be two numbers"),
+    (TrainSettings, "options", 3, "`options` is 3, but must be a table of options"),
     (TrainSettings, "max_grad_norm", 0.0, "`max_grad_norm` is 0.0"),
     (TrainSettings, "num_latents", 0, "`num_latents` is 0"),
     (TrainSettings, "steps", -1, "`steps` is -1"),
@@ -67,6 +69,11 @@ def test_a_value_that_is_not_allowed_is_refused_by_name(kind, name, value, messa
     with pytest.raises(InvalidArgumentError) as caught:
         kind(**{name: value})
     assert message in str(caught.value)
+
+
+def test_a_power_of_bars_is_refused_where_there_are_none():
+    with pytest.raises(InvalidArgumentError, match=r"`topdis.p` is 2.0, but must be 1, its default, if .* is \"l2\""):
+        TopDisSettings(loss="l2", p=2.0)
 
 
 @pytest.mark.parametrize("topdis", [None, TopDisSettings(weight=6.0, delay=100)])

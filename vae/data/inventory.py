@@ -22,7 +22,7 @@ from vae.data.array_dataset import ArrayStore
 from vae.data.catalog import CATALOG, DataSetInfo, SourceFile
 from vae.data.content import content_error, content_facts
 from vae.data.dataset import Integers
-from vae.data.opening import find_info, open_set
+from vae.data.opening import check_name, find_info, open_set
 from vae.data.source_files import CACHE_KIND, DataFileError, find_files, locate, verify_checksum
 
 __all__ = ["CHECKSUMS", "check_set", "contact_sheet", "describe_set", "fetch_set", "list_sets", "write_sheet"]
@@ -40,15 +40,19 @@ def list_sets() -> dict[str, Any]:
 
 
 def describe_set(name: str) -> dict[str, Any]:
-    """Return everything known about the data set `name`, its files and their paths.
+    """Return everything known about the data set `name`, variations included, its files and their paths.
 
     Raises:
-        InvalidArgumentError: the data set is unknown.
+        InvalidArgumentError: the data set is unknown, or has no such variations.
     """
-    info = find_info(name)
+    info, data = find_info(name), check_name(name)
     return {
         **_summary(info),
-        "factors": [{"name": factor.name, "size": factor.size, "kind": factor.kind} for factor in info.factors],
+        "name": data.name,
+        "num_images": len(data),
+        "image_shape": list(data.image_shape),
+        "factor_sizes": [factor.size for factor in data.factors],
+        "factors": [{"name": factor.name, "size": factor.size, "kind": factor.kind} for factor in data.factors],
         "source": info.source,
         "instructions": info.instructions,
         "files": [_describe_file(info, file) for file in info.files],
@@ -59,11 +63,11 @@ def fetch_set(name: str) -> dict[str, Any]:
     """Download the files of the data set `name` into the cache, unless they are in it; return {"files": their paths}.
 
     Raises:
-        InvalidArgumentError: the data set is unknown.
+        InvalidArgumentError: the data set is unknown, or has no such variations.
         DataFileError: it cannot be downloaded automatically, or an MD5 or git hash differs.
         DownloadError: the download failed, or the SHA-256 differs.
     """
-    info = find_info(name)
+    info = find_info(check_name(name).name)
     missing = [file.name for file in info.files if file.url is None]
     if missing:
         raise DataFileError(
@@ -76,7 +80,8 @@ def fetch_set(name: str) -> dict[str, Any]:
 def check_set(name: str, root: Path | None = None) -> dict[str, Any]:
     """Compare the files of the data set `name` with their published checksums, read it, and compare its content.
 
-    `root` is its file or folder; None searches where `open_data` would.
+    `root` is its file or folder; None searches where `open_data` would. Variations are ignored once they are checked:
+    they change no file.
 
     Returns:
         A record with "files" (path, bytes, algorithm, found, expected, matches, pinned), facts about images read from
@@ -84,10 +89,10 @@ def check_set(name: str, root: Path | None = None) -> dict[str, Any]:
         for the data sets that `open_data` reads, with or without a warning.
 
     Raises:
-        InvalidArgumentError: the data set is unknown.
+        InvalidArgumentError: the data set is unknown, or has no such variations.
         DataFileError: a file is missing, or it has the published checksum or none and cannot be read.
     """
-    info = find_info(name)
+    info = find_info(check_name(name).name)
     paths = find_files(info, root) if info.files else ()
     files = [_check_file(path, file) for path, file in zip(paths, info.files, strict=True)]
     record: dict[str, Any] = {"name": info.name, "good": True, "files": files, "content": None}

@@ -69,15 +69,13 @@ def find_info(name: str) -> DataSetInfo:
     return CATALOG[base]
 
 
-def check_name(name: str) -> DataSetInfo:
-    """Return the catalog's entry of a data set after a check of its variations; no image is read.
+def check_name(name: str) -> DataSet:
+    """Return what is known of a data set, variations included, without opening it: it has no images.
 
     Raises:
         InvalidArgumentError: the data set is unknown, or has no such variations.
     """
-    info = find_info(name)
-    apply_variations(_Unread(info), parse_variations(name))
-    return info
+    return apply_variations(_Unread(find_info(name)), parse_variations(name))
 
 
 class _Unread(DataSet):

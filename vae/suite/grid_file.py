@@ -265,7 +265,7 @@ def _find_duplicates(cells: Sequence[Cell]) -> list[str]:
     names: dict[str, str] = {}
     for cell in (cell for cell in cells if cell.seed == cells[0].seed):
         labels = ", ".join(cell.labels.values())
-        key = json.dumps(cell.settings, sort_keys=True, default=str)
+        key = _identity(cell.settings)
         if key in trained:
             errors.append(f"{labels} is the same training as {trained[key]}")
         elif cell.name in names:
@@ -275,13 +275,22 @@ def _find_duplicates(cells: Sequence[Cell]) -> list[str]:
     return errors
 
 
+def _identity(settings: Mapping[str, Any]) -> str:
+    """Return a text that is the same for settings of the same training, with defaults given or left out."""
+    try:
+        whole = TrainSettings.from_tables(settings, seed=0).as_config()
+    except (InvalidArgumentError, TypeError):
+        whole = dict(settings)
+    return json.dumps(whole, sort_keys=True, default=str)
+
+
 def _validate_data(name: str, metrics: Sequence[str] | None) -> list[str]:
     try:
-        info = check_name(name)
+        data = check_name(name)
     except InvalidArgumentError as error:
         return [str(error)]
     supervised = [metric for metric in metrics or () if metric in GROUPS_WITH_FACTORS]
-    if supervised and not info.factors:
+    if supervised and not data.factors:
         return [f"{name} has no known factors, so {', '.join(supervised)} cannot be computed"]
     return []
 

@@ -136,10 +136,20 @@ def test_a_file_is_accepted_as_it_would_be_opened(tmp_path, small, sums):
         open_data("mpi3d-toy", root=wrong)
 
 
-def test_an_unknown_set_is_refused():
+def test_an_unknown_set_or_variation_is_refused():
     for ask in (describe_set, fetch_set, check_set):
         with pytest.raises(InvalidArgumentError, match="'none' is unknown"):
             ask("none")
+        with pytest.raises(InvalidArgumentError, match="noise"):
+            ask("3dshapes:noise")
+
+
+def test_a_varied_set_is_described_as_it_is_opened():
+    record, data = describe_set("dsprites:scale=2,px=16"), open_data("dsprites:scale=2,px=16")
+    assert record["num_images"] == len(data) == 245_760
+    assert record["image_shape"] == [16, 16, 1]
+    assert record["factor_sizes"] == [3, 2, 40, 32, 32]
+    assert record["name"] == "dsprites:scale=2,px=16"
 
 
 def test_the_commands_print_tables_or_json(capsys, tmp_path):

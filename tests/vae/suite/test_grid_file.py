@@ -161,6 +161,11 @@ def test_two_labels_that_train_the_same_are_a_duplicate() -> None:
     assert "beta-VAE, TopDis is the same training as beta-VAE, plain" in message
 
 
+def test_a_default_given_by_name_is_the_same_training() -> None:
+    message = errors_of(GRID.replace("topdis = { weight = 7.0 }\n[[where]]", "num_latents = 10\n[[where]]"))
+    assert "beta-VAE, TopDis is the same training as beta-VAE, plain" in message
+
+
 def test_labels_whose_folders_would_collide_are_a_duplicate() -> None:
     message = errors_of(GRID.replace("[axes.method.FactorVAE]", '[axes.method."Beta VAE"]').split("[[where]]")[0])
     assert "would both be called 'beta-vae--plain--seed-0'" in message
@@ -192,7 +197,7 @@ def test_labels_whose_folders_would_collide_are_a_duplicate() -> None:
         ("settings = { topdis = { weight = 6.0 } }", "settings = 5", "every [[where]] must have"),
         ('method = "beta-vae"', "method = []", "method is []"),
         ('data = "dsprites"', "topdis = 5", "topdis must be a table"),
-        ('data = "dsprites"', "options = 5", "not iterable"),
+        ('data = "dsprites"', "options = 5", "must be a table"),
         ("seeds = [0, 1]", f"seeds = {list(range(30_000))}", "at most 20,000 cells"),
     ],
 )
