@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 from ganspace_topdis.errors import InvalidArgumentError
 
 __all__ = [
+    "MAX_SEED",
     "Command",
     "Nested",
     "Option",
@@ -34,9 +35,13 @@ __all__ = [
     "nested",
     "option",
     "plain_type",
+    "seed_option",
     "split_names",
     "variants",
 ]
+
+MAX_SEED = 2**32 - 1
+"""The largest seed of `numpy.random.RandomState`, which draws the codes of NVIDIA's galleries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +147,11 @@ def option(default: Any = MISSING, *, help: str, **declaration: Any) -> Any:  # 
 def device_option(group: str) -> Any:
     """The field of every command that computes: on which device; see `runs.devices.choose_device`."""
     return option("auto", help="Device: auto, cpu, cuda, cuda:1 or mps.", group=group)
+
+
+def seed_option(group: str, *, help: str, default: int = 0) -> Any:  # noqa: A002
+    """The field of a seed, from 0 to `MAX_SEED`."""
+    return option(default, help=help, group=group, minimum=0, maximum=MAX_SEED)
 
 
 def nested(kind: type, *, optional: bool = False, prefix: str = "", hide: tuple[str, ...] = ()) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from ganspace_topdis.discovery.settings import Whitening
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
-from ganspace_topdis.options import Settings, device_option, option
+from ganspace_topdis.options import MAX_SEED, Settings, device_option, option
 
 __all__ = [
     "NAMED_LAYERS",
@@ -40,8 +40,7 @@ WHITENING: Mapping[str, Whitening] = {"z": "full", "w": "full", "w+": "layers", 
 """How a search whitens the codes of each space: those of the last two are functions of a w of fewer numbers."""
 
 _MOST_NUMBERS = 10_000
-_MAX_NAME = 150
-_MAX_SEED = 2**32 - 1  # of numpy.random.RandomState, see stylegan2.space.codes_of_seed
+_MAX_NAME_BYTES = 150
 _MAX_MIXED = 8  # as many as the page lists, `ganspace_topdis.traversal.mixing`
 _PICTURES, _MACHINE = "Pictures", "Machine"
 
@@ -141,7 +140,10 @@ def written_short(numbers: Sequence[int]) -> str:
 
 def short_name(name: str) -> str:
     """`name` as part of a file name: a long one is cut, and a digest tells it from others with the same start."""
-    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    encoded = name.encode()
+    if len(encoded) <= _MAX_NAME_BYTES:
+        return name
+    return f"{encoded[:_MAX_NAME_BYTES].decode(errors='ignore')}_{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,8 +185,8 @@ class PictureSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.seeds or not all(0 <= seed <= _MAX_SEED for seed in self.seeds):
-            self.refuse("seeds", f"one or more numbers from 0 to {_MAX_SEED}, such as 0-5")
+        if not self.seeds or not all(0 <= seed <= MAX_SEED for seed in self.seeds):
+            self.refuse("seeds", f"one or more numbers from 0 to {MAX_SEED}, such as 0-5")
         if self.num_frames % 2 == 0:
             self.refuse("num_frames", "odd, so that the middle image is not shifted")
 

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.options import MAX_SEED
 from stylegan2.generator import Generator
 from stylegan2.mapping import FullyConnected
 from stylegan2.synthesis import SynthesisNetwork
@@ -316,8 +317,8 @@ def codes_of_seed(seed: int, z_dim: int) -> Tensor:
     Raises:
         InvalidArgumentError: the seed is negative or exceeds 32 bits.
     """
-    if not 0 <= seed < 2**32:
-        raise InvalidArgumentError(f"seed {seed} is not allowed; give 0 to {2**32 - 1}", field="seeds")
+    if not 0 <= seed <= MAX_SEED:
+        raise InvalidArgumentError(f"seed {seed} is not allowed; give 0 to {MAX_SEED}", field="seeds")
     return torch.from_numpy(np.random.RandomState(seed).randn(1, z_dim)).float()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
-from ganspace_topdis.options import Settings, device_option, nested, option, variants
+from ganspace_topdis.options import Settings, device_option, nested, option, seed_option, variants
 from vae.method_options import METHOD_OPTIONS, InitialWeights, complete_betas, complete_options
 
 __all__ = [
@@ -160,9 +160,7 @@ class TrainSettings(Settings):
     method: str = option("beta-vae", help="Training objective.", group=_MAIN, choices=tuple(METHOD_OPTIONS))
     topdis: TopDisSettings | None = nested(TopDisSettings, optional=True, prefix="topdis")
     steps: int = option(300_000, help="Optimization steps.", group=_MAIN, minimum=0)
-    seed: int = option(
-        0, help="Seed of weights, batches, noise and choices.", group=_MAIN, minimum=0, maximum=2**32 - 1
-    )
+    seed: int = seed_option(_MAIN, help="Seed of weights, batches, noise and choices.")
     network: Network = option("narrow", help="Architecture.", group=_NETWORK)
     width: float = option(1.0, help="Factor on the sizes of the hidden layers.", group=_NETWORK, above=0)
     initial_weights: InitialWeights = option("kaiming", help="Distribution of the initial weights.", group=_NETWORK)

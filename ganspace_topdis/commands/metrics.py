@@ -13,7 +13,7 @@ from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.groups import METRICS
-from ganspace_topdis.options import Command, Settings, option, split_names
+from ganspace_topdis.options import Command, Settings, option, seed_option, split_names
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
 
@@ -60,7 +60,7 @@ class Options(Settings):
         complete=lambda: [group.name for group in METRICS],
     )
     resamples: int = option(50, help="Random halves for the intervals of `compare`.", group=_SCORES, minimum=10)
-    seed: int = option(0, help="Seed of every draw.", group=_SCORES, minimum=0, maximum=2**32 - 1)
+    seed: int = seed_option(_SCORES, help="Seed of every draw.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

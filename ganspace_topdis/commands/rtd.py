@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganspace_topdis.options import Command, Settings, check_names, option, split_names
+from ganspace_topdis.options import Command, Settings, check_names, option, seed_option, split_names
 
 __all__ = ["COMMAND", "SCORES", "Options", "run", "to_text"]
 
@@ -18,7 +18,7 @@ class Options(Settings):
     """The clouds, and the subsets on which they are compared; row i of every file belongs to the same example.
 
     Raises:
-        InvalidArgumentError: an unknown score.
+        InvalidArgumentError: an unknown score, or a plot that is no .png.
     """
 
     x: Path = option(help="A .npy file of (N, ...).", argument=True)
@@ -35,7 +35,7 @@ class Options(Settings):
     )
     trials: int = option(10, help="Random subsets.", group="Subsets", minimum=1)
     batch: int = option(500, help="Points of a subset.", group="Subsets", minimum=2)
-    seed: int = option(0, help="Seed of the subsets.", group="Subsets", minimum=0, maximum=2**32 - 1)
+    seed: int = seed_option("Subsets", help="Seed of the subsets.")
     plot: Path | None = option(
         None,
         help="Draw here (.png) the barcode of two files, or the heat map and dendrogram of several.",
@@ -48,6 +48,8 @@ class Options(Settings):
         if not self.scores:
             self.refuse("scores", f"names among {', '.join(SCORES)}")
         check_names(self.scores, SCORES, "scores")
+        if self.plot is not None and self.plot.suffix.lower() != ".png":
+            self.refuse("plot", "a file that ends in .png")
 
     @property
     def files(self) -> tuple[Path, ...]:

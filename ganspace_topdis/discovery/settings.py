@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal, get_args
 
-from ganspace_topdis.options import Settings, option
+from ganspace_topdis.options import Settings, option, seed_option
 
 __all__ = [
     "CLOSED_FORMS",
@@ -86,7 +86,7 @@ class DiscoverySettings(Settings):
         default_text="0.1 in the span, 0.03 in the whole code, where steps after those in the span take it always",
         only_for=_FOR_SEARCHES,
     )
-    seed: int = option(0, help="Seed of codes, start, signs and choices.", group=_MAIN)
+    seed: int = seed_option(_MAIN, help="Seed of codes, start, signs and choices.")
     directions_per_step: int = option(
         8,
         help="Largest number of directions shifted in a step, drawn at random.",

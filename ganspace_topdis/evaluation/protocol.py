@@ -75,7 +75,8 @@ class ProtocolSettings:
     metrics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        metric_groups(self.metrics)
+        if self.metrics:
+            metric_groups(self.metrics)
         counts = (self.num_steps, self.batch_size, self.num_train, self.num_test, self.num_votes, self.vote_size)
         if min(counts) < 2 or self.width < 1:
             raise InvalidArgumentError(f"protocol settings {self} are not allowed: counts from 2, width from 1")

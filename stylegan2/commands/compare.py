@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.settings import OutputSettings, PictureSettings, RunSettings, parse_numbers, remove_earlier
+from stylegan2.settings import (
+    OutputSettings,
+    PictureSettings,
+    RunSettings,
+    parse_numbers,
+    remove_earlier,
+    short_name,
+)
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
-
-_MAX_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +110,9 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def _folder_name(runs: Sequence[str], pictures: PictureSettings) -> str:
-    """The default folder: the runs and the seed; many or long names of runs are cut."""
+    """The default folder: the runs, shortened where they are many or long, and the seed."""
     names = "_".join(re.sub(r"[^\w.-]+", "-", name) for name in runs)
-    return f"comparison_{names[:_MAX_NAME]}_seed_{pictures.seeds[0]}"
+    return f"comparison_{short_name(names)}_seed_{pictures.seeds[0]}"
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:

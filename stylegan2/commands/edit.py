@@ -40,7 +40,8 @@ class Options(Settings):
     """What is moved, and how far.
 
     Raises:
-        InvalidArgumentError: neither or both of `latents` and `seeds` are given, or `truncation_psi` with `latents`.
+        InvalidArgumentError: neither or both of `latents` and `seeds` are given, `truncation_psi` with `latents`, or
+            `tuned` without a checkpoint.
     """
 
     directions: Path = option(help="Run folder, or its directions file.", group=_MAIN, metavar="RUN")
@@ -74,6 +75,10 @@ class Options(Settings):
         if self.latents is not None and self.truncation_psi is not None:
             raise InvalidArgumentError(
                 "codes of a file are not truncated; leave `truncation_psi` out", field="truncation_psi"
+            )
+        if self.tuned and self.loading.ckpt is None:
+            raise InvalidArgumentError(
+                "`tuned` is about a checkpoint of your own; give it as `ckpt`, or leave `tuned` out", field="tuned"
             )
 
     @property
@@ -143,7 +148,7 @@ def _folder_name(options: Options, amounts: Mapping[int, float]) -> str:
     chosen = {"layers": options.loading.layers, "label": options.loading.label, "noise": options.noise_mode}
     parts += [f"{name}_{value}" for name, value in chosen.items() if value is not None]
     if options.tuned:
-        parts.append(f"tuned_{Path(options.loading.ckpt or '').stem}")
+        parts.append(f"tuned_{Path(str(options.loading.ckpt)).stem}")
     return short_name(re.sub(r"[^\w.,=+-]+", "-", "_".join(parts)))
 
 
@@ -151,7 +156,7 @@ def parse_amounts(text: str, directions: "Directions", *, names: Mapping[int, st
     """Direction -> shift in units of the direction, as `text` lists them.
 
     Args:
-        text: "3=+2.0,smile=-1".
+        text: "3=+2.0,smile=-1"; a name may hold commas.
         directions: the directions of the run.
         names: the names of directions, by their numbers.
 
@@ -160,7 +165,7 @@ def parse_amounts(text: str, directions: "Directions", *, names: Mapping[int, st
             one whose name another has, too.
     """
     amounts: dict[int, float] = {}
-    for part in text.split(","):
+    for part in _split_amounts(text):
         name, equals, value = part.strip().rpartition("=")
         try:
             amount = float(value) if equals else float("nan")
@@ -179,6 +184,23 @@ def parse_amounts(text: str, directions: "Directions", *, names: Mapping[int, st
             )
         amounts[index] = amount
     return amounts
+
+
+def _split_amounts(text: str) -> list[str]:
+    """The parts of `text` between commas; one without an amount is the start of the next one's name.
+
+    >>> _split_amounts("smile, wide=2,5=-1")
+    ['smile, wide=2', '5=-1']
+    """
+    parts, start = [], ""
+    for piece in text.split(","):
+        start += piece
+        if "=" in piece:
+            parts.append(start)
+            start = ""
+        else:
+            start += ","
+    return [*parts, start.rstrip(",")] if start or not parts else parts
 
 
 def _index_of(name: str, num_directions: int, names: Mapping[int, str]) -> int:

@@ -3,7 +3,8 @@
     npy         direction_03.npy (w_dim,) and direction_03_layers.npy (num_ws, w_dim), zero in layers that do not
                 move; one unit each, for editors that add a multiple of an array to a code. Of directions of s it is
                 (num_channels,), and channels.json says where the channels of each affine layer are
-    rosinality  one file like that of its closed-form factorization: "eigvec" (w_dim, K), one column per direction
+    rosinality  one file like that of its closed-form factorization: "eigvec" (w_dim, K), one column per direction, for
+                directions that move all layers
     json        everything: vectors, mean, layers, scores and settings
 
 A vector is the displacement by one unit of the pages and of `edit`, so a degree or a strength of 2 means two units. The
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
 from stylegan2.commands.traverse import files_text
-from stylegan2.settings import OutputSettings, RunSettings, remove_earlier
+from stylegan2.settings import OutputSettings, RunSettings, remove_earlier, written_short
 
 if TYPE_CHECKING:
     from ganspace_topdis.latent.directions import Directions
@@ -130,6 +131,12 @@ def _write_factor_file(directions: "Directions", options: Options, out: Path) ->
     if space != "w":
         raise InvalidArgumentError(
             f"`to` rosinality holds directions of w, these are of {space}; give npy or json",
+            field="to",
+        )
+    layers = directions.metadata.get("layers")
+    if layers is not None:
+        raise InvalidArgumentError(
+            f"`to` rosinality moves all layers, these directions move layers {written_short(layers)} only; give npy",
             field="to",
         )
     named = options.loading.ckpt or checkpoint_of_run(options.run)

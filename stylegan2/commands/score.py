@@ -64,6 +64,14 @@ class Options(Settings):
     )
     loading: RunSettings = nested(RunSettings, hide=("layers", "label"))
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.protocol_metrics and not self.protocol:
+            raise InvalidArgumentError(
+                "`protocol_metrics` are computed by `protocol`; give it, too, or leave them out",
+                field="protocol_metrics",
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Subject:
@@ -165,14 +173,17 @@ def plan_text(options: Options) -> str:
 def _subject(options: Options) -> _Subject:
     """The run, its checkpoint, and what it is compared with; everything that can be wrong is checked."""
     from ganspace_topdis.evaluation.factor_network import FactorNetwork
+    from ganspace_topdis.evaluation.protocol import ProtocolSettings
     from ganspace_topdis.latent.directions import Directions
+    from ganspace_topdis.metrics.groups import metric_groups
     from ganspace_topdis.runs.devices import choose_device
     from ganspace_topdis.runs.records import read_run
     from stylegan2.loading import checkpoint_of_run, factor_network_for, known_data, require_same_checkpoint
     from stylegan2.runs.scores import load_other, space_of_run
     from stylegan2.zoo import locate
 
-    protocol = _protocol_settings(options)
+    if options.protocol_metrics:
+        metric_groups(options.protocol_metrics, argument="protocol_metrics")
     directions = Directions.load(options.run)
     record = read_run(options.run)
     others = [load_other(options.run, directions, path) for path in options.agree_with]
@@ -189,7 +200,7 @@ def _subject(options: Options) -> _Subject:
         directions=directions,
         record=record,
         others=others,
-        protocol=protocol,
+        protocol=ProtocolSettings(metrics=options.protocol_metrics),
         network=None if network is None else FactorNetwork.load(network, device),
         space=space_of_run(options.run, directions, ckpt, device).truncated(record.config.get("search_psi", 1.0)),
     )
@@ -209,14 +220,6 @@ def _planned(subject: _Subject, options: Options) -> "ScorePlan":
         reconstructor=options.reconstructor,
         protocol=subject.protocol if options.protocol else None,
     )
-
-
-def _protocol_settings(options: Options) -> "ProtocolSettings":
-    from ganspace_topdis.evaluation.protocol import ProtocolSettings
-    from ganspace_topdis.metrics.groups import metric_groups
-
-    metric_groups(options.protocol_metrics, argument="protocol_metrics")
-    return ProtocolSettings(metrics=options.protocol_metrics)
 
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:

@@ -223,6 +223,11 @@ def test_the_heat_map_of_several_clouds_is_drawn(clouds: list[Path], tmp_path: P
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_plot_is_a_png_file(clouds: list[Path]) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"`plot` is .*bars\.jpg.*, but must be a file that ends in \.png"):
+        rtd.Options(x=clouds[0], y=clouds[1], plot=Path("bars.jpg"))
+
+
 def test_unknown_scores_are_refused(clouds: list[Path]) -> None:
     for scores in (("rdt",), ()):
         with pytest.raises(InvalidArgumentError, match=r"(choose from|among) rtd"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganspace_topdis.options import Command, Settings, option
+from ganspace_topdis.options import Command, Settings, option, seed_option
 from vae.settings import data_root_option, dataset_names, verify_option
 
 __all__ = ["COMMANDS", "CheckOptions", "NameOptions", "SheetOptions", "check_text", "describe_text", "list_text"]
@@ -51,14 +51,23 @@ class CheckOptions(NameOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class SheetOptions(NameOptions):
-    """A data set and its contact sheet."""
+    """A data set and its contact sheet.
+
+    Raises:
+        InvalidArgumentError: the sheet is no .png.
+    """
 
     out: Path | None = option(None, help="PNG file.", group="Sheet", default_text="NAME.png")
     columns: int = option(12, help="Images per row.", group="Sheet", minimum=2, maximum=64)
     cell: int = option(64, help="Width of an image, px.", group="Sheet", unit="px", minimum=16, maximum=512)
-    seed: int = option(1, help="Seed of the images that are varied.", group="Sheet")
+    seed: int = seed_option("Sheet", help="Seed of the images that are varied.", default=1)
     data_root: Path | None = data_root_option("Sheet")
     verify: bool = verify_option("Sheet")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.out is not None and self.out.suffix.lower() != ".png":
+            self.refuse("out", "a file that ends in .png")
 
 
 def _list(options: ListOptions) -> dict[str, Any]:

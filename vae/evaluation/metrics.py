@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.groups import METRICS as GROUPS_OF_CODES
 from ganspace_topdis.metrics.groups import Score, ScoreGroup
-from ganspace_topdis.options import Settings, check_names, option, split_names
+from ganspace_topdis.options import Settings, check_names, option, seed_option, split_names
 
 __all__ = [
     "ALL_GROUPS",
@@ -106,7 +106,7 @@ class EvaluationSettings(Settings):
         default_text="the whole grid",
     )
     num_reconstructed: int = option(5_000, help="Images for the reconstruction error.", group=_SCORES, minimum=1)
-    seed: int = option(0, help="Seed of the metrics' draws.", group=_SCORES, minimum=0)
+    seed: int = seed_option(_SCORES, help="Seed of the metrics' draws.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
-from ganspace_topdis.options import nearest
+from ganspace_topdis.options import MAX_SEED, nearest
 from ganspace_topdis.runs.reading import ReadingError, parse_toml, read_toml
 from vae.data.opening import check_name
 from vae.evaluation.metrics import ALL_GROUPS, GROUPS_WITH_FACTORS, EvaluationSettings
@@ -213,8 +213,8 @@ def _reserved(document: Mapping[str, Any]) -> list[str]:
 def _validate_seeds(seeds: Any) -> list[str]:
     if not _is_list_of(int, seeds) or not seeds or any(isinstance(seed, bool) or seed < 0 for seed in seeds):
         return ["seeds must be a list of non-negative integers, such as [0, 1, 2]"]
-    if max(seeds) >= 2**32:
-        return [f"seed {max(seeds)} is not allowed; seeds are less than 2^32"]
+    if max(seeds) > MAX_SEED:
+        return [f"seed {max(seeds)} is not allowed; seeds are 0 to {MAX_SEED}"]
     return [f"seed {seed} is listed twice" for seed, count in sorted(Counter(seeds).items()) if count > 1]
 
 

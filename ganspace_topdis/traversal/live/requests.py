@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.options import MAX_SEED
 from ganspace_topdis.runs.reading import ReadingError, parse_json
 from ganspace_topdis.traversal.names import DirectionName, clean_name, is_text
 
@@ -16,7 +17,6 @@ CHANNELS = ("view", "film", "ends", "seeds")
 """The large image, the film under it, the ends of the sliders, the seeds; the first one is urgent."""
 
 MAX_STATES = 64
-_MAX_SEED = 2**32 - 1
 _LARGEST_NUMBER = 2**53
 
 
@@ -126,7 +126,7 @@ def _read(body: bytes, kind: type, *more: str) -> dict[str, Any]:
 def _state(state: Any, num_directions: int, extent: float, num_latents: int) -> FrameState:
     _check(isinstance(state, dict) and set(state) in ({"seed", "shifts"}, {"latent", "shifts"}), "states", state)
     shifts, source = state["shifts"], "seed" if "seed" in state else "latent"
-    allowed = range(_MAX_SEED + 1) if source == "seed" else range(num_latents)
+    allowed = range(MAX_SEED + 1) if source == "seed" else range(num_latents)
     _check(_is_in(state[source], allowed), source, state[source])
     _check(isinstance(shifts, dict), "shifts", shifts)
     known = {str(index): index for index in range(num_directions)}

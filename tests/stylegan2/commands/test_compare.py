@@ -6,7 +6,7 @@ from PIL import Image
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
-from stylegan2.commands.compare import Options, run, to_text
+from stylegan2.commands.compare import Options, _folder_name, run, to_text
 from stylegan2.settings import OutputSettings, PictureSettings, RunSettings
 from tests.stylegan2.commands.found_directions import write_found
 
@@ -135,6 +135,12 @@ def test_a_comparison_names_its_checkpoint_and_its_table_fits_the_terminal(runs,
 
 def interrupted(*_arguments):
     raise KeyboardInterrupt
+
+
+def test_the_default_folder_of_many_runs_has_a_short_name_of_its_own():
+    names = [_folder_name(["ä" * 90, last], PictureSettings(seeds=(0,))) for last in ("one", "two")]
+    assert len(set(names)) == 2
+    assert all(len(name.encode()) < 200 for name in names)
 
 
 def test_an_earlier_comparison_is_kept_and_a_forced_one_leaves_no_old_sheet(runs, tmp_path, monkeypatch):

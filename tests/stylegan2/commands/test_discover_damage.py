@@ -204,6 +204,9 @@ def test_options_that_do_not_fit_write_nothing_and_the_corrected_command_just_ru
 def test_a_seed_that_no_generator_of_numbers_takes_is_refused_before_the_search() -> None:
     with pytest.raises(InvalidArgumentError, match="numbers from 0 to"):
         PictureSettings(seeds=(2**64,))
+    for seed in (-1, 2**32):
+        with pytest.raises(InvalidArgumentError, match=r"`seed` is"):
+            DiscoverySettings(seed=seed)
 
 
 def test_given_names_do_not_replace_others(run: Path, options: Options, tmp_path: Path) -> None:

@@ -91,6 +91,11 @@ def test_another_checkpoint_is_refused_unless_it_is_said_to_be_tuned(tmp_path):
     assert np.array_equal(np.asarray(Image.open(written["edited_00.png"])), expected[0])
 
 
+def test_a_tuned_checkpoint_has_to_be_given(tmp_path):
+    with pytest.raises(InvalidArgumentError, match="`tuned` is about a checkpoint of your own; give it as `ckpt`"):
+        Options(directions=tmp_path, amounts="0=1", seeds=(1,), tuned=True)
+
+
 def test_layers_that_the_directions_were_not_found_in_are_refused(tmp_path):
     with pytest.raises(InvalidArgumentError, match=r"found in layers 0-1; give"):
         run_edit(tmp_path, space={"layers": (0, 1)}, layers="4-5")
@@ -130,9 +135,13 @@ def test_a_direction_can_be_called_by_the_name_it_was_given(tmp_path):
         parse_amounts("smil=1", directions, names={1: "Smile"})
     with pytest.raises(InvalidArgumentError, match="so are called directions 0, 2; give a number"):
         parse_amounts("dup=-1", directions, names={0: "dup", 1: "Smile", 2: "Dup"})
+    named = {0: "eyes, mouth, left", 1: "Smile"}
+    assert parse_amounts("2=1, Eyes, mouth, left=-2,smile=3", directions, names=named) == {2: 1, 0: -2, 1: 3}
 
 
-@pytest.mark.parametrize("text", ["", "3", "0=", "0=x", "0=nan", "0=inf", "0=101", "9=1", "-1=1", "0=1,0=2", "ghost=1"])
+@pytest.mark.parametrize(
+    "text", ["", "3", "0=", "0=x", "0=nan", "0=inf", "0=101", "9=1", "-1=1", "0=1,0=2", "0=1,2", "ghost=1"]
+)
 def test_an_amount_that_cannot_be_meant_is_refused(tmp_path, text):
     _, _, directions = write_found(tmp_path)
     with pytest.raises(InvalidArgumentError, match="`amounts`"):

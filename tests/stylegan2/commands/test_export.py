@@ -52,6 +52,13 @@ def test_json_holds_the_vectors_and_what_is_known_of_them(tmp_path):
     assert content["space"] == "w"
 
 
+def test_directions_of_some_layers_do_not_fit_a_factor_file(tmp_path):
+    _, path, _ = write_found(tmp_path, layers=(1, 2))
+    with pytest.raises(InvalidArgumentError, match="these directions move layers 1-2 only; give npy"):
+        export(path, "rosinality", tmp_path / "factor.pt", ckpt="x")
+    assert not (tmp_path / "factor.pt").exists()
+
+
 def test_channels_do_not_fit_a_factor_file(tmp_path):
     _, path, _ = write_found(tmp_path, name="s")
     with pytest.raises(InvalidArgumentError, match="these are of s"):

@@ -316,5 +316,11 @@ def test_truth_and_protocol_need_known_factors(folder: Path, capsys: pytest.Capt
     assert "labelled images" in refused(capsys, str(other), "--protocol")
 
 
+def test_metrics_of_the_protocol_need_it(scenes_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--protocol-metrics are computed by --protocol" in refused(
+        capsys, str(scenes_run), "--protocol-metrics", "mcc"
+    )
+
+
 def test_an_unknown_metric_of_the_protocol_is_refused(scenes_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean 'mcc'" in refused(capsys, str(scenes_run), "--protocol", "--protocol-metrics", "mccc")

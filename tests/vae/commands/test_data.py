@@ -204,6 +204,12 @@ def test_the_sheet_of_another_file_needs_no_verify(capsys, tmp_path, small):
     assert (tmp_path / "sheet.png").exists()
 
 
+def test_a_contact_sheet_is_a_png_file(capsys, tmp_path):
+    code, printed = run(capsys, "sheet", "dsprites", "--out", tmp_path / "sheet.jpg")
+    assert code == 2
+    assert "but must be a file that ends in .png" in printed.err
+
+
 def test_a_contact_sheet_is_written(capsys, tmp_path):
     code, printed = run(capsys, "sheet", "dsprites", "--out", tmp_path / "sheet.png", "--columns", 4)
     assert code == 0
