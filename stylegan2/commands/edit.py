@@ -2,7 +2,8 @@
 
     read codes -> fit them to the space of the directions -> move -> draw -> write codes, images and a record
 
-edited.npy holds the moved codes in the form in which they were given: in w one style per layer.
+edited.npy holds the moved codes: (N, num_ws, w_dim) in w and w+, as inversions give them, (N, z_dim) in z, and in s
+(N, num_channels).
 """
 
 import dataclasses
@@ -121,7 +122,8 @@ def run(options: Options) -> dict[str, Any]:
         after = loaded.directions.move(after, index, amount, layers=space.layers)
 
     # Write.
-    codes_file = write_array(make_folder(folder) / "edited.npy", after.detach().cpu().float().numpy())
+    moved = after if space.name in ("z", "s") else space.broadcast_ws(after)
+    codes_file = write_array(make_folder(folder) / "edited.npy", moved.detach().cpu().float().numpy())
     written = [codes_file, *_draw(folder, space, before, after, options.batch_size)]
     record = {
         "amounts": {str(index): amount for index, amount in amounts.items()},

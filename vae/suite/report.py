@@ -82,7 +82,7 @@ def write_report(
         against: other results, perhaps of another version, whose means are shown beside these.
 
     Raises:
-        InvalidArgumentError: the suite has no cells.
+        InvalidArgumentError: the suite has no cells, or `against` none of its settings.
         MissingDependencyError: matplotlib is not installed.
         RunFolderError: a file cannot be written.
     """

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.paired import MIN_PAIRS
 from ganspace_topdis.report.table import Table
 from ganspace_topdis.runs.progress import format_duration
@@ -149,7 +150,11 @@ def difference_sentence(difference: Difference, baseline: str) -> str:
 
 
 def against_table(results: SuiteResults, other: SuiteResults) -> Table:
-    """Means of both results for the settings and metrics they share, and the difference."""
+    """Means of both results for the settings and metrics they share, and the difference.
+
+    Raises:
+        InvalidArgumentError: they share none.
+    """
     rows = []
     for metric in shown_metrics(results.records):
         theirs = {summary.setting: summary for summary in summarize(other.records, metric)}
@@ -160,6 +165,12 @@ def against_table(results: SuiteResults, other: SuiteResults) -> Table:
                 change = ours.mean - old.mean if both else None  # type: ignore[operator]
                 texts = (_spread(ours), _spread(old), format_signed(change))
                 rows.append((metric_name(metric), setting_name(ours.setting), *texts))
+    if not rows:
+        shown = setting_name(settings_in_order(other.records)[0]) if other.records else "nothing"
+        raise InvalidArgumentError(
+            f"`against` {other.name} shares no setting and metric with these results; it has {shown}, for example",
+            field="against",
+        )
     return Table(
         title=f"Compared with the results in {other.name}, made by topdis-gan {other.version}",
         header=("metric", "setting", "here", "there", "difference of the means"),

@@ -106,7 +106,7 @@ def test_chosen_layers_of_directions_that_name_all_layers_move_alone(tmp_path, n
     written, directions = run_edit(tmp_path, space={"name": name}, layers="4-5")
     space = LatentSpace(generator=small_generator(), name=name)
     before = space.styles.of(CODES) if name == "s" else CODES.flatten(1)
-    moved = torch.from_numpy(np.load(written["edited.npy"])) - before
+    moved = torch.from_numpy(np.load(written["edited.npy"])).flatten(1) - before
     step = 2 * directions.vectors[0] - directions.vectors[2]
     layer_of = space.placed(directions).layer_of
     chosen = (layer_of == 4) | (layer_of == 5)
@@ -116,8 +116,11 @@ def test_chosen_layers_of_directions_that_name_all_layers_move_alone(tmp_path, n
 
 def test_styles_of_a_photo_are_moved_layer_by_layer_in_w_plus(tmp_path):
     written, directions = run_edit(tmp_path, space={"name": "w+"})
-    moved = torch.from_numpy(np.load(written["edited.npy"])) - CODES.flatten(1)
-    assert torch.allclose(moved, (2 * directions.vectors[0] - directions.vectors[2]).expand_as(moved), atol=1e-5)
+    moved = torch.from_numpy(np.load(written["edited.npy"])) - CODES
+    step = (2 * directions.vectors[0] - directions.vectors[2]).reshape(6, 8)
+    assert torch.allclose(moved, step.expand_as(moved), atol=1e-5)
+    again, _ = run_edit(tmp_path, CODES + moved, amounts="0=-2,2=1", space={"name": "w+"})
+    assert np.allclose(np.load(again["edited.npy"]), CODES.numpy(), atol=1e-5)
 
 
 def test_latents_and_seeds_contradict_each_other():

@@ -1,6 +1,11 @@
+from dataclasses import replace
+
+import pytest
+
+from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.report.table import to_html, to_latex, to_markdown
 from tests.vae.suite.made_up import made_up_results
-from vae.suite.tables import cell_table, cost_table, difference_table, metric_table, overview_table
+from vae.suite.tables import against_table, cell_table, cost_table, difference_table, metric_table, overview_table
 
 
 def test_the_overview_has_one_row_per_setting_and_marks_missing_seeds() -> None:
@@ -29,6 +34,15 @@ def test_differences_have_signs_missing_pairs_and_an_interval_from_five_pairs_on
 
 def test_a_suite_that_compares_nothing_has_no_differences() -> None:
     assert difference_table(made_up_results(compared=False), "mig") is None
+
+
+def test_results_without_a_common_setting_are_not_put_side_by_side() -> None:
+    ours = made_up_results()
+    renamed = [replace(record, labels={"method": "VAE", "variant": "plain"}) for record in ours.records]
+    with pytest.raises(
+        InvalidArgumentError, match=r"`against` old shares no setting .*; it has VAE, plain, for example"
+    ):
+        against_table(ours, replace(ours, name="old", records=tuple(renamed)))
 
 
 def test_cells_that_failed_come_first_with_their_reason() -> None:
