@@ -177,12 +177,7 @@ def evaluate(
     if data is None:
         with ProgressReporter("data, images") as progress:
             data = open_data(trained.settings.data, root=data_root, verify=verify, progress=progress)
-    if data.fingerprint != trained.data_fingerprint:
-        raise InvalidArgumentError(
-            f"the run was trained on other images than those of {data.name} here; give the same data set "
-            "(`data_root`, or `data` in Python)",
-            field="data_root",
-        )
+    _require_same_data(data, trained)
     measured = measure(trained.model, data, settings, jobs=jobs)
     evaluation = {
         "request": request,
@@ -196,12 +191,7 @@ def evaluate(
         "files": [],
     }
     if pictures:
-        live = [latent for latent in measured.latents if latent.live]
-        title = _title(trained)
-        written = draw_latents(folder, trained.model, data, live, seed=settings.seed, title=title)
-        overview = folder / "traversals" / "overview.png"
-        page = _write_page(folder, trained, measured, title, overview if overview in written else None)
-        evaluation["files"] = files = [str(path.relative_to(folder)) for path in [page, *written]]
+        evaluation["files"] = files = _draw(folder, trained, data, measured, settings.seed)
         _remove_others(folder, [] if before is None else before["files"], keep=files)
     write_json(folder / EVALUATION, evaluation)
     return evaluation
@@ -214,6 +204,24 @@ def read_evaluation(run_folder: str | os.PathLike[str]) -> dict[str, Any] | None
         if isinstance(found, dict) and {"request", "scores", "files", "device"} <= found.keys():
             return found
     return None
+
+
+def _require_same_data(data: DataSet, trained: TrainedModel) -> None:
+    if data.fingerprint != trained.data_fingerprint:
+        raise InvalidArgumentError(
+            f"the run was trained on other images than those of {data.name} here; give the same data set "
+            "(`data_root`, or `data` in Python)",
+            field="data_root",
+        )
+
+
+def _draw(folder: Path, trained: TrainedModel, data: DataSet, measured: Measurement, seed: int) -> list[str]:
+    """Draw the traversals and write the page; return the files, relative to the folder."""
+    live, title = [latent for latent in measured.latents if latent.live], _title(trained)
+    written = draw_latents(folder, trained.model, data, live, seed=seed, title=title)
+    overview = folder / "traversals" / "overview.png"
+    page = _write_page(folder, trained, measured, title, overview if overview in written else None)
+    return [str(path.relative_to(folder)) for path in [page, *written]]
 
 
 def _remove_others(folder: Path, files: Sequence[str], *, keep: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganspace_topdis.errors import InvalidArgumentError
 from vae.method_options import DAVAOptions, ImageDiscriminator
 from vae.methods.method import DataSpec, Method, Penalty, StepContext, gaussian_kl
 from vae.networks.autoencoder import Posterior
@@ -147,8 +148,17 @@ def image_discriminator(
                 linear layer is written as a convolution)
 
     Smaller images skip the first stages, larger ones repeat the first.
+
+    Raises:
+        InvalidArgumentError: a side of the images is shorter than 4 px.
     """
     height, side, num_channels = image_shape
+    if min(height, side) < _LAST_PX:
+        raise InvalidArgumentError(
+            f"dava's discriminator takes images of at least {_LAST_PX} px, these have {height} x {side}; "
+            "choose another `method`",
+            field="method",
+        )
     *widths, hidden = (factor * width for factor in _WIDTHS[network])
     num_stages = max((min(height, side) // _LAST_PX).bit_length() - 1, 1)
     channels = [num_channels, *(widths[max(index, 0)] for index in range(len(widths) - num_stages, len(widths)))]

@@ -11,6 +11,7 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
+from ganspace_topdis.errors import InvalidArgumentError
 from vae.method_options import AnnealedVAEOptions, BetaVAEOptions, ControlVAEOptions, DAVAOptions, PlainVAEOptions
 from vae.methods import METHODS, create_method
 from vae.methods.dava import DAVA, image_discriminator, resample_latents, smoothed_targets, update_counter
@@ -247,6 +248,12 @@ def test_the_image_discriminator_has_the_size_of_the_released_ones(network, chan
     discriminator = image_discriminator((64, 64, 1), network=network)
     assert sum(parameter.numel() for parameter in discriminator.parameters()) == convolutions + dense
     assert discriminator[0].out_channels == channels[1]
+
+
+def test_images_that_the_image_discriminator_cannot_take_are_refused():
+    assert image_discriminator((4, 5, 1))(torch.rand(2, 1, 4, 5)).shape == (2, 1)
+    with pytest.raises(InvalidArgumentError, match="at least 4 px, these have 3 x 8; choose another `method`"):
+        image_discriminator((3, 8, 1))
 
 
 def test_the_image_discriminator_normalizes_after_relu():
