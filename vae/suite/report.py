@@ -91,14 +91,17 @@ def write_report(
     folder, cells = Path(out), _cells_csv(results)
     results, left_out = _begun(results)
     results, uncompared = _comparable(results)
-    plots, tested = _plots(results), suite_verdicts(results)
-    verdict = _verdict(results, tested)
-    tables = [*_tables(results, tested), *([] if against is None else [against_table(results, against)])]
+    tested = suite_verdicts(results)
+    shown, common = _without_common(results)
+    plots = _plots(results if axes_of(shown.records) == (results.axis,) else shown)
+    brief = [each.on_axes(axes_of(shown.records)) for each in tested]
+    verdict, facts = _verdict(shown, brief), _facts(results, common)
+    tables = [*_tables(shown, brief), *([] if against is None else [against_table(results, against)])]
     missing = [*_missing(results), *_not_begun(left_out), *uncompared]
     make_folder(folder / "plots")
     return [
-        write_text(folder / "report.html", _page(results, verdict, tables, plots, missing)),
-        write_text(folder / "report.md", _markdown(results, verdict, tables, plots, missing)),
+        write_text(folder / "report.html", _page(results, verdict, facts, tables, plots, missing)),
+        write_text(folder / "report.md", _markdown(results, verdict, facts, tables, plots, missing)),
         write_text(folder / "cells.csv", cells),
         write_text(folder / "summary.csv", _summary_csv(results)),
         write_text(folder / "differences.csv", _differences_csv(results)),
@@ -124,6 +127,20 @@ def _comparable(results: SuiteResults) -> tuple[SuiteResults, list[str]]:
     if axis is None or any(record.labels.get(axis) == baseline for record in results.records):
         return results, []
     return replace(results, axis=None), [f"Nothing is compared, because no cell of {baseline} is among those reported."]
+
+
+def _without_common(results: SuiteResults) -> tuple[SuiteResults, list[str]]:
+    """The results without the axes on which all cells have one label, and these labels.
+
+    The axis that is compared stays, and all axes do if none would.
+    """
+    labels = {axis: {record.labels[axis] for record in results.records} for axis in axes_of(results.records)}
+    kept = [axis for axis, found in labels.items() if axis == results.axis or len(found) > 1]
+    common = [label for axis, found in labels.items() if axis not in kept for label in found]
+    if not kept or not common:
+        return results, []
+    records = [replace(record, labels={axis: record.labels[axis] for axis in kept}) for record in results.records]
+    return replace(results, records=tuple(records)), common
 
 
 def _plots(results: SuiteResults) -> dict[str, bytes]:
@@ -184,20 +201,26 @@ def _not_begun(settings: Sequence[Setting]) -> Iterator[str]:
         yield f"Left out, because no cell was begun: {listed(list(map(setting_name, settings)), most=_MOST_NAMED)}."
 
 
-def _facts(results: SuiteResults) -> str:
+def _facts(results: SuiteResults, common: Sequence[str]) -> str:
     finished = sum(record.state == "finished" for record in results.records)
-    facts = f"{finished} of {len(results.records)} cells finished; made by topdis-gan {results.version}."
+    of = f", all of {', '.join(common)}" if common else ""
+    facts = f"{finished} of {len(results.records)} cells finished{of}; made by topdis-gan {results.version}."
     note = "Intervals are not corrected for the number of comparisons, p values are."
     return facts if results.axis is None else f"{facts} {note}"
 
 
 def _markdown(
-    results: SuiteResults, verdict: str, tables: list[Table], plots: dict[str, bytes], missing: Sequence[str]
+    results: SuiteResults,
+    verdict: str,
+    facts: str,
+    tables: list[Table],
+    plots: dict[str, bytes],
+    missing: Sequence[str],
 ) -> str:
     pictures = [f"![{_CAPTIONS[name]}](plots/{name}.png)\n\n{_CAPTIONS[name]}" for name in plots]
     first, *others = (to_markdown(table) for table in tables)
     found, notes = _bullets(verdict.splitlines()), _bullets(results.notes)
-    texts = [results.description, found, *missing, notes, _facts(results), first.rstrip()]
+    texts = [results.description, found, *missing, notes, facts, first.rstrip()]
     head = [f"# Suite {results.name}", *texts]
     return "\n\n".join([*(part for part in head if part), *pictures, "\n".join(others)])
 
@@ -207,7 +230,12 @@ def _bullets(lines: Sequence[str]) -> str:
 
 
 def _page(
-    results: SuiteResults, verdict: str, tables: list[Table], plots: dict[str, bytes], missing: Sequence[str]
+    results: SuiteResults,
+    verdict: str,
+    facts: str,
+    tables: list[Table],
+    plots: dict[str, bytes],
+    missing: Sequence[str],
 ) -> str:
     overview, *others = map(to_html, tables)
     return build_page(
@@ -215,7 +243,7 @@ def _page(
         [
             *(paragraph(sentence, kind="warning") for sentence in missing),
             *(paragraph(note) for note in results.notes),
-            paragraph(_facts(results), kind="note"),
+            paragraph(facts, kind="note"),
             overview,
             *(figure(data, _CAPTIONS[name]) for name, data in plots.items()),
             *others,

@@ -6,7 +6,7 @@ correcting for thirty of them would leave no power.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ganspace_topdis.evaluation.paired import MIN_PAIRS, least_pairs
 from ganspace_topdis.report.table import Table, to_csv
@@ -44,6 +44,11 @@ class PairedVerdict:
 
     difference: Difference
     verdict: Verdict
+
+    def on_axes(self, axes: Sequence[str]) -> "PairedVerdict":
+        """Return the same with the labels of its setting on `axes` only."""
+        setting = tuple((axis, label) for axis, label in self.difference.setting if axis in axes)
+        return replace(self, difference=replace(self.difference, setting=setting))
 
 
 def headline_metrics(results: SuiteResults) -> list[str]:

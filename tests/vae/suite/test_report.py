@@ -111,6 +111,18 @@ def test_settings_that_were_not_begun_are_named_once_and_kept_in_the_cells(tmp_p
     assert not any("DAVA" in row["setting"] for row in rows(tmp_path / "verdicts.csv"))
 
 
+def test_what_all_cells_have_in_common_is_said_once(tmp_path: Path) -> None:
+    results = made_up_results(num_seeds=12)
+    records = [record for record in results.records if record.labels["method"] == "beta-VAE"]
+    write_report(dataclasses.replace(results, records=tuple(records)), tmp_path)
+    for name in ("report.html", "report.md"):
+        assert (tmp_path / name).read_text().count("beta-VAE") == 1
+    assert "24 of 24 cells finished, all of beta-VAE; made by" in (tmp_path / "report.md").read_text()
+    assert rows(tmp_path / "cells.csv")[0]["method"] == "beta-VAE"
+    assert {row["setting"] for row in rows(tmp_path / "verdicts.csv")} == {"beta-VAE"}
+    assert {row["method"] for row in rows(tmp_path / "summary.csv")} == {"beta-VAE"}
+
+
 @pytest.mark.parametrize("state", ["missing", None])
 def test_cells_without_their_baseline_are_reported_without_a_comparison(state: str | None, tmp_path: Path) -> None:
     results = made_up_results()
@@ -123,7 +135,8 @@ def test_cells_without_their_baseline_are_reported_without_a_comparison(state: s
     write_report(dataclasses.replace(results, records=tuple(records)), tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "Nothing is compared, because no cell of plain is among those reported." in text
-    assert "Highest MIG: FactorVAE, TopDis, 0.360." in text
+    assert "Highest MIG: FactorVAE, 0.360." in text
+    assert "cells finished, all of TopDis; made by" in text
     assert sum(row["metric"] == "mig" for row in rows(tmp_path / "cells.csv")) == 5
     assert rows(tmp_path / "differences.csv") == rows(tmp_path / "verdicts.csv") == []
 
