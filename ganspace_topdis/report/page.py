@@ -6,6 +6,7 @@ and a dark scheme; the explorer page uses it, too.
 
 import base64
 import html
+import re
 from collections.abc import Iterable
 from importlib import resources
 
@@ -52,9 +53,15 @@ def section(title: str, *parts: str) -> str:
 
 
 def paragraph(text: str, *, kind: str = "") -> str:
-    """Return a paragraph of text; `kind` is "note", "verdict", "warning", "subtitle" or empty."""
+    """Return a paragraph of text, in which words in backquotes are code.
+
+    Args:
+        text: plain text; empty for no paragraph.
+        kind: "note", "verdict", "warning", "subtitle" or empty.
+    """
     attribute = f' class="{kind}"' if kind else ""
-    return f"<p{attribute}>{html.escape(text)}</p>" if text else ""
+    shown = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return f"<p{attribute}>{shown}</p>" if text else ""
 
 
 def figure(picture: bytes, alt: str, *, caption: str = "") -> str:

@@ -151,6 +151,12 @@ def test_text_from_files_stays_text() -> None:
     assert 'alt="&quot;&lt;script' in page
 
 
+def test_backquotes_in_a_paragraph_mark_code() -> None:
+    assert paragraph("Run `a <b>`, then `c`; 5` wide.") == (
+        "<p>Run <code>a &lt;b&gt;</code>, then <code>c</code>; 5` wide.</p>"
+    )
+
+
 def test_the_verdict_is_the_first_result_and_empty_parts_are_left_out() -> None:
     page = build_page("Title", ["", section("Empty", ""), section("Scores", "<p>1</p>")], verdict="All good.")
     assert "Empty" not in page
