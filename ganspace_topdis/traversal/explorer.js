@@ -93,12 +93,20 @@
   const moves = (shifts) => shifts.flatMap((shift, place) => (shift ? [[data.directions[place].index, shift]] : []));
 
   const setText = () => moves(shown()).map(([index, shift]) => `${index}=${signed(shift)}`).join(",");
-  const someLayers = () => data.live?.layers && data.live.layers.length < data.live.numLayers;
+
+  // The layers in the words of the command, empty for those that it takes by itself; it moves some of these at least.
+  function layersText() {
+    const { layers, ownLayers, numLayers } = data.live ?? {};
+    if (!layers || layers.join() === ownLayers.join()) return "";
+    return layers.length === numLayers ? "all" : layers.join(",");
+  }
+  const hasCommand = () => moves(shown()).length
+    && (!data.live?.layers || data.live.layers.some((layer) => data.live.ownLayers.includes(layer)));
 
   function command() {
     const isSeed = latentOf(state.seed) === undefined;
     const psi = data.live && isSeed ? ` --truncation-psi ${plain(data.live.psi)}` : "";
-    const layers = someLayers() ? ` --layers ${data.live.layers.join(",")}` : "";
+    const layers = layersText() ? ` --layers ${layersText()}` : "";
     const codes = isSeed ? `--seeds ${seedNumber(state.seed)}` : `--latents ${data.live.latents}`;
     return `${data.command}${psi}${layers} ${codes} --set ${setText()}`;
   }
@@ -134,7 +142,7 @@
     if (placeOf(parts.get("lead") ?? -1) >= 0) state.lead = state.current = placeOf(parts.get("lead"));
     if (!data.live) return;
     const psi = Number(parts.get("psi") ?? data.live.psi);
-    const layers = parts.get("layers")?.split(",").map(Number).filter((layer) => layer < data.live.numLayers);
+    const layers = parts.get("layers")?.split(",").filter(Boolean).map(Number).filter((layer) => layer < data.live.numLayers);
     liveControls.set(psi >= 0 && psi <= 1 ? psi : data.live.psi, data.live.layers && layers ? layers : data.live.layers);
   }
 
@@ -157,7 +165,8 @@
 
   function settingsName() {
     const psi = data.live && latentOf(state.seed) === undefined ? `psi_${plain(data.live.psi)}` : "";
-    return [psi, someLayers() ? `layers_${data.live.layers.join(",")}` : ""];
+    const layers = data.live?.layers && !data.live.layers.length ? "none" : layersText();
+    return [psi, layers && `layers_${layers}`];
   }
 
   async function saveImage() {
@@ -183,6 +192,7 @@
       update();
       return;
     }
+    record("play");
     const stops = currentStops().filter((_, place) => place % frames.stride === 0);
     let place = Math.max(0, stops.findIndex((stop) => stop >= state.shifts[state.current]));
     let change = 1;
@@ -366,7 +376,7 @@
     byId("hint").textContent = state.original ? "" : frames.hint(state.current, state.shifts, shown());
     byId("undo").disabled = !history.hasPast();
     byId("redo").disabled = !history.hasFuture();
-    byId("copy-command").disabled = !moves(shown()).length;
+    byId("copy-command").disabled = !hasCommand();
     byId("play").setAttribute("aria-pressed", String(Boolean(state.playing)));
     byId("play").setAttribute("aria-label", state.playing ? "Stop" : "Play the traversal");
     seeds.forEach(({ radio, canvas }, seed) => {

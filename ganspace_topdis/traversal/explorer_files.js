@@ -13,7 +13,8 @@ function saveFile(name, blob) {
 
 // A file name that says what an image shows; the names of edits have the same form.
 function pictureName(parts) {
-  return `${parts.filter(Boolean).join("_").replace(/[^\p{L}\p{N}_.,=+-]+/gu, "-").slice(0, 150)}.png`;
+  const name = parts.filter(Boolean).join("_").replace(/[^\p{L}\p{N}_.,=+-]+/gu, "-");
+  return `${[...name].slice(0, 150).join("")}.png`;
 }
 
 const toPng = (canvas) => new Promise((done) => canvas.toBlob(done, "image/png"));
@@ -79,7 +80,7 @@ function parseNames(text, { namesFormat, source, directions }) {
   return new Map(directions.flatMap((direction) => {
     const entry = content.directions[direction.index];
     if (typeof entry?.name !== "string") return [];
-    const name = typedName(entry.name.replace(/\s+/g, " ").trim().slice(0, 200), direction, directions);
+    const name = typedName([...entry.name.replace(/\s+/g, " ").trim()].slice(0, 200).join(""), direction, directions);
     return [[direction.index, { name: name || direction.automaticName, starred: entry.starred === true }]];
   }));
 }

@@ -84,7 +84,7 @@ function makeFrames(data) {
       }
       const numMoved = shown.filter((shift) => shift !== 0).length;
       if (numMoved < 2) return !numMixed || mixes(direction) ? "" : "This page has no mixes with this direction.";
-      const steps = stopsOf(numMoved).filter((value) => value > 0).map((value) => `±${value}`);
+      const steps = stopsOf(numMoved).filter((value) => value > 0).map((value) => `±${Number(value.toPrecision(3))}`);
       return `Mixes on this page have the steps 0 and ${`${steps.join(", ")} ${data.unit}`.trim()}.`;
     },
 

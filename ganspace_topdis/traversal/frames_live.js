@@ -7,7 +7,7 @@ function makeFrames(data, tell) {
   const page = Math.random().toString(36).slice(2);
   const delays = { view: 0, film: 120, ends: 250, seeds: 60 };
   const channels = {};
-  const stops = Array.from({ length: 121 }, (_, step) => (step - 60) * extent / 60);
+  const stops = Array.from({ length: 121 }, (_, step) => (step - 60) / 60 * extent);
   const film = Array.from({ length: 9 }, (_, step) => stops[step * 15]);
   const RETRY_MS = 2000;
   let number = 0;

@@ -175,7 +175,7 @@ def _model_of(loaded: "LoadedRun", latents: OwnLatents | None) -> "LiveModel":
 
     space = loaded.space
     generator, has_layers = space.generator, space.name != "z"
-    all_layers = range(generator.num_ws)
+    all_layers, found_in = range(generator.num_ws), loaded.directions.metadata.get("layers")
     ranges = [(name, tuple(all_layers[slice(*ends)])) for name, ends in NAMED_LAYERS.items()]
 
     @lru_cache(maxsize=_MAX_CODES)
@@ -194,6 +194,7 @@ def _model_of(loaded: "LoadedRun", latents: OwnLatents | None) -> "LiveModel":
         num_channels=generator.img_channels,
         num_layers=generator.num_ws if has_layers else None,
         layers=space.layers,
+        own_layers=None if found_in is None else tuple(found_in),
         latents=None if latents is None else latents.codes,
         layer_ranges=[("all", tuple(all_layers)), *((name, layers) for name, layers in ranges if layers)],
     )

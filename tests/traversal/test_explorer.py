@@ -16,8 +16,9 @@ from ganspace_topdis.traversal.explorer import (
     fill_page,
     page_data,
     page_overhead,
+    write_explorer,
 )
-from ganspace_topdis.traversal.frames import Frames, step_values
+from ganspace_topdis.traversal.frames import Frames, step_values, traverse_all
 from ganspace_topdis.traversal.mixing import MixedFrames, draw_mixed
 from ganspace_topdis.traversal.names import DirectionLabel, DirectionName, read_names, write_names
 from tests.traversal.pages import (
@@ -231,6 +232,17 @@ def test_two_sliders_moved_show_the_mix_of_both(open_page: Open, mixed: MixedFra
     assert alt_text(browser) == (
         "Image of seed 1, moved +2 standard deviations along Red and −1 standard deviations along Blue"
     )
+
+
+def test_the_hint_rounds_steps(browser: Any, tmp_path: Path, paint: Any, axes: Any, codes: torch.Tensor) -> None:
+    frames = traverse_all(paint(3, 32, 32), codes, axes, num_steps=7, extent=1.0)
+    mixed = draw_mixed(paint(3, 32, 32), codes, axes, indices=[0, 1, 2], extent=1.0, num_steps=7)
+    page = build_explorer(frames, LABELS, step_values(1.0, 7), SEEDS, mixed=mixed, source="rounded")
+    browser.open(write_explorer(tmp_path / "explorer.html", page))
+    settle(browser)
+    for key in ("End", "ArrowDown", "End"):
+        browser.press(key)
+    assert browser.run("document.getElementById('hint').textContent").endswith("have the steps 0 and ±0.667, ±1 σ.")
 
 
 def test_three_sliders_move_to_the_steps_that_exist_and_a_hint_lists_them(open_page: Open, mixed: MixedFrames) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from ganspace_topdis.traversal.explorer import build_explorer, write_explorer
 from ganspace_topdis.traversal.frames import Frames, step_values
 from ganspace_topdis.traversal.mixing import MixedFrames
+from ganspace_topdis.traversal.names import read_names
 from tests.traversal.pages import LABELS, NUM_STEPS, SEEDS, Open, alt_text, color, contrast, copied, rename, settle
 
 
@@ -94,6 +95,18 @@ def test_names_are_opened_and_undone(open_page: Open, tmp_path: Path) -> None:
         "1": {"name": "Leaf", "starred": True},
         "7": {"name": "Sky", "starred": False},
     }
+
+
+def test_a_long_name_is_cut_between_letters(open_page: Open, tmp_path: Path) -> None:
+    browser = open_page(source="opened")
+    path = tmp_path / "names.json"
+    long = "a" + 250 * "\N{GRINNING FACE}"
+    content = {"format": "topdis-gan names", "source": "opened", "directions": {"0": {"name": long}}}
+    path.write_text(json.dumps(content))
+    open_file(browser, path)
+    browser.wait_for("!document.getElementById('notice').hidden")
+    kept = saved(browser, "#save-names", tmp_path / "kept")
+    assert read_names(kept)[0].name == long[:200]
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ Answer = Callable[[bytes], tuple[bytes, str]]
 _HOST = "127.0.0.1"
 _MAX_BODY_BYTES = 256 * 1024
 _MAX_HEAD_BYTES = 64 * 1024
+_HTTP_PORT = 80
 _LISTEN_QUEUE = 4096
 """Connections that wait to be accepted; the system may allow fewer (on Linux net.core.somaxconn)."""
 _LINGER_S, _MAX_LINGER_BYTES = 2.0, 16_000_000
@@ -81,9 +82,10 @@ class LocalServer(ThreadingHTTPServer):
         return f"http://{_HOST}:{self.server_port}/"
 
     @property
-    def own_names(self) -> tuple[str, str]:
-        """The Host headers that are accepted."""
-        return f"{_HOST}:{self.server_port}", f"localhost:{self.server_port}"
+    def own_names(self) -> tuple[str, ...]:
+        """The Host headers that are accepted; browsers leave out the port of http, 80."""
+        names = f"{_HOST}:{self.server_port}", f"localhost:{self.server_port}"
+        return names if self.server_port != _HTTP_PORT else (*names, _HOST, "localhost")
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start the thread of a connection, once there is a place for it."""

@@ -144,6 +144,7 @@ class LiveModel:
         num_channels: of the images: 1, 3 or 4.
         num_layers: number of layers that can be shifted separately; None if codes have no layers.
         layers: the layers that are shifted initially; None for all.
+        own_layers: those that the command of the page shifts where it names none; None for all.
         layer_ranges: named sets of layers, shown on the page.
     """
 
@@ -154,6 +155,7 @@ class LiveModel:
     num_channels: int = 3
     num_layers: int | None = None
     layers: tuple[int, ...] | None = None
+    own_layers: tuple[int, ...] | None = None
     layer_ranges: Sequence[tuple[str, tuple[int, ...]]] = ()
     latents: Tensor | None = None
 

@@ -105,7 +105,8 @@ class LiveServer(LocalServer):
         settings, model = self.settings, self.renderer.model
         labels = apply_names(settings.labels, self.names.read())
         data = page_data(labels, [], source=settings.source, command=settings.command)
-        layers = None if model.num_layers is None else list(model.layers or range(model.num_layers))
+        every = range(model.num_layers or 0)
+        layers = None if model.num_layers is None else list(model.layers or every)
         own = [{"label": name, "latent": row} for row, name in enumerate(settings.latent_names)]
         data |= {
             "seeds": [*own, *({"label": f"seed {seed}", "number": seed} for seed in settings.seeds)],
@@ -114,6 +115,7 @@ class LiveServer(LocalServer):
                 "extent": settings.extent,
                 "psi": settings.truncation_psi,
                 "layers": layers,
+                "ownLayers": list(model.own_layers or every),
                 "numLayers": model.num_layers or 0,
                 "layerRanges": [[name, list(chosen)] for name, chosen in model.layer_ranges],
                 "latents": settings.latents_file,

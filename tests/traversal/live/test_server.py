@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,12 @@ def server(slow: Slow, axes: Any, tmp_path: Path) -> Iterator[LiveServer]:
         code_of_seed=code_of_seed,
         image_px=(32, 32),
         num_layers=4,
+        own_layers=(0, 1),
         layer_ranges=[("all", (0, 1, 2, 3)), ("coarse", (0, 1))],
     )
-    settings = PageSettings(labels=default_labels(3), seeds=[1, 2], source="abc", truncation_psi=1.0)
+    settings = PageSettings(
+        labels=default_labels(3), seeds=[1, 2], source="abc", truncation_psi=1.0, command="topdis-gan edit RUN"
+    )
     names = NamesStore(tmp_path, num_directions=3, source="abc")
     with LiveServer(Renderer(model), names, settings) as live:
         thread = threading.Thread(target=live.serve_forever, kwargs={"poll_interval": 0.02})
@@ -112,6 +116,13 @@ def test_another_name_for_this_machine_is_refused(server: LiveServer, slow: Slow
     assert status == 403
     assert b"<html" not in content
     assert slow.num_drawn == 0
+
+
+def test_the_port_of_http_is_left_out_by_browsers(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(server, "GET", "/", headers={"Host": "localhost"})[0] == 403
+    monkeypatch.setattr("ganspace_topdis.traversal.live.http_server._HTTP_PORT", server.server_port)
+    for name in ("localhost", "127.0.0.1"):
+        assert ask(server, "GET", "/", headers={"Host": name, "Origin": f"http://{name}"})[0] == 200
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1:1"])
@@ -277,6 +288,50 @@ def test_truncation_and_layers_are_those_chosen_on_the_page(page: Any, paint: An
     code = code_of_seed(1, 0.5)
     code[:, :2, 1] += 2.0
     assert pixel(page) == to_uint8(paint()(code))[0, 0, 0].tolist()
+
+
+def test_the_command_names_layers_unless_they_are_those_that_it_takes_by_itself(page: Any) -> None:
+    slide(page, 1, 2.0)
+    command = "topdis-gan edit RUN --truncation-psi 1{} --seeds 1 --set 1=+2"
+    assert copied(page, "copy-command", "topdis-gan edit") == command.format(" --layers all")
+    page.click("#layer-ranges button:nth-child(2)")
+    assert copied(page, "copy-command", "topdis-gan edit RUN --truncation-psi 1 --seeds") == command.format("")
+    page.click("#layers button:nth-child(2)")
+    assert copied(page, "copy-command", "--layers 0 ") == command.format(" --layers 0")
+
+
+def test_without_a_layer_of_the_directions_there_is_no_command_and_the_link_keeps_that(page: Any) -> None:
+    slide(page, 1, 2.0)
+    page.click("#layer-ranges button:nth-child(2)")
+    page.click("#layers button:nth-child(3)")
+    page.click("#layers button:nth-child(1)")
+    page.click("#layers button:nth-child(2)")
+    assert page.run("document.getElementById('copy-command').disabled")  # layer 2 alone, found in 0 and 1
+    page.click("#layers button:nth-child(3)")
+    assert page.run("document.getElementById('copy-command').disabled")
+    page.open(copied(page, "copy-link", "#"))
+    shows(page, 1, {"1": 2}, layers=[])
+
+
+def test_playing_can_be_undone(page: Any) -> None:
+    slide(page, 0, 1.0)
+    page.run("new Promise((done) => setTimeout(done, 900))")
+    page.click("#play")
+    page.run("new Promise((done) => setTimeout(done, 400))")
+    page.click("#play")
+    assert page.run("Number(document.querySelector('.value').value)") != 1
+    page.click("#undo")
+    assert page.run("Number(document.querySelector('.value').value)") == 1
+
+
+@pytest.mark.parametrize("extent", [0.27, 1.08, 2.16, 3.0])
+def test_the_outermost_shift_is_the_extent_exactly(browser: Any, server: LiveServer, extent: float) -> None:
+    server.settings = replace(server.settings, extent=extent)
+    browser.open(server.url)
+    browser.wait_for("document.getElementById('view').dataset.shown")
+    browser.press("End")
+    shows(browser, 1, {"0": int(extent) if extent == int(extent) else extent})
+    browser.open("about:blank")
 
 
 def test_a_slider_that_is_dragged_ends_on_its_last_state_and_skips_others(page: Any, slow: Slow) -> None:
