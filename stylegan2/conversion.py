@@ -67,12 +67,25 @@ def save(
         source: the origin of the weights, JSON values, stored in the file.
 
     Raises:
+        InvalidArgumentError: a weight is too large for half precision.
         RunFolderError: the file cannot be written.
     """
-    dtype = torch.float16 if half else torch.float32
-    tensors = {name: tensor.detach().to("cpu", dtype) for name, tensor in generator.state_dict().items()}
+    tensors = {name: tensor.detach().to("cpu", torch.float32) for name, tensor in generator.state_dict().items()}
+    if half:
+        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     description = {"kind": KIND, "version": VERSION, "config": generator.config.to_dict(), "source": dict(source or {})}
     return save_checksummed(path, tensors, description)
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    """A tensor in half precision, but filters, which must stay outer products of their taps."""
+    if name.endswith("resample_filter"):
+        return tensor
+    if (most := tensor.abs().max()) > torch.finfo(torch.float16).max:
+        raise InvalidArgumentError(
+            f"`half` holds numbers up to 65504, but {name} has {most:g}; leave it out", field="half"
+        )
+    return tensor.half()
 
 
 def check_name(out: str | os.PathLike[str], to: str) -> None:
@@ -111,7 +124,8 @@ def convert(
 
     Raises:
         CheckpointError: the file is not supported.
-        InvalidArgumentError: the format is unknown or cannot hold this generator, or `out` is named as another one.
+        InvalidArgumentError: the format is unknown or cannot hold this generator, `out` is named as another one, or a
+            weight is too large for `half`.
         RunFolderError: `out` cannot be written.
     """
     if to not in FORMATS:

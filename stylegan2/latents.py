@@ -58,15 +58,19 @@ def fit_latents(codes: Tensor, space: LatentSpace) -> Tensor:
     In s, styles are turned into channels.
 
     Raises:
-        InvalidArgumentError: the width or the number of layers does not match.
+        InvalidArgumentError: there are no codes, or the width or the number of layers does not match.
     """
     generator = space.generator
     codes = codes.to(generator.mapping.w_avg)
+    if codes.numel() == 0:
+        raise InvalidArgumentError(
+            f"`latents` has shape {tuple(codes.shape)}, no codes; give one or more", field="latents"
+        )
     if space.name != "w" and codes.ndim in (1, 2) and codes.shape[-1] == space.code_dim:
         return codes.reshape(-1, space.code_dim)
     num_ws, width = generator.num_ws, generator.w_dim
     fits = codes.ndim in (1, 2, 3) and codes.shape[-1] == width and (codes.ndim < 3 or codes.shape[1] in (1, num_ws))
-    if space.name == "z" or not fits or len(codes) == 0:
+    if space.name == "z" or not fits:
         allowed = {
             "z": f"({generator.z_dim},) or (N, {generator.z_dim}), because these directions are in space z",
             "w": f"({width},), (N, {width}), ({num_ws}, {width}) or (N, {num_ws}, {width})",
@@ -125,15 +129,22 @@ def _find_codes(content: Any, budget: Budget) -> Tensor:
     content = array_of(content, budget)
     if not isinstance(content, Record) or content.name != "dict":
         if isinstance(content, list | tuple) and content:
-            return torch.cat([_find_codes(each, budget) for each in content])
+            return _joined([_find_codes(each, budget) for each in content])
         return to_tensor(content, "latents", budget)
     for key in _KEYS:
         if key in content:
             return to_tensor(array_of(content[key], budget), key, budget)
     images = [value["latent"] for value in content.values() if isinstance(value, Record) and "latent" in value]
     if images:
-        codes = [to_tensor(array_of(image, budget), "latent", budget) for image in images]
-        return torch.stack(codes) if codes[0].ndim < 3 else torch.cat(codes)
+        return _joined([to_tensor(array_of(image, budget), "latent", budget) for image in images])
     raise CheckpointError(
         f"it holds a dictionary without any of the keys {', '.join(_KEYS)}; save the codes under one of them"
     )
+
+
+def _joined(codes: list[Tensor]) -> Tensor:
+    """The codes of several images, one each, (w_dim,) or (num_ws, w_dim), or (N, num_ws, w_dim) each, as one tensor."""
+    if len({each.shape[-2:] for each in codes}) > 1 or len({each.ndim for each in codes}) > 1:
+        shapes = " and ".join(sorted({str(tuple(each.shape)) for each in codes})[:4])
+        raise CheckpointError(f"its images have codes of different shapes, {shapes}; save codes of one shape")
+    return torch.stack(codes) if codes[0].ndim < 3 else torch.cat(codes)

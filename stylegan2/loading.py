@@ -249,4 +249,5 @@ def known_data(ckpt: Path) -> str | None:
         return None
     source, config = description.get("source", {}), description.get("config", {})
     is_read = (side := config.get("img_resolution", 0)) >= _FACTORS_PX and not side % _FACTORS_PX
-    return _KNOWN.get(source.get("data", "")) if is_read else None
+    named = source.get("data") if isinstance(source, dict) else None
+    return _KNOWN.get(named) if is_read and isinstance(named, str) else None

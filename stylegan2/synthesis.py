@@ -115,7 +115,7 @@ class SynthesisBlock(nn.Module):
         super().__init__()
         self.resolution, self.architecture = resolution, config.architecture
         self.num_conv = 1 if in_channels == 0 else 2
-        self.runs_in_half = resolution >= max(8, 2 * config.img_resolution // 2**config.num_fp16_res)
+        self.runs_in_half = resolution >= max(8, 2 * config.img_resolution >> min(config.num_fp16_res, 32))
         self.register_buffer("resample_filter", outer_filter(config.resample_taps))
         if in_channels == 0:
             self.const = nn.Parameter(standard_normal(out_channels, *config.base_size))

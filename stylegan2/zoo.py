@@ -103,7 +103,7 @@ def locate(path_or_url_or_name: str | os.PathLike[str], progress: Progress | Non
     if _ADDRESS.match(given):
         return fetch(given, progress=progress)
     path = Path(given)
-    if path.exists() or not isinstance(path_or_url_or_name, str):
+    if _exists(path) or not isinstance(path_or_url_or_name, str):
         return _existing(path)
     if entry := ZOO.get(given):
         download = fetch_from_hub if is_hub_address(entry.url) else fetch
@@ -118,8 +118,15 @@ def locate(path_or_url_or_name: str | os.PathLike[str], progress: Progress | Non
     )
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise CheckpointError(f"{str(path)[:80]!r} cannot be opened: {error.strerror}; check the path") from error
+
+
 def _existing(path: Path) -> Path:
-    if not path.exists():
+    if not _exists(path):
         raise CheckpointError(f"no file at {path}; check the path")
     if not path.is_file():
         raise CheckpointError(f"{path} is no file; give the checkpoint itself")

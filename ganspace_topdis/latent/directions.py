@@ -253,6 +253,11 @@ class Directions:
         tensors = {key: getattr(self, name) for name, key in _TENSORS.items()}
         return save_checksummed(path, tensors, {"format": _FORMAT, "metadata": self.metadata})
 
+    @staticmethod
+    def file_of(path: str | os.PathLike[str]) -> Path:
+        """The file that `load` reads: `path` itself, or directions.safetensors in a run folder."""
+        return Path(path) / "directions.safetensors" if Path(path).is_dir() else Path(path)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Directions":
         """Read a file of `save`, or directions.safetensors in the run folder `path`.
@@ -260,13 +265,11 @@ class Directions:
         Raises:
             CheckpointError: the file is missing, damaged, or no file of directions.
         """
-        file = Path(path)
-        if file.is_dir():
-            file = file / "directions.safetensors"
-            if not file.exists():
-                raise CheckpointError(
-                    f"{path} holds no directions.safetensors; give the run folder of `topdis-gan discover`"
-                )
+        file = cls.file_of(path)
+        if not file.exists() and Path(path).is_dir():
+            raise CheckpointError(
+                f"{path} holds no directions.safetensors; give the run folder of `topdis-gan discover`"
+            )
         tensors, description = load_checksummed(file)
         if description.get("format") != _FORMAT or set(tensors) != set(_TENSORS.values()):
             raise CheckpointError(

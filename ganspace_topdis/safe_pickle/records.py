@@ -57,7 +57,14 @@ STORAGE_TYPES = {
     "CharStorage": "|i1",
     "ByteStorage": "|u1",
     "BoolStorage": "|b1",
+    "ComplexFloatStorage": "<c8",
+    "ComplexDoubleStorage": "<c16",
+    "UntypedStorage": "|u1",
+    "QInt8Storage": "|i1",
+    "QUInt8Storage": "|u1",
+    "QInt32Storage": "<i4",
 }
+"""NumPy's type of each storage. From ComplexFloatStorage on they hold no weights, but may lie beside them."""
 MAX_AXES = 8
 
 
@@ -185,9 +192,7 @@ class TensorRef:
         numbers = (self.offset, *self.size, *self.stride)
         if not all(type(number) is int and 0 <= number < 2**40 for number in numbers):
             raise damaged("a tensor of impossible size")
-        if not self.numel:
-            raise damaged("a tensor without elements")
-        if self.numel > self.storage.numel or self.end > self.storage.numel:
+        if self.numel and (self.numel > self.storage.numel or self.end > self.storage.numel):
             raise damaged("a tensor that reaches beyond its storage")
 
     @property
@@ -246,12 +251,15 @@ def to_array(value: Any, name: str, budget: Budget) -> Any:
     """Return the NumPy array of the file's own type that `value` describes, a read-only view where possible.
 
     Raises:
-        CheckpointError: `value` is not a tensor, or exceeds the budget.
+        CheckpointError: `value` is not a tensor of real numbers, has no elements, or exceeds the budget.
     """
     budget.spend_elements()
     if isinstance(value, bool | int | float):
         return np.asarray(value)
     if isinstance(value, TensorRef):
+        if not value.numel or value.storage.dtype.startswith("<c"):
+            kind = "of complex numbers" if value.numel else "without elements"
+            raise CheckpointError(f"{printable(name)} is a tensor {kind}, which no checkpoint has there")
         return _window(value, budget)
     if isinstance(value, ArrayRef):
         flat = np.frombuffer(value.data, dtype=value.dtype).reshape(value.shape, order="F" if value.fortran else "C")

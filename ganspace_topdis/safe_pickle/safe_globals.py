@@ -100,7 +100,8 @@ def numpy_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
 
     def scalar(dtype: Any, data: Any = b"") -> Any:
         budget.spend_bytes(len(data))  # Python 2 wrote bytes as text, which is copied here
-        return _scalar(dtype, data)
+        is_number = isinstance(dtype, Record) and dtype.name == "dtype" and dtype.args[0] in DTYPES
+        return _scalar(dtype, data) if is_number else Record("numpy.scalar")
 
     made: dict[str, Callable[..., Any]] = {
         "numpy.dtype": _record_maker("dtype"),

@@ -138,9 +138,9 @@ class SafeUnpickler:
     def read_integer(self, size: int) -> None:
         """LONG1, LONG4: a signed integer whose length is stored in `size` bytes."""
         count = self._unsigned(size)
-        if count > MAX_INTEGER_BYTES:
-            raise damaged("an integer that is too long")
-        self.stack.append(int.from_bytes(self._take(count), "little", signed=True))
+        piece = self._take(count)
+        fits = count <= MAX_INTEGER_BYTES
+        self.stack.append(int.from_bytes(piece, "little", signed=True) if fits else Record("integer"))
 
     def read_text(self, size: int) -> None:
         """BINUNICODE and its short and long forms."""

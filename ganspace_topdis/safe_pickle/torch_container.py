@@ -147,7 +147,7 @@ def _describe(identifier: Any) -> tuple[str, Storage]:
         raise damaged("a persistent id without a storage")
     kind, key, numel = identifier[1], identifier[2], identifier[4]
     name = getattr(kind, "name", "")
-    dtype = STORAGE_TYPES.get(name.removeprefix("torch.")) if isinstance(name, str) else None
+    dtype = STORAGE_TYPES.get(name.removeprefix("torch.").removeprefix("storage."))
     if dtype is None or not isinstance(key, str) or (len(identifier) == 6 and identifier[5] is not None):
         raise damaged("a storage of an unknown type")
     return key, Storage(dtype, numel)

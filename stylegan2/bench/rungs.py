@@ -269,5 +269,6 @@ def rung_named(name: str) -> Rung:
 
 def _true_rotation(path: Path) -> Tensor | None:
     """(6, z_dim), the directions of z that the factors of a fitted generator depend on, from its description."""
-    truth = load_checksummed(path)[1].get("source", {}).get("truth")
+    source = load_checksummed(path)[1].get("source")
+    truth = source.get("truth") if isinstance(source, dict) else None
     return None if truth is None else torch.tensor(truth["rotation"])

@@ -49,6 +49,8 @@ class Options(Settings):
         super().__post_init__()
         if (self.to is None) != self.card:
             raise InvalidArgumentError("give either `to` with npy, rosinality or json, or `card`", field="to")
+        if self.to == "json" and self.loading.ckpt is not None:
+            raise InvalidArgumentError("`to` json needs no checkpoint; leave `ckpt` out", field="ckpt")
         if self.license is not None and not self.card:
             raise InvalidArgumentError("`license` is a line of the card; give `card`, or leave it out", field="license")
         if self.card and self.output.force:

@@ -77,8 +77,8 @@ def load_sides(runs: Sequence[Path], ckpt: str | None, device: str) -> list[Side
     """
     if len(runs) < 2:
         raise InvalidArgumentError(f"`runs` has {len(runs)} run, but comparing needs two or more", field="runs")
-    resolved = [run.resolve() for run in runs]
-    twice = [str(run) for place, run in enumerate(runs) if resolved.index(run.resolve()) < place]
+    files = [Directions.file_of(run).resolve() for run in runs]
+    twice = [str(run) for place, run in enumerate(runs) if files.index(files[place]) < place]
     if twice:
         raise InvalidArgumentError(f"`runs` has {twice[0]} twice; give each run once", field="runs")
     found = [Directions.load(run) for run in runs]

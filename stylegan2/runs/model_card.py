@@ -19,9 +19,9 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFol
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.report.values import score_name
 from ganspace_topdis.runs.files import make_folder, write_text
-from stylegan2.loading import CHECKPOINT_KEY, checkpoint_of_run
+from stylegan2.loading import CHECKPOINT_KEY, checkpoint_of_run, require_same_checkpoint
 from stylegan2.runs.pictures import labels_of, names_of, summary
-from stylegan2.zoo import is_published
+from stylegan2.zoo import is_on_this_machine, is_published, locate
 
 __all__ = ["write_card"]
 
@@ -40,7 +40,7 @@ def write_card(run: Path, out: Path, *, license_id: str | None, ckpt: str | None
         ckpt: the checkpoint's name; by default the one that the run folder names.
 
     Raises:
-        CheckpointError: the directions cannot be used.
+        CheckpointError: the directions cannot be used, or `ckpt` is on this machine and another one.
         InvalidArgumentError: there is no license, or it is no identifier.
         RunFolderError: the folder is not empty, or a file cannot be written.
     """
@@ -48,6 +48,8 @@ def write_card(run: Path, out: Path, *, license_id: str | None, ckpt: str | None
     directions, folder = Directions.load(run), run if run.is_dir() else run.parent
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunFolderError(f"{out} is not empty; give a new folder as `out`")
+    if ckpt is not None and is_on_this_machine(ckpt):
+        require_same_checkpoint(directions, locate(ckpt))
     named = ckpt or _checkpoint(run)
     if named is not None and is_published(named):
         metadata = {**directions.metadata, CHECKPOINT_KEY: named}

@@ -243,7 +243,7 @@ def load_other(run: Path, directions: Directions, path: Path) -> Directions:
         CheckpointError: it holds no directions, or those of another checkpoint or space.
         InvalidArgumentError: it is the run itself.
     """
-    if path.resolve() == run.resolve():
+    if Directions.file_of(path).resolve() == Directions.file_of(run).resolve():
         raise InvalidArgumentError(
             f"`agree_with` {path} is the run itself; give runs of other seeds", field="agree_with"
         )

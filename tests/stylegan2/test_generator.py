@@ -110,7 +110,7 @@ def test_the_compiled_operations_give_the_same_images_and_gradients(host_kernels
         torch.testing.assert_close(generator.synthesis(w), expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("count", "blocks"), [(0, []), (1, [16]), (2, [8, 16]), (4, [8, 16])])
+@pytest.mark.parametrize(("count", "blocks"), [(0, []), (1, [16]), (2, [8, 16]), (4, [8, 16]), (2**31 - 1, [8, 16])])
 def test_the_highest_resolutions_run_in_half_and_never_the_lowest(count, blocks):
     generator, _ = randomized(num_fp16_res=count)
     assert [side for side in generator.synthesis.resolutions if generator.synthesis.block(side).runs_in_half] == blocks

@@ -13,9 +13,10 @@ from PIL import Image
 
 import stylegan2
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
-from ganspace_topdis.runs.checksummed import save_checksummed
-from stylegan2 import Generator
+from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
+from stylegan2 import Generator, load, save
 from stylegan2.conversion import convert, inspect
+from stylegan2.loading import known_data
 from tests.stylegan2.foreign_files import flat_tensors, torch_bytes
 from tests.stylegan2.nvidia_files import persistent_tree, snapshot_bytes
 
@@ -44,6 +45,11 @@ def refusal(path):
 
 def test_a_missing_file_is_named(tmp_path):
     assert "no file" in refusal(tmp_path / "absent.pkl")
+
+
+def test_a_name_that_no_file_can_have_is_refused():
+    with pytest.raises(CheckpointError, match="cannot be opened: File name too long; check the path"):
+        load(300 * "a")
 
 
 def test_a_folder_is_refused(tmp_path):
@@ -171,6 +177,27 @@ def test_rosinality_cannot_hold_classes_or_another_activation(tmp_path, options)
     path = stylegan2.save(generator, tmp_path / "g.safetensors")
     with pytest.raises(InvalidArgumentError, match=r"unconditional.*leaky ReLU"):
         convert(path, tmp_path / "g.pt", to="rosinality")
+
+
+def test_half_precision_keeps_filters_and_refuses_what_it_cannot_hold(tmp_path):
+    config = {"z_dim": 8, "w_dim": 8, "img_resolution": 8, "num_mapping_layers": 1, "channel_base": 32}
+    generator = Generator(**config, resample_taps=(0.1, 0.4, 0.3, 0.2)).eval()
+    read_back = load(save(generator, tmp_path / "half.safetensors", half=True))
+    assert read_back.config.resample_taps == generator.config.resample_taps
+    assert torch.equal(read_back.synthesis.b4.const, generator.synthesis.b4.const.half().float())
+    generator.synthesis.b4.const.data[0, 0, 0] = -70_000
+    with pytest.raises(InvalidArgumentError, match=r"numbers up to 65504, but synthesis\.b4\.const has 70000"):
+        save(generator, tmp_path / "large.safetensors", half=True)
+    assert not (tmp_path / "large.safetensors").exists()
+
+
+@pytest.mark.parametrize("source", ["my notes", {"data": []}, {"data": 5}, None, []])
+def test_a_source_of_another_form_names_no_known_data(tmp_path, source):
+    generator = Generator(z_dim=8, w_dim=8, img_resolution=32, num_mapping_layers=1, channel_base=32).eval()
+    path = save(generator, tmp_path / "own.safetensors")
+    tensors, description = load_checksummed(path)
+    save_checksummed(path, tensors, {**description, "source": source})
+    assert known_data(path) is None
 
 
 def test_an_unknown_target_is_refused(tmp_path, snapshot):

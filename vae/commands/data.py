@@ -131,8 +131,8 @@ def describe_text(record: Mapping[str, Any], options: Settings) -> str:
     """Format the description, one line per fact."""
     lines = [
         f"{record['name']}: {record['title']}",
-        f"images    {record['num_images']:,} of {_times(record['image_shape'])}, "
-        f"{_bytes(record['num_array_bytes'])} in memory",
+        f"images    {record['num_images']:,} of {_times(record['image_shape'])}"
+        + (f", {_bytes(record['num_array_bytes'])} in memory" if ":" not in record["name"] else ""),
         *(f"factor    {each['name']}: {each['size']} values, {each['kind']}" for each in record["factors"]),
     ]
     if not record["factors"]:

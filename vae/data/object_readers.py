@@ -18,7 +18,7 @@ import struct
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +37,7 @@ _CAR = re.compile(r"(?:\./)?(?:data/)?cars/([\w-]{1,60})\.mat")
 _LIST = re.compile(r"(?:\./)?(?:data/)?cars/list\.txt")
 _CAR_SIDE = 128
 _MAX_CAR_BYTES = 32 << 20
+_COMPRESSED = 15
 _MAX_ARCHIVE_BYTES = 8 << 30
 _MAX_NAME_BYTES = 1 << 16
 _HEADERS = (*tarfile.GNU_TYPES, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -135,6 +136,10 @@ def _matlab_images(path: Path, name: str, data: bytes, azimuths: int, elevations
     from scipy.io import loadmat, whosmat
 
     shape = (_CAR_SIDE, _CAR_SIDE, 3, azimuths, elevations)
+    if _inflated_bytes(data) > _MAX_CAR_BYTES:
+        raise DataFileError(
+            f"{path}: {name} unpacks to more than {_MAX_CAR_BYTES:,} bytes, more than any car; give the published file"
+        )
     try:
         found: list[Any] = [entry for entry in whosmat(io.BytesIO(data)) if entry[0] == "im"]
         if not found or found[0][1:] != (shape, "uint8"):
@@ -147,6 +152,21 @@ def _matlab_images(path: Path, name: str, data: bytes, azimuths: int, elevations
         raise DataFileError(f"{path}: {name} is not a MATLAB file or is damaged; get it again") from error
     assert images.nbytes == math.prod(shape), images.shape
     return images
+
+
+def _inflated_bytes(data: bytes) -> int:
+    """The bytes of the compressed elements of a MATLAB file of version 5, counted up to `_MAX_CAR_BYTES` + 1."""
+    order = ">" if data[126:128] == b"MI" else "<"
+    place, total = 128, 0
+    while place + 8 <= len(data) and total <= _MAX_CAR_BYTES:
+        kind, size = struct.unpack_from(f"{order}II", data, place)
+        place += 8
+        if kind == _COMPRESSED:
+            inflater = zlib.decompressobj()
+            with suppress(zlib.error):  # damage is reported by the reader
+                total += len(inflater.decompress(data[place : place + size], _MAX_CAR_BYTES + 1))
+        place += size
+    return total
 
 
 def read_smallnorb(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore) -> ArrayDataSet:

@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 _SIDE = "px"
+_SMALLEST = 1e-300
+"""Smaller variances act like this one: the two factors are equal."""
 _Pair = tuple[int, int, float]
 """Positions of two factors, and sigma."""
 
@@ -63,7 +65,7 @@ def parse_variations(name: str) -> Variations:
     """Parse the variations after the colon in the name of a data set; see `vae.data.opening`.
 
     Raises:
-        InvalidArgumentError: a part is not a variation.
+        InvalidArgumentError: a part is not a variation, or another one has the same factor.
 
     >>> parse_variations("dsprites:scale=2,posX=0+5,posX~posY=0.1")
     Variations(kept={'scale': 2, 'posX': [0, 5]}, pairs=[('posX', 'posY', 0.1)], side_px=None)
@@ -75,6 +77,8 @@ def parse_variations(name: str) -> Variations:
     for part in text.split(",") if text else ():
         factor, sign, value = part.partition("=")
         first, tilde, second = factor.partition("~")
+        if factor in kept or (factor == _SIDE and side_px is not None):
+            raise InvalidArgumentError(f"{name!r} has {factor} twice; give it once")
         try:
             if not sign:
                 raise ValueError(part)
@@ -247,7 +251,7 @@ class CorrelatedDataSet(DataSet):
         exponent = np.zeros(grids[0].shape)
         for first, second, sigma in self.pairs:
             difference = grids[self._involved.index(first)] - grids[self._involved.index(second)]
-            exponent -= difference**2 / (2 * sigma**2)
+            exponent -= difference**2 / max(2 * sigma**2, _SMALLEST)
         weights = np.exp(exponent - exponent.max())
         return weights / weights.sum()
 

@@ -112,6 +112,8 @@ def test_one_run_or_the_same_twice_is_no_comparison(runs, tmp_path):
         compare(paths[:1], tmp_path / "out", ckpt=ckpt)
     with pytest.raises(InvalidArgumentError, match="twice"):
         compare([paths[0], paths[0]], tmp_path / "out", ckpt=ckpt)
+    with pytest.raises(InvalidArgumentError, match="twice"):
+        compare([paths[2], paths[2].parent], tmp_path / "out", ckpt=ckpt)
 
 
 def test_a_run_on_another_checkpoint_is_refused_by_name(runs, tmp_path):

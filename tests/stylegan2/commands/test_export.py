@@ -52,6 +52,11 @@ def test_json_holds_the_vectors_and_what_is_known_of_them(tmp_path):
     assert content["space"] == "w"
 
 
+def test_a_checkpoint_is_refused_where_it_is_not_used(tmp_path):
+    with pytest.raises(InvalidArgumentError, match="`to` json needs no checkpoint; leave `ckpt` out"):
+        export(tmp_path, "json", tmp_path / "directions.json", ckpt="x")
+
+
 def test_directions_of_some_layers_do_not_fit_a_factor_file(tmp_path):
     _, path, _ = write_found(tmp_path, layers=(1, 2))
     with pytest.raises(InvalidArgumentError, match="these directions move layers 1-2 only; give npy"):
@@ -101,7 +106,8 @@ def test_options_of_the_other_kind_of_export_are_refused(tmp_path, given, messag
 @pytest.mark.parametrize("to", ["npy", "json", "rosinality"])
 def test_exported_files_are_not_replaced_unasked(tmp_path, to):
     ckpt, path, _ = write_found(tmp_path)
-    first = export(path, to, None, ckpt=str(ckpt))
+    loading = {} if to == "json" else {"ckpt": str(ckpt)}
+    first = export(path, to, None, **loading)
     assert first[0].parent == tmp_path / "exported"
     with pytest.raises(RunFolderError, match="would be replaced; give `force`, or another `out`"):
-        export(path, to, None, ckpt=str(ckpt))
+        export(path, to, None, **loading)

@@ -294,7 +294,8 @@ def test_directions_of_another_checkpoint_are_refused(
 
 
 def test_a_run_is_not_compared_with_itself(scenes_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "other seeds" in refused(capsys, str(scenes_run), "--agree-with", str(scenes_run))
+    for again in (scenes_run, scenes_run / "directions.safetensors"):
+        assert "other seeds" in refused(capsys, str(scenes_run), "--agree-with", str(again))
 
 
 def test_a_folder_without_directions_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

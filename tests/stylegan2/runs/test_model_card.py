@@ -44,6 +44,12 @@ def test_the_folder_holds_directions_card_and_pictures(found, tmp_path):
     assert Directions.load(written[0]).fingerprint == Directions.load(run).fingerprint
 
 
+def test_a_card_does_not_name_a_checkpoint_of_this_machine_that_is_another(found, tmp_path):
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        write_card(found[1], tmp_path / "card", license_id="mit", ckpt="pebbles")
+    assert not (tmp_path / "card").exists()
+
+
 def test_the_card_marks_named_directions_too(found, tmp_path):
     directions = Directions.load(found[1])
     directions.metadata.update({"score": [0.5, 0.4, 0.3], "better_than_chance": [True, False, True]})

@@ -71,6 +71,8 @@ def test_every_set_of_the_catalog_is_opened_or_says_how_to_get_it(tmp_path):
         ("dsprites:posX~posY=strong", "is not a variation"),
         ("dsprites:", None),
         ("dsprites:posX=8,,", "'' in .* is not a variation"),
+        ("dsprites:scale=2,scale=0+5", "'dsprites:scale=2,scale=0\\+5' has scale twice; give it once"),
+        ("dsprites:px=16,px=8", "has px twice; give it once"),
     ],
 )
 def test_names_that_cannot_be_read_are_refused(name, message):
@@ -181,6 +183,13 @@ def test_the_other_factors_stay_uniform_and_independent():
 def test_a_smaller_strength_number_correlates_more():
     found = [np.corrcoef(draw(correlated(DATA, "posX", "posY", sigma), 20_000)[:, 3:].T)[0, 1] for sigma in (0.1, 0.4)]
     assert found[0] > 0.85 > found[1] > 0.1
+
+
+def test_the_strongest_correlation_makes_two_factors_equal():
+    data = open_data("dsprites:posX~posY=1e-200")
+    codes = data.sample_codes(100, np.random.default_rng(0))
+    assert (codes[:, 3] == codes[:, 4]).all()
+    assert len(np.unique(codes[:, 3])) > 20
 
 
 def test_several_pairs_are_correlated_at_once_also_when_they_share_a_factor():

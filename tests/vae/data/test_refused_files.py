@@ -2,8 +2,10 @@
 
 import gzip
 import random
+import struct
 import tarfile
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -95,6 +97,13 @@ def cars_member(data):
     return write
 
 
+def car_bomb():
+    """A MATLAB file whose compressed image element is 64 MiB long."""
+    inflater = zlib.compressobj(9)
+    packed = b"".join(inflater.compress(bytes(1 << 20)) for _ in range(64)) + inflater.flush()
+    return b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + struct.pack("<II", 15, len(packed)) + packed
+
+
 def norb(position, content):
     def write(folder):
         write_smallnorb(folder, NORB)
@@ -145,6 +154,7 @@ def norb(position, content):
         ),
         pytest.param(cars_member(b"MATLAB 5.0" + bytes(200)), "a is not a MATLAB file or is damaged", id="no MATLAB"),
         pytest.param(cars_member(bytes(33 << 20)), "more than any car", id="huge car"),
+        pytest.param(cars_member(car_bomb()), "a unpacks to more than 33,554,432 bytes", id="car bomb"),
         *(
             pytest.param(cars(keep, a=noise(), b=noise()), "a.tar.gz", id=f"cars cut at {keep}")
             for keep in (0, 20, 500)
