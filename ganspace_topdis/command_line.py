@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.option_layers import (
@@ -171,7 +172,8 @@ def _refuse_ignored(context: click.Context, found: tuple[Leaf, ...], values: dic
                     f"leave `{leaf.name}` out",
                     field=leaf.name,
                 )
-            values[leaf.name] = leaf.default
+            values[leaf.name] = context.params[leaf.name] = leaf.default
+            context.set_parameter_source(leaf.name, ParameterSource.DEFAULT)
 
 
 def _settings_json(context: click.Context) -> str:

@@ -6,9 +6,9 @@
     def search(dry_run, steps): ...
 
 adds `--config FILE.toml`, `--preset NAME` (where there are presets) and `--dry-run` to a click command, and reads every
-option from TOPDIS_NAME in the environment. Keys of a file are the options' names ("steps", "batch-size"); an unknown
-one is refused with the nearest known one. `settings_of(context)` lists each value and its source. Neither torch nor
-numpy is imported here.
+option but --data from TOPDIS_NAME in the environment. Keys of a file are the options' names ("steps", "batch-size"); an
+unknown one is refused with the nearest known one. `settings_of(context)` lists each value and its source. Neither torch
+nor numpy is imported here.
 """
 
 import difflib
@@ -40,6 +40,8 @@ __all__ = [
 Presets = Mapping[str, Mapping[str, Any]]
 
 _OWN = ("config", "preset", "dry_run", "help", "json", "quiet")
+_TAKEN = ("TOPDIS_DATA",)
+"""Variables that mean something else: the folder of the data sets' files, `vae.data.source_files`."""
 _FILE, _PRESET = "ganspace_topdis.settings.file", "ganspace_topdis.settings.preset"
 
 
@@ -84,8 +86,9 @@ def add_layers(*, presets: Presets | None = None) -> Callable[[click.Command], c
 
     def decorate(command: click.Command) -> click.Command:
         for option in _options(command):
-            if option.envvar is None:
-                option.envvar = f"TOPDIS_{str(option.name).upper()}"
+            variable = f"TOPDIS_{str(option.name).upper()}"
+            if option.envvar is None and variable not in _TAKEN:
+                option.envvar = variable
         command.params += _own_options(presets or {})
         command.parse_args = partial(_parse, command.parse_args)  # type: ignore[method-assign]
         return command
@@ -193,26 +196,50 @@ def _file_values(command: click.Command, path: Path) -> dict[str, Any]:
     except ReadingError as error:
         raise InvalidArgumentError(f"--config {path} cannot be read ({error}); give a TOML file") from error
     names = {spelling: str(option.name) for option in _options(command) for spelling in _spellings(option)}
-    known = {_known(key, names, path): value for key, value in values.items()}
-    repeated = {option.name for option in _options(command) if option.multiple or option.nargs != 1}
-    for name, value in known.items():
-        items = value if isinstance(value, list) and name in repeated else [value]
-        if not all(map(_is_plain, items)):
+    options = {str(option.name): option for option in _options(command)}
+    known: dict[str, Any] = {}
+    for key, value in values.items():
+        name = _known(key, names, path)
+        if name in known:
+            raise InvalidArgumentError(f"--config {path} gives {name} twice, as {key!r} too; give it once")
+        several = options[name].multiple or options[name].nargs != 1
+        items = value if isinstance(value, list) and several else [value]
+        taken = [_taken(item, options[name]) for item in items]
+        if None in taken:
             raise InvalidArgumentError(
-                f"--config {path} gives {name} as {str(value)[:60]!r}; give a string, a finite number, true or false"
+                f"--config {path} gives {name} as {str(value)[:60]!r}; give {_wanted(options[name])}"
             )
+        known[name] = taken if several else taken[0]
     return known
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+def _taken(value: Any, option: click.Option) -> Any:
+    """A value of a file as click takes it: what is no number or flag, and all text, as text; None if it is neither."""
+    if isinstance(value, str):
+        return value
+    if option.is_flag:
+        return bool(value) if value in (0, 1) and isinstance(value, int) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    if isinstance(option.type, click.types.IntParamType):
+        return int(value) if value == int(value) else None
+    return value if isinstance(option.type, click.types.FloatParamType) else str(value)
+
+
+def _wanted(option: click.Option) -> str:
+    if option.is_flag:
+        return "true or false"
+    if isinstance(option.type, click.types.IntParamType):
+        return "a whole number"
+    return "a finite number" if isinstance(option.type, click.types.FloatParamType) else "a string"
 
 
 def _known(key: str, names: Mapping[str, str], path: Path) -> str:
     name = names.get(key.replace("-", "_"))
     if name is not None and name not in ("config", "dry_run"):
         return name
-    nearest = difflib.get_close_matches(key.replace("-", "_"), names, n=1, cutoff=0)
+    allowed = [spelling for spelling, own in names.items() if own not in ("config", "dry_run")]
+    nearest = difflib.get_close_matches(key.replace("-", "_"), allowed, n=1, cutoff=0)
     raise InvalidArgumentError(f"--config {path} has the unknown key {key!r}; the nearest known one is {nearest[0]!r}")
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "Settings",
     "Variants",
     "check_names",
+    "check_seed",
     "device_option",
     "nearest",
     "nested",
@@ -243,6 +244,16 @@ def split_names(text: str, name: str = "names") -> tuple[str, ...]:
     ('mig', 'dci')
     """
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def check_seed(seed: int) -> None:
+    """Raise unless `seed` is a whole number from 0 to `MAX_SEED`.
+
+    Raises:
+        InvalidArgumentError: it is not.
+    """
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
+        raise InvalidArgumentError(f"`seed` is {seed!r}: it must be an integer from 0 to {MAX_SEED}", field="seed")
 
 
 def check_names(names: Iterable[str], known: Iterable[str], name: str) -> None:

@@ -90,10 +90,41 @@ def test_file_and_preset_may_come_from_the_environment(settings, tmp_path):
     assert got["steps"] == (50, "preset quick")
 
 
-@pytest.mark.parametrize(("key", "nearest"), [("stepz", "steps"), ("batchsize", "batch_size"), ("config", "config")])
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [("stepz", "steps"), ("batchsize", "batch_size"), ("config", "checkpoint"), ("dry-run", "layers")],
+)
 def test_an_unknown_key_is_refused_naming_the_nearest(settings, key, nearest):
     with pytest.raises(InvalidArgumentError, match=f"unknown key '{key}'.*'{nearest}'"):
         settings(file=f"{key} = 1")
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("steps = 2.7", "steps as '2.7'; give a whole number"),
+        ("steps = true", "steps as 'True'; give a whole number"),
+        ("shift = false", "shift as 'False'; give a finite number"),
+        ("shift = inf", "shift as 'inf'; give a finite number"),
+        ("fast = 3", "fast as '3'; give true or false"),
+        ("fast = 1.0", "fast as '1.0'; give true or false"),
+        ("ckpt = true", "checkpoint as 'True'; give a string"),
+        ("ckpt = [1]", r"checkpoint as '\[1\]'; give a string"),
+        ("layers = [1, 2.5]", r"layers as '\[1, 2.5\]'; give a whole number"),
+        ("batch-size = 3\nbatch_size = 4", "gives batch_size twice, as 'batch_size' too"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(settings, file, words):
+    with pytest.raises(InvalidArgumentError, match=words):
+        settings(file=file)
+
+
+def test_numbers_are_taken_as_the_option_reads_them(settings):
+    assert settings(file="steps = 2.0")["steps"][0] == 2
+    assert settings(file="shift = 1")["shift"][0] == 1.0
+    assert settings(file="fast = 1")["fast"][0] is True
+    assert settings(file="ckpt = 5")["checkpoint"][0] == "5"
+    assert settings(file="layers = 3")["layers"][0] == (3,)
 
 
 def test_a_file_that_cannot_be_read_is_one_clear_error(settings, tmp_path):

@@ -16,6 +16,7 @@ comparable.
 """
 
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import torch
@@ -73,9 +74,11 @@ def ganspace_of_features(
     chunks = used.split(max(micro_batch, 2 * num_directions))
     if len(chunks) > 1 and len(chunks[-1]) < num_directions:
         chunks = (*chunks[:-2], torch.cat(chunks[-2:]))
-    components = IncrementalPCA(n_components=_checked(num_directions, min(codes.shape[1], len(used))))
-    for chunk in chunks:
-        components.partial_fit(_as_array(features(chunk)))
+    arrays = (_as_array(features(chunk)) for chunk in chunks)
+    first = next(arrays)
+    components = IncrementalPCA(n_components=_checked(num_directions, min(codes.shape[1], len(used), first.shape[1])))
+    for array in chain([first], arrays):
+        components.partial_fit(array)
     coordinates = torch.cat([torch.from_numpy(components.transform(_as_array(features(chunk)))) for chunk in chunks])
     centered = (used - used.mean(0)).cpu().double()
     vectors = torch.linalg.lstsq(coordinates, centered).solution

@@ -152,8 +152,10 @@ def _scores(measures: CloudMeasures, count: int) -> HeldOutScores:
     """The scores of the first `count` rows."""
     amounts, rtd = measures.amounts[:count], measures.of_rows("rtd")[:count]
     effect = measures.of_rows("effect")[:count] / amounts[:, None]
+    dead = measures.of_rows("effect").mean(1) == 0  # a direction without any effect has the worst score, 0
     overlaps = measures.of_pairs("overlap")
-    alone = 1 / (1 + rtd.mean(1))
+    overlaps = torch.where(dead & ~overlaps.isnan(), 1.0, overlaps)
+    alone = torch.where(dead[:count], 0.0, 1 / (1 + rtd.mean(1)))
     score = torch.where(overlaps[:count].isnan(), alone, 1 - overlaps[:count])
     (rtd_low, rtd_high), (effect_low, effect_high) = _interval(rtd), _interval(effect)
     columns = {

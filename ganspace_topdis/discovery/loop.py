@@ -7,6 +7,7 @@ exactly the same steps.
 """
 
 import dataclasses
+import warnings
 from typing import Any
 
 import torch
@@ -64,6 +65,11 @@ class Discovery:
             generate, sample_codes, settings, span=span, micro_batch=micro_batch, device=device, progress=progress
         )
         self.stages, self.span = [first], first.span
+        if len(first.span.axes) == 1 and settings.steps and settings.search_in != "whole":
+            warnings.warn(
+                "the span has one axis, so a search in it changes nothing; `search_in` whole moves the direction",
+                stacklevel=2,
+            )
         if first.span.whole is not None and first.span.num_directions > 1:
             for each in settings.refinements:
                 plain = dataclasses.replace(each, precision="float32", compile="none")  # done above

@@ -29,7 +29,7 @@ _ROUNDING = 1e-5
 
 def orthonormal(rotation: Tensor) -> nn.Linear:
     """A module with an orthonormal `weight`, initialized with `rotation` (M, M)."""
-    module = nn.Linear(len(rotation), len(rotation), bias=False)
+    module = nn.Linear(len(rotation), len(rotation), bias=False, dtype=rotation.dtype)
     parametrizations.orthogonal(module, orthogonal_map="matrix_exp")
     module.weight = rotation
     return module
@@ -102,15 +102,20 @@ def nearest_units(span: Span, directions: Directions, fill: Tensor) -> Tensor:
 
     Args:
         span: M axes, with a start of K rows.
-        directions: K directions or more; where there are fewer, a basis of what `fill` spans besides them follows.
+        directions: K directions or more; where there are fewer, a basis of what `fill` spans besides them follows, and
+            vectors of it replace directions that are orthogonal to the span.
         fill: (K, M), orthonormal rows.
 
     Raises:
         InvalidArgumentError: as `nearest_rotation`.
     """
     units = _unit_coordinates(span, directions).to(fill)
-    basis, _ = torch.linalg.qr(torch.cat([units, fill]).T)
-    return torch.cat([units, basis.T[len(units) : len(fill)]])
+    reached = units.any(dim=1)
+    basis, _ = torch.linalg.qr(torch.cat([units[reached], fill]).T)
+    others = basis.T[int(reached.sum()) : len(fill)]
+    missed = len(units) - int(reached.sum())
+    units[~reached] = others[:missed]
+    return torch.cat([units, others[missed:]])
 
 
 def _unit_coordinates(span: Span, directions: Directions) -> Tensor:

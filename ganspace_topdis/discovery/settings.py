@@ -108,11 +108,14 @@ class DiscoverySettings(Settings):
         maximum=1,
         only_for={**_IN_WHOLE, "space": ("w+", "s")},
     )
-    shift: float = option(1.0, help="Length of a shift (see `shift_kind`).", group=_SHIFT, above=0)
+    shift: float = option(
+        1.0, help="Length of a shift (see `shift_kind`).", group=_SHIFT, above=0, only_for=_FOR_SEARCHES
+    )
     shift_kind: ShiftKind = option(
         "sigma",
         help="Standard deviations, or C of the Gaussian-preserving shift, less than 1.",
         group=_SHIFT,
+        only_for=_FOR_SEARCHES,
     )
     final_shift: float | None = option(
         None,
@@ -188,6 +191,8 @@ class DiscoverySettings(Settings):
                 self.refuse(name, "less than 1 for the Gaussian-preserving shift")
         if self.shift_kind == "gaussian" and self.method != "topdis":
             self.refuse("shift_kind", "sigma unless `method` is topdis")
+        if self.method == "hessian" and self.search_in == "span" and self.shift != DiscoverySettings.shift:
+            self.refuse("shift", "left out: `method` hessian shifts nothing in the span")
         if self.method in COMPARING_METHODS:
             for name in ("directions_per_step", "num_directions"):
                 if getattr(self, name) == 1:

@@ -88,10 +88,16 @@ class Stage:
                 "`num_directions` of at least 2",
                 field="method",
             )
+        whole = settings.search_in == "whole"
+        if not whole and self.span.axes.dtype.itemsize < 4:
+            raise InvalidArgumentError(
+                f"`sample_codes` returned {self.span.axes.dtype}, in which a basis does not stay orthonormal; return "
+                "torch.float32, and set `precision` to bf16",
+                field="sample_codes",
+            )
         start = self.span.start.detach().cpu()
         self.random_rotation = random_rotation(len(start), self._rng) @ start.float()
         initial = start if settings.initialization == "axes" else self.random_rotation
-        whole = settings.search_in == "whole"
         rows = unit_rows(initial, self.span.shared, settings.layer_spread) if whole else orthonormal(initial)
         self._parametrized = rows.to(self.span.axes.dtype)
         self.initial_rotation = self.rotation().clone()

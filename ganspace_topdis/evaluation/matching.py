@@ -199,15 +199,18 @@ def _matching(similarity: Tensor) -> Matching:
 
 
 def agreement(sets: Sequence[Directions]) -> float:
-    """Mean matched |cos| over all pairs of sets, in [0, 1]; 1 if all seeds find the same directions.
+    """Mean |cos| of matched directions over all pairs of sets, in [0, 1]; 1 if all seeds find the same directions.
+
+    Of sets of different sizes the directions without a partner do not count.
 
     Raises:
         InvalidArgumentError: there are fewer than two sets, or sets of different code widths.
     """
     if len(sets) < 2:
         raise InvalidArgumentError(f"agreement needs the directions of at least two seeds, got {len(sets)}")
-    pairs = [recovery(a.vectors, b.vectors).mean for a, b in combinations(sets, 2)]
-    return sum(pairs) / len(pairs)
+    pairs = [(a.vectors, b.vectors) for a, b in combinations(sets, 2)]
+    means = [sum(recovery(a, b).cosines) / min(len(a), len(b)) for a, b in pairs]
+    return sum(means) / len(means)
 
 
 def agreement_of_each(directions: Directions, others: Sequence[Directions]) -> tuple[float, ...]:

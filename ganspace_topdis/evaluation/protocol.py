@@ -24,6 +24,7 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.metrics import dci, evaluate, mig
 from ganspace_topdis.metrics.groups import metric_groups
 from ganspace_topdis.metrics.interventions import least_varying, score_votes
+from ganspace_topdis.options import check_seed
 
 __all__ = ["LabeledImages", "ProtocolScores", "ProtocolSettings", "encoder_protocol"]
 
@@ -75,6 +76,7 @@ class ProtocolSettings:
     metrics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if self.metrics:
             metric_groups(self.metrics)
         counts = (self.num_steps, self.batch_size, self.num_train, self.num_test, self.num_votes, self.vote_size)

@@ -53,10 +53,17 @@ def orthogonalize_gradient(
         return _orthogonal(gradient.flatten(), others[0].flatten()).view(gradient.shape)
     whole = _orthogonal(*(torch.cat([part.flatten() for part in listed]) for listed in (parts, others)))
     pieces = whole.split([part.numel() for part in parts])
-    return [piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True)]
+    return [piece.view(part.shape).to(part) for piece, part in zip(pieces, parts, strict=True)]
 
 
 def _orthogonal(vector: Tensor, reference: Tensor) -> Tensor:
-    square = reference.dot(reference)
-    factor = vector.dot(reference).clamp(max=0) / square
-    return torch.addcmul(vector, factor.nan_to_num_(0.0, 0.0, 0.0), reference, value=-1)
+    dtype = vector.dtype
+    wide = torch.promote_types(torch.promote_types(dtype, reference.dtype), torch.float32)
+    vector, reference = vector.to(wide), reference.to(wide)
+    square, product = reference.dot(reference), vector.dot(reference)
+    largest = reference.abs().max() if len(reference) else square
+    scaled = reference / largest  # for gradients whose squares leave the range of numbers
+    safe = vector.dot(scaled).clamp(max=0) / scaled.dot(scaled) / largest
+    in_range = square.isfinite() & product.isfinite() & (square >= torch.finfo(wide).tiny)
+    factor = torch.where(in_range, product.clamp(max=0) / square, safe)
+    return torch.addcmul(vector, factor.nan_to_num_(0.0, 0.0, 0.0), reference, value=-1).to(dtype)

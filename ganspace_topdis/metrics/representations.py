@@ -24,7 +24,7 @@ import numpy as np
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.metrics.inputs import Array
-from ganspace_topdis.options import check_names
+from ganspace_topdis.options import check_names, check_seed
 from ganspace_topdis.runs.archives import parse_npy
 from ganspace_topdis.runs.reading import ReadingError, parsing, read_bytes
 
@@ -178,12 +178,14 @@ def compare_clouds(
     Raises:
         InvalidArgumentError: fewer than two clouds, an unknown score, counts out of range, or clouds that do not fit.
     """
+    clouds = [_as_tensor(cloud) for cloud in clouds]
     sizes = [np.shape(cloud)[0] if np.ndim(cloud) else 0 for cloud in clouds]
     if len(clouds) < 2 or len(set(sizes)) > 1 or sizes[0] < 2:
         raise InvalidArgumentError(f"{len(clouds)} clouds of {sizes} points; give two or more of the same points")
     check_names(scores, _SCORES, "scores")
     if trials < 1 or batch < 2:
         raise InvalidArgumentError(f"`trials` {trials} and `batch` {batch}: use at least 1 and 2")
+    check_seed(seed)
     num_points, rng = sizes[0], np.random.default_rng(seed)
     size = min(batch, num_points)
     subsets = [np.sort(rng.choice(num_points, size, replace=False)) for _ in range(trials if size < num_points else 1)]
@@ -230,11 +232,15 @@ def load_cloud(path: Path) -> "Tensor":
 
 
 def _tensors(x: Any, y: Any) -> list[Any]:
+    return [_as_tensor(x), _as_tensor(y)]
+
+
+def _as_tensor(cloud: Any) -> Any:
+    """A cloud as a tensor of floating-point numbers; of complex ones, which are refused later, as it is."""
     import torch
 
-    clouds = (each if isinstance(each, torch.Tensor) else _native(each) for each in (x, y))
-    tensors = (torch.as_tensor(cloud).detach() for cloud in clouds)
-    return [each if each.is_floating_point() else each.double() for each in tensors]
+    tensor = torch.as_tensor(cloud if isinstance(cloud, torch.Tensor) else _native(cloud)).detach()
+    return tensor if tensor.is_floating_point() or tensor.is_complex() else tensor.double()
 
 
 def _native(cloud: Any) -> Array:
@@ -245,10 +251,11 @@ def _native(cloud: Any) -> Array:
 
 def _distances(x: Any, y: Any) -> tuple[Array, Array]:
     """The two normalized distance matrices (N, N)."""
-    from ganspace_topdis.topology.distances import as_point_pairs, normalized_distances
+    from ganspace_topdis.topology.distances import as_point_pairs, normalized_distances, require_finite
 
-    first, second = (normalized_distances(cloud).cpu().numpy() for cloud in as_point_pairs(*_tensors(x, y)))
-    return first, second
+    first, second = (normalized_distances(cloud).cpu() for cloud in as_point_pairs(*_tensors(x, y)))
+    require_finite(x=first, y=second)
+    return first.numpy(), second.numpy()
 
 
 def _merge_distances(tree: Array, matrix: Array) -> Array:

@@ -33,6 +33,7 @@ from ganspace_topdis.runs.transfer import (
 __all__ = ["cache_folder", "cached_file", "fetch", "is_offline"]
 
 _RECORD = "record.json"
+_MAX_NAME_BYTES = 100
 
 
 def cache_folder() -> Path:
@@ -76,6 +77,7 @@ def fetch(
     require_https(url)
     entry = _cache_entry(url, kind)
     record = entry.record()
+    sha256 = None if sha256 is None else sha256.lower()
     expected = sha256 or (record.sha256 if record else None)
     if entry.file.is_file():
         if expected is not None and sha256_of(entry.file) == expected:
@@ -118,7 +120,9 @@ class _CacheEntry:
     @property
     def file(self) -> Path:
         name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(self.url).path).rpartition("/")[2]).lstrip(".")
-        return self.folder / (name[-100:] or "file")
+        name = name.encode()[-_MAX_NAME_BYTES:].decode(errors="ignore") or "file"
+        own = name.startswith((self.part.name, _RECORD))  # names of the cache itself
+        return self.folder / (f"file_{name}" if own else name)
 
     @property
     def part(self) -> Path:

@@ -31,7 +31,7 @@ def cloud_barcodes(x: Tensor, y: Tensor) -> tuple[CrossBarcode, CrossBarcode]:
     Raises:
         InvalidArgumentError: the clouds do not fit each other or are not finite.
     """
-    A, B = (normalized_distances(points).cpu() for points in as_point_pairs(x.detach(), y.detach()))
+    A, B = (normalized_distances(points.detach()).cpu() for points in as_point_pairs(x, y))
     inner = torch.minimum(A, B).numpy()
     return cross_barcode(A.numpy(), inner), cross_barcode(B.numpy(), inner)
 

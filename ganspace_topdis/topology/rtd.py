@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.options import check_seed
 from ganspace_topdis.topology.distances import as_point_pairs
 from ganspace_topdis.topology.total_persistence import PersistenceOptions, cloud_persistence
 
@@ -59,9 +60,9 @@ def rtd(
             NaN, without a gradient.
 
     Raises:
-        InvalidArgumentError: an option is not allowed, the clouds do not fit each other, a coordinate is not finite, or
-            a cloud that needs a gradient is so small (below 1e-30 in float32, 1e-270 in float64) that the gradient,
-            one over its size, overflows its dtype.
+        InvalidArgumentError: an option is not allowed, the clouds do not fit each other, a coordinate is not finite,
+            `kept` is no mask of the points, or a cloud that needs a gradient is so small (below 1e-30 in float32,
+            1e-270 in float64) that the gradient, one over its size, overflows its dtype.
 
     >>> square = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
     >>> round(float(rtd(square, 3 * square + 1)), 6)
@@ -70,6 +71,8 @@ def rtd(
     options = _options(variant, symmetric, p, max_bars, immovable)
     with torch.autocast(x.device.type if isinstance(x, Tensor) else "cpu", enabled=False):
         points_x, points_y = as_point_pairs(x, y, batched=batched)
+        if kept is not None:
+            _check_mask(kept, points_x.shape[:-1])
         if not batched:
             points_x, points_y = points_x[None], points_y[None]
         sums = cloud_persistence(points_x, points_y, options, kept if kept is None or batched else kept[None])
@@ -193,6 +196,7 @@ def rtd_score(x: Tensor, y: Tensor, trials: int = 10, batch: int = 500, *, seed:
         raise InvalidArgumentError(f"`trials` is {trials!r}: it must be an integer, at least 1", field="trials")
     if not isinstance(batch, Integral) or batch < 2:
         raise InvalidArgumentError(f"`batch` is {batch!r}: it must be an integer, at least 2", field="batch")
+    check_seed(seed)
     x, y = (cloud.detach() for cloud in as_point_pairs(x, y))
     num_points = min(batch, len(x))
     if num_points == len(x):
@@ -208,6 +212,15 @@ def rtd_score(x: Tensor, y: Tensor, trials: int = 10, batch: int = 500, *, seed:
         values=tuple(values),
         num_points=num_points,
     )
+
+
+def _check_mask(kept: Tensor, shape: torch.Size) -> None:
+    if not isinstance(kept, Tensor) or kept.dtype != torch.bool or kept.shape != shape:
+        given = f"{kept.dtype} of shape {tuple(kept.shape)}" if isinstance(kept, Tensor) else type(kept).__name__
+        raise InvalidArgumentError(
+            f"`kept` is {given}: it must be a mask, torch.bool of shape {tuple(shape)}, one value per point",
+            field="kept",
+        )
 
 
 def _options(variant: Variant, symmetric: bool, p: float, max_bars: int | None, immovable: bool) -> PersistenceOptions:

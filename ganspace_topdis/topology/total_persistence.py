@@ -189,6 +189,7 @@ class _CloudPersistence(torch.autograd.Function):
         sums, far, near = _on_host(distances, factors, mask, options)
         value, *matrices = move_together([sums, *(far[k] for k in (0, 1) if wanted[k])], x.device)
         ctx.save_for_backward(x, y, *matrices)
+        ctx.kept = kept
         ctx.near = [matrix if wanted[k] and matrix.any() else None for k, matrix in enumerate(near)]
         ctx.factors = factors
         return value
@@ -203,11 +204,22 @@ class _CloudPersistence(torch.autograd.Function):
             if not ctx.needs_input_grad[k]:
                 continue
             points = cloud if factor is None else cloud * factor
-            result = (next(matrices) * grad) @ (points - points.mean(dim=-2, keepdim=True))
+            result = (next(matrices) * grad) @ (points - _center(points, ctx.kept))
             if near is not None:
                 result = add_near_pairs(result, points, near.to(grad.device) * grad)
             results[k] = result if factor is None else result * factor
         return tuple(results)
+
+
+def _center(points: Tensor, kept: Tensor | None) -> Tensor:
+    """The mean (B, 1, D) of points (B, N, D), to bound rounding; of those `kept`, where it is far from them."""
+    center = points.mean(dim=-2, keepdim=True)
+    if kept is None:
+        return center
+    rows = kept[:, :, None].to(points)
+    own = (points * rows).sum(dim=-2, keepdim=True) / rows.sum(dim=-2, keepdim=True).clamp(min=1)
+    spread, distance = ((points - own) * rows).abs().amax(dim=(-2, -1)), (center - own).abs().amax(dim=(-2, -1))
+    return torch.where((distance > spread)[:, None, None], own, center)
 
 
 _Factors = list[Tensor | None]
@@ -263,7 +275,7 @@ def _on_host(
 
 def _places(mask: Tensor | None) -> list[tuple[Any, ...]]:
     """Indices into (2, B, N, N) of what has one size: all items, or one by one where rows are excluded."""
-    if mask is None or bool(mask.all()):
+    if mask is None or (bool(mask.all()) and mask.shape[1] >= MIN_ROWS):
         return [(slice(None), slice(None))]
     rows = [own.nonzero()[:, 0] for own in mask]
     return [(slice(None), slice(b, b + 1), own[:, None], own) for b, own in enumerate(rows) if len(own) >= MIN_ROWS]

@@ -116,6 +116,10 @@ class Options(Settings):
                 f"give `method` {', '.join(SEARCH_METHODS[:-1])} or {SEARCH_METHODS[-1]}",
                 field="refine",
             )
+        if self.refine is not None and self.search.initialization != "axes":
+            raise InvalidArgumentError(
+                "`refine` is where the search starts; leave `initialization` out", field="initialization"
+            )
         method = self.method if self.method in SEARCH_METHODS else "topdis"
         search_in = self.search.search_in if self.method == method else "span"
         object.__setattr__(

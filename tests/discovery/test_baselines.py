@@ -38,6 +38,11 @@ def test_components_of_activations_are_regressed_to_the_code():
     assert directions.transform(isotropic()).std(0).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
 
 
+def test_more_components_than_activations_are_refused():
+    with pytest.raises(InvalidArgumentError, match="4"):
+        ganspace_of_features(lambda codes: torch.cat([codes, codes])[: len(codes), :2], CODES, 4)
+
+
 @pytest.mark.parametrize("micro_batch", [1, 64, 597])
 def test_components_do_not_depend_on_how_activations_come(micro_batch):
     def features(codes: torch.Tensor) -> torch.Tensor:

@@ -221,3 +221,25 @@ def test_a_resumed_evaluation_gives_the_same_scores(stop_at):
     assert store.num_saves == 30
     judge(TRUE, num_random=5, store=store)
     assert store.num_saves == 63  # an evaluation with other settings does not take these measures
+
+
+def test_a_direction_without_any_effect_scores_worst():
+    def generate(codes):
+        return GENERATOR(codes[:, :6])  # the last two numbers change nothing
+
+    axes = directions_along(torch.eye(8))
+    scores = evaluate_held_out(generate, codes_of_eight, axes, **QUICK)
+    ranked = rank(axes, scores).metadata
+    assert scores.score[6:] == [0.0, 0.0]
+    assert min(scores.score[:6]) > 0
+    assert sorted(ranked["rank"][6:]) == [7, 8]
+    assert not any(ranked["better_than_chance"][6:])
+
+
+def codes_of_eight(count, rng):
+    return torch.randn(count, 8, generator=rng)
+
+
+def test_a_single_direction_without_any_effect_scores_zero():
+    axis = directions_along(torch.eye(8)[7:])
+    assert evaluate_held_out(lambda c: GENERATOR(c[:, :6]), codes_of_eight, axis, **QUICK).score == [0.0]

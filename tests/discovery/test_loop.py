@@ -11,6 +11,7 @@ from ganspace_topdis.discovery.settings import SEARCH_METHODS, DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
 from ganspace_topdis.evaluation.matching import recovery
 from ganspace_topdis.generators import HandBuiltGenerator
+from ganspace_topdis.latent.directions import Directions
 
 SETTINGS = DiscoverySettings(span="identity", steps=8, batch_size=24, num_span_codes=256, shift=0.25)
 
@@ -215,3 +216,42 @@ def test_the_evaluation_counts_its_clouds_for_the_initial_and_the_final_directio
     assert len(calls) == 30 + 70  # five clouds of six directions, twice, and two of twenty random ones
     assert shares[29] == 0.5
     assert shares[-1] == 1
+
+
+def search_in_precision(dtype, **more):
+    generator = HandBuiltGenerator(resolution=8).to(dtype)
+    quick = {"num_directions": 2, "steps": 4, "batch_size": 8, "num_span_codes": 64, "num_probes": 16}
+    return discover_directions(
+        generator, lambda count, rng: torch.randn(count, 6, generator=rng).to(dtype), **quick, **more
+    )
+
+
+@pytest.mark.parametrize("search_in", ["span", "both", "whole"])
+def test_generators_in_double_precision_are_searched(search_in):
+    assert search_in_precision(torch.float64, search_in=search_in).vectors.isfinite().all()
+
+
+def test_codes_in_half_precision_are_refused_with_what_to_do():
+    with pytest.raises(InvalidArgumentError, match=r"returned torch.bfloat16, .* set `precision` to bf16"):
+        search_in_precision(torch.bfloat16)
+
+
+def test_a_search_of_a_single_axis_says_that_it_changes_nothing():
+    with pytest.warns(UserWarning, match="the span has one axis, so a search in it changes nothing"):
+        start(dataclasses.replace(SETTINGS, span="effect", num_directions=1, num_probes=16))
+
+
+def test_a_start_outside_the_span_is_replaced_by_a_unit_vector_inside():
+    generator = HandBuiltGenerator(seed=3, resolution=16)
+
+    def sample(count, rng):
+        return torch.cat([generator.sample_codes(count, rng), torch.zeros(count, 2)], dim=1)
+
+    settings = dataclasses.replace(SETTINGS, span="effect", num_directions=2, num_probes=16, search_in="whole")
+    search = Discovery(lambda codes: generator(codes[:, :6]), sample, settings)
+    axes = torch.eye(8)[[0, 6]]
+    search.initialize_near(
+        Directions(vectors=axes, dual_vectors=axes, mean=torch.zeros(8), span=torch.eye(8), scales=torch.ones(8))
+    )
+    assert torch.allclose(search.rotation().norm(dim=1), torch.ones(2), atol=1e-5)
+    assert abs(search.rotation()[0] @ search.rotation()[1]) < 1e-4

@@ -78,6 +78,8 @@ def test_further_metrics_are_scored_by_name() -> None:
     assert all(0 <= scores[key] <= 1 for key in further)
     with pytest.raises(InvalidArgumentError, match="did you mean 'infomec'"):
         ProtocolSettings(metrics=("infomac",))
+    with pytest.raises(InvalidArgumentError, match="`seed` is -1"):
+        ProtocolSettings(seed=-1)
 
 
 def test_one_varying_factor_is_refused() -> None:

@@ -103,6 +103,12 @@ def test_a_set_agrees_with_its_own_permutation(true_directions: Directions) -> N
     assert agreement([true_directions, true_directions.select([2, 0, 1])]) == pytest.approx(1, abs=1e-6)
 
 
+def test_sets_of_different_sizes_agree_in_either_order(true_directions: Directions) -> None:
+    some = true_directions.select([0, 1])
+    for sets in ([true_directions, some], [some, true_directions]):
+        assert agreement(sets) == pytest.approx(1, abs=1e-6)
+
+
 def test_one_seed_has_nobody_to_agree_with(true_directions: Directions) -> None:
     with pytest.raises(InvalidArgumentError, match="two seeds"):
         agreement([true_directions])

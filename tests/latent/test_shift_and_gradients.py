@@ -151,6 +151,26 @@ def test_a_zero_reference_changes_nothing():
     assert torch.equal(orthogonalize_gradient(gradient, torch.zeros(2)), gradient)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "size", "own", "other"),
+    [
+        (torch.float16, 100_000, -1.0, 1.0),
+        (torch.float32, 10, -1e20, 1e20),
+        (torch.float32, 10, -1.0, 1e-24),
+        (torch.float64, 10, -1.0, 1e-200),
+    ],
+)
+def test_opposite_gradients_cancel_however_long_they_are(dtype, size, own, other):
+    result = orthogonalize_gradient(torch.full((size,), own, dtype=dtype), torch.full((size,), other, dtype=dtype))
+    assert result.dtype == dtype
+    assert result.abs().max() <= 1e-3 * abs(own)
+
+
+def test_parts_keep_their_types():
+    parts = [torch.tensor([1.0, -2.0], dtype=torch.float16), torch.tensor([-4.0])]
+    assert [each.dtype for each in orthogonalize_gradient(parts, parts)] == [torch.float16, torch.float32]
+
+
 def test_several_parameters_are_one_vector():
     gradient = [torch.tensor([[1.0, -2.0]]), torch.tensor([-4.0])]
     reference = [torch.tensor([[1.0, 1.0]]), torch.tensor([2.0])]

@@ -106,3 +106,26 @@ def test_arrays_in_any_order_are_taken(score: Any) -> None:
     plain = score(cloud[::-1].copy(), other[::-1].copy())
     assert score(cloud[::-1], other[::-1]) == plain
     assert score(cloud[::-1].astype(">f8"), other[::-1].tolist()) == plain
+
+
+def test_points_that_are_not_finite_are_refused_by_name() -> None:
+    broken = CLOUD.copy()
+    broken[3, 0] = np.nan
+    for score in (nts, srtd):
+        with pytest.raises(InvalidArgumentError, match="y holds values that are NaN"):
+            score(CLOUD, broken)
+
+
+def test_complex_points_are_refused() -> None:
+    for score in (nts, srtd):
+        with pytest.raises(InvalidArgumentError, match="must be real points"):
+            score(CLOUD + 1j, CLOUD)
+    with pytest.raises(InvalidArgumentError, match="must be real points"):
+        compare_clouds([CLOUD + 1j, CLOUD])
+
+
+def test_clouds_may_be_lists_also_in_subsets_and_seeds_are_checked() -> None:
+    listed = compare_clouds([CLOUD.tolist(), NEAR.tolist()], scores=ALL, batch=20, trials=2)
+    assert listed == compare_clouds([CLOUD, NEAR], scores=ALL, batch=20, trials=2)
+    with pytest.raises(InvalidArgumentError, match="`seed` is -1"):
+        compare_clouds([CLOUD, NEAR], seed=-1)

@@ -134,6 +134,23 @@ def test_no_address_can_name_a_file_outside_its_folder(serve, server, cache, pat
     assert got.parent.parent == cache / "checkpoints"
 
 
+@pytest.mark.parametrize("name", ["unfinished", "unfinished_network.pkl", "record.json"])
+def test_names_of_the_cache_itself_are_left_to_it(serve, server, name):
+    serve(BODY)
+    for _ in range(2):
+        got = fetch(f"http://{server.host}/models/{name}")
+        assert (got.name, got.read_bytes()) == (f"file_{name}", BODY)
+        assert record_of(got)["sha256"] == SHA256
+    assert len(server.requests) == 1
+
+
+def test_a_long_name_is_cut_by_bytes_and_a_checksum_may_be_in_capitals(serve, server):
+    serve(BODY)
+    got = fetch(f"http://{server.host}/{100 * '%E7%8C%AB'}.pkl", sha256=SHA256.upper())
+    assert got.name.endswith("\N{CJK UNIFIED IDEOGRAPH-732B}.pkl")
+    assert len(got.name.encode()) <= 100
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path

@@ -184,3 +184,8 @@ def test_identical_clouds_draw_an_empty_picture(tmp_path):
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(RunFolderError):
         plot_bars(*clouds(), tmp_path / "missing" / "bars.png")
+
+
+def test_arrays_are_refused_with_what_to_do():
+    with pytest.raises(InvalidArgumentError, match=r"x is a ndarray, but must be a torch tensor: use torch.from_numpy"):
+        cloud_barcodes(np.zeros((5, 2)), np.zeros((5, 2)))

@@ -300,3 +300,51 @@ def test_the_same_seed_draws_the_same_subsets_and_another_seed_others():
 def test_bad_options_are_refused(options, message):
     with pytest.raises(InvalidArgumentError, match=message):
         rtd_score(*score_clouds(10), **options)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        torch.ones(6, dtype=torch.bool),
+        torch.ones(1, 10, dtype=torch.bool),
+        torch.arange(10),
+        [True] * 10,
+    ],
+)
+def test_a_mask_of_another_form_is_refused(kept):
+    x, y = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InvalidArgumentError, match=r"`kept` is .*: it must be a mask, torch.bool of shape \(10,\)"):
+        rtd(x, y, kept=kept)
+
+
+def test_a_mask_of_a_batch_has_a_row_per_cloud():
+    x, y = torch.randn(2, 2, 10, 3, generator=torch.Generator().manual_seed(0))
+    for shape in ((10,), (1, 10), (3, 10)):
+        with pytest.raises(InvalidArgumentError, match=r"of shape \(2, 10\)"):
+            rtd(x, y, batched=True, kept=torch.ones(shape, dtype=torch.bool))
+
+
+def test_fewer_than_four_points_under_a_mask_are_nan_whether_it_leaves_any_out():
+    x, y = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    assert rtd(x[:3], y[:3], kept=torch.ones(3, dtype=torch.bool)).isnan()
+    assert rtd(x, y, kept=torch.arange(4) < 3).isnan()
+
+
+@pytest.mark.parametrize("far", [1e3, 1e7, 1e12])
+def test_a_point_that_does_not_count_changes_no_gradient_wherever_it_is(far):
+    x, y = torch.randn(2, 12, 3, generator=torch.Generator().manual_seed(0))
+    kept = torch.arange(12) != 3
+    alone = x[kept].requires_grad_()
+    RTDLoss()(alone, y[kept]).backward()
+    moved = x.clone()
+    moved[3] = far
+    moved.requires_grad_()
+    RTDLoss()(moved, y, kept=kept).backward()
+    assert not moved.grad[3].any()
+    assert (moved.grad[kept] - alone.grad).norm() < 1e-5 * alone.grad.norm()
+
+
+def test_a_seed_out_of_range_is_refused():
+    cloud = torch.randn(10, 2)
+    with pytest.raises(InvalidArgumentError, match="`seed` is -1: it must be an integer from 0"):
+        rtd_score(cloud, cloud, seed=-1, batch=4)

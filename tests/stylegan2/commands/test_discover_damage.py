@@ -209,6 +209,18 @@ def test_a_seed_that_no_generator_of_numbers_takes_is_refused_before_the_search(
             DiscoverySettings(seed=seed)
 
 
+def test_a_start_is_given_in_one_way() -> None:
+    search = DiscoverySettings(initialization="random")
+    with pytest.raises(InvalidArgumentError, match="`refine` is where the search starts; leave `initialization` out"):
+        Options(refine="ganspace", search=search)
+
+
+def test_the_hessian_penalty_in_the_span_takes_no_length_of_shifts() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"`shift` is 3.0, but must be left out: `method` hessian"):
+        DiscoverySettings(method="hessian", search_in="span", shift=3.0)
+    assert DiscoverySettings(method="hessian", shift=3.0).shift == 3.0
+
+
 def test_given_names_do_not_replace_others(run: Path, options: Options, tmp_path: Path) -> None:
     source = source_of(Directions.load(run))
     write_names(run / "names.json", {0: DirectionName(name="mine")}, source=source)
@@ -251,7 +263,8 @@ def test_compare_and_export_refuse_directions_of_wrong_types_and_shapes_by_name(
     found, description = load_checksummed(run / "directions.safetensors")
     description["metadata"] |= facts
     save_checksummed(tmp_path / "bad.safetensors", {**found, **tensors}, description)
-    commands = [["export", "--to", to, str(tmp_path / "bad.safetensors"), "--ckpt", "x"] for to in ("json", "npy")]
+    commands = [["export", "--to", "json", str(tmp_path / "bad.safetensors")]]
+    commands += [["export", "--to", "npy", str(tmp_path / "bad.safetensors"), "--ckpt", "x"]]
     commands += [["compare", str(run), str(tmp_path / "bad.safetensors")]]
     for arguments in commands:
         with pytest.raises(SystemExit) as left:

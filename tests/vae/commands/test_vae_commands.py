@@ -125,6 +125,23 @@ def test_the_run_folder_is_what_the_command_prints(tmp_path: Path) -> None:
     assert invoke("train-vae", *options, "--out", out).stdout.strip() == str(out)
 
 
+def test_the_folder_of_data_files_is_not_the_name_of_a_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOPDIS_DATA", str(tmp_path))
+    result = invoke("train-vae", "--network", "fc", "--width", "0.02", "--batch-size", "8", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert ["data", "dsprites", "default"] in [line.split() for line in result.stdout.splitlines()]
+
+
+def test_a_dry_run_lists_what_is_dropped_as_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPDIS_TOPDIS_P", "2")
+    small = ("--network", "fc", "--width", "0.02", "--batch-size", "8", "--topdis", "5", "--dry-run")
+    for loss, expected in (("rtd", ["2.0", "TOPDIS_TOPDIS_P"]), ("l2", ["not", "set", "default"])):
+        result = invoke("train-vae", *small, "--topdis-loss", loss)
+        assert ["topdis_p", *expected] in [line.split() for line in result.stdout.splitlines()]
+
+
 def test_a_dry_run_says_why_nothing_was_timed(tmp_path: Path) -> None:
     result = invoke("train-vae", "--data", "3dshapes", "--data-root", tmp_path, "--dry-run")
     assert result.exit_code == 0
