@@ -65,6 +65,8 @@ class Verdict:
         if self.interval is None or self.mean is None:
             return f"{name}: {self.num_pairs} pairs of {self.variant} and {baseline} are too few for a verdict."
         low, high = self.interval
+        if low == high == 0:
+            return f"{name}: {self.variant} and {baseline} are equal in all {self.num_pairs} pairs."
         facts = f"95 % interval {low:+.3g} to {high:+.3g}, corrected p = {self.corrected_p:.2g}, {self.num_pairs} pairs"
         if self.outcome == "no difference":
             both, largest = f"between {self.variant} and {baseline}", f"larger than {max(abs(low), abs(high)):.3g}"

@@ -127,6 +127,8 @@ def _row(each: PairedVerdict) -> tuple[str, ...]:
 def _outcome(verdict: Verdict) -> str:
     if verdict.interval is None or verdict.mean is None:
         return "too few pairs"
+    if verdict.interval == (0, 0):
+        return "equal in all pairs"
     if verdict.outcome == "no difference":
         none = "no significant difference, none" if verdict.excludes_zero else "no difference"
         return f"{none} larger than {format_score(max(map(abs, verdict.interval)))}"
