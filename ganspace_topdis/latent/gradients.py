@@ -31,7 +31,9 @@ def orthogonalize_gradient(
         reference: as `gradient`, of the same shapes.
 
     Returns:
-        A tensor or list as `gradient`; equal to it if the inner product is not negative or `reference` is zero.
+        A tensor or list as `gradient`; equal to it if the inner product is not negative or `reference` is zero. On a
+        device other than the CPU also where the square of `reference`, in single precision or better, is out of range,
+        since finding that out would stall the device.
 
     Raises:
         InvalidArgumentError: the shapes differ.
@@ -61,9 +63,10 @@ def _orthogonal(vector: Tensor, reference: Tensor) -> Tensor:
     wide = torch.promote_types(torch.promote_types(dtype, reference.dtype), torch.float32)
     vector, reference = vector.to(wide), reference.to(wide)
     square, product = reference.dot(reference), vector.dot(reference)
-    largest = reference.abs().max() if len(reference) else square
-    scaled = reference / largest  # for gradients whose squares leave the range of numbers
-    safe = vector.dot(scaled).clamp(max=0) / scaled.dot(scaled) / largest
-    in_range = square.isfinite() & product.isfinite() & (square >= torch.finfo(wide).tiny)
-    factor = torch.where(in_range, product.clamp(max=0) / square, safe)
+    if square.device.type == "cpu" and not (torch.finfo(wide).tiny <= square < torch.inf and product.isfinite()):
+        largest = reference.abs().max() if len(reference) else square
+        if 0 < largest < torch.inf:
+            reference = reference / largest
+            square, product = reference.dot(reference), vector.dot(reference)
+    factor = product.clamp(max=0) / square
     return torch.addcmul(vector, factor.nan_to_num_(0.0, 0.0, 0.0), reference, value=-1).to(dtype)

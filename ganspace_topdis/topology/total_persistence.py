@@ -160,6 +160,8 @@ def _longest(lengths: NDArray[np.float64], counts: list[int], max_bars: int | No
     return np.concatenate(kept)
 
 
+_FAR = 16.0
+"""Times the largest distance of rows that count; see `_has_far_rows`."""
 MIN_ROWS = 4
 """Two clouds of which a mask leaves fewer points carry no information on topology: their sum is NaN."""
 
@@ -189,7 +191,7 @@ class _CloudPersistence(torch.autograd.Function):
         sums, far, near = _on_host(distances, factors, mask, options)
         value, *matrices = move_together([sums, *(far[k] for k in (0, 1) if wanted[k])], x.device)
         ctx.save_for_backward(x, y, *matrices)
-        ctx.kept = kept
+        ctx.kept = kept if _has_far_rows(distances, mask) else None
         ctx.near = [matrix if wanted[k] and matrix.any() else None for k, matrix in enumerate(near)]
         ctx.factors = factors
         return value
@@ -212,14 +214,19 @@ class _CloudPersistence(torch.autograd.Function):
 
 
 def _center(points: Tensor, kept: Tensor | None) -> Tensor:
-    """The mean (B, 1, D) of points (B, N, D), to bound rounding; of those `kept`, where it is far from them."""
-    center = points.mean(dim=-2, keepdim=True)
+    """The mean (B, 1, D) of points (B, N, D), or of those `kept`: gradients of distances do not change with it."""
     if kept is None:
-        return center
+        return points.mean(dim=-2, keepdim=True)
     rows = kept[:, :, None].to(points)
-    own = (points * rows).sum(dim=-2, keepdim=True) / rows.sum(dim=-2, keepdim=True).clamp(min=1)
-    spread, distance = ((points - own) * rows).abs().amax(dim=(-2, -1)), (center - own).abs().amax(dim=(-2, -1))
-    return torch.where((distance > spread)[:, None, None], own, center)
+    return (points * rows).sum(dim=-2, keepdim=True) / rows.sum(dim=-2, keepdim=True).clamp(min=1)
+
+
+def _has_far_rows(distances: Tensor, mask: Tensor | None) -> bool:
+    """Whether rows that do not count are so far away that a mean of all rows would spoil the gradients' precision."""
+    if mask is None or bool(mask.all()):
+        return False
+    among = distances.masked_fill(~(mask[:, :, None] & mask[:, None, :]), 0).amax(dim=(-2, -1))
+    return not bool((distances.amax(dim=(-2, -1)) <= _FAR * among).all())
 
 
 _Factors = list[Tensor | None]

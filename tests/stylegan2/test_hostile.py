@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganspace_topdis.errors import CheckpointError
-from ganspace_topdis.safe_pickle.records import Budget, Storage, TensorRef, to_array
+from ganspace_topdis.safe_pickle.records import Budget, Storage, TensorRef, to_array, to_tensor
 from ganspace_topdis.safe_pickle.safe_unpickler import SafeUnpickler
 from ganspace_topdis.safe_pickle.torch_container import read_legacy, read_zip
 from stylegan2 import Generator
@@ -177,11 +177,17 @@ def test_elements_are_limited():
 
 @pytest.mark.parametrize(
     ("size", "stride", "offset"),
-    [((9,), (1,), 0), ((2, 2), (8, 1), 0), ((4,), (1,), 6), ((2**30,), (0,), 0), ((0,), (1,), 0), ((2,), (-1,), 4)],
+    [((9,), (1,), 0), ((2, 2), (8, 1), 0), ((4,), (1,), 6), ((2**30,), (0,), 0), ((2,), (-1,), 4)],
 )
 def test_tensors_that_reach_beyond_their_storage_are_refused(size, stride, offset):
     with pytest.raises(CheckpointError):
         TensorRef(Storage("<f4", 8), offset, size, stride)
+
+
+def test_a_tensor_without_elements_is_refused_where_it_is_used():
+    empty = TensorRef(Storage("<f4", 0, memoryview(b"")), 0, (0,), (1,))
+    with pytest.raises(CheckpointError, match="w is a tensor without elements"):
+        to_tensor(empty, "w", Budget(100))
 
 
 def test_a_tensor_shared_a_million_times_is_stopped_by_the_budget():
