@@ -100,8 +100,7 @@ def numpy_globals(budget: Budget) -> dict[str, Callable[..., Any]]:
 
     def scalar(dtype: Any, data: Any = b"") -> Any:
         budget.spend_bytes(len(data))  # Python 2 wrote bytes as text, which is copied here
-        is_number = isinstance(dtype, Record) and dtype.name == "dtype" and dtype.args[0] in DTYPES
-        return _scalar(dtype, data) if is_number else Record("numpy.scalar")
+        return _scalar(dtype, data) if _is_numeric(dtype) else Record("numpy.scalar")
 
     made: dict[str, Callable[..., Any]] = {
         "numpy.dtype": _record_maker("dtype"),
@@ -151,8 +150,12 @@ def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None
     return array
 
 
+def _is_numeric(dtype: Any) -> bool:
+    return isinstance(dtype, Record) and dtype.name == "dtype" and dtype.args[0] in DTYPES
+
+
 def _dtype(dtype: Any) -> str:
-    if not isinstance(dtype, Record) or dtype.name != "dtype" or dtype.args[0] not in DTYPES:
+    if not _is_numeric(dtype):
         raise damaged("an array of an unexpected type")
     order = dtype.state[1] if isinstance(dtype.state, tuple) else "<"
     if order not in ("<", "|", ">"):

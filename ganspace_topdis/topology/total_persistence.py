@@ -191,7 +191,7 @@ class _CloudPersistence(torch.autograd.Function):
         sums, far, near = _on_host(distances, factors, mask, options)
         value, *matrices = move_together([sums, *(far[k] for k in (0, 1) if wanted[k])], x.device)
         ctx.save_for_backward(x, y, *matrices)
-        ctx.kept = kept if _has_far_rows(distances, mask) else None
+        ctx.kept = kept if any(wanted) and _has_far_rows(distances, mask) else None
         ctx.near = [matrix if wanted[k] and matrix.any() else None for k, matrix in enumerate(near)]
         ctx.factors = factors
         return value

@@ -13,8 +13,8 @@ plots/             scores.png, differences.png, curves.png (with `suite --score-
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ganspace_topdis.errors import InvalidArgumentError
@@ -93,22 +93,26 @@ def write_report(
     results, uncompared = _comparable(results)
     tested = suite_verdicts(results)
     shown, common = _without_common(results)
-    plots = _plots(results if axes_of(shown.records) == (results.axis,) else shown)
     brief = [each.on_axes(axes_of(shown.records)) for each in tested]
-    verdict, facts = _verdict(shown, brief), _facts(results, common)
-    tables = [*_tables(shown, brief), *([] if against is None else [against_table(results, against)])]
-    missing = [*_missing(results), *_not_begun(left_out), *uncompared]
+    content = _Content(
+        results=results,
+        verdict=_verdict(shown, brief),
+        facts=_facts(results, common),
+        tables=[*_tables(shown, brief), *([] if against is None else [against_table(results, against)])],
+        plots=_plots(results if axes_of(shown.records) == (results.axis,) else shown),
+        missing=[*_missing(results), *_not_begun(left_out), *uncompared],
+    )
     make_folder(folder / "plots")
     return [
-        write_text(folder / "report.html", _page(results, verdict, facts, tables, plots, missing)),
-        write_text(folder / "report.md", _markdown(results, verdict, facts, tables, plots, missing)),
+        write_text(folder / "report.html", _page(content)),
+        write_text(folder / "report.md", _markdown(content)),
         write_text(folder / "cells.csv", cells),
         write_text(folder / "summary.csv", _summary_csv(results)),
         write_text(folder / "differences.csv", _differences_csv(results)),
         write_text(folder / "verdicts.csv", verdicts_csv(tested)),
         *([write_text(folder / CURVES, curves)] if (curves := _curves_csv(results)) else []),
-        write_text(folder / "tables.tex", "\n".join(to_latex(table) for table in tables)),
-        *(write_bytes(folder / "plots" / f"{name}.png", data) for name, data in plots.items()),
+        write_text(folder / "tables.tex", "\n".join(to_latex(table) for table in content.tables)),
+        *(write_bytes(folder / "plots" / f"{name}.png", data) for name, data in content.plots.items()),
     ]
 
 
@@ -209,18 +213,24 @@ def _facts(results: SuiteResults, common: Sequence[str]) -> str:
     return facts if results.axis is None else f"{facts} {note}"
 
 
-def _markdown(
-    results: SuiteResults,
-    verdict: str,
-    facts: str,
-    tables: list[Table],
-    plots: dict[str, bytes],
-    missing: Sequence[str],
-) -> str:
-    pictures = [f"![{_CAPTIONS[name]}](plots/{name}.png)\n\n{_CAPTIONS[name]}" for name in plots]
-    first, *others = (to_markdown(table) for table in tables)
-    found, notes = _bullets(verdict.splitlines()), _bullets(results.notes)
-    texts = [results.description, found, *missing, notes, facts, first.rstrip()]
+@dataclass(frozen=True, kw_only=True)
+class _Content:
+    """What page and Markdown show."""
+
+    results: SuiteResults
+    verdict: str
+    facts: str
+    tables: Sequence[Table]
+    plots: Mapping[str, bytes]
+    missing: Sequence[str]
+
+
+def _markdown(content: _Content) -> str:
+    results = content.results
+    pictures = [f"![{_CAPTIONS[name]}](plots/{name}.png)\n\n{_CAPTIONS[name]}" for name in content.plots]
+    first, *others = (to_markdown(table) for table in content.tables)
+    found, notes = _bullets(content.verdict.splitlines()), _bullets(results.notes)
+    texts = [results.description, found, *content.missing, notes, content.facts, first.rstrip()]
     head = [f"# Suite {results.name}", *texts]
     return "\n\n".join([*(part for part in head if part), *pictures, "\n".join(others)])
 
@@ -229,27 +239,21 @@ def _bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"* {line}" for line in lines)
 
 
-def _page(
-    results: SuiteResults,
-    verdict: str,
-    facts: str,
-    tables: list[Table],
-    plots: dict[str, bytes],
-    missing: Sequence[str],
-) -> str:
-    overview, *others = map(to_html, tables)
+def _page(content: _Content) -> str:
+    results = content.results
+    overview, *others = map(to_html, content.tables)
     return build_page(
         f"Suite {results.name}",
         [
-            *(paragraph(sentence, kind="warning") for sentence in missing),
+            *(paragraph(sentence, kind="warning") for sentence in content.missing),
             *(paragraph(note) for note in results.notes),
-            paragraph(facts, kind="note"),
+            paragraph(content.facts, kind="note"),
             overview,
-            *(figure(data, _CAPTIONS[name]) for name, data in plots.items()),
+            *(figure(data, _CAPTIONS[name]) for name, data in content.plots.items()),
             *others,
         ],
         subtitle=results.description,
-        verdict=verdict,
+        verdict=content.verdict,
     )
 
 
