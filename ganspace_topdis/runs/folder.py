@@ -308,7 +308,7 @@ def _has_saved_nothing(folder: Path, status: RunStatus | None) -> bool:
     if status is not None and status.state == "finished":
         return False
     names = {entry.name for entry in folder.iterdir() if not is_leftover(entry.name)}
-    if "checkpoints" in names and not any((folder / "checkpoints").iterdir()):
+    if (folder / "checkpoints").is_dir() and not any((folder / "checkpoints").iterdir()):
         names.remove("checkpoints")
     return names <= set(_RECORDS)
 

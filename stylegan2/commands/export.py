@@ -128,6 +128,7 @@ def _write_factor_file(directions: "Directions", options: Options, out: Path) ->
 
     from ganspace_topdis.runs.files import write_bytes
     from stylegan2.loading import checkpoint_of_run, require_same_checkpoint
+    from stylegan2.zoo import is_on_this_machine, locate
 
     space = directions.metadata.get("space")
     if space != "w":
@@ -141,9 +142,10 @@ def _write_factor_file(directions: "Directions", options: Options, out: Path) ->
             f"`to` rosinality moves all layers, these directions move layers {written_short(layers)} only; give npy",
             field="to",
         )
-    named = options.loading.ckpt or checkpoint_of_run(options.run)
-    if Path(named).is_file():
-        require_same_checkpoint(directions, Path(named))
+    given = options.loading.ckpt
+    named = given or checkpoint_of_run(options.run)
+    if Path(named).is_file() or (given is not None and is_on_this_machine(given)):
+        require_same_checkpoint(directions, locate(named))
     buffer = io.BytesIO()
     torch.save({"ckpt": named, "eigvec": directions.vectors.T.contiguous().clone()}, buffer)
     return write_bytes(out, buffer.getvalue())

@@ -337,6 +337,17 @@ def test_a_finished_run_that_saved_nothing_cannot_be_replaced(tmp_path):
         open_run(tmp_path / "run", {"steps": 3})
 
 
+def test_a_file_in_place_of_the_checkpoints_is_refused_and_kept(tmp_path):
+    open_run(tmp_path / "run").close()
+    (tmp_path / "run" / "checkpoints").write_text("mine")
+    with (
+        pytest.raises(RunFolderError, match="cannot make .*checkpoints: File exists"),
+        open_run(tmp_path / "run") as folder,
+    ):
+        folder.save(1, {"total": torch.zeros(1)})
+    assert (tmp_path / "run" / "checkpoints").read_text() == "mine"
+
+
 FULL = [RuntimeError("unexpected pos 64 vs 0"), RunFolderError("cannot write x: No space left on device"), None]
 
 

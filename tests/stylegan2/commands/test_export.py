@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from stylegan2 import load
 from stylegan2.commands.export import Options, run
 from stylegan2.settings import OutputSettings, RunSettings
@@ -42,6 +42,15 @@ def test_a_factor_file_moves_codes_as_its_readers_do(tmp_path):
     content = torch.load(written, weights_only=True)
     assert torch.equal(2 * content["eigvec"][:, 1], 2 * directions.vectors[1])
     assert content["ckpt"] == str(ckpt)
+
+
+def test_a_packaged_network_is_compared_with_the_one_that_was_searched(tmp_path):
+    _, path, _ = write_found(tmp_path)
+    with pytest.raises(CheckpointError, match=r"found in a checkpoint with SHA-256 .*, .*pebbles.safetensors has"):
+        export(path, "rosinality", tmp_path / "factor.pt", ckpt="pebbles")
+    with pytest.raises(CheckpointError, match="did you mean 'pebbles'"):
+        export(path, "rosinality", tmp_path / "factor.pt", ckpt="pebblez")
+    assert not (tmp_path / "factor.pt").exists()
 
 
 def test_json_holds_the_vectors_and_what_is_known_of_them(tmp_path):
