@@ -149,7 +149,7 @@ def _written(value: Any) -> str:
 
 
 def _short_list(values: tuple[Any, ...]) -> str:
-    if len(values) > 2 and values == tuple(range(values[0], values[-1] + 1)):
+    if len(values) > 2 and isinstance(values[0], int) and values == tuple(range(values[0], values[0] + len(values))):
         return f"{values[0]}-{values[-1]}"
     return ",".join(map(str, values))
 

@@ -180,8 +180,10 @@ class Settings:
 
     def __new__(cls, *_: Any, **values: Any) -> "Settings":
         """Refuse unknown names before the generated `__init__` does."""
-        for name in values.keys() - {entry.name for entry in _fields(cls)}:
-            known = [entry.name for entry in _fields(cls)]
+        known = [entry.name for entry in _fields(cls)]
+        for name in values:
+            if name in known:
+                continue
             raise InvalidArgumentError(
                 f"{cls.__name__} has no setting {name!r}; its settings are {', '.join(known) or 'none'}"
                 f"{nearest(name, known)}",

@@ -122,7 +122,8 @@ class LatentSpace:
     Attributes:
         generator: in evaluation mode.
         name: "z", "w", "w+" or "s".
-        resolution: the block whose activations are the features; None: images, pooled to 64 px.
+        resolution: the block whose activations are the features; None: images, pooled to 64 px (to 64 to 127
+            px where 64 does not divide their size).
         layers: the layers that use the code; None: all.
         label: the class, for a conditional generator only.
         noise_mode: "const", "random" or "none", see `SynthesisNetwork.forward`.

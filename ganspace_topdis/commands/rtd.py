@@ -84,7 +84,9 @@ def run(options: Options) -> dict[str, Any]:
             progress=progress,
         )
     first, num = found[0], len(clouds)
-    record: dict[str, Any] = {"num_points": min(options.batch, len(clouds[0])), "pairs": _pairs(found, options)}
+    num_rows = len(clouds[0])
+    record: dict[str, Any] = {"num_points": min(options.batch, num_rows), "num_rows": num_rows}
+    record["pairs"] = _pairs(found, options)
     if num == 2:
         record |= {first.score: first.mean, "std": first.std, "values": list(first.values)}
     else:
@@ -107,7 +109,7 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
         return "\n".join([*lines, *record["files"]])
     names = [path.stem[:12] for path in options.files]
     subsets = len(next(iter(record["pairs"][0]["scores"].values()))["values"])
-    lines = [f"means of {_counted(subsets, record['num_points'])}"]
+    lines = [f"means of {_counted(subsets, record)}"]
     for score, matrix in record["matrices"].items():
         lines.append("")
         lines.append(f"{_title(score):<12}" + "".join(f"{name:>13}" for name in names))
@@ -149,12 +151,15 @@ def _plot_barcode(clouds: Any, options: Options) -> None:
 def _score_line(name: str, row: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     num = len(row["values"])
     spread = f" ± {row['std']:.2g}" if num > 1 else ""
-    return f"{_title(name)} {row['mean']:.6g}{spread} ({_counted(num, record['num_points'])})"
+    return f"{_title(name)} {row['mean']:.6g}{spread} ({_counted(num, record)})"
 
 
-def _counted(num_subsets: int, num_points: int) -> str:
-    """How many subsets were compared; a single one holds all points, so that further ones would be the same."""
-    return f"{num_subsets} subsets of {num_points} points" if num_subsets > 1 else f"all {num_points} points"
+def _counted(num_subsets: int, record: Mapping[str, Any]) -> str:
+    """How many subsets were compared; where one holds all points, further ones would be the same."""
+    num_points = record["num_points"]
+    if num_points == record["num_rows"]:
+        return f"all {num_points} points"
+    return f"{num_subsets} subset{'s' * (num_subsets > 1)} of {num_points} points"
 
 
 def _title(score: str) -> str:

@@ -152,7 +152,7 @@ def _scores(measures: CloudMeasures, count: int) -> HeldOutScores:
     """The scores of the first `count` rows."""
     amounts, rtd = measures.amounts[:count], measures.of_rows("rtd")[:count]
     effect = measures.of_rows("effect")[:count] / amounts[:, None]
-    dead = measures.of_rows("effect").mean(1) == 0  # a direction without any effect has the worst score, 0
+    dead = measures.of_rows("effect").nanmean(1) == 0  # a direction without any effect has the worst score, 0
     overlaps = measures.of_pairs("overlap")
     overlaps = torch.where(dead & ~overlaps.isnan(), 1.0, overlaps)
     alone = torch.where(dead[:count], 0.0, 1 / (1 + rtd.mean(1)))

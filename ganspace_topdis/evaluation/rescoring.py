@@ -34,7 +34,7 @@ from ganspace_topdis.factors import Factor
 from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 
-__all__ = ["OWN_CHANGE", "Rescoring", "noise_floor", "oracle", "rescore"]
+__all__ = ["OWN_CHANGE", "Rescoring", "noise_floor", "num_rescored_images", "oracle", "rescore"]
 
 Read = Callable[[Tensor], Readings]
 
@@ -47,7 +47,6 @@ LARGEST_EXTENT, _SMALLEST_EXTENT = 8.0, 0.25
 _PROBED = (0.5, 1.0, 2.0, 4.0, 8.0)
 _NUM_PROBE_CODES = 48
 _STEPS = (0.25, 0.5, 0.75, 1.0)
-_FIXED_EXTENT = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,8 +118,7 @@ def rescore(
     codes: Tensor,
     directions: Directions,
     *,
-    own_change: float | None = OWN_CHANGE,
-    layers: Sequence[int] | None = None,
+    own_change: float = OWN_CHANGE,
     batch_size: int = 256,
 ) -> Rescoring:
     """Score `directions` on the factors of `read`.
@@ -130,17 +128,15 @@ def rescore(
         read: images -> readings, such as `FactorNetwork.read`.
         codes: (n, D) or (n, num_layers, D), n >= 2; 100 or more are better.
         directions: K directions, of any length and not necessarily orthogonal.
-        own_change: the change of its own factor that determines the length of a direction's path, above 0; None takes
-            two standard deviations for all.
-        layers: indices of the layers that move; all by default.
+        own_change: the change of its own factor that determines the length of a direction's path, above 0.
         batch_size: images at a time.
 
     Raises:
         InvalidArgumentError: there are fewer than two codes, or `own_change` is not above 0.
     """
-    if len(codes) < 2 or (own_change is not None and own_change <= 0):
+    if len(codes) < 2 or own_change <= 0:
         raise InvalidArgumentError("rescoring needs at least two codes, and an `own_change` above 0")
-    paths = _Paths(generate, read, codes, directions, layers, batch_size)
+    paths = _Paths(generate, read, codes, directions, batch_size)
     curves = torch.stack([paths.curve(index) for index in range(directions.num_directions)])
     direction, extents = _matched(curves, own_change)
     rows, ranks = zip(*(paths.along(index, extent) for index, extent in enumerate(extents)), strict=True)
@@ -164,25 +160,23 @@ def rescore(
     )
 
 
+def num_rescored_images(num_directions: int, num_codes: int) -> int:
+    """How many images `rescore` makes."""
+    per_direction = 2 * (len(_PROBED) * min(_NUM_PROBE_CODES, num_codes) + len(_STEPS) * num_codes)
+    return num_codes + num_directions * per_direction
+
+
 class _Paths:
     """The changes of the factors along paths through codes; units are the mean changes between random images."""
 
-    def __init__(
-        self,
-        generate: Generate,
-        read: Read,
-        codes: Tensor,
-        directions: Directions,
-        layers: Sequence[int] | None,
-        batch_size: int,
-    ) -> None:
+    def __init__(self, generate: Generate, read: Read, codes: Tensor, directions: Directions, batch_size: int) -> None:
         self._generate, self._read, self._codes, self._batch_size = generate, read, codes, batch_size
-        self._directions, self._layers = directions.in_sigmas(), layers
+        self._directions = directions.in_sigmas()
         self.start = read_codes(generate, read, codes, batch_size)
         self._unit = change(self.start, self.start.select(torch.arange(len(codes)).roll(1))).mean(0).clamp(min=1e-12)
 
     def _moved(self, index: int, amount: float, num_codes: int) -> Readings:
-        codes = self._directions.move(self._codes[:num_codes], index, amount, layers=self._layers)
+        codes = self._directions.move(self._codes[:num_codes], index, amount)
         return read_codes(self._generate, self._read, codes, self._batch_size)
 
     def _change(self, moved: Readings) -> Tensor:
@@ -202,20 +196,15 @@ class _Paths:
         return moved.mean(0), _ranks_along([*back, self.start, *ahead])
 
 
-def _matched(curves: Tensor, own_change: float | None) -> tuple[list[int | None], list[float]]:
+def _matched(curves: Tensor, own_change: float) -> tuple[list[int | None], list[float]]:
     """The direction of each factor, and the length of each direction's path, from `curves` (K, P, F).
 
     Entry (i, k) of the matrix that is matched is the share of factor k if it were the factor of direction i.
     """
-    extents = torch.tensor([_FIXED_EXTENT], dtype=torch.float64)
-    if own_change is not None:
-        extents = torch.logspace(math.log2(_SMALLEST_EXTENT), math.log2(LARGEST_EXTENT), 101, base=2).double()
+    extents = torch.logspace(math.log2(_SMALLEST_EXTENT), math.log2(LARGEST_EXTENT), 101, base=2).double()
     means = _means_along(curves, extents)
-    places = torch.zeros(curves.shape[0], curves.shape[2], dtype=torch.long)
-    if own_change is not None:
-        reached = means >= own_change
-        first = reached.double().argmax(1)
-        places = torch.where(reached.any(1), first, len(extents) - 1)
+    reached = means >= own_change
+    places = torch.where(reached.any(1), reached.double().argmax(1), len(extents) - 1)
     shares = means / means.sum(2, keepdim=True).clamp(min=1e-12)
     at_own = shares.gather(1, places[:, None])[:, 0]
     direction = [None if row < 0 else row for row in match(at_own)]

@@ -86,7 +86,7 @@ def compare_files(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Compared]:
-    """Compare the codes in two files; see `comparison.compare`.
+    """Compare the codes in two files; see `evaluation.compare`.
 
     Args:
         codes: the two files.
@@ -188,13 +188,23 @@ def _read_csv(file: Path) -> tuple[Array, tuple[str, ...] | None]:
 
     with file.open(newline="", encoding="utf-8-sig") as lines:
         rows = [row for row in csv.reader(lines) if row]
+    if not rows:
+        raise InvalidArgumentError(f"{file} is empty; give one row per example")
     if len({len(row) for row in rows}) != 1:
         raise InvalidArgumentError(f"{file}: rows of different lengths; give one row per example")
-    header = tuple(rows.pop(0)) if not any(_is_number(cell) for cell in rows[0]) and len(rows) > 1 else None
+    header = tuple(rows.pop(0)) if _has_header(rows) else None
     cells = np.array(rows)
     if all(_is_number(cell) or not cell for cell in cells.ravel()):
         return np.where(cells == "", "nan", cells).astype(np.float64), header
     return cells, header
+
+
+def _has_header(rows: list[list[str]]) -> bool:
+    """Whether the first row names the columns: it holds no number, and no text that its own column holds again."""
+    first, *others = rows
+    if not others or any(_is_number(cell) for cell in first):
+        return False
+    return not any(cell and cell in column for cell, column in zip(first, zip(*others, strict=True), strict=True))
 
 
 def _read_parquet(file: Path) -> tuple[Array, tuple[str, ...]]:

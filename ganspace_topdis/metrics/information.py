@@ -87,10 +87,10 @@ def mig_sampled(
     """MIG by Chen's own estimator, from samples of q(z | x) and without histograms, in [0, 1].
 
         H(z_j) = - E log (1/N sum_n q(z_j | x_n)),    H(z_j | v_k) the same within the images of each value of v_k,
-        gap_k = (I_1st - I_2nd) / log |v_k|,          I = max(0, H(z_j) - H(z_j | v_k))
+        gap_k = (I_1st - I_2nd) / H(v_k),             I = max(0, H(z_j) - H(z_j | v_k))
 
-    for diagonal Gaussian q. The numbers are higher than `mig`'s; never compare the two. The published dSprites
-    figures exclude the factor shape.
+    for diagonal Gaussian q; in a complete grid H(v_k) is the log of its size. The numbers are higher
+    than `mig`'s; never compare the two. The published dSprites figures exclude the factor shape.
 
     Args:
         means: (N, D) means of q(z | x).
@@ -109,7 +109,7 @@ def mig_sampled(
     if pair[0].shape != pair[1].shape:
         raise InvalidArgumentError(f"log_variances must be {pair[0].shape} like means, not {pair[1].shape}")
     table = FactorTable(np.hstack(pair), factors)
-    centres, logarithms = np.split(table.codes.astype(np.float64), 2, axis=1)
+    centers, logarithms = np.split(table.codes.astype(np.float64), 2, axis=1)
     deviations = np.exp(0.5 * logarithms)
     if which is not None and not set(which) <= set(range(table.num_given)):
         raise InvalidArgumentError(f"which {list(which)} is not allowed; the factors are 0 to {table.num_given - 1}")
@@ -117,14 +117,15 @@ def mig_sampled(
     if not chosen:
         raise InvalidArgumentError(f"factors {which} of sizes {tuple(table.sizes.tolist())}: none of them varies")
     rng = np.random.default_rng(seed)
-    limit, values = max_components or len(centres), table.values
-    marginal = _entropies(centres, deviations, num_samples, limit, rng)
+    limit, values = max_components or len(centers), table.values
+    marginal = _entropies(centers, deviations, num_samples, limit, rng)
     gaps = []
     for k in chosen:
         groups = [values[:, k] == value for value in range(table.sizes[k])]
-        held = [_entropies(centres[rows], deviations[rows], num_samples, limit, rng) for rows in groups]
-        information = np.clip(marginal - np.mean(held, axis=0), 0, None)
-        gaps.append(_gap(information[:, None])[0] / math.log(table.sizes[k]))
+        held = [_entropies(centers[rows], deviations[rows], num_samples, limit, rng) for rows in groups]
+        shares = np.array([rows.mean() for rows in groups])
+        information = np.clip(marginal - shares @ np.array(held), 0, None)
+        gaps.append(_gap(information[:, None])[0] / -(shares @ np.log(shares)))
     return float(np.mean(gaps))
 
 

@@ -284,7 +284,10 @@ def _read_existing(folder: Path) -> RunRecord | None:
     except OSError as error:
         raise RunFolderError(f"cannot read {folder}: {error.strerror}; choose another `out`") from error
     if CONFIG in names:
-        return read_run(folder)
+        try:
+            return read_run(folder)
+        except RunFolderError as error:
+            raise RunFolderError(f"{error}; choose another `out`") from error
     others = sorted(name for name in names if name != LOCK and not is_leftover(name))
     if others:
         raise RunFolderError(

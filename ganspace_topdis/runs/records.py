@@ -105,7 +105,7 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
             raise ValueError("it names no command")
     except (ValueError, KeyError, TypeError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise RunFolderError(f"{folder / CONFIG} cannot be read ({reason}); choose another `out`") from error
+        raise RunFolderError(f"{folder / CONFIG} cannot be read ({reason})") from error
     return RunRecord(path=folder, command=command, config=config, status=read_status(folder))
 
 

@@ -412,7 +412,7 @@
     row.element.classList.toggle("current", place === state.current);
     row.element.setAttribute("aria-current", String(place === state.current));
     row.slider.value = shift;
-    const filled = [0.5, (shift - low) / (high - low)].sort();
+    const filled = [0.5, (shift - low) / (high - low)].sort((a, b) => a - b);
     row.slider.style.setProperty("--low", filled[0]);
     row.slider.style.setProperty("--high", filled[1]);
     row.slider.setAttribute("aria-label", `Shift along ${direction.name}`);

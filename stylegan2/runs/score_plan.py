@@ -3,7 +3,7 @@
 The generator is timed as for a discovery (`stylegan2.runs.plan`); the rest is counting. With t_i seconds for an image,
 
     judging        as for a discovery, on more clouds and random directions
-    factors        t_i for 480 probes and 2400 steps of every direction and of every factor's own, and 4900 images more
+    factors        t_i for the paths of every direction and of every factor's own, for the noise floor and the oracle
     reconstructor  2 t_i for every pair of an image and its change
     protocol       t_i for the codes that the encoder learns from
     pictures       t_i for every frame of every seed
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ganspace_topdis.evaluation.protocol import ProtocolSettings
 from ganspace_topdis.evaluation.reconstructor import ReconstructorSettings
+from ganspace_topdis.evaluation.rescoring import num_rescored_images
 from ganspace_topdis.runs.progress import format_duration, plan_table
 from stylegan2.runs.plan import Pace, judging_s
 
@@ -24,8 +25,6 @@ __all__ = ["ScoreCounts", "ScorePlan", "plan_scores"]
 _RECONSTRUCTOR_S = 600.0
 """The reconstructor is trained by default where it takes no longer."""
 
-_PER_DIRECTION = 480 + 2400  # images of `evaluation.rescoring`: probes, then steps along the path
-_OTHER_READINGS = 3 * 300
 _FACTORS = 8
 """The largest number of factors that a packaged network reads, each with a direction of the oracle's."""
 
@@ -38,6 +37,7 @@ class ScoreCounts:
         num_points: of a cloud, the batch size of the search.
         num_clouds, num_random: of the judging.
         num_sets: 2 if the directions before the search are judged too.
+        num_codes: images from which paths begin, where factors are known.
         num_oracle_codes: images that the oracle is fitted to; 0 without known factors.
         num_reconstructor_codes: images that the reconstructor is trained and tested on.
         num_images: of the pictures.
@@ -47,6 +47,7 @@ class ScoreCounts:
     num_clouds: int
     num_random: int
     num_sets: int
+    num_codes: int
     num_oracle_codes: int
     num_reconstructor_codes: int
     num_images: int
@@ -120,7 +121,8 @@ def plan_scores(
     pairs = settings.num_steps * settings.batch_size + held_out * num_directions
     pairs_s = 2 * pairs * pace.image_s
     trained = (pairs_s <= _RECONSTRUCTOR_S if reconstructor is None else reconstructor) and num_directions > 1
-    readings = counts.num_oracle_codes + _OTHER_READINGS + (num_directions + _FACTORS) * _PER_DIRECTION
+    paths = sum(num_rescored_images(count, counts.num_codes) for count in (num_directions, _FACTORS))
+    readings = counts.num_oracle_codes + paths + 2 * counts.num_codes
     judged_s = judging_s(
         pace,
         counts.num_points,

@@ -126,6 +126,7 @@ def planned_scores(
         num_clouds=_NUM_CLOUDS,
         num_random=_NUM_RANDOM,
         num_sets=1 + ("rtd_before" in directions.metadata),
+        num_codes=_NUM_CODES,
         num_oracle_codes=_NUM_ORACLE_CODES if knows_factors else 0,
         num_reconstructor_codes=_NUM_RECONSTRUCTOR_CODES,
         num_images=num_images,

@@ -236,6 +236,13 @@ def test_a_direction_without_any_effect_scores_worst():
     assert not any(ranked["better_than_chance"][6:])
 
 
+def test_where_nothing_has_an_effect_no_direction_is_better_than_chance():
+    axes = directions_along(torch.eye(8)[6:])
+    scores = evaluate_held_out(lambda c: GENERATOR(c[:, :6]), codes_of_eight, axes, **QUICK)
+    assert scores.score == [0.0, 0.0]
+    assert scores.chance == [1.0, 1.0]
+
+
 def codes_of_eight(count, rng):
     return torch.randn(count, 8, generator=rng)
 

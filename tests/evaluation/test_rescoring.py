@@ -6,7 +6,14 @@ import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.evaluation.matching import recovery
-from ganspace_topdis.evaluation.rescoring import LARGEST_EXTENT, OWN_CHANGE, noise_floor, oracle, rescore
+from ganspace_topdis.evaluation.rescoring import (
+    LARGEST_EXTENT,
+    OWN_CHANGE,
+    noise_floor,
+    num_rescored_images,
+    oracle,
+    rescore,
+)
 from ganspace_topdis.latent.directions import Directions
 
 MIXING = torch.nn.functional.normalize(torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [1.0, 1.0, -2.0]]))
@@ -102,10 +109,18 @@ def test_a_direction_of_nothing_takes_the_longest_path_and_its_own_change_is_non
     assert found.columns()["own_change"] == found.own_change
 
 
-def test_without_calibration_every_path_has_two_standard_deviations(
-    toy: Any, codes: torch.Tensor, true_directions: Directions
+@pytest.mark.parametrize("num_codes", [20, 60])
+def test_the_images_of_a_rescoring_are_as_many_as_a_plan_counts(
+    toy: Any, codes: torch.Tensor, true_directions: Directions, num_codes: int
 ) -> None:
-    assert rescore(toy.generate, toy.read, codes, true_directions, own_change=None).extent == [2.0] * 3
+    made = []
+
+    def generate(chunk: torch.Tensor) -> torch.Tensor:
+        made.append(len(chunk))
+        return toy.generate(chunk)
+
+    rescore(generate, toy.read, codes[:num_codes], true_directions)
+    assert sum(made) == num_rescored_images(3, num_codes)
 
 
 def test_an_own_change_of_nothing_is_refused(toy: Any, codes: torch.Tensor, true_directions: Directions) -> None:

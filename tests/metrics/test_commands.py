@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -165,6 +166,22 @@ def test_empty_cells_are_missing_numbers(folder: Path) -> None:
     assert np.isnan(read_array(str(folder / "gaps.csv"))).tolist() == [[False, False], [True, False]]
 
 
+def test_the_first_row_of_a_table_names_its_columns_unless_they_hold_it_again(folder: Path) -> None:
+    table = folder / "factors.csv"
+    for first, others, num_rows in (
+        ("color,size", ["red,1", "blue,2"], 2),
+        ("color,shape", ["red,cube", "blue,ball"], 2),
+        ("red,cube", ["blue,ball", "red,ball"], 3),
+        ("red,shape", ["blue,shape", "red,ball"], 3),
+        ("red,1", ["blue,2"], 2),
+    ):
+        table.write_text("\n".join([first, *others]) + "\n")
+        assert len(read_array(str(table))) == num_rows, first
+    table.write_text("\n")
+    with pytest.raises(InvalidArgumentError, match=r"factors.csv is empty; give one row per example"):
+        read_array(str(table))
+
+
 def test_parquet_is_read_or_its_extra_is_named(folder: Path) -> None:
     path = folder / "codes.parquet"
     try:
@@ -200,6 +217,17 @@ def test_two_clouds_print_a_line_for_each_score(clouds: list[Path]) -> None:
     assert [line.split()[0] for line in lines] == ["RTD", "SRTD", "NTS-M"]
     assert lines[0].endswith("(4 subsets of 30 points)")
     assert " ± " in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("trials", "batch", "counted"),
+    [(1, 10, "1 subset of 10 points"), (2, 10, "2 subsets of 10 points"), (1, 60, "all 60 points")],
+)
+def test_what_was_compared_is_said(clouds: list[Path], trials: int, batch: int, counted: str) -> None:
+    options = rtd.Options(x=clouds[0], y=clouds[1], trials=trials, batch=batch)
+    assert rtd.to_text(rtd.run(options), options).endswith(f"({counted})")
+    options = dataclasses.replace(options, others=(clouds[2],))
+    assert rtd.to_text(rtd.run(options), options).startswith(f"means of {counted}\n")
 
 
 def test_several_clouds_give_a_matrix_in_the_order_of_the_files(clouds: list[Path]) -> None:

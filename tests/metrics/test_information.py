@@ -128,6 +128,19 @@ def test_the_information_of_a_blurred_code_is_that_of_numerical_integration() ->
     assert score == pytest.approx(information / np.log(4), abs=0.01)
 
 
+def test_values_of_a_factor_count_by_how_frequent_they_are_in_the_sampled_mig() -> None:
+    values = np.repeat([0, 1], [90, 10])[:, None]
+    sharp = mig_sampled(10.0 * values, np.full((100, 1), -4.0), values, num_samples=20_000)
+    assert sharp == pytest.approx(1, abs=0.03)
+    means = 1.5 * values
+    z = np.linspace(-9, 11, 20001)
+    density = np.exp(-0.5 * (z[:, None] - [0, 1.5]) ** 2) @ [0.9, 0.1] / np.sqrt(2 * np.pi)
+    information = -(density * np.log(density)).sum() * (z[1] - z[0]) - 0.5 * np.log(2 * np.pi * np.e)
+    entropy = -0.9 * np.log(0.9) - 0.1 * np.log(0.1)
+    blurred = mig_sampled(means, np.zeros((100, 1)), values, num_samples=400_000)
+    assert blurred == pytest.approx(information / entropy, abs=0.01)
+
+
 def test_only_the_chosen_factors_count_in_sampled_mig() -> None:
     codes = np.hstack([10 * GRID[:, :1], np.zeros((16, 1))])
     variances = np.full((16, 2), -4.0)

@@ -341,7 +341,7 @@ def test_a_file_in_place_of_the_checkpoints_is_refused_and_kept(tmp_path):
     open_run(tmp_path / "run").close()
     (tmp_path / "run" / "checkpoints").write_text("mine")
     with (
-        pytest.raises(RunFolderError, match="cannot make .*checkpoints: File exists"),
+        pytest.raises(RunFolderError, match=r"cannot make .*checkpoints: File exists"),
         open_run(tmp_path / "run") as folder,
     ):
         folder.save(1, {"total": torch.zeros(1)})

@@ -184,7 +184,7 @@ class _ArrayFile:
                     num_bytes += len(data)
                 file.flush()
                 os.fsync(file.fileno())
-            _require_full(num_bytes, math.prod(self.shape))
+            _require_full(num_bytes, math.prod(self.shape), "bytes")
             self.record.unlink(missing_ok=True)
             part.replace(self.path)
         except OSError as error:
@@ -216,14 +216,13 @@ def _wait_for_lock(folder: Path) -> FolderLock:
 def _fill(array: Images, blocks: Iterable[Images]) -> Images:
     start = 0
     for block in blocks:
-        if start + len(block) > len(array):
-            break
-        array[start : start + len(block)] = block
+        if start + len(block) <= len(array):
+            array[start : start + len(block)] = block
         start += len(block)
-    _require_full(start, len(array))
+    _require_full(start, len(array), "images")
     return array
 
 
-def _require_full(found: int, expected: int) -> None:
+def _require_full(found: int, expected: int, unit: str) -> None:
     if found != expected:
-        raise DataFileError(f"the file is too short or too long ({found:,} of {expected:,}); fetch it again")
+        raise DataFileError(f"the file is too short or too long ({found:,} of {expected:,} {unit}); fetch it again")

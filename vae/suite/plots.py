@@ -310,7 +310,7 @@ def _color(k: int) -> str:
 
 
 def _marker(k: int) -> str:
-    return _MARKERS[k // len(_COLORS) % len(_MARKERS)] if k >= len(_COLORS) else _MARKERS[k % len(_MARKERS)]
+    return _MARKERS[(k + k // len(_COLORS)) % len(_MARKERS)]
 
 
 def _png(figure: "Figure") -> bytes:

@@ -154,8 +154,8 @@ def test_a_dry_run_downloads_nothing_and_answers_where_the_run_would_fail(tmp_pa
 
 SCORED = ReconstructorSettings(num_steps=10, batch_size=8, held_out=0.1)
 COUNTS = ScoreCounts(
-    num_points=16, num_clouds=5, num_random=20, num_sets=2, num_oracle_codes=0, num_reconstructor_codes=100,
-    num_images=50,
+    num_points=16, num_clouds=5, num_random=20, num_sets=2, num_codes=300, num_oracle_codes=0,
+    num_reconstructor_codes=100, num_images=50,
 )  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def test_each_part_of_a_scoring_is_what_counting_gives():
     assert found.total_s == pytest.approx(found.judging_s + found.reconstructor_s + found.pictures_s)
     assert "factors" not in found.as_text()
     known = score_plan(counts=replace(COUNTS, num_oracle_codes=1000), protocol=ProtocolSettings())
-    assert known.factors_s > 4 * 2400
+    assert known.factors_s == pytest.approx(1000 + 4 * 300 + (4 + 8) * (480 + 2400))
     assert known.protocol_s == pytest.approx(1000 * 64)
 
 

@@ -186,8 +186,9 @@ def test_an_array_that_broke_off_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("images", [ROWS[:-1], np.concatenate([ROWS, ROWS])])
 def test_too_few_or_too_many_images_are_refused(store, images):
-    with pytest.raises(DataFileError, match="too short or too long"):
-        store.array("key", ROWS_INFO, lambda: [images])
+    for blocks in ([images], [images[:5], images[5:]], [ROWS, images]):
+        with pytest.raises(DataFileError, match=r"too short or too long \([\d,]+ of [\d,]+ (images|bytes)\)"):
+            store.array("key", ROWS_INFO, lambda blocks=blocks: blocks)
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.vae.suite.made_up import made_up_results
-from vae.suite.plots import draw_correlations, draw_curves, draw_differences, draw_scores
+from vae.suite.plots import _handle, draw_correlations, draw_curves, draw_differences, draw_scores
 from vae.suite.report import write_report
 
 pytest.importorskip("matplotlib")
@@ -34,6 +34,11 @@ def test_the_same_results_give_the_same_bytes() -> None:
 def test_there_is_no_plot_of_differences_where_nothing_is_compared() -> None:
     assert draw_differences(made_up_results(compared=False)) is None
     assert picture(draw_scores(made_up_results(compared=False)))
+
+
+def test_variants_of_one_panel_differ_in_color_or_marker() -> None:
+    looks = [(handle.get_color(), handle.get_marker()) for handle in (_handle(k, "") for k in range(64))]
+    assert len(set(looks)) == 64
 
 
 def num_marks(data: bytes | None, color: tuple[int, int, int] = PAIR_COLOR) -> int:
