@@ -34,7 +34,7 @@ from stylegan2.space import LatentSpace
 from vae.data import scenes
 
 SCORES = (
-    *("share", "own_change", "spearman", "score", "mixed", "rtd", "effect", "better", "recognised", "agreement"),
+    *("share", "own_change", "spearman", "score", "mixed", "rtd", "effect", "better", "recognized", "agreement"),
     *("mig", "disentanglement", "completeness", "factor_vae_score"),
 )
 NEITHER_BETTER = ("effect",)
@@ -69,7 +69,7 @@ def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str,
             *(space.features, space.sample_codes, directions), num_batches=10, num_random=40, seed=_STREAM + seed
         )
     scored = add_scores(directions, held_out).metadata
-    recognised = reconstructor_accuracy(space.images, directions, codes_of(space, _NUM_CODES, seed), _RECONSTRUCTOR)
+    recognized = reconstructor_accuracy(space.images, directions, codes_of(space, _NUM_CODES, seed), _RECONSTRUCTOR)
     columns = {
         "score": "score",
         "mixed": "mixed",
@@ -78,7 +78,7 @@ def without_truth(rung: Network, directions: Directions, seed: int) -> dict[str,
         "better": "better_than_chance",
     }
     means = {name: sum(scored[column]) / len(scored[column]) for name, column in columns.items()}
-    return {**means, "recognised": recognised.accuracy}
+    return {**means, "recognized": recognized.accuracy}
 
 
 def protocol(rung: Network, directions: Directions, seed: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Directions in the latent space of a VAE that `topdis-gan train-vae` trained, found by the same search.
 
-    topdis-gan train-vae --data dsprites --out runs/vae
+    topdis-gan train-vae --data dsprites-16 --out runs/vae
     python examples/vae_decoder.py runs/vae          # writes vae.png
 
 The span excludes latents that the decoder does not use.

@@ -209,6 +209,13 @@ def _parameter(leaf: Leaf, spelled: Mapping[str, str]) -> click.Parameter:
     )
 
 
+class _UserPath(click.Path):
+    """A path; its ~ is the home folder also where no shell has expanded it: in files and after `--out=`."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        return Path(os.fsdecode(super().convert(value, parameter, context))).expanduser()
+
+
 class _Text(click.ParamType):
     """A value in its own notation, or any text; the shell offers the names that there are, and files."""
 
@@ -245,7 +252,7 @@ def _click_type(leaf: Leaf) -> click.ParamType:
         int: click.INT,
         float: click.FLOAT,
         bool: click.BOOL,
-        Path: click.Path(path_type=Path),
+        Path: _UserPath(path_type=Path),
     }
     return types.get(kind) or _Text(leaf)
 

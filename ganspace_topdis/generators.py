@@ -76,7 +76,7 @@ class HandBuiltGenerator(nn.Module):
     """A differentiable generator whose directions are known, for exact tests of every method.
 
     It maps latents (N, 6), standard normal, to images (N, 3, resolution, resolution) in [-1, 1]: one soft ellipse with
-    six independent factors (x, y, size, colour, background, aspect), each a smooth function of one standard normal
+    six independent factors (x, y, size, color, background, aspect), each a smooth function of one standard normal
     number. The latents are a rotation of these numbers, hence isotropic: principal components carry no information,
     and the true directions are the rows of the rotation.
 
@@ -112,12 +112,12 @@ class HandBuiltGenerator(nn.Module):
 
     def draw(self, factors: Tensor) -> Tensor:
         """Images (N, 3, H, W) of `factors` (N, 6) in (0, 1)."""
-        x, y, size, colour, background, aspect = (factor[:, None, None] for factor in factors.unbind(1))
+        x, y, size, color, background, aspect = (factor[:, None, None] for factor in factors.unbind(1))
         radius = 0.2 + 0.25 * size
         stretch = torch.exp(0.8 * (aspect - 0.5))
         across = (self.pixels[0] - (x - 0.5)) / (radius * stretch)
         down = (self.pixels[1] - (y - 0.5)) / (radius / stretch)
         inside = torch.sigmoid(8 * (1 - torch.sqrt(across**2 + down**2 + 1e-6)))
-        paint = torch.stack([colour, 0.5 + 0 * colour, 1 - colour], dim=1)
+        paint = torch.stack([color, 0.5 + 0 * color, 1 - color], dim=1)
         ground = torch.stack([0.3 * background, background, 0.3 + 0 * background], dim=1)
         return 2 * (ground + (paint - ground) * inside[:, None]) - 1

@@ -6,9 +6,9 @@
     def search(dry_run, steps): ...
 
 adds `--config FILE.toml`, `--preset NAME` (where there are presets) and `--dry-run` to a click command, and reads every
-option but --data from TOPDIS_NAME in the environment. Keys of a file are the options' names ("steps", "batch-size"); an
-unknown one is refused with the nearest known one. `settings_of(context)` lists each value and its source. Neither torch
-nor numpy is imported here.
+option but --data from TOPDIS_NAME in the environment. Names there and keys of a file are those of the options ("steps",
+"batch-size", TOPDIS_BATCH_SIZE), as typed or as in Python; an unknown key is refused with the nearest known one.
+`settings_of(context)` lists each value and its source. Neither torch nor numpy is imported here.
 """
 
 import difflib
@@ -86,9 +86,9 @@ def add_layers(*, presets: Presets | None = None) -> Callable[[click.Command], c
 
     def decorate(command: click.Command) -> click.Command:
         for option in _options(command):
-            variable = f"TOPDIS_{str(option.name).upper()}"
-            if option.envvar is None and variable not in _TAKEN:
-                option.envvar = variable
+            variables = sorted(f"TOPDIS_{spelling.upper()}" for spelling in _spellings(option))
+            if option.envvar is None:
+                option.envvar = [variable for variable in variables if variable not in _TAKEN]
         command.params += _own_options(presets or {})
         command.parse_args = partial(_parse, command.parse_args)  # type: ignore[method-assign]
         return command
@@ -258,7 +258,8 @@ def _source(context: click.Context, parameter: click.Parameter) -> str:
         case ParameterSource.COMMANDLINE:
             return "command line"
         case ParameterSource.ENVIRONMENT:
-            return str(parameter.envvar)
+            variables = [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or ()
+            return next(variable for variable in variables if os.environ.get(variable))
         case ParameterSource.DEFAULT_MAP:
             path, file = context.meta.get(_FILE, (None, {}))
             preset, _ = context.meta.get(_PRESET, (None, {}))

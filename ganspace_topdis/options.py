@@ -198,7 +198,8 @@ class Settings:
                 self._check(entry.name, entry.type, entry.metadata["option"])
 
     def _check(self, name: str, annotation: Any, declared: Option) -> None:
-        value = getattr(self, name)
+        value = _plain(getattr(self, name))
+        object.__setattr__(self, name, value)
         kind, optional = plain_type(annotation)
         if value is None and optional:
             return
@@ -213,8 +214,26 @@ class Settings:
             name: the field.
             what: what it must be.
         """
-        value = getattr(self, name)
-        raise InvalidArgumentError(f"`{self.WHERE}{name}` is {value!r}, but must be {what}", field=name)
+        value = _as_typed(getattr(self, name))
+        raise InvalidArgumentError(f"`{self.WHERE}{name}` is {value}, but must be {what}", field=name)
+
+
+def _plain(value: Any) -> Any:
+    """Python's number of a NumPy scalar, of which json and torch's seeds know nothing; anything else as it is."""
+    if type(value) is tuple:
+        return tuple(map(_plain, value))
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
+
+
+def _as_typed(value: Any) -> str:
+    """A value as people write it, for messages.
+
+    >>> _as_typed("x"), _as_typed(Path("a.txt")), _as_typed((1, 2)), _as_typed(0.5)
+    ("'x'", "'a.txt'", '1,2', '0.5')
+    """
+    if isinstance(value, tuple) and value:
+        return ",".join(map(str, value))
+    return repr(str(value) if isinstance(value, Path) else value)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

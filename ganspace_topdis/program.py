@@ -98,7 +98,7 @@ def _declared(name: str) -> dict[str, Command]:
 
 
 def _score_with_scenes(options: Any) -> Any:
-    """Run `score`; its protocol needs labelled scenes, which the VAE half draws."""
+    """Run `score`; its protocol needs labeled scenes, which the VAE half draws."""
     from stylegan2.commands.score import run
 
     if not options.protocol:
@@ -106,7 +106,7 @@ def _score_with_scenes(options: Any) -> Any:
     from ganspace_topdis.evaluation.protocol import LabeledImages
     from vae.data import scenes
 
-    return run(options, labelled=LabeledImages(scenes.draw, scenes.SIZES))
+    return run(options, labeled=LabeledImages(scenes.draw, scenes.SIZES))
 
 
 @click.group(cls=_Commands, context_settings=_CONTEXT)
@@ -116,7 +116,8 @@ def cli() -> None:
 
     Find directions in a StyleGAN2 generator, or train a disentanglement VAE; score either against truth.
 
-    Every option can also be given as TOPDIS_NAME in the environment, or in a TOML file with --config.
+    Every option but --data and --dry-run can also be given as TOPDIS_NAME in the environment, and every one in a TOML
+    file with --config.
     """
 
 
@@ -210,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.showwarning = _show_warning
     if is_secondary_process():
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  (for the rest of this process)
+    if sys.stderr is None:  # closed by the caller
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     given = None if arguments is None else list(arguments)
     try:
         sys.exit(cli.main(args=given, prog_name=PROGRAM, standalone_mode=False) or 0)

@@ -23,7 +23,7 @@ import torch
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.checksummed import load_checksummed
-from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.devices import choose_device, torch_defaults
 from ganspace_topdis.runs.files import sha256_of
 from ganspace_topdis.runs.hub import HubAddress, fetch_from_hub, is_hub_address
 from ganspace_topdis.runs.records import read_run
@@ -42,6 +42,7 @@ __all__ = [
     "known_data",
     "load",
     "load_run",
+    "locate_checkpoint",
     "read",
     "require_same_checkpoint",
 ]
@@ -55,6 +56,7 @@ _FACTORS_PX = 32
 """Side of the images that the packaged factor networks read; larger ones are reduced to it."""
 
 
+@torch_defaults()
 def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu") -> Generator:
     """Load the generator in a weight file, in evaluation mode and with frozen parameters.
 
@@ -150,7 +152,7 @@ def load_run(run: Path, settings: RunSettings | None = None, *, tuned: bool = Fa
         folder = Path("runs") / HubAddress.parse(run.as_posix()).repo
         run = fetch_from_hub(run)
     directions = Directions.load(run)
-    path = locate(settings.ckpt or _published_checkpoint(directions) or checkpoint_of_run(run))
+    path = locate_checkpoint(run, settings.ckpt or _published_checkpoint(directions))
     if not tuned:
         require_same_checkpoint(directions, path)
     generator = load(path, choose_device(settings.device))
@@ -192,6 +194,19 @@ def checkpoint_of_run(run: Path) -> str:
         return named
     except (RunFolderError, KeyError) as error:
         raise CheckpointError(f"{run} does not name its checkpoint; give `ckpt`") from error
+
+
+def locate_checkpoint(run: Path, given: str | None) -> Path:
+    """The file of the `given` checkpoint, or of the one that the run folder names.
+
+    Raises:
+        CheckpointError: there is no such file, or `run` names none.
+        DownloadError: the download failed or the SHA-256 differs.
+    """
+    named = given or checkpoint_of_run(run)
+    if given is None and not is_published(named) and not Path(named).is_file():
+        raise CheckpointError(f"{run} was made with the checkpoint {named}, which is not there; give it as `ckpt`")
+    return locate(named)
 
 
 def require_same_checkpoint(directions: Directions, path: Path) -> None:

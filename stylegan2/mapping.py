@@ -144,7 +144,7 @@ class MappingNetwork(nn.Module):
             raise InvalidArgumentError(
                 f"truncation_cutoff={cutoff} is not allowed; give 0 to {self.num_ws} or None", field="truncation_cutoff"
             )
-        return torch.cat((self.w_avg.lerp(ws[:, :count], psi), ws[:, count:]), dim=1)
+        return torch.cat((self.w_avg.to(ws).lerp(ws[:, :count], psi), ws[:, count:]), dim=1)
 
     def _map(self, z: Tensor, c: Tensor | None) -> Tensor:
         if z.ndim != 2 or z.shape[1] != self.z_dim:

@@ -2,7 +2,6 @@
 
     PictureSettings    what the pictures of a run show
     RunSettings        how the directions of a run are loaded
-    OutputSettings     whether files are replaced
 
 Seeds and layers are lists of numbers and ranges: "1-8,12", "0-3,6"; layers also have StyleGAN's names. No torch is
 imported here.
@@ -11,24 +10,21 @@ imported here.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ganspace_topdis.discovery.settings import Whitening
-from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
+from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import MAX_SEED, Settings, device_option, option
 
 __all__ = [
     "NAMED_LAYERS",
     "WHITENING",
-    "OutputSettings",
     "PictureSettings",
     "RunSettings",
     "checkpoint_names",
     "parse_features",
     "parse_layers",
     "parse_numbers",
-    "remove_earlier",
     "short_name",
     "written_short",
 ]
@@ -229,44 +225,3 @@ class RunSettings(Settings):
         None, help="Checkpoint.", group=_MACHINE, default_text="the run's", complete=checkpoint_names
     )
     device: str = device_option(_MACHINE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputSettings(Settings):
-    """Whether a command may replace the results of an earlier one."""
-
-    force: bool = option(False, help="Replace earlier results of this command.", group="Main")
-
-    def earlier(self, place: Path, *names: str) -> list[Path]:
-        """Earlier results, which stay until new ones are written in their place; refused without `force`.
-
-        Args:
-            place: a file, or the folder that holds the results.
-            names: patterns of the files in that folder that the command writes.
-
-        Raises:
-            RunFolderError: earlier results exist and `force` is not set.
-        """
-        found = sorted({path for name in names for path in place.glob(name)}) if names else [place]
-        found = [path for path in found if path.is_file() or path.is_symlink()]
-        if found and not self.force:
-            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-            raise RunFolderError(f"{found[0]}{more} would be replaced; give `force`, or another `out`")
-        return found
-
-
-def remove_earlier(earlier: Iterable[Path], written: Iterable[Path]) -> None:
-    """Remove those of the `earlier` results that were not replaced by `written` ones.
-
-    Raises:
-        RunFolderError: a file cannot be removed.
-    """
-    for path in {*earlier} - {*written}:
-        _remove(path)
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"cannot remove {path}: {error.strerror}; give another `out`") from error

@@ -311,3 +311,39 @@ def test_a_stopped_run_goes_on_to_the_same_directions(checkpoint, tmp_path):
         subprocess.run([*command, str(tmp_path / name)], cwd=folder, check=True, capture_output=True)
     stopped, whole = ((tmp_path / name / "directions.safetensors").read_bytes() for name in ("a", "b"))
     assert stopped == whole
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_closed_stream_does_not_stop_a_command(finished, tmp_path, closed):
+    line = (
+        f'exec "$0" -m ganspace_topdis.program traverse --directions "$1" --seeds 0 --frames 3 --out "$2" {closed}>&-'
+    )
+    arguments = [sys.executable, str(finished), str(tmp_path / "drawn")]
+    done = subprocess.run(["sh", "-c", line, *arguments], cwd=Path(program.__file__).parents[1], check=False)
+    assert done.returncode == 0
+    assert list((tmp_path / "drawn").iterdir())
+
+
+def test_the_home_folder_in_a_file_is_that_of_the_user(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "walk.toml").write_text('out = "~/drawn"\nframes = 3\nseeds = "0"\n')
+    assert run("traverse", "--directions", str(finished), "--config", "walk.toml") == 0
+    assert list((tmp_path / "home" / "drawn").iterdir())
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_checkpoint_that_is_not_where_the_run_says_is_named_with_the_remedy(
+    checkpoint, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("g.safetensors").write_bytes(checkpoint.read_bytes())
+    found = ["--out", "run", "--num-directions", "2", "--method", "random", *CHEAP]
+    assert run("discover", "--ckpt", "g.safetensors", *found) == 0
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert run("traverse", "--directions", "here/run", "--seeds", "0") == 1
+    assert capsys.readouterr().err == (
+        "error: here/run was made with the checkpoint g.safetensors, which is not there; give it as --ckpt\n"
+    )

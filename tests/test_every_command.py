@@ -100,10 +100,12 @@ def test_file_and_environment_reach_every_number(
     got = dry_run(name, "--config", str(path), capsys=capsys)[leaf.name]
     typed = leaf.flag in arguments_of(name)
     assert got["source"] == ("command line" if typed else str(path))
-    monkeypatch.setenv(f"TOPDIS_{leaf.name.upper()}", str(leaf.default))
-    got = dry_run(name, "--config", str(path), capsys=capsys)[leaf.name]
-    assert got["source"] == ("command line" if typed else f"TOPDIS_{leaf.name.upper()}")
-    assert typed or got["value"] == leaf.default
+    for spelling in {leaf.name, leaf.flag.removeprefix("--").replace("-", "_")}:  # as in Python, and as typed
+        with monkeypatch.context() as environment:
+            environment.setenv(f"TOPDIS_{spelling.upper()}", str(leaf.default))
+            got = dry_run(name, "--config", str(path), capsys=capsys)[leaf.name]
+        assert got["source"] == ("command line" if typed else f"TOPDIS_{spelling.upper()}")
+        assert typed or got["value"] == leaf.default
 
 
 LIMITED = [

@@ -71,6 +71,11 @@ def test_layers_add_up_option_by_option(settings, tmp_path):
     }
 
 
+def test_a_variable_may_spell_an_option_as_the_command_line_or_the_code_does(settings):
+    assert settings(TOPDIS_CKPT="a.pkl")["checkpoint"] == ("a.pkl", "TOPDIS_CKPT")
+    assert settings(TOPDIS_CHECKPOINT="a.pkl")["checkpoint"] == ("a.pkl", "TOPDIS_CHECKPOINT")
+
+
 def test_a_file_may_spell_an_option_as_the_command_line_or_the_code_does(settings):
     for spelling in ("batch-size", "batch_size"):
         assert settings(file=f"{spelling} = 3")["batch_size"][0] == 3

@@ -178,7 +178,7 @@ class TrainSettings(Settings):
     )
     ramp_steps: int = option(0, help="Steps over which the method's penalty grows from 0.", group=_OPTIMIZER, minimum=0)
     options: Mapping[str, Any] = variants("method", METHOD_OPTIONS)
-    precision: Precision = option("float32", help="Precision of the networks; bf16 needs a GPU.", group=_MACHINE)
+    precision: Precision = option("float32", help="Precision of the networks; bf16 is for GPUs.", group=_MACHINE)
     log_every: int = option(
         100, help="Steps averaged in a line of metrics.jsonl.", group=_MACHINE, unit="steps", minimum=1
     )

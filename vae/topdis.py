@@ -45,6 +45,7 @@ from ganspace_topdis.topology.distances import (
     normalized_distances,
     require_finite,
 )
+from ganspace_topdis.topology.total_persistence import MIN_ROWS
 from vae.networks.autoencoder import AutoEncoder, Posterior
 from vae.settings import CloudLoss, Features, Orthogonalization, TopDisSettings
 
@@ -61,8 +62,6 @@ __all__ = [
     "step_gradient",
 ]
 
-_MIN_ROWS = 4
-"""Two clouds of fewer rows have no meaningful topology."""
 _MIN_SCALE = 1e-5
 """Scale of a cloud whose points coincide."""
 NUM_BARS = 50
@@ -122,7 +121,7 @@ class TopDisTerm:
                 model, codes, choice, decoded[: len(codes)] if decoded is not None and sampled else None
             )
         shifted, kept = gaussian_shift(codes, choice.index, choice.amount, margin=self.settings.margin)
-        if len(shifted) < _MIN_ROWS:
+        if len(shifted) < MIN_ROWS:
             return 0 * codes.sum()
         if decoded is not None and sampled:
             before, after = decoded[: len(codes)][kept], model.decode(shifted).float()

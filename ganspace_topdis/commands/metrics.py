@@ -72,6 +72,8 @@ class Options(Settings):
         unused = ("out", "test_codes", "test_factors", *(("factors", "metrics") if self.udr else ()))
         if not self.codes and (excess := [name for name in unused if getattr(self, name) is not None]):
             raise InvalidArgumentError(f"`{given[0]}` does not take `{excess[0]}`; leave it out", field=excess[0])
+        if (self.test_codes is None) != (self.test_factors is None):
+            raise InvalidArgumentError("`test_codes` and `test_factors` belong together; give both", field="test_codes")
 
 
 def run(options: Options) -> dict[str, Any]:

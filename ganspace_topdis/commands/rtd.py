@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganspace_topdis.options import Command, Settings, check_names, option, seed_option, split_names
+from ganspace_topdis.options import Command, Settings, check_names, nested, option, seed_option, split_names
+from ganspace_topdis.runs.outputs import OutputSettings
 
 __all__ = ["COMMAND", "SCORES", "Options", "run", "to_text"]
 
@@ -42,6 +43,7 @@ class Options(Settings):
         group="Output",
         metavar="FILE",
     )
+    output: OutputSettings = nested(OutputSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,12 +69,14 @@ def run(options: Options) -> dict[str, Any]:
 
     Raises:
         InvalidArgumentError: the clouds do not correspond, or an option is not allowed.
-        TopdisError: a file cannot be read or written.
+        TopdisError: a file cannot be read or written, or the picture exists and `force` is not set.
     """
     from ganspace_topdis.metrics.representations import compare_clouds, dissimilarities, load_cloud
     from ganspace_topdis.runs.progress import ProgressReporter
     from ganspace_topdis.topology.plot import leaf_order, plot_matrix
 
+    if options.plot is not None:
+        options.output.earlier(options.plot, argument="plot")
     clouds = [load_cloud(path) for path in options.files]
     with ProgressReporter("rtd") as progress:
         found = compare_clouds(

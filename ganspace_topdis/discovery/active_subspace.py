@@ -40,14 +40,24 @@ from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.distributed import row_parallel
 from ganspace_topdis.runs.progress import Progress
 
-__all__ = ["Span", "active_subspace", "effects_of_numbers", "find_span", "identity_span", "pca_span", "to_directions"]
+__all__ = [
+    "LARGEST_SIZE",
+    "Span",
+    "active_subspace",
+    "effects_of_numbers",
+    "find_span",
+    "identity_span",
+    "pca_span",
+    "to_directions",
+]
 
 Coordinates = FullWhitening | LayerWhitening | ChannelWhitening
 
 _SMALLEST_SHARE = 1 / 400
 _NEGLIGIBLE = 1e-6
-_LARGEST_SIZE = 32
 _PROBED_TOGETHER = 64
+LARGEST_SIZE = 32
+"""Most directions of a span whose size is read off its spectrum."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -302,7 +312,7 @@ def _require_all(size: int | None, variances: Tensor) -> None:
 def _checked_size(size: int | None, spectrum: Tensor) -> int:
     available = int((spectrum > 0).sum())
     if size is None:
-        return max(1, min(int((spectrum >= _SMALLEST_SHARE * spectrum.sum()).sum()), _LARGEST_SIZE))
+        return max(1, min(int((spectrum >= _SMALLEST_SHARE * spectrum.sum()).sum()), LARGEST_SIZE))
     if not 1 <= size <= available:
         raise InvalidArgumentError(
             f"`num_directions` is {size}, allowed are 1 to {available} in this span", field="num_directions"

@@ -16,11 +16,13 @@ from ganspace_topdis.discovery.loop import Discovery
 from ganspace_topdis.discovery.settings import DiscoverySettings, SpanKind
 from ganspace_topdis.generators import Generate, SampleCodes, checked_codes, checked_outputs
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.devices import choose_device, torch_defaults
 from ganspace_topdis.runs.progress import Progress
 
 __all__ = ["discover_directions", "finalize"]
 
 
+@torch_defaults()
 def discover_directions(
     generate: Generate,
     sample_codes: SampleCodes,
@@ -43,7 +45,9 @@ def discover_directions(
     (`discovery.scale_free`), and each is kept only where it is better than its start (`discovery.acceptance`);
     `search_in="span"` leaves these out. Codes of W+, one vector per layer side by side, need `whitening="layers"`, and
     style channels `whitening="channels"`; there the further steps are taken twice, first within what w reaches. The
-    defaults are those of `topdis-gan discover`.
+    defaults are those of `topdis-gan discover`. Default type, default device and autocast of the caller do not matter
+    (`precision` is that of `generate`). Gradients of the generator's parameters and the global random stream stay as
+    they are.
 
     Args:
         generate: codes (N, D) -> images or features (N, ...), differentiable.
@@ -67,8 +71,9 @@ def discover_directions(
             "improved" each; and the spectrum of the span.
 
     Raises:
-        InvalidArgumentError: a setting is not allowed, the span has fewer than K axes, or a function returns something
-            other than a finite floating-point tensor with a row per code and, for `generate`, a gradient.
+        InvalidArgumentError: a setting is not allowed, there is no such device, the span has fewer than K axes, or a
+            function returns something other than a finite floating-point tensor with a row per code and, for
+            `generate`, a gradient.
 
     Example:
         >>> from ganspace_topdis.generators import HandBuiltGenerator
@@ -86,7 +91,8 @@ def discover_directions(
         seed=seed,
         **settings,
     )
-    search = Discovery(checked_outputs(generate), checked_codes(sample_codes), chosen, device=device)
+    placed = None if device is None else choose_device(str(device))
+    search = Discovery(checked_outputs(generate), checked_codes(sample_codes), chosen, device=placed)
     if start is not None:
         search.initialize_near(start)
     search.run(progress)

@@ -21,6 +21,7 @@ from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.shift import shift_values
 from ganspace_topdis.topology.rtd import RTDLoss
 from ganspace_topdis.topology.rtd_lite import rtd_lite
+from ganspace_topdis.topology.total_persistence import MIN_ROWS
 
 __all__ = [
     "ContrastiveLoss",
@@ -34,9 +35,6 @@ __all__ = [
     "shift_codes_together",
     "topdis_divergence",
 ]
-
-_MIN_POINTS = 4
-"""Two clouds of fewer points carry no information on topology."""
 
 _NUM_PROBES = 2
 _STEP_SIGMA = 0.1
@@ -114,7 +112,7 @@ class TopDisLoss(SearchLoss):
         distance = mean_distance(before)
         for index, amount in zip(chosen.tolist(), amounts.tolist(), strict=True):
             shifted = shift_codes(self.span, rotation[index], codes, amount, settings.shift_kind)
-            if len(shifted.codes) < _MIN_POINTS:
+            if len(shifted.codes) < MIN_ROWS:
                 continue
             after = self.outputs(shifted.codes).flatten(1)
             unshifted = shifted.rows_of(before)

@@ -27,9 +27,19 @@ _ROUNDING = 1e-5
 """A smaller part of a direction's length in the span is what rounding leaves there."""
 
 
-def orthonormal(rotation: Tensor) -> nn.Linear:
+class Rows(nn.Module):
+    """The matrix V, as `weight`; nn.Linear would draw one from the caller's random stream first."""
+
+    weight: Tensor
+
+    def __init__(self, rotation: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(rotation.detach().clone())
+
+
+def orthonormal(rotation: Tensor) -> Rows:
     """A module with an orthonormal `weight`, initialized with `rotation` (M, M)."""
-    module = nn.Linear(len(rotation), len(rotation), bias=False, dtype=rotation.dtype)
+    module = Rows(rotation)
     parametrizations.orthogonal(module, orthogonal_map="matrix_exp")
     module.weight = rotation
     return module
@@ -59,7 +69,7 @@ class _UnitRows(nn.Module):
         return weight.clone()
 
 
-def unit_rows(rotation: Tensor, shared: Tensor | None = None, spread: float = 1.0) -> nn.Linear:
+def unit_rows(rotation: Tensor, shared: Tensor | None = None, spread: float = 1.0) -> Rows:
     """A module with a `weight` of unit rows, initialized with `rotation` (K, M).
 
     Args:
@@ -67,7 +77,7 @@ def unit_rows(rotation: Tensor, shared: Tensor | None = None, spread: float = 1.
         shared: (M, R), an orthonormal basis of what moves all layers alike.
         spread: the largest part of a row's squared length that may lie outside `shared`; at 0 none.
     """
-    module = nn.Linear(rotation.shape[1], len(rotation), bias=False, dtype=rotation.dtype)
+    module = Rows(rotation)
     shared = None if shared is None else shared.detach().to(rotation)
     parametrize.register_parametrization(module, "weight", _UnitRows(shared, spread))
     module.weight = rotation
@@ -76,7 +86,7 @@ def unit_rows(rotation: Tensor, shared: Tensor | None = None, spread: float = 1.
 
 def random_rotation(size: int, rng: torch.Generator) -> Tensor:
     """A random orthonormal matrix (size, size)."""
-    rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=rng))
+    rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=rng, dtype=torch.float32))
     return rotation
 
 

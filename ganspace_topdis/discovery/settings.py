@@ -74,7 +74,7 @@ class DiscoverySettings(Settings):
         help="Further steps in the whole code, kept where they improve a direction.",
         group=_MAIN,
         minimum=0,
-        default_text="a quarter of `steps`",
+        default_text="a quarter of the steps",
         only_for={**_IN_WHOLE, "search_in": ("both",)},
     )
     batch_size: int = option(64, help="Points per cloud.", group=_MAIN, minimum=4)

@@ -196,7 +196,7 @@ class Stage:
         leaf = rotation.detach().to(self.span.axes).requires_grad_(True)
         codes, shift = self.draw(self.settings.batch_size), self.settings.shift_at(self.step_index)
         self._loss.micro_batch = self._codes_together
-        values = [self._backward(loss) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
+        values = [self._backward(loss, leaf) for loss in self._loss.losses(leaf, codes, shift, self._rng)]
         losses, gradient = self._read(values, leaf) if values else ([], leaf)
         if losses:
             for part in (gradient, *(parameter.grad for parameter in self._loss.parameters())):
@@ -207,10 +207,13 @@ class Stage:
         self.step_index += 1
         return {"loss": math.fsum(losses) / len(losses) if losses else math.nan}
 
-    def _backward(self, loss: Tensor) -> Tensor:
-        """Accumulates the gradient of one of the losses of a step, or of a vector of them, and returns its value."""
+    def _backward(self, loss: Tensor, leaf: Tensor) -> Tensor:
+        """Accumulates the gradient of one of the losses of a step, or of a vector of them, and returns its value.
+
+        The gradients of the generator's own parameters are the caller's.
+        """
         computed = loss if loss.ndim == 0 else loss.nan_to_num(0.0, torch.inf, -torch.inf).sum()
-        computed.backward()
+        computed.backward(inputs=[leaf, *self._loss.parameters()])
         return loss.detach()
 
     def _read(self, values: list[Tensor], leaf: Tensor) -> tuple[list[float], Tensor]:

@@ -61,13 +61,13 @@ class Reconstruction:
         accuracy: fraction of all pairs whose direction is predicted.
         chance: the accuracy of guessing.
         num_pairs: number of test pairs.
-        recognised: the accuracy for each direction.
+        recognized: the accuracy for each direction.
     """
 
     accuracy: float
     chance: float
     num_pairs: int
-    recognised: tuple[float, ...]
+    recognized: tuple[float, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
@@ -122,7 +122,7 @@ def reconstructor_accuracy(
         accuracy=sum(right) / num_pairs,
         chance=1 / directions.num_directions,
         num_pairs=num_pairs,
-        recognised=tuple(count / num_test for count in right),
+        recognized=tuple(count / num_test for count in right),
     )
 
 

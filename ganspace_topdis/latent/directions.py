@@ -18,6 +18,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,8 @@ class Directions:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of `vectors`: directions of equal fingerprints move codes equally."""
-        return hashlib.sha256(self.vectors.contiguous().numpy().tobytes()).hexdigest()
+        data = self.vectors.detach().cpu().contiguous().view(torch.uint8)  # bfloat16 has no numpy type
+        return hashlib.sha256(data.numpy().tobytes()).hexdigest()
 
     @property
     def units(self) -> Tensor:
@@ -118,14 +120,21 @@ class Directions:
         return torch.tensor(self.metadata.get("unit", [1.0] * self.num_directions), dtype=self.vectors.dtype)
 
     def calibrated(self, units: Sequence[float]) -> "Directions":
-        """The same directions in units of `units` (K positive numbers) standard deviations."""
+        """The same directions in units of `units` (K positive numbers) standard deviations.
+
+        Raises:
+            InvalidArgumentError: there are not K of them, or one is not positive and finite.
+        """
+        units = [float(unit) for unit in units]
+        if len(units) != self.num_directions or not all(0 < unit < math.inf for unit in units):
+            raise InvalidArgumentError(f"units must be {self.num_directions} positive numbers, not {units}")
         rows = torch.tensor(units, dtype=self.vectors.dtype)[:, None]
         plain = self.in_sigmas()
         return dataclasses.replace(
             plain,
             vectors=plain.vectors * rows,
             dual_vectors=plain.dual_vectors / rows,
-            metadata={**plain.metadata, "unit": list(units)},
+            metadata={**plain.metadata, "unit": units},
         )
 
     def in_sigmas(self) -> "Directions":
@@ -145,7 +154,8 @@ class Directions:
             InvalidArgumentError: `codes` is no floating-point tensor, or of another width.
         """
         self._check_rows(codes, "codes", self.code_dim)
-        return (codes - self.mean.to(codes)) @ self.dual_vectors.to(codes).T
+        with torch.autocast(codes.device.type, enabled=False):
+            return (codes - self.mean.to(codes)) @ self.dual_vectors.to(codes).T
 
     def inverse_transform(self, coordinates: Tensor) -> Tensor:
         """The codes (..., D) in the span of the directions with these `coordinates` (..., K).
@@ -174,10 +184,15 @@ class Directions:
             The moved codes, of the shape of `codes`.
 
         Raises:
-            InvalidArgumentError: the shape of `codes`, `index` or a layer is out of range.
+            InvalidArgumentError: the shape of `codes` or `amount`, `index` or a layer is out of range.
         """
         self._check(codes, index)
         amounts = torch.as_tensor(amount, dtype=codes.dtype, device=codes.device)
+        if amounts.numel() not in (1, len(codes)):
+            raise InvalidArgumentError(
+                f"amount must be one number or one for each of {len(codes)} codes, got {tuple(amounts.shape)}",
+                field="amount",
+            )
         step = amounts.reshape(-1, *[1] * (codes.ndim - 1)) * self.vectors[index].to(codes)
         if layers is None:
             return codes + step
@@ -303,7 +318,7 @@ class Directions:
             raise InvalidArgumentError(
                 f"codes must be (N, {self.code_dim}) or (N, num_layers, {self.code_dim}), got {tuple(codes.shape)}"
             )
-        if not 0 <= index < self.num_directions:
+        if not isinstance(index, Integral) or isinstance(index, bool) or not 0 <= index < self.num_directions:
             raise InvalidArgumentError(f"direction {index} does not exist, allowed are 0 to {self.num_directions - 1}")
 
 

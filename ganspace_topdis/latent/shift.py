@@ -9,6 +9,7 @@ one eighth of the rows at the paper's |C| = 1/8. Deviation: rows with F(z) + C w
 0.01, are dropped too; the paper and its released code have none. Amounts add up wherever both shifts are defined.
 """
 
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -56,9 +57,10 @@ def gaussian_shift(
         >>> kept.tolist(), shifted.shape
         ([True, False], torch.Size([1, 2]))
     """
-    if z.ndim != 2 or not z.is_floating_point():
-        raise InvalidArgumentError(f"z must be a floating-point tensor (N, D), got {z.dtype} {tuple(z.shape)}")
-    if not -z.shape[1] <= index < z.shape[1]:
+    if not isinstance(z, Tensor) or z.ndim != 2 or not z.is_floating_point():
+        got = f"{z.dtype} {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
+        raise InvalidArgumentError(f"z must be a floating-point tensor (N, D), got {got}")
+    if not isinstance(index, Integral) or isinstance(index, bool) or not -z.shape[1] <= index < z.shape[1]:
         raise InvalidArgumentError(f"index is {index}, allowed are {-z.shape[1]} to {z.shape[1] - 1}")
     moved, kept = shift_values(z[:, index], amount, mean=mean, std=std, margin=margin)
     here = torch.arange(z.shape[1], device=z.device) == index % z.shape[1]
@@ -81,7 +83,8 @@ def shift_values(
         `moved` and the boolean mask `kept`, both of the shape of `values`. Where `kept` is false, `moved` is the
         unshifted value, without a gradient of the shift.
     """
-    if not isinstance(amount, Tensor) and not -1 < amount < 1:
+    known = not isinstance(amount, Tensor) or amount.device.type == "cpu"  # elsewhere, asking would wait for the device
+    if known and not (amount.abs().max() < 1 if isinstance(amount, Tensor) else -1 < amount < 1):
         raise InvalidArgumentError(f"amount is {amount}, allowed is -1 < amount < 1; the paper's is 1/8")
     if not 0 <= margin < 0.5:
         raise InvalidArgumentError(f"margin is {margin}, allowed is 0 <= margin < 0.5; the paper's is 0")

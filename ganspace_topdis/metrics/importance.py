@@ -78,8 +78,9 @@ def dci(
     """Disentanglement, completeness and informativeness.
 
     Constant latents have no importance, and with nothing but those D and C are 0. Duplicates share the importance:
-    they lower completeness, not D. Trees see only the order of a latent's values, so that the scores are
-    invariant under rescaling, and under permuting up to the order in which equals are tried.
+    they lower completeness, not D. Trees see only the order of a latent's values, and those closer than 1e-7 as one, as
+    scikit-learn's do: the scores are invariant under rescaling that leaves values farther apart than that, and under
+    permuting up to the order in which equals are tried.
 
     Args:
         codes: (N, D) mean codes, at least two latents; the literature takes N = 10,000.

@@ -25,6 +25,8 @@ Array: TypeAlias = NDArray[Any]
 
 NUM_BINS = 20
 _TEST_SHARE = 1 / 3
+_LARGEST = 1e15
+"""Sums of squares of larger numbers leave single precision."""
 _LARGEST_INTEGER = 2.0**53
 
 
@@ -74,7 +76,7 @@ def as_array(data: Any) -> Array:
 
 
 def as_codes(codes: ArrayLike, name: str = "codes") -> Array:
-    """Codes as a finite floating-point array (N, D); single precision stays single.
+    """Codes as a finite floating-point array (N, D); single precision stays single, unless squares would overflow.
 
     Raises:
         InvalidArgumentError: not numbers, not two-dimensional, fewer than two rows, no columns, or NaN or infinity
@@ -90,19 +92,19 @@ def as_codes(codes: ArrayLike, name: str = "codes") -> Array:
     if not np.isfinite(array).all():
         rows = int((~np.isfinite(array)).any(axis=1).sum())
         raise InvalidArgumentError(f"{name} hold NaN or infinity in {rows} rows; score a model that is finite")
-    return array
+    return array if array.dtype != np.float32 or np.abs(array).max() < _LARGEST else array.astype(np.float64)
 
 
 def check_pair(codes: ArrayLike, factors: ArrayLike, *, min_factors: int = 1, min_latents: int = 1) -> LabeledCodes:
     """Codes and factors of one set.
 
     Raises:
-        InvalidArgumentError: malformed arrays, fewer than two labelled rows, fewer than `min_factors` factors that
+        InvalidArgumentError: malformed arrays, fewer than two labeled rows, fewer than `min_factors` factors that
             vary, or fewer than `min_latents` latents.
     """
     checked = as_codes(codes)
     values, unordered, known = _as_values([factors], [len(checked)], ["factors"])
-    return _labelled(checked[known[0]], values[0], unordered, min_factors, min_latents)
+    return _labeled(checked[known[0]], values[0], unordered, min_factors, min_latents)
 
 
 def check_split(
@@ -141,7 +143,7 @@ def check_split(
             )
         parts = [(each[rows], value) for each, rows, value in zip(checked, known, values, strict=True)]
         columns = np.arange(values[0].shape[1])
-    train = _labelled(*parts[0], unordered, min_factors, min_latents)
+    train = _labeled(*parts[0], unordered, min_factors, min_latents)
     return _renamed(train, columns), _renamed(_like(train, *parts[1]), columns)
 
 
@@ -165,7 +167,7 @@ def _as_values(
     known = [np.flatnonzero(~np.isnan(part).any(axis=1)) for part in np.split(values, bounds)]
     for rows, name in zip(known, names, strict=True):
         if len(rows) < (2 if name == "factors" else 1):
-            raise InvalidArgumentError(f"{name}: {len(rows)} rows have every label; give more labelled rows")
+            raise InvalidArgumentError(f"{name}: {len(rows)} rows have every label; give more labeled rows")
     if np.isinf(values).any():
         raise InvalidArgumentError(f"{names[0]} hold infinity; mark a missing label with NaN")
     parts = [part[rows] for part, rows in zip(np.split(values, bounds), known, strict=True)]
@@ -185,7 +187,7 @@ def _numbers(column: Array) -> tuple[Array, bool]:
         return np.where(missing, np.nan, index.astype(np.float64)), True
 
 
-def _labelled(codes: Array, values: Array, unordered: Array, min_factors: int, min_latents: int) -> LabeledCodes:
+def _labeled(codes: Array, values: Array, unordered: Array, min_factors: int, min_latents: int) -> LabeledCodes:
     varying = np.flatnonzero(values.min(axis=0) != values.max(axis=0))
     if len(varying) < min_factors:
         raise InvalidArgumentError(

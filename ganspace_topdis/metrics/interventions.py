@@ -270,7 +270,7 @@ def beta_vae_score(
 def irs(codes: ArrayLike, factors: ArrayLike, *, quantile: float = 0.99, num_bins: int = 20) -> float:
     """The interventional robustness score, in [0, 1]; 1 is perfect, 0 without a live latent.
 
-    For latent j and factor k, the deviation |z_j - E[z_j | v_k]| within each group of constant v_k is summarised by
+    For latent j and factor k, the deviation |z_j - E[z_j | v_k]| within each group of constant v_k is summarized by
     its `quantile`, averaged over the groups and divided by the latent's largest deviation from its mean. A latent's
     score is one minus the smallest of these over k; the metric is their mean weighted by the largest deviations.
     The paper takes the maximum, quantile 1. Invariant under a common scale, not under one per latent. Duplicates

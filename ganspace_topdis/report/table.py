@@ -92,7 +92,7 @@ def to_text(table: Table, *, width: int = TEXT_COLUMNS) -> str:
     first   0.5
     second   12
     """
-    groups = ["\n".join(_text_lines(group, width)) for group in _split(table, width, _wrapped_widths)]
+    groups = ["\n".join(_text_lines(group)) for group in _split(table, width, _wrapped_widths)]
     parts = [*textwrap.wrap(table.title, width), "\n\n".join(groups), *textwrap.wrap(table.note, width)]
     return "\n".join(parts)
 
@@ -232,7 +232,7 @@ def _cells(table: Table, place: int, inline: bool, stacks: bool) -> Iterator[str
 # Text, Markdown, LaTeX
 
 
-def _text_lines(table: Table, width: int) -> Iterator[str]:
+def _text_lines(table: Table) -> Iterator[str]:
     widths = _wrapped_widths(table)
     for row in (table.header, *table.rows):
         cells = [textwrap.wrap(text, size) or [""] for text, size in zip(row, widths, strict=True)]

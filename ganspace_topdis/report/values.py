@@ -35,11 +35,9 @@ SCORE_NOTES: dict[str, tuple[str, str]] = {
     ),
     "rtd_after": ("RTD after", "topological change by a shift of equal effect, in the learned basis; lower is better"),
     "effect": ("Effect", "how much the images change per standard deviation"),
-    "effect_size": ("Effect size", "how much the images change per standard deviation"),
-    "cosine": ("|cos|", "alignment with the matched true axis; 1 is perfect"),
     "share": ("Share", "fraction of the change that falls on the matched true factor; 1 is perfect"),
     "own_change": ("Own change", "change of the matched factor per standard deviation; 1 is that of a random image"),
-    "recognised": ("Recognized", "how often a network recognizes this direction from its change; 1 is always"),
+    "recognized": ("Recognized", "how often a network recognizes this direction from its change; 1 is always"),
     "agreement": ("Agreement", "|cos| with the matched direction of other seeds; 1 is the same direction"),
     "spearman": ("Spearman", "how monotonically the matched true factor grows along the path; 1 is perfect"),
 }

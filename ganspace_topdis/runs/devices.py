@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ __all__ = [
     "move_together",
     "peak_memory_bytes",
     "record_environment",
+    "torch_defaults",
     "tune_malloc",
     "wait_for_device",
 ]
@@ -62,6 +63,29 @@ def choose_device(name: str = "auto") -> torch.device:
     elif device.type != "cpu":
         _require_other(name, device)
     return device
+
+
+@contextlib.contextmanager
+def torch_defaults() -> Iterator[None]:
+    """float32 on the CPU, with gradients and without autocast, whatever the caller has set; a decorator, too.
+
+    What creates networks and random matrices of its own is the same in a program that has set another default type or
+    device, or that calls it under `torch.no_grad`, `torch.inference_mode` or `torch.autocast`.
+    """
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            for kind in ("cpu", "cuda"):
+                if torch.is_autocast_enabled(kind):
+                    stack.enter_context(torch.autocast(kind, enabled=False))
+            if torch.get_default_device().type != "cpu":  # entering it slows every call of torch
+                stack.enter_context(torch.device("cpu"))
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 def free_memory_bytes(device: torch.device | str = "cpu") -> int | None:

@@ -109,8 +109,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write `text` in UTF-8; see `write_bytes`."""
-    return write_bytes(path, text.encode("utf-8"))
+    """Write `text` in UTF-8; see `write_bytes`. Bytes of paths that are no UTF-8 are escaped as JSON escapes them."""
+    return write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> Path:

@@ -18,6 +18,7 @@ thread, where Python allows no handlers, `requested` stays False.
 """
 
 import contextlib
+import io
 import math
 import os
 import signal
@@ -80,7 +81,7 @@ class ProgressReporter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._description, self._clock = description, clock
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = stream or sys.stderr or io.StringIO()  # programs without a console have no stderr
         self._time_left = TimeLeft()
         self._bar = _Bar(description, self._stream) if _draws_on(self._stream) else None
         self._shown_s = clock() if self._bar is None else -math.inf

@@ -163,7 +163,7 @@ def _longest(lengths: NDArray[np.float64], counts: list[int], max_bars: int | No
 _FAR = 16.0
 """Times the largest distance of rows that count; see `_has_far_rows`."""
 MIN_ROWS = 4
-"""Two clouds of which a mask leaves fewer points carry no information on topology: their sum is NaN."""
+"""Two clouds of fewer points carry no information on topology; where a mask leaves fewer, their sum is NaN."""
 
 
 def cloud_persistence(x: Tensor, y: Tensor, options: PersistenceOptions, kept: Tensor | None = None) -> Tensor:

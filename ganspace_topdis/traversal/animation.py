@@ -18,7 +18,7 @@ from ganspace_topdis.report.values import format_shift
 from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.traversal.frames import Frames
 from ganspace_topdis.traversal.grid import cell_size, resize_frame
-from ganspace_topdis.traversal.text import GREY, INK, PAPER, draw_text, shorten, text_width
+from ganspace_topdis.traversal.text import GRAY, INK, PAPER, draw_text, shorten, text_width
 
 __all__ = ["encode_animation", "natural_fps", "there_and_back", "write_animation"]
 
@@ -26,7 +26,7 @@ _TRACK, _DOT = "#d5dae0", "#2f6db3"
 _MARGIN_PX, _GAP_PX, _TEXT_PX, _FOOT_PX = 16, 6, 17, 34
 _NUM_PALETTE_FRAMES = 12
 _LOOP_S = 3.2
-_OWN_COLORS = (PAPER, INK, GREY, _TRACK, _DOT, "#8b8f94", "#b1b7bc")
+_OWN_COLORS = (PAPER, INK, GRAY, _TRACK, _DOT, "#8b8f94", "#b1b7bc")
 
 
 def there_and_back(num_steps: int) -> list[int]:
@@ -156,8 +156,8 @@ def _draw_track(
     """Draw the dot on its track, between the labels of both ends."""
     size, room = round(_TEXT_PX * 0.8), 48
     baseline = middle + round(size * 0.36)
-    draw_text(draw, _MARGIN_PX, baseline, format_shift(values[0], unit), size, GREY)
-    draw_text(draw, width - _MARGIN_PX, baseline, format_shift(values[-1], unit), size, GREY, "r")
+    draw_text(draw, _MARGIN_PX, baseline, format_shift(values[0], unit), size, GRAY)
+    draw_text(draw, width - _MARGIN_PX, baseline, format_shift(values[-1], unit), size, GRAY, "r")
     left, right = _MARGIN_PX + room, width - _MARGIN_PX - room
     draw.rounded_rectangle((left, middle - 2, right, middle + 1), radius=2, fill=_TRACK)
     draw.rectangle(((left + right) // 2 - 1, middle - 5, (left + right) // 2, middle + 4), fill=_TRACK)

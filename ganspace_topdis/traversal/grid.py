@@ -16,7 +16,7 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.report.values import format_shift
 from ganspace_topdis.traversal.frames import Frames
 from ganspace_topdis.traversal.names import DirectionLabel, score_texts, shift_unit
-from ganspace_topdis.traversal.text import BETWEEN, GREY, INK, PAPER, draw_text, shorten, text_width
+from ganspace_topdis.traversal.text import BETWEEN, GRAY, INK, PAPER, draw_text, shorten, text_width
 
 __all__ = ["cell_size", "draw_direction", "draw_overview", "encode_png", "resize_frame", "to_picture"]
 
@@ -264,7 +264,7 @@ def _draw_heading(
         while len(parts) > 1 and text_width(BETWEEN.join(parts), layout.small) > room:
             parts.pop()  # the last ones are scores, of which none is shown by half
         line = shorten(BETWEEN.join(parts), layout.small, room)
-        draw_text(draw, layout.margin, baseline, line, layout.small, GREY)
+        draw_text(draw, layout.margin, baseline, line, layout.small, GRAY)
 
 
 def _draw_axes(draw: ImageDraw.ImageDraw, layout: _Layout, axis: Sequence[str], num_rows: int) -> None:
@@ -273,7 +273,7 @@ def _draw_axes(draw: ImageDraw.ImageDraw, layout: _Layout, axis: Sequence[str], 
     for column, shift in enumerate(axis):
         center = layout.left(column) + layout.cell[0] / 2
         for baseline in (above, below):
-            ink = INK if shift == _UNSHIFTED else GREY
+            ink = INK if shift == _UNSHIFTED else GRAY
             draw_text(draw, center, baseline, shift, layout.small, ink, "m")
 
 
@@ -300,7 +300,7 @@ def _draw_row_label(draw: ImageDraw.ImageDraw, layout: _Layout, row: int, label:
     for key, number in fitting:
         baseline += pitch
         room = right - left - text_width(number, layout.small) - layout.small
-        draw_text(draw, left, baseline, shorten(key, layout.small, room), layout.small, GREY)
+        draw_text(draw, left, baseline, shorten(key, layout.small, room), layout.small, GRAY)
         draw_text(draw, right, baseline, number, layout.small, INK, "r")
 
 

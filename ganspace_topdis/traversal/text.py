@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["BETWEEN", "GREY", "INK", "PAPER", "draw_text", "shorten", "text_width"]
+__all__ = ["BETWEEN", "GRAY", "INK", "PAPER", "draw_text", "shorten", "text_width"]
 
-PAPER, INK, GREY = "#fcfcfa", "#1b1f24", "#667079"
+PAPER, INK, GRAY = "#fcfcfa", "#1b1f24", "#667079"
 """Background, text and secondary text of pictures."""
 BETWEEN = "  ·  "
 """Stands between the parts of a line, which are dropped whole where they do not fit."""

@@ -10,7 +10,8 @@ from typing import Any
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nearest, nested, option, split_names
-from stylegan2.settings import OutputSettings, parse_numbers
+from ganspace_topdis.runs.outputs import OutputSettings
+from stylegan2.settings import parse_numbers
 
 __all__ = ["COMMANDS", "Options", "run", "to_text"]
 
@@ -67,6 +68,10 @@ class Options(Settings):
         if len(self.methods) > 1 and any(_is_function(each) for each in self.methods):
             raise InvalidArgumentError(
                 f"`methods` has {len(self.methods)} entries; give one function, or files only", field="methods"
+            )
+        if self.seeds != Options.seeds and not any(_is_function(each) for each in self.methods):
+            raise InvalidArgumentError(
+                "`seeds` are those that a function is called with; leave them out", field="seeds"
             )
 
 

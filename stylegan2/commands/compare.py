@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.options import Command, Settings, nested, option
+from ganspace_topdis.runs.outputs import OutputSettings, remove_earlier
 from stylegan2.settings import (
-    OutputSettings,
     PictureSettings,
     RunSettings,
     parse_numbers,
-    remove_earlier,
     short_name,
 )
 

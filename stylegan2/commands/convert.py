@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganspace_topdis.options import Command, Settings, nested, option
+from ganspace_topdis.runs.outputs import OutputSettings
 from stylegan2.commands.traverse import files_text
-from stylegan2.settings import OutputSettings, checkpoint_names
+from stylegan2.settings import checkpoint_names
 
 __all__ = ["COMMAND", "Options", "run"]
 

@@ -36,7 +36,7 @@ __all__ = ["COMMAND", "Options", "directions_text", "plan_text", "run", "space_o
 Method = Literal[SearchMethod, ClosedForm]
 
 _SCORES = ("rank", "score", "chance", "effect", "rtd_before", "rtd_after", "mixed", "overlap")
-_COLUMNS = (*_SCORES, "factor", "share", "own_change", "spearman", "recognised", "agreement")
+_COLUMNS = (*_SCORES, "factor", "share", "own_change", "spearman", "recognized", "agreement")
 _INTERVALS = {"effect": ("effect_low", "effect_high"), "rtd_after": ("rtd_low", "rtd_high")}
 _NO_BETTER = "no better: than chance, random directions of the same effect."
 _IN_PARENTHESES = "In parentheses: 95 % intervals, by Student's t over clouds of codes."

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
+from ganspace_topdis.runs.outputs import OutputSettings, remove_earlier
 from stylegan2.commands.traverse import files_text
-from stylegan2.settings import OutputSettings, RunSettings, parse_numbers, remove_earlier, short_name, written_short
+from stylegan2.settings import RunSettings, parse_numbers, short_name, written_short
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
+from ganspace_topdis.runs.outputs import OutputSettings, remove_earlier
 from stylegan2.commands.traverse import files_text
-from stylegan2.settings import OutputSettings, RunSettings, remove_earlier, written_short
+from stylegan2.settings import RunSettings, written_short
 
 if TYPE_CHECKING:
     from ganspace_topdis.latent.directions import Directions
@@ -132,10 +133,8 @@ def _write_factor_file(directions: "Directions", options: Options, out: Path) ->
 
     space = directions.metadata.get("space")
     if space != "w":
-        raise InvalidArgumentError(
-            f"`to` rosinality holds directions of w, these are of {space}; give npy or json",
-            field="to",
-        )
+        others = "of latents; give json" if space is None else f"of {space}; give npy or json"
+        raise InvalidArgumentError(f"`to` rosinality holds directions of w, these are {others}", field="to")
     layers = directions.metadata.get("layers")
     if layers is not None:
         raise InvalidArgumentError(

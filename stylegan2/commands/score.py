@@ -94,12 +94,12 @@ class _Subject:
     protocol: "ProtocolSettings"
 
 
-def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, Any]:
+def run(options: Options, labeled: "LabeledImages | None" = None) -> dict[str, Any]:
     """Score the directions of a run; return the table of scores and the files written.
 
     Args:
         options: what is scored.
-        labelled: real images of known factors, for `protocol`; without them there are none.
+        labeled: real images of known factors, for `protocol`; without them there are none.
 
     Raises:
         CheckpointError: directions, checkpoint or factor network cannot be used, or do not belong together.
@@ -141,7 +141,7 @@ def run(options: Options, labelled: "LabeledImages | None" = None) -> dict[str, 
             network=subject.network,
             others=subject.others,
             reconstructor=planned.reconstructor_s > 0,
-            labelled=labelled if options.protocol else None,
+            labeled=labeled if options.protocol else None,
             protocol=subject.protocol,
         )
         written = [directions.save(folder.path / "directions.safetensors")]
@@ -178,21 +178,20 @@ def _subject(options: Options) -> _Subject:
     from ganspace_topdis.metrics.groups import metric_groups
     from ganspace_topdis.runs.devices import choose_device
     from ganspace_topdis.runs.records import read_run
-    from stylegan2.loading import checkpoint_of_run, factor_network_for, known_data, require_same_checkpoint
+    from stylegan2.loading import factor_network_for, known_data, locate_checkpoint, require_same_checkpoint
     from stylegan2.runs.scores import load_other, space_of_run
-    from stylegan2.zoo import locate
 
     if options.protocol_metrics:
         metric_groups(options.protocol_metrics, argument="protocol_metrics")
     directions = Directions.load(options.run)
     record = read_run(options.run)
     others = [load_other(options.run, directions, path) for path in options.agree_with]
-    ckpt = locate(options.loading.ckpt or checkpoint_of_run(options.run))
+    ckpt = locate_checkpoint(options.run, options.loading.ckpt)
     require_same_checkpoint(directions, ckpt)
     network = factor_network_for(ckpt, given=options.factor_network, wanted=options.truth)
     if options.protocol and known_data(ckpt) != "scenes":
         raise InvalidArgumentError(
-            f"`protocol` needs labelled images, which are drawn of scenes only; {ckpt} is no generator of them",
+            f"`protocol` needs labeled images, which are drawn of scenes only; {ckpt} is no generator of them",
             field="protocol",
         )
     device = choose_device(options.loading.device)

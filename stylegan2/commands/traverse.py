@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.options import Command, Settings, nested, option
-from stylegan2.settings import OutputSettings, PictureSettings, RunSettings, parse_numbers, short_name, written_short
+from ganspace_topdis.runs.outputs import OutputSettings
+from stylegan2.settings import PictureSettings, RunSettings, parse_numbers, short_name, written_short
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,11 +19,10 @@ from ganspace_topdis.runs.files import write_bytes
 from ganspace_topdis.traversal.frames import Frames, traverse_all
 from ganspace_topdis.traversal.grid import draw_overview, encode_png
 from ganspace_topdis.traversal.names import DirectionLabel
-from stylegan2.loading import checkpoint_of_run, load, require_same_checkpoint
+from stylegan2.loading import checkpoint_of_run, load, locate_checkpoint, require_same_checkpoint
 from stylegan2.runs.pictures import labels_of, names_of, walk_settings
 from stylegan2.settings import PictureSettings
 from stylegan2.space import LatentSpace
-from stylegan2.zoo import locate
 
 __all__ = [
     "MEANS",
@@ -42,7 +41,7 @@ __all__ = [
 
 MEANS = (
     *("score", "rtd_before", "rtd_after", "mixed", "overlap", "effect"),
-    *("share", "own_change", "spearman", "recognised", "agreement"),
+    *("share", "own_change", "spearman", "recognized", "agreement"),
 )
 """The scores of directions whose means the table lists."""
 
@@ -83,7 +82,7 @@ def load_sides(runs: Sequence[Path], ckpt: str | None, device: str) -> list[Side
         raise InvalidArgumentError(f"`runs` has {twice[0]} twice; give each run once", field="runs")
     found = [Directions.load(run) for run in runs]
     named = ckpt or checkpoint_of_run(runs[0])
-    path = locate(named)
+    path = locate_checkpoint(runs[0], ckpt)
     for run, directions in zip(runs, found, strict=True):
         _require_comparable(run, directions, path)
     generator = load(path, choose_device(device))

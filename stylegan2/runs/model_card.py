@@ -46,6 +46,10 @@ def write_card(run: Path, out: Path, *, license_id: str | None, ckpt: str | None
     """
     _check_license(license_id)
     directions, folder = Directions.load(run), run if run.is_dir() else run.parent
+    if "space" not in directions.metadata:
+        raise CheckpointError(
+            f"{run} does not say which space of a generator its directions are of; a card is for those"
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunFolderError(f"{out} is not empty; give a new folder as `out`")
     if ckpt is not None and is_on_this_machine(ckpt):
@@ -103,7 +107,7 @@ def _card(
         ("checkpoint", ckpt or "not named"),
         ("SHA-256 of the checkpoint", facts.get("checkpoint_sha256", "unknown")),
         ("method", method),
-        ("space", facts.get("space", "w")),
+        ("space", facts["space"]),
         ("layers", facts.get("layers") or "all"),
         ("SHA-256 of the vectors", directions.fingerprint),
         ("made with", f"topdis-gan {facts.get('version', '')}".strip()),

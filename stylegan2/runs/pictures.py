@@ -49,7 +49,7 @@ _MAX_MIXED_FRAMES, _MAX_MIXED_PIXELS = 2200, 12_000_000
 """By default the page mixes as many directions as need no more frames and pixels than this; none at 1024 px."""
 
 _SHOWN_SCORES = (
-    *("rank", "score", "chance", "rtd_before", "rtd_after", "share", "own_change", "spearman", "recognised"),
+    *("rank", "score", "chance", "rtd_before", "rtd_after", "share", "own_change", "spearman", "recognized"),
     *("agreement", "mixed", "overlap", "effect", "unit"),
 )
 """In the order in which they are read: where a picture has no room for all, the last ones are left out."""

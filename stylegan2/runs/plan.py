@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import torch
 
 from ganspace_topdis.discovery.acceptance import num_codes
+from ganspace_topdis.discovery.active_subspace import LARGEST_SIZE
 from ganspace_topdis.discovery.held_out import NUM_CLOUDS, NUM_RANDOM
 from ganspace_topdis.discovery.settings import DiscoverySettings
 from ganspace_topdis.errors import InvalidArgumentError
@@ -46,7 +47,6 @@ _LONG_S = 30.0
 _FREE_S = 60.0
 """Pictures that take no longer are never left out."""
 
-_MOST_DIRECTIONS = 32  # of a span whose size is read off its spectrum, `ganspace_topdis.discovery.active_subspace`
 _TIMED_CODES, _TIMED_IMAGES, _SAMPLED = 8, 2, 256
 _MOST_TRIES, _TRIED_S = 5, 1.0
 _FILE = "pictures.json"
@@ -178,7 +178,7 @@ def plan_run(
         takes_steps: whether the method is a search; a closed form is allowed the pictures of a search.
         all_pictures: plan all pictures in any case.
     """
-    num_directions = min(num_directions or search.num_directions or _MOST_DIRECTIONS, pace.code_dim)
+    num_directions = min(num_directions or search.num_directions or LARGEST_SIZE, pace.code_dim)
     num_points = search.batch_size
     probed = search.span == "effect" or search.needed_span != "span"
     span_s = search.num_span_codes * pace.sample_s + probed * search.num_probes * pace.gradient_s

@@ -203,7 +203,7 @@ def scored(
     network: FactorNetwork | None,
     others: Sequence[Directions],
     reconstructor: bool,
-    labelled: LabeledImages | None,
+    labeled: LabeledImages | None,
     protocol: ProtocolSettings,
 ) -> Directions:
     """The directions with the requested scores; other scores stay as they were.
@@ -214,7 +214,7 @@ def scored(
         network: reads the known factors.
         others: directions of other seeds.
         reconstructor: whether a network is trained to tell the directions apart.
-        labelled: real images of known factors, for the encoder protocol.
+        labeled: real images of known factors, for the encoder protocol.
         protocol: settings of the encoder protocol.
     """
     parts: list[Callable[[], Scores]] = []
@@ -224,8 +224,8 @@ def scored(
         parts.append(partial(_reconstructor, space, directions))
     if others:
         parts.append(partial(_agreement, directions, others))
-    if labelled is not None:
-        parts.append(partial(_protocol, space, directions, labelled, protocol))
+    if labeled is not None:
+        parts.append(partial(_protocol, space, directions, labeled, protocol))
     columns: dict[str, Any] = {}
     whole: dict[str, Any] = dict(directions.metadata.get("scores", {}))
     with ProgressReporter("score") as progress:
@@ -289,21 +289,19 @@ def _reconstructor(space: LatentSpace, directions: Directions) -> Scores:
     with torch.no_grad():
         codes = space.sample_codes(_NUM_RECONSTRUCTOR_CODES, rng)
     whole = reconstructor_accuracy(space.images, directions, codes, _RECONSTRUCTOR).as_dict()
-    return {"recognised": list(whole.pop("recognised"))}, {"reconstructor": whole}
+    return {"recognized": list(whole.pop("recognized"))}, {"reconstructor": whole}
 
 
-def _protocol(
-    space: LatentSpace, directions: Directions, labelled: LabeledImages, settings: ProtocolSettings
-) -> Scores:
+def _protocol(space: LatentSpace, directions: Directions, labeled: LabeledImages, settings: ProtocolSettings) -> Scores:
     side, device = space.generator.img_resolution, space.generator.mapping.w_avg.device
     with torch.no_grad():
         codes = space.sample_codes(_NUM_PROTOCOL_CODES, torch.Generator().manual_seed(_SCORE_STREAM + 2))
 
     def draw(indices: Any) -> Tensor:
-        images = torch.from_numpy(labelled.draw(indices, side)).to(device)
+        images = torch.from_numpy(labeled.draw(indices, side)).to(device)
         return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
-    result = encoder_protocol(space.images, directions, codes, draw, labelled.factor_sizes, settings)
+    result = encoder_protocol(space.images, directions, codes, draw, labeled.factor_sizes, settings)
     return {}, {"protocol": result.as_dict()}
 
 

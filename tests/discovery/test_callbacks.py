@@ -1,5 +1,8 @@
 """What the user's functions may return: the error says what to fix."""
 
+import contextlib
+
+import numpy as np
 import pytest
 import torch
 
@@ -8,6 +11,7 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.generators import HandBuiltGenerator
 
 GENERATOR = HandBuiltGenerator(seed=0)
+METHODS = ("topdis", "hessian", "contrastive", "reconstructor", "overlap", "sparsity")
 QUICK = {"span": "effect", "num_directions": 2, "steps": 1, "batch_size": 8, "num_span_codes": 64, "num_probes": 16}
 
 
@@ -47,3 +51,57 @@ def test_the_best_direction_of_a_new_search_has_number_0_and_rank_1():
     metadata = discover_directions(GENERATOR, GENERATOR.sample_codes, **QUICK).metadata
     assert metadata["rank"] == [1, 2]
     assert metadata["score"] == sorted(metadata["score"], reverse=True)
+
+
+@contextlib.contextmanager
+def double_by_default():
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def sample(count, rng):
+    return torch.randn(count, 6, generator=rng, dtype=torch.float32, device="cpu")
+
+
+SURROUNDINGS = {
+    "double": double_by_default,
+    "device": lambda: torch.device("meta"),
+    "no_grad": torch.no_grad,
+    "inference": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("surroundings", SURROUNDINGS.values(), ids=SURROUNDINGS)
+def test_what_the_caller_has_set_does_not_matter(surroundings):
+    expected = discover_directions(GENERATOR, sample, **QUICK)
+    with surroundings():
+        found = discover_directions(GENERATOR, sample, **QUICK)
+    assert torch.equal(found.vectors, expected.vectors)
+    assert found.metadata["score"] == expected.metadata["score"]
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_search_leaves_gradients_and_the_random_stream_of_the_caller(method):
+    network = torch.nn.Sequential(torch.nn.Linear(6, 20), torch.nn.Tanh(), torch.nn.Linear(20, 30))
+    before = torch.get_rng_state()
+    discover_directions(network, sample, **{**QUICK, "method": method, "whole_steps": 1})
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_numbers_of_numpy_are_numbers():
+    expected = discover_directions(GENERATOR, sample, seed=3, **QUICK)
+    numbers = {"seed": np.int64(3), "num_directions": np.int32(2), "steps": np.int64(1), "shift": np.float64(1)}
+    found = discover_directions(GENERATOR, sample, **{**QUICK, **numbers})
+    assert found.metadata["score"] == expected.metadata["score"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(InvalidArgumentError, match="`device` is 'cuda'"):
+        discover_directions(GENERATOR, sample, device="cuda", **QUICK)

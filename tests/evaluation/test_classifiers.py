@@ -28,7 +28,7 @@ def test_true_directions_are_told_apart_on_unseen_codes() -> None:
     assert found.chance == pytest.approx(1 / 6)
     assert found.num_pairs == 600
     assert found.accuracy > 0.7
-    assert sum(found.recognised) / 6 == pytest.approx(found.accuracy)
+    assert sum(found.recognized) / 6 == pytest.approx(found.accuracy)
 
 
 def test_equal_directions_cannot_be_told_apart() -> None:

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -204,3 +205,38 @@ def test_wrong_arguments_are_named():
 def test_codes_that_are_no_floating_point_tensor_are_refused(cast):
     with pytest.raises(InvalidArgumentError, match=r"codes must be a floating-point torch.Tensor \(N, 5\), got"):
         make_directions().move(cast(torch.zeros(2, 5)), 0, 1.5)
+
+
+@pytest.mark.parametrize("units", [[1, 2], [0, 1, 2], [-1, 1, 1], [1, 1, float("inf")]])
+def test_units_are_positive_numbers_one_for_each_direction(units):
+    with pytest.raises(InvalidArgumentError, match="units must be 3 positive numbers"):
+        make_directions().calibrated(units)
+
+
+def test_units_may_be_an_array(tmp_path):
+    calibrated = make_directions().calibrated(np.array([1, 2, 3], np.float32))
+    assert Directions.load(calibrated.save(tmp_path / "found.safetensors")).metadata["unit"] == [1.0, 2.0, 3.0]
+
+
+def test_amounts_are_one_number_or_one_for_each_code():
+    directions = make_directions()
+    amounts = torch.arange(7.0)
+    assert torch.equal(directions.move(codes(), 1, amounts)[3], directions.move(codes(), 1, 3.0)[3])
+    with pytest.raises(InvalidArgumentError, match=r"one number or one for each of 7 codes, got \(3,\)"):
+        directions.move(codes(), 1, torch.arange(3.0))
+    with pytest.raises(InvalidArgumentError, match="direction True does not exist"):
+        directions.move(codes(), True, 1.0)
+
+
+def test_the_fingerprint_is_that_of_the_numbers():
+    directions = make_directions()
+    learning = dataclasses.replace(directions, vectors=directions.vectors.clone().requires_grad_())
+    assert learning.fingerprint == directions.fingerprint
+    assert dataclasses.replace(directions, vectors=directions.vectors.bfloat16()).fingerprint != directions.fingerprint
+
+
+def test_coordinates_are_exact_under_autocast():
+    directions = make_directions()
+    expected = directions.shift(codes(), 1, 0.2)[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(directions.shift(codes(), 1, 0.2)[0], expected)

@@ -200,3 +200,17 @@ def test_half_precision_is_shifted_in_single_precision(dtype: torch.dtype) -> No
 def test_a_negative_deviation_among_several_is_named() -> None:
     with pytest.raises(InvalidArgumentError, match=r"std is -2.0, allowed is std >= 0"):
         shift_values(torch.zeros(4, 2), 0.1, mean=0.0, std=torch.tensor([1.0, -2.0]))
+
+
+@pytest.mark.parametrize(
+    ("z", "index", "amount", "message"),
+    [
+        (normal_codes(4).numpy(), 0, 0.1, "z must be a floating-point tensor .*, got ndarray"),
+        (normal_codes(4), 0.0, 0.1, "index is 0.0"),
+        (normal_codes(4), True, 0.1, "index is True"),
+        (normal_codes(4), 0, torch.tensor(3.0), "amount is"),
+    ],
+)
+def test_arguments_of_other_kinds_are_refused(z, index, amount, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        gaussian_shift(z, index, amount)

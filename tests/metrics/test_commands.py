@@ -9,10 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from ganspace_topdis.commands import metrics, rtd
-from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
+from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, RunFolderError, TopdisError
 from ganspace_topdis.metrics import METRICS, mig, udr
 from ganspace_topdis.metrics.files import read_array, score_files
 from ganspace_topdis.program import cli
+from ganspace_topdis.runs.outputs import OutputSettings
 from tests.metrics.kinds import draw_kind
 
 CODES, FACTORS = draw_kind("entangled", 300)
@@ -251,8 +252,24 @@ def test_the_heat_map_of_several_clouds_is_drawn(clouds: list[Path], tmp_path: P
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_is_replaced_only_if_asked(clouds: list[Path], tmp_path: Path) -> None:
+    picture = tmp_path / "bars.png"
+    picture.write_text("mine")
+    options = rtd.Options(x=clouds[0], y=clouds[1], trials=1, batch=10, plot=picture)
+    with pytest.raises(RunFolderError, match=r"bars.png would be replaced; give `force`, or another `plot`"):
+        rtd.run(options)
+    assert picture.read_text() == "mine"
+    rtd.run(dataclasses.replace(options, output=OutputSettings(force=True)))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_half_of_a_test_set_is_refused(folder: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="`test_codes` and `test_factors` belong together; give both"):
+        metrics.Options(codes="codes.npy", factors="factors.csv", test_codes="codes.npy")
+
+
 def test_a_plot_is_a_png_file(clouds: list[Path]) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"`plot` is .*bars\.jpg.*, but must be a file that ends in \.png"):
+    with pytest.raises(InvalidArgumentError, match=r"`plot` is 'bars\.jpg', but must be a file that ends in \.png"):
         rtd.Options(x=clouds[0], y=clouds[1], plot=Path("bars.jpg"))
 
 

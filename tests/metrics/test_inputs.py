@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics import mig
+from ganspace_topdis.metrics import explicitness, mig
 from ganspace_topdis.metrics.inputs import check_pair, check_split
 
 
@@ -61,7 +61,7 @@ def test_whole_numbers_that_floats_cannot_tell_apart_are_refused(number: float) 
 
 
 def test_labels_that_are_all_missing_are_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="labelled rows"):
+    with pytest.raises(InvalidArgumentError, match="labeled rows"):
         check_pair(np.eye(3), np.full((3, 1), np.nan))
 
 
@@ -87,3 +87,11 @@ def test_sets_of_different_widths_are_refused() -> None:
 def test_half_of_a_test_set_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="both or neither"):
         check_split(np.eye(3), np.eye(3, dtype=int), np.eye(3))
+
+
+def test_large_codes_of_single_precision_score_as_small_ones() -> None:
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, 3, (300, 2))
+    codes = (factors + 0.3 * rng.standard_normal((300, 2))).astype(np.float32)
+    large = explicitness((codes * np.float32(1e19)).astype(np.float32), factors)
+    assert large.test == pytest.approx(explicitness(codes, factors).test, abs=1e-3)

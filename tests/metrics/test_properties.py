@@ -102,7 +102,7 @@ def broken(case: str) -> tuple[Any, Any]:
     rng = np.random.default_rng(0)
     codes, factors = draw_kind("noisy", 120)
     numbers = factors.astype(float)
-    names = np.array(["red", "green", "blue", "black", "white", "grey", "pink", "brown"])
+    names = np.array(["red", "green", "blue", "black", "white", "gray", "pink", "brown"])
     numbers[::7, 1] = np.nan
     return {
         "continuous factors": (codes, codes @ rng.normal(size=(4, 3))),

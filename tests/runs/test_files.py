@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import stat
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from ganspace_topdis.errors import RunFolderError
 from ganspace_topdis.runs import files
-from ganspace_topdis.runs.files import FolderLock, lock_holder
+from ganspace_topdis.runs.files import FolderLock, lock_holder, write_json
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
 
@@ -208,3 +209,9 @@ def test_asking_for_the_holder_creates_no_file(tmp_path):
 def test_a_read_only_folder_cannot_be_locked(read_only):
     with read_only() as folder, pytest.raises(RunFolderError, match="Permission denied"):
         FolderLock(folder)
+
+
+def test_names_that_are_no_utf_8_are_written_as_json_escapes_them(tmp_path):
+    name = os.fsdecode(b"run\xe9")
+    path = write_json(tmp_path / "record.json", {"out": name, "text": "caf\u00e9"})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"out": name, "text": "caf\u00e9"}

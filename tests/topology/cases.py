@@ -35,8 +35,8 @@ def check_pair(outer: NDArray, inner: NDArray, order: NDArray[np.int64]) -> None
     i, j = bars.death_edges.T
     assert (bars.births == inner[bars.birth_edges[:, 0], bars.birth_edges[:, 1]]).all()
     assert (bars.deaths == np.where(bars.death_in_outer, outer[i, j], inner[i, j])).all()
-    relabelled = cross_barcode(outer[np.ix_(order, order)], inner[np.ix_(order, order)])
-    assert (sorted_bars(relabelled) == ours).all()
+    relabeled = cross_barcode(outer[np.ix_(order, order)], inner[np.ix_(order, order)])
+    assert (sorted_bars(relabeled) == ours).all()
 
 
 def random_size(rng: np.random.Generator) -> int:

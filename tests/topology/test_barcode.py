@@ -59,9 +59,9 @@ def test_any_number_of_points_has_bars_in_order_of_death_that_ignore_labels(kind
         outer, inner = pair_of_kind(kind, n, rng)
         order = rng.permutation(n)
         bars = cross_barcode(outer, inner)
-        relabelled = cross_barcode(outer[np.ix_(order, order)], inner[np.ix_(order, order)])
+        relabeled = cross_barcode(outer[np.ix_(order, order)], inner[np.ix_(order, order)])
         assert (np.diff(bars.deaths) >= 0).all()
-        assert (sorted_bars(relabelled) == sorted_bars(bars)).all()
+        assert (sorted_bars(relabeled) == sorted_bars(bars)).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -507,12 +507,12 @@ def test_no_width_needs_sideways_scrolling(open_page: Open, width_px: int) -> No
 def test_text_is_readable_in_light_and_dark(open_page: Open, scheme: str) -> None:
     browser = open_page()
     browser.color_scheme(scheme)
-    ink, grey, paper = browser.run(
+    ink, gray, paper = browser.run(
         "(() => { const style = (query, name) => getComputedStyle(document.querySelector(query))[name];"
         " return [style('body', 'color'), style('#subtitle', 'color'), style('body', 'backgroundColor')]; })()"
     )
     assert contrast(ink, paper) > 10
-    assert contrast(grey, paper) > 4.5
+    assert contrast(gray, paper) > 4.5
     assert (luminance(paper) < 0.5) == (scheme == "dark")
 
 

@@ -61,11 +61,11 @@ def test_a_heading_drops_scores_that_do_not_fit_as_a_whole(monkeypatch):
 def test_frames_stand_in_rows_and_columns_in_their_order() -> None:
     frames = frames_of(3, 5)
     sheet = draw_overview(frames, default_labels(3), step_values(3, 5))
-    centres = np.array([[places(sheet, frame[0, 0]).mean(axis=0) for frame in row] for row in frames])
-    assert (np.diff(centres[:, :, 1], axis=1) > 0).all()
-    assert (np.diff(centres[:, :, 0], axis=0) > 0).all()
-    assert (np.ptp(centres[:, :, 1], axis=0) == 0).all()
-    assert (np.ptp(centres[:, :, 0], axis=1) == 0).all()
+    centers = np.array([[places(sheet, frame[0, 0]).mean(axis=0) for frame in row] for row in frames])
+    assert (np.diff(centers[:, :, 1], axis=1) > 0).all()
+    assert (np.diff(centers[:, :, 0], axis=0) > 0).all()
+    assert (np.ptp(centers[:, :, 1], axis=0) == 0).all()
+    assert (np.ptp(centers[:, :, 0], axis=1) == 0).all()
 
 
 def test_every_frame_is_shown_whole() -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganspace_topdis.options import Command, Settings, option, seed_option
+from ganspace_topdis.options import Command, Settings, nested, option, seed_option
+from ganspace_topdis.runs.outputs import OutputSettings
 from vae.settings import data_root_option, dataset_names, verify_option
 
 __all__ = ["COMMANDS", "CheckOptions", "NameOptions", "SheetOptions", "check_text", "describe_text", "list_text"]
@@ -63,6 +64,7 @@ class SheetOptions(NameOptions):
     seed: int = seed_option("Sheet", help="Seed of the images that are varied.", default=1)
     data_root: Path | None = data_root_option("Sheet")
     verify: bool = verify_option("Sheet")
+    output: OutputSettings = nested(OutputSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,9 +99,11 @@ def _check(options: CheckOptions) -> dict[str, Any]:
 def _sheet(options: SheetOptions) -> dict[str, Any]:
     from vae.data.inventory import write_sheet
 
+    out = options.out or Path(f"{options.name.partition(':')[0]}.png")
+    options.output.earlier(out)
     return write_sheet(
         options.name,
-        options.out,
+        out,
         data_root=options.data_root,
         verify=options.verify,
         columns=options.columns,
@@ -108,9 +112,9 @@ def _sheet(options: SheetOptions) -> dict[str, Any]:
     )
 
 
-def _files_text(record: Mapping[str, Any], options: Settings) -> str:
+def _files_text(record: Mapping[str, Any], options: NameOptions) -> str:
     """Return the paths, one per line."""
-    return "\n".join(record["files"])
+    return "\n".join(record["files"]) or f"{options.name} needs no files"
 
 
 def list_text(record: Mapping[str, Any], options: Settings) -> str:
@@ -129,6 +133,8 @@ def list_text(record: Mapping[str, Any], options: Settings) -> str:
 
 def describe_text(record: Mapping[str, Any], options: Settings) -> str:
     """Format the description, one line per fact."""
+    from vae.data.source_files import CHECKSUMS
+
     lines = [
         f"{record['name']}: {record['title']}",
         f"images    {record['num_images']:,} of {_times(record['image_shape'])}"
@@ -144,9 +150,7 @@ def describe_text(record: Mapping[str, Any], options: Settings) -> str:
     lines = [line for fact in lines for line in textwrap.wrap(fact, 80, subsequent_indent=" " * 10)]
     for file in record["files"]:
         lines.append(f"file      {file['name']}" + (f", {file['num_bytes']:,} bytes" if file["num_bytes"] else ""))
-        lines += [
-            f"          {name} {file[name]}" for name in ("sha256", "md5", "git_sha1", "url", "path") if file.get(name)
-        ]
+        lines += [f"          {name} {file[name]}" for name in (*CHECKSUMS, "url", "path") if file.get(name)]
     return "\n".join(lines)
 
 

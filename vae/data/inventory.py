@@ -16,22 +16,20 @@ from ganspace_topdis.runs.files import sha256_of, write_bytes
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.transfer import TransferLimits
 from ganspace_topdis.traversal.grid import encode_png, resize_frame
-from ganspace_topdis.traversal.text import draw_text, text_width
+from ganspace_topdis.traversal.text import INK, PAPER, draw_text, text_width
 from vae.data import DataSet, open_data
 from vae.data.array_dataset import ArrayStore
 from vae.data.catalog import CATALOG, DataSetInfo, SourceFile
 from vae.data.content import content_error, content_facts
 from vae.data.dataset import Integers
 from vae.data.opening import check_name, find_info, open_set
-from vae.data.source_files import CACHE_KIND, DataFileError, find_files, locate, verify_checksum
+from vae.data.source_files import CACHE_KIND, CHECKSUMS, DataFileError, find_files, locate, verify_checksum
 
-__all__ = ["CHECKSUMS", "check_set", "contact_sheet", "describe_set", "fetch_set", "list_sets", "write_sheet"]
+__all__ = ["check_set", "contact_sheet", "describe_set", "fetch_set", "list_sets", "write_sheet"]
 
 _MAX_BYTES = 40_000_000_000
 _NUM_SAMPLED = 256
-_PAPER, _INK = "#fcfcfa", "#1b1f24"
 _TEXT_PX, _GAP_PX, _MARGIN_PX = 15, 4, 16
-CHECKSUMS = ("sha256", "md5", "git_sha1")
 
 
 def list_sets() -> dict[str, Any]:
@@ -112,7 +110,7 @@ def check_set(name: str, root: Path | None = None) -> dict[str, Any]:
 
 def write_sheet(
     name: str,
-    out: Path | None = None,
+    out: Path,
     *,
     data_root: Path | None = None,
     verify: bool = True,
@@ -124,7 +122,7 @@ def write_sheet(
 
     Args:
         name: name of the data set, variations included.
-        out: the file; None writes NAME.png into the working folder.
+        out: the file.
         data_root: file or folder of the data set; None searches where `open_data` does.
         verify: whether its files are compared with their published checksums.
         columns: images per row.
@@ -138,7 +136,7 @@ def write_sheet(
     """
     data = open_data(name, root=data_root, verify=verify, progress=ProgressReporter(f"unpack {name}"))
     sheet = contact_sheet(data, num_columns=columns, cell_px=cell, seed=seed)
-    path = write_bytes(out or Path(f"{name.partition(':')[0]}.png"), encode_png(sheet))
+    path = write_bytes(out, encode_png(sheet))
     return {"files": [str(path)]}
 
 
@@ -165,11 +163,11 @@ def contact_sheet(data: DataSet, *, num_columns: int = 12, cell_px: int = 64, se
         left + num_columns * (width + _GAP_PX) - _GAP_PX + _MARGIN_PX,
         2 * _MARGIN_PX + len(rows) * (height + _GAP_PX) - _GAP_PX,
     )
-    sheet = Image.new("RGB", size, _PAPER)
+    sheet = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(sheet)
     for r, (name, indices) in enumerate(rows):
         top = _MARGIN_PX + r * (height + _GAP_PX)
-        draw_text(pen, left - 2 * _GAP_PX, top + height / 2 + _TEXT_PX / 3, name, _TEXT_PX, _INK, align="r")
+        draw_text(pen, left - 2 * _GAP_PX, top + height / 2 + _TEXT_PX / 3, name, _TEXT_PX, INK, align="r")
         for c, image in enumerate(data.images(indices)):
             sheet.paste(resize_frame(image, (width, height)), (left + c * (width + _GAP_PX), top))
     return sheet

@@ -18,6 +18,7 @@ from vae.data.catalog import DataSetInfo, SourceFile
 
 __all__ = [
     "CACHE_KIND",
+    "CHECKSUMS",
     "ChecksumResult",
     "DataFileError",
     "checksum_difference",
@@ -27,9 +28,10 @@ __all__ = [
     "verify_checksum",
 ]
 
+CHECKSUMS = ("sha256", "md5", "git_sha1")
+"""Kinds of checksums that publishers give, the strongest first."""
 CACHE_KIND = "data"
 """The folder of the download cache that holds data sets."""
-_ALGORITHMS = ("sha256", "md5", "git_sha1")
 _SAMPLE_BYTES = 1 << 16
 
 
@@ -105,7 +107,7 @@ class ChecksumResult:
 
 def verify_checksum(path: Path, published: SourceFile) -> ChecksumResult:
     """Compare a file with its published checksum, reading all of it."""
-    for algorithm in _ALGORITHMS:
+    for algorithm in CHECKSUMS:
         if expected := getattr(published, algorithm):
             return ChecksumResult(algorithm, hash_file(path, algorithm), expected)
     return ChecksumResult(None, None, None)
@@ -147,7 +149,7 @@ def file_fingerprint(path: Path) -> str:
 
 def _record(path: Path, published: SourceFile) -> dict[str, object]:
     status = path.stat()
-    checksums = [getattr(published, algorithm) for algorithm in _ALGORITHMS]
+    checksums = [getattr(published, algorithm) for algorithm in CHECKSUMS]
     return {"path": str(path), "num_bytes": status.st_size, "changed_ns": status.st_mtime_ns, "sums": checksums}
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.runs.devices import choose_device
+from ganspace_topdis.runs.devices import choose_device, torch_defaults
 from ganspace_topdis.runs.files import write_json
 from ganspace_topdis.runs.progress import ProgressReporter
 from ganspace_topdis.runs.reading import read_json
@@ -78,7 +78,7 @@ def measure(model: AutoEncoder, data: DataSet, settings: EvaluationSettings, *, 
     groups = groups_for(settings.metrics, has_factors=bool(data.factors))
     rng = np.random.default_rng(settings.seed)
     clock = _Clock()
-    samples = draw_samples(model, data, groups, settings, rng)
+    samples = draw_samples(model, data, settings, rng)
     clock.stop("encoding")
     with ProgressReporter("metrics") as progress:
         scores = score_all(
@@ -98,13 +98,7 @@ def measure(model: AutoEncoder, data: DataSet, settings: EvaluationSettings, *, 
     )
 
 
-def draw_samples(
-    model: AutoEncoder,
-    data: DataSet,
-    groups: Sequence[str],
-    settings: EvaluationSettings,
-    rng: np.random.Generator,
-) -> Samples:
+def draw_samples(model: AutoEncoder, data: DataSet, settings: EvaluationSettings, rng: np.random.Generator) -> Samples:
     """Encode the grid, and samples: looked up in the grid if it has every image, else encoded separately."""
     with ProgressReporter("encoding") as progress:
         if not data.factors:
@@ -140,6 +134,7 @@ class _Clock:
         self._start_s = now_s
 
 
+@torch_defaults()
 def evaluate(
     run_folder: str | os.PathLike[str],
     settings: EvaluationSettings | None = None,
@@ -172,7 +167,7 @@ def evaluate(
     trained = load_trained(folder, choose_device(device))
     request = {"step": trained.step, **_plain(asdict(settings)), "version": __version__}
     before = read_evaluation(folder)
-    if before is not None and before["request"] == request and (before["files"] or not pictures):
+    if before is not None and before["request"] == request and (not pictures or _are_drawn(folder, before["files"])):
         return before
     if data is None:
         with ProgressReporter("data, images") as progress:
@@ -204,6 +199,11 @@ def read_evaluation(run_folder: str | os.PathLike[str]) -> dict[str, Any] | None
         if isinstance(found, dict) and {"request", "scores", "files", "device"} <= found.keys():
             return found
     return None
+
+
+def _are_drawn(folder: Path, files: Sequence[str]) -> bool:
+    """Whether the pictures and the page were drawn, and are still there."""
+    return bool(files) and all((folder / name).is_file() for name in files)
 
 
 def _require_same_data(data: DataSet, trained: TrainedModel) -> None:

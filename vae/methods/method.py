@@ -70,7 +70,6 @@ class StepContext:
     """The state of a training right after the autoencoder's step.
 
     Attributes:
-        step: steps taken before this one.
         model: the autoencoder after the step; its parameters' `grad` is the gradient of the step.
         optimizer: the autoencoder's.
         posterior: posterior of the batch before the step, detached.
@@ -80,7 +79,6 @@ class StepContext:
         max_grad_norm: the autoencoder's gradient is clipped to this norm.
     """
 
-    step: int
     model: AutoEncoder
     optimizer: FlatAdam
     posterior: Posterior

@@ -5,7 +5,9 @@
 
 A process of its own isolates the cell: a crash, a kill or a lack of memory affects it alone, and its thread count is
 set before torch is imported. Its stdin stays open as long as the worker lives; when it closes, the cell stops as if by
-SIGTERM, with its work saved.
+SIGTERM, with its work saved. It leaves the process group of the suite, because Ctrl-C in a terminal reaches the whole
+group, and a cell that gets it and then the worker's SIGTERM would stop at once. It stays in the session, so that `nice`
+counts.
 
 The worker writes the status itself, into the shared results folder, so that nothing is lost with the connection to the
 process that started the suite. It imports neither torch nor the engine.
@@ -39,7 +41,7 @@ _COMMAND = [sys.executable, "-m", "vae.suite.cell"]
 _POLL_S = 0.2
 _STOP_GRACE_S = 120.0
 _EXIT_GRACE_S = 60.0
-_STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -150,7 +152,9 @@ def _environment(job: Job, inherited: Mapping[str, str]) -> dict[str, str]:
 
 
 def _state(code: int) -> CellState:
-    return "finished" if code == 0 else "stopped" if code in _STOPPED else "failed"
+    """The state of a cell by its exit code; one that saved nothing yet is ended by the signal itself."""
+    stopped = {128 + number for number in _SIGNALS} | ({-number for number in _SIGNALS} if STOP.is_set() else set())
+    return "finished" if code == 0 else "stopped" if code in stopped else "failed"
 
 
 def _failure_reason(code: int, log: Path) -> str:
@@ -211,6 +215,8 @@ def _stop_with_parent() -> None:
 
 
 def _main() -> int:
+    if hasattr(os, "setpgrp"):  # not on Windows
+        os.setpgrp()
     task = CellTask(**json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:

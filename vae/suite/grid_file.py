@@ -30,7 +30,6 @@ presets in `grids/NAME.toml` come with the package.
 """
 
 import dataclasses
-import difflib
 import json
 import math
 from collections import Counter
@@ -297,12 +296,7 @@ def _validate_data(name: str, metrics: Sequence[str] | None) -> list[str]:
 
 def _unknown_names(what: str, given: Mapping[str, Any], kind: type) -> list[str]:
     known = [field.name for field in dataclasses.fields(kind)]
-    errors = []
-    for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            errors.append(f"unknown {what} {name!r}" + (f" (did you mean {close[0]}?)" if close else ""))
-    return errors
+    return [f"unknown {what} {name!r}{nearest(name, known)}" for name in given if name not in known]
 
 
 def _as_key(error: Exception) -> str:

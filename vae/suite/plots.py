@@ -10,7 +10,7 @@ from ganspace_topdis.errors import MissingDependencyError
 from vae.evaluation.metrics import metric_name
 from vae.suite.results import CellResult, Setting, SuiteResults, settings_in_order
 from vae.suite.statistics import Difference, compare, correlate
-from vae.suite.tables import setting_name, shown_interval, shown_metrics
+from vae.suite.tables import setting_name, shown_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -252,7 +252,7 @@ def _draw_difference(panel: "Axes", row: _PairRow, difference: Difference) -> No
     if difference.mean is None:
         return
     color = "#000000" if difference.setting == () else _COLORS[1]
-    if (interval := shown_interval(difference)) is not None:
+    if (interval := difference.interval) is not None:
         panel.plot(interval, [row.mean_y] * 2, color=color, linewidth=2, zorder=4)
     panel.scatter([difference.mean], [row.mean_y], s=32, color=color, marker="D", zorder=5)
 

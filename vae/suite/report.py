@@ -46,7 +46,6 @@ from vae.suite.tables import (
     metric_table,
     overview_table,
     setting_name,
-    shown_interval,
     shown_metrics,
 )
 from vae.suite.verdicts import (
@@ -307,7 +306,7 @@ def _differences_csv(results: SuiteResults) -> str:
                 d.variant,
                 metric,
                 d.mean,
-                *(shown_interval(d) or (None, None)),
+                *(d.interval or (None, None)),
                 d.num_higher,
                 d.num_lower,
                 len(d.values),

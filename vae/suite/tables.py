@@ -39,7 +39,6 @@ __all__ = [
     "overview_table",
     "published_for",
     "setting_name",
-    "shown_interval",
     "shown_metrics",
 ]
 
@@ -132,11 +131,6 @@ def difference_table(results: SuiteResults, metric: str) -> Table | None:
         "intervals are in the table of verdicts.",
         num_labels=2,
     )
-
-
-def shown_interval(difference: Difference) -> tuple[float, float] | None:
-    """Return the interval of the mean difference; None for fewer than `MIN_PAIRS` pairs."""
-    return difference.interval if len(difference.values) >= MIN_PAIRS else None
 
 
 def difference_sentence(difference: Difference, baseline: str) -> str:
@@ -241,7 +235,7 @@ def _spread(summary: Summary) -> str:
 
 
 def _difference_texts(difference: Difference) -> tuple[str, ...]:
-    low_high = shown_interval(difference)
+    low_high = difference.interval
     interval = "—" if low_high is None else f"{format_signed(low_high[0])} to {format_signed(low_high[1])}"
     pairs = len(difference.values)
     return (

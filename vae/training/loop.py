@@ -169,7 +169,6 @@ class Training:
                 return self.model.posterior(self._batches.draw(self._random.host), self._random.device)
 
         return StepContext(
-            step=self.step_index,
             model=self.model,
             optimizer=self.optimizer,
             posterior=posterior.detach(),

@@ -21,7 +21,7 @@ from torch import Tensor
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, RunFolderError, TopdisError
 from ganspace_topdis.metrics import mig
 from ganspace_topdis.runs.checksummed import flatten, unflatten
-from ganspace_topdis.runs.devices import tune_malloc
+from ganspace_topdis.runs.devices import torch_defaults, tune_malloc
 from ganspace_topdis.runs.distributed import ProcessGroup, join_process_group
 from ganspace_topdis.runs.progress import Progress, ProgressReporter
 from ganspace_topdis.runs.records import read_run
@@ -41,6 +41,7 @@ _TRAINED = {"model": "the autoencoder", "optimizer": "the autoencoder's Adam", "
 """The parts of a training's state that hold tensors of numbers."""
 
 
+@torch_defaults()
 def train(
     settings: TrainSettings,
     run_folder: str | os.PathLike[str],
@@ -182,6 +183,7 @@ class TrainedModel:
     data_fingerprint: str
 
 
+@torch_defaults()
 def load_trained(run_folder: str | os.PathLike[str], device: torch.device | str = "cpu") -> TrainedModel:
     """Load the model in the newest checkpoint of the run in `run_folder`, which may still be running.
 
@@ -198,13 +200,16 @@ def load_trained(run_folder: str | os.PathLike[str], device: torch.device | str 
         raise RunFolderError(f"{run.path} has no checkpoint yet; rerun its command to continue the training")
     state = unflatten(checkpoint.tensors, checkpoint.rest)
     height, width, channels = state["image_shape"]
-    model = build_networks(
-        settings.network,
-        image_shape=(height, width, channels),
-        num_latents=settings.num_latents,
-        width=settings.width,
-        initial_weights="torch",
-    )
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # the weights that are drawn and replaced leave the caller's stream as it is
+        model = build_networks(
+            settings.network,
+            image_shape=(height, width, channels),
+            num_latents=settings.num_latents,
+            width=settings.width,
+            initial_weights="torch",
+        )
     model.load_state_dict(state["model"])
     return TrainedModel(
         model=model.to(device).eval().requires_grad_(False),

@@ -202,6 +202,7 @@ def test_the_length_of_a_vector_does_not_matter_and_directions_are_one_standard_
         (["{method}:complex_vectors", "--rungs", "hand-built"], "returned complex vectors on rung hand-built; return"),
         (["leaving:find"], "cannot import leaving (SystemExit: 7)"),
         (["{method}:find", "{method}:nan"], "one function, or files only"),
+        (["missing.safetensors", "--seeds", "0-1"], "--seeds are those that a function is called with; leave them out"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_one_line(

@@ -6,8 +6,9 @@ from PIL import Image
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.directions import Directions
+from ganspace_topdis.runs.outputs import OutputSettings
 from stylegan2.commands.compare import Options, _folder_name, run, to_text
-from stylegan2.settings import OutputSettings, PictureSettings, RunSettings
+from stylegan2.settings import PictureSettings, RunSettings
 from tests.stylegan2.commands.found_directions import write_found
 
 PICTURES = PictureSettings(num_frames=3, extent=2.0)

@@ -7,12 +7,13 @@ import torch
 from PIL import Image
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
+from ganspace_topdis.runs.outputs import OutputSettings
 from ganspace_topdis.traversal.frames import to_uint8
 from ganspace_topdis.traversal.names import NAMES_FILE, DirectionName, write_names
 from stylegan2 import save
 from stylegan2.commands.edit import Options, parse_amounts, run
 from stylegan2.runs.pictures import source_of
-from stylegan2.settings import OutputSettings, RunSettings
+from stylegan2.settings import RunSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import small_generator, write_found
 

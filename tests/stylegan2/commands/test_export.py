@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
+from ganspace_topdis.runs.outputs import OutputSettings
 from stylegan2 import load
 from stylegan2.commands.export import Options, run
-from stylegan2.settings import OutputSettings, RunSettings
+from stylegan2.settings import RunSettings
 from stylegan2.space import LatentSpace
 from tests.stylegan2.commands.found_directions import write_found
 

@@ -92,7 +92,7 @@ def test_directions_of_style_channels_are_scored_like_others(folder: Path, scene
     assert run("score", str(out)) == 0
     after = Directions.load(out)
     assert after.code_dim == before.code_dim > 8
-    assert len(after.metadata["recognised"]) == len(after.metadata["share"]) == 3
+    assert len(after.metadata["recognized"]) == len(after.metadata["share"]) == 3
     assert set(after.metadata["scores"]) == {"rescoring", "oracle", "noise_floor", "reconstructor"}
 
 
@@ -105,7 +105,7 @@ def test_the_whole_is_measured_against_truth_and_without_it(scored: dict[str, An
 def test_every_direction_has_every_score(scored: dict[str, Any]) -> None:
     expected = {"rtd_before", "rtd_after", "effect", "mixed", "overlap", "amount", "score", "chance"}
     expected |= {"unit", "better_than_chance", "rtd_low", "rtd_high", "effect_low", "effect_high"}
-    expected |= {"factor", "share", "own_change", "spearman", "recognised", "agreement"}
+    expected |= {"factor", "share", "own_change", "spearman", "recognized", "agreement"}
     assert all(set(row) == {"index", "rank", *expected} for row in scored["directions"])
 
 
@@ -314,7 +314,7 @@ def test_directions_that_do_not_say_how_they_were_found_are_refused(
 def test_truth_and_protocol_need_known_factors(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = discover(checkpoint(folder / "unknown.safetensors", {}), folder / "unknown")
     assert "--factor-network" in refused(capsys, str(other), "--truth")
-    assert "labelled images" in refused(capsys, str(other), "--protocol")
+    assert "labeled images" in refused(capsys, str(other), "--protocol")
 
 
 def test_metrics_of_the_protocol_need_it(scenes_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

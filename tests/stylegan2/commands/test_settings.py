@@ -9,6 +9,7 @@ import torch
 
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError
 from ganspace_topdis.runs.files import write_json
+from ganspace_topdis.runs.outputs import OutputSettings, remove_earlier
 from ganspace_topdis.traversal.names import DirectionName
 from stylegan2 import Generator, save
 from stylegan2.commands import score
@@ -16,11 +17,9 @@ from stylegan2.commands.discover import directions_text
 from stylegan2.loading import factor_network_for, known_data
 from stylegan2.runs.pictures import labels_of, page_text, shown_run, summary
 from stylegan2.settings import (
-    OutputSettings,
     PictureSettings,
     parse_layers,
     parse_numbers,
-    remove_earlier,
     written_short,
 )
 from stylegan2.zoo import ASSETS, locate

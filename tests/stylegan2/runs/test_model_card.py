@@ -50,6 +50,15 @@ def test_a_card_does_not_name_a_checkpoint_of_this_machine_that_is_another(found
     assert not (tmp_path / "card").exists()
 
 
+def test_directions_of_no_generator_have_no_card(found, tmp_path):
+    directions = Directions.load(found[1])
+    del directions.metadata["space"]
+    directions.save(found[1])
+    with pytest.raises(CheckpointError, match="does not say which space of a generator its directions are of"):
+        write_card(found[1], tmp_path / "card", license_id="mit")
+    assert not (tmp_path / "card").exists()
+
+
 def test_the_card_marks_named_directions_too(found, tmp_path):
     directions = Directions.load(found[1])
     directions.metadata.update({"score": [0.5, 0.4, 0.3], "better_than_chance": [True, False, True]})

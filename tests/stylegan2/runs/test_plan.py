@@ -213,4 +213,4 @@ def test_a_long_scoring_prints_its_plan(tmp_path, monkeypatch, capsys, long_s, p
     monkeypatch.setattr(plans, "measure_pace", lambda *arguments: replace(PACE, image_s=100.0, code_dim=8))
     record = score.run(score.Options(run=out))
     assert ("plan, measured" in capsys.readouterr().err) == printed
-    assert all("recognised" not in row for row in record["directions"])
+    assert all("recognized" not in row for row in record["directions"])

@@ -204,6 +204,21 @@ def test_the_sheet_of_another_file_needs_no_verify(capsys, tmp_path, small):
     assert (tmp_path / "sheet.png").exists()
 
 
+def test_a_sheet_is_replaced_only_if_asked(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dsprites.png").write_text("mine")
+    command = ("sheet", "dsprites", "--columns", 2, "--cell", 16)
+    code, printed = run(capsys, *command)
+    assert code == 1
+    assert printed.err == "error: dsprites.png would be replaced; give --force, or another --out\n"
+    assert (tmp_path / "dsprites.png").read_text() == "mine"
+    assert run(capsys, *command, "--force")[0] == 0
+
+
+def test_a_set_without_files_says_so(capsys):
+    assert run(capsys, "fetch", "dsprites")[1].out == "dsprites needs no files\n"
+
+
 def test_a_contact_sheet_is_a_png_file(capsys, tmp_path):
     code, printed = run(capsys, "sheet", "dsprites", "--out", tmp_path / "sheet.jpg")
     assert code == 2

@@ -256,7 +256,7 @@ def test_images_of_the_right_size_are_left_alone():
     assert resize_images(images, 8, 8) is images
 
 
-def test_grey_and_color_images_are_reduced_one_by_one():
+def test_gray_and_color_images_are_reduced_one_by_one():
     images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
     assert resize_images(images, 8, 8).shape == (3, 8, 8, 3)
     assert resize_images(images[..., 0], 8, 4).shape == (3, 8, 4)

@@ -109,7 +109,7 @@ def test_an_archive_that_is_not_compressed_is_mapped_and_not_copied(tmp_path, st
     assert store.folder is None or not store.folder.exists()
 
 
-def test_the_earlier_release_with_four_colors_and_shapes_is_recognised(tmp_path, memory):
+def test_the_earlier_release_with_four_colors_and_shapes_is_recognized(tmp_path, memory):
     write_npz(tmp_path / "mpi3d_toy.npz", images=MPI3D_IMAGES[: 4 * 4 * 4])
     data = open_set(MPI3D, root=tmp_path, store=memory, verify=False)
     assert data.factor_sizes == (4, 4, 1, 1, 1, 2, 2)

@@ -89,7 +89,7 @@ class Constant(nn.Module):
         return self.value.expand(len(inputs), *self.shape)
 
 
-def test_an_even_grey_costs_log_two_nats_a_pixel() -> None:
+def test_an_even_gray_costs_log_two_nats_a_pixel() -> None:
     model = AutoEncoder(
         Constant((4,), 0.0), Constant((1, SIDE_PX, SIDE_PX), 0.0), num_latents=2, image_shape=(SIDE_PX, SIDE_PX, 1)
     )
@@ -258,6 +258,13 @@ def test_the_same_evaluation_is_given_back_and_another_is_made(trained: Path, mo
     assert again["scores"]["mig"] == first["scores"]["mig"]
 
 
+def test_pictures_that_are_gone_are_drawn_again(trained: Path) -> None:
+    first = evaluate(trained, QUICK, device="cpu")
+    (trained / "report.html").unlink()
+    assert evaluate(trained, QUICK, device="cpu")["scores"] == first["scores"]
+    assert (trained / "report.html").is_file()
+
+
 def test_a_run_is_scored_on_the_images_of_its_training_only(tmp_path: Path) -> None:
     settings = TrainSettings(data="dsprites", network="fc", width=0.02, steps=2, batch_size=8)
     run = train(settings, tmp_path / "run", options=ExecutionOptions(device="cpu"), data=Dots())
@@ -308,7 +315,7 @@ class Twins(Dots):
 
 def test_samples_have_every_image_of_a_combination_not_the_first_alone() -> None:
     data = Twins()
-    drawn = draw_samples(reader(), data, ["mig"], EvaluationSettings(), np.random.default_rng(0))
+    drawn = draw_samples(reader(), data, EvaluationSettings(), np.random.default_rng(0))
     white = encode(reader(), data, np.array([1]))[0][0]
     share = float((drawn.train.means == white).all(axis=1).mean())
     assert share == pytest.approx(0.5, abs=0.03)

@@ -133,8 +133,8 @@ def test_the_trained_discriminator_approaches_a_gaussians_total_correlation(spec
     spec = type(spec)(**{**vars(spec), "num_latents": 2})
     method = FactorVAE(FactorVAEOptions(permute="same", discriminator_width=32), spec)
     law, generator = MultivariateNormal(torch.zeros(2), COVARIANCE), torch.Generator().manual_seed(0)
-    for step in range(400):
-        method.after_step(context(law.sample((256,)), step, generator))
+    for _ in range(400):
+        method.after_step(context(law.sample((256,)), generator))
     codes = law.sample((20_000,))
     with torch.no_grad():
         assert density_ratio_tc(method.discriminator(codes)).item() == pytest.approx(EXACT, abs=0.12)
@@ -153,11 +153,10 @@ def test_the_penalty_leaves_the_discriminator_alone(posterior, spec):
     assert all(parameter.grad is None for parameter in method.discriminator.parameters())
 
 
-def context(codes, step, generator):
+def context(codes, generator):
     model = build_networks("narrow", image_shape=(8, 8, 1), num_latents=2, width=0.05)
     posterior = Posterior(mean=codes, logvar=torch.zeros_like(codes), sample=codes)
     return StepContext(
-        step=step,
         model=model,
         optimizer=torch.optim.Adam(model.parameters()),
         posterior=posterior,

@@ -150,7 +150,6 @@ def step_context(images, seed=0):
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     return StepContext(
-        step=0,
         model=model,
         optimizer=optimizer,
         posterior=posterior,
@@ -217,7 +216,7 @@ def test_at_chance_the_second_step_repeats_the_first_ones_gradient_only_when_it_
         assert moved == ({"decoder.1.bias"} if carry else set())
 
 
-def test_a_discriminator_that_recognises_images_turns_both_nets_against_it(spec):
+def test_a_discriminator_that_recognizes_images_turns_both_nets_against_it(spec):
     images = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(3)
     method = DAVA(DAVAOptions(carry_gradients=False, discriminator_width=4), spec)

@@ -130,6 +130,60 @@ def test_a_cell_stops_when_the_worker_is_gone(tmp_path: Path) -> None:
     assert list((tmp_path / "run" / "checkpoints").iterdir())
 
 
+GRID = """
+name = "slow"
+seeds = [0]
+metrics = ["reconstruction"]
+base = { data = "dsprites-16", steps = 1000000, width = 0.5, batch_size = 8192, log_every = 1 }
+axes = { variant = { plain = {} } }
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are POSIX")
+def test_ctrl_c_in_a_terminal_saves_the_running_cells(tmp_path: Path) -> None:
+    """A terminal sends SIGINT to the whole process group; a step takes longer than the suite waits before SIGTERM."""
+    import subprocess
+
+    (tmp_path / "slow.toml").write_text(GRID)
+    command = [
+        "-m",
+        "ganspace_topdis.program",
+        "suite",
+        "slow.toml",
+        "--out",
+        "out",
+        "--jobs",
+        "1",
+        "--threads",
+        "1",
+        "--no-pictures",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(Path(cell.__file__).parents[2])}
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=tmp_path, stderr=subprocess.PIPE, env=environment, start_new_session=True
+    )
+    deadline_s = time.monotonic() + 120
+    while not list(tmp_path.glob("out/cells/*/metrics.jsonl")) and process.poll() is None:
+        if time.monotonic() > deadline_s:
+            process.kill()
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, printed = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGINT, printed.decode()
+    (run,) = tmp_path.glob("out/cells/*")
+    assert "SystemExit" not in json.loads((run / "status.json").read_text())["reason"]
+    assert list((run / "checkpoints").iterdir())
+
+
+def test_a_cell_that_is_stopped_before_it_could_save_has_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threading.Timer(0.5, STOP.set).start()
+    assert run(monkeypatch, "import time; time.sleep(60)", job_for(tmp_path)).state == "stopped"
+    STOP.clear()
+    assert run(monkeypatch, "import os; os.kill(os.getpid(), 15)", job_for(tmp_path)).state == "failed"
+
+
 def jobs_for(tmp_path: Path, count: int) -> list[Job]:
     return [
         Job(

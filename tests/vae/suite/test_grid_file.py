@@ -268,10 +268,10 @@ def test_good_settings_have_no_errors() -> None:
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
-        ({"stpes": 5}, "unknown setting 'stpes' (did you mean steps?)"),
+        ({"stpes": 5}, "unknown setting 'stpes'; did you mean 'steps'?"),
         ({"seed": 5}, "seed is set by the suite"),
         ({"topdis": 5.0}, "topdis must be a table"),
-        ({"topdis": {"wight": 5.0}}, "unknown topdis setting 'wight' (did you mean weight?)"),
+        ({"topdis": {"wight": 5.0}}, "unknown topdis setting 'wight'; did you mean 'weight'?"),
         ({"topdis": {"gamma": 5.0}}, "unknown topdis setting 'gamma'"),
         ({"topdis": {"weight": -5.0}}, "topdis.weight is -5.0"),
         ({"data": "dsprite"}, "data set 'dsprite' is unknown"),

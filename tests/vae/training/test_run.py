@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,28 @@ EVERY_STEP = ExecutionOptions(checkpoint_every_s=0)
 
 def weights(run):
     return load_trained(run).model.state_dict()
+
+
+@pytest.mark.parametrize("surroundings", [torch.no_grad, torch.inference_mode, lambda: torch.device("meta")])
+def test_what_the_caller_has_set_does_not_matter(tiny, tmp_path, surroundings):
+    expected = weights(train(SETTINGS, tmp_path / "plain", data=tiny))
+    before = torch.get_rng_state()
+    with surroundings():
+        found = weights(train(SETTINGS, tmp_path / "run", data=tiny))
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_default_of_double_precision_and_numbers_of_numpy_change_nothing(tiny, tmp_path):
+    expected = weights(train(SETTINGS, tmp_path / "plain", data=tiny))
+    torch.set_default_dtype(torch.float64)
+    try:
+        settings = replace(SETTINGS, seed=np.int64(0), steps=np.int32(10), options={"beta": np.float32(4)})
+        found = weights(train(settings, tmp_path / "run", data=tiny))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert settings == SETTINGS
 
 
 def test_a_training_stopped_by_a_signal_is_finished_by_the_same_call_bit_for_bit(tiny, tmp_path):
