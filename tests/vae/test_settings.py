@@ -38,7 +38,7 @@ REFUSED: list[tuple[type, str, Any, str]] = [
     (TrainSettings, "precision", "int8", "`precision` is 'int8'"),
     (TrainSettings, "width", 0.0, "`width` is 0.0"),
     (TrainSettings, "learning_rate", -1e-4, "`learning_rate` is -0.0001"),
-    (TrainSettings, "adam_betas", (0.9, 1.0), "`adam_betas` is (0.9, 1.0)"),
+    (TrainSettings, "adam_betas", (0.9, 1.0), "`adam_betas` is 0.9,1.0"),
     (TrainSettings, "adam_betas", 5, "`adam_betas` is 5, but must be two numbers"),
     (TrainSettings, "options", 3, "`options` is 3, but must be a table of options"),
     (TrainSettings, "max_grad_norm", 0.0, "`max_grad_norm` is 0.0"),
