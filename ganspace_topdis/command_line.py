@@ -252,7 +252,7 @@ def _click_type(leaf: Leaf) -> click.ParamType:
         int: click.INT,
         float: click.FLOAT,
         bool: click.BOOL,
-        Path: _UserPath(path_type=Path),
+        Path: _UserPath(),
     }
     return types.get(kind) or _Text(leaf)
 

@@ -182,13 +182,12 @@ class Settings:
         """Refuse unknown names before the generated `__init__` does."""
         known = [entry.name for entry in _fields(cls)]
         for name in values:
-            if name in known:
-                continue
-            raise InvalidArgumentError(
-                f"{cls.__name__} has no setting {name!r}; its settings are {', '.join(known) or 'none'}"
-                f"{nearest(name, known)}",
-                field=name,
-            )
+            if name not in known:
+                raise InvalidArgumentError(
+                    f"{cls.__name__} has no setting {name!r}; its settings are {', '.join(known) or 'none'}"
+                    f"{nearest(name, known)}",
+                    field=name,
+                )
         return super().__new__(cls)
 
     def __post_init__(self) -> None:

@@ -62,10 +62,10 @@ class Options(Settings):
 def run(options: Options) -> dict[str, Any]:
     """The scores as one JSON document. Progress goes to stderr.
 
-    "num_points" of a subset, "pairs" (files "x" and "y", and under "scores" by name "mean", "std", the ends "low" and
-    "high" of the 95 % interval of the mean, and "values"), and "files" written. For two files also "rtd", "std" and
-    "values" of the first score; for several "matrices" of means by score, in the order of the files, and "order", that
-    of the dendrogram's leaves.
+    "num_points" of a subset, "num_rows" of a file, "pairs" (files "x" and "y", and under "scores" by name "mean",
+    "std", the ends "low" and "high" of the 95 % interval of the mean, and "values"), and "files" written. For two files
+    also "rtd", "std" and "values" of the first score; for several "matrices" of means by score, in the order of the
+    files, and "order", that of the dendrogram's leaves.
 
     Raises:
         InvalidArgumentError: the clouds do not correspond, or an option is not allowed.

@@ -86,7 +86,7 @@ def unit_rows(rotation: Tensor, shared: Tensor | None = None, spread: float = 1.
 
 def random_rotation(size: int, rng: torch.Generator) -> Tensor:
     """A random orthonormal matrix (size, size)."""
-    rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=rng, dtype=torch.float32))
+    rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=rng))
     return rotation
 
 

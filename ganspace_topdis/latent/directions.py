@@ -18,7 +18,6 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
-from ganspace_topdis.latent.shift import shift_values
+from ganspace_topdis.latent.shift import is_index, shift_values
 from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
 
 __all__ = ["Directions"]
@@ -318,7 +317,7 @@ class Directions:
             raise InvalidArgumentError(
                 f"codes must be (N, {self.code_dim}) or (N, num_layers, {self.code_dim}), got {tuple(codes.shape)}"
             )
-        if not isinstance(index, Integral) or isinstance(index, bool) or not 0 <= index < self.num_directions:
+        if not is_index(index, 0, self.num_directions):
             raise InvalidArgumentError(f"direction {index} does not exist, allowed are 0 to {self.num_directions - 1}")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ganspace_topdis.errors import InvalidArgumentError
 
-__all__ = ["MARGIN", "gaussian_shift", "shift_values"]
+__all__ = ["MARGIN", "gaussian_shift", "is_index", "shift_values"]
 
 MARGIN = 0.01
 """Distance of F(z) + C to 0 and 1 below which a row is dropped. The slope dz'/dz = phi(z) / phi(z') diverges there: at
@@ -60,11 +60,16 @@ def gaussian_shift(
     if not isinstance(z, Tensor) or z.ndim != 2 or not z.is_floating_point():
         got = f"{z.dtype} {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
         raise InvalidArgumentError(f"z must be a floating-point tensor (N, D), got {got}")
-    if not isinstance(index, Integral) or isinstance(index, bool) or not -z.shape[1] <= index < z.shape[1]:
+    if not is_index(index, -z.shape[1], z.shape[1]):
         raise InvalidArgumentError(f"index is {index}, allowed are {-z.shape[1]} to {z.shape[1] - 1}")
     moved, kept = shift_values(z[:, index], amount, mean=mean, std=std, margin=margin)
     here = torch.arange(z.shape[1], device=z.device) == index % z.shape[1]
     return torch.where(here, moved[:, None], z)[kept], kept
+
+
+def is_index(value: Any, low: int, high: int) -> bool:
+    """Whether `value` is an integer, and no truth value, of low <= value < high."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) < high
 
 
 def shift_values(

@@ -1,9 +1,10 @@
 """Results that a command writes where the user says: those of an earlier command are replaced only if asked.
 
-output: OutputSettings = nested(OutputSettings)    the option --force
+    output: OutputSettings = nested(OutputSettings)             the option --force
+    earlier = options.output.earlier(folder, "edited_*.png")    refuses before anything is computed
+    remove_earlier(earlier, written)                            once the new results are there
 
-earlier = options.output.earlier(folder, "edited_*.png")    refuses before anything is computed
-remove_earlier(earlier, written)                            once the new results are there
+Neither torch nor numpy is imported here.
 """
 
 from collections.abc import Iterable

@@ -153,8 +153,8 @@ def _environment(job: Job, inherited: Mapping[str, str]) -> dict[str, str]:
 
 def _state(code: int) -> CellState:
     """The state of a cell by its exit code; one that saved nothing yet is ended by the signal itself."""
-    stopped = {128 + number for number in _SIGNALS} | ({-number for number in _SIGNALS} if STOP.is_set() else set())
-    return "finished" if code == 0 else "stopped" if code in stopped else "failed"
+    stopped = code - 128 in _SIGNALS or (STOP.is_set() and -code in _SIGNALS)
+    return "finished" if code == 0 else "stopped" if stopped else "failed"
 
 
 def _failure_reason(code: int, log: Path) -> str:

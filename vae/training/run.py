@@ -200,9 +200,7 @@ def load_trained(run_folder: str | os.PathLike[str], device: torch.device | str 
         raise RunFolderError(f"{run.path} has no checkpoint yet; rerun its command to continue the training")
     state = unflatten(checkpoint.tensors, checkpoint.rest)
     height, width, channels = state["image_shape"]
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # the weights that are drawn and replaced leave the caller's stream as it is
+    with torch.random.fork_rng(devices=[]):  # weights are drawn, and replaced below
         model = build_networks(
             settings.network,
             image_shape=(height, width, channels),

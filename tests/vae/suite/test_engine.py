@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -145,19 +146,7 @@ def test_ctrl_c_in_a_terminal_saves_the_running_cells(tmp_path: Path) -> None:
     import subprocess
 
     (tmp_path / "slow.toml").write_text(GRID)
-    command = [
-        "-m",
-        "ganspace_topdis.program",
-        "suite",
-        "slow.toml",
-        "--out",
-        "out",
-        "--jobs",
-        "1",
-        "--threads",
-        "1",
-        "--no-pictures",
-    ]
+    command = shlex.split("-m ganspace_topdis.program suite slow.toml --out out --jobs 1 --threads 1 --no-pictures")
     environment = {**os.environ, "PYTHONPATH": str(Path(cell.__file__).parents[2])}
     process = subprocess.Popen(
         [sys.executable, *command], cwd=tmp_path, stderr=subprocess.PIPE, env=environment, start_new_session=True
