@@ -1,11 +1,9 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const storageKey = "topdis-gan names " + data.storageKey;
-  const byId = (id) => document.getElementById(id);
   const frames = makeFrames(data, (text) => notice(text, "server"));
   const history = makeHistory(snapshot, restore);
   const record = history.record;
-  const keysKey = "topdis-gan keys";
+  const nameStore = makeNameStore({ data, rename: frames.rename });
 
   // The page shows one image: `seed`, shifted by shifts[i] units along each direction i.
   // `lead` is the direction that was moved last; `original` shows the unshifted image while a key or button is held.
@@ -209,33 +207,12 @@
     state.playing = 0;
   }
 
-  // A live page saves names and stars in the run folder, other pages in this browser; a button saves them as a file,
-  // which any page of these directions opens again.
-
-  function remember(direction) {
-    if (frames.rename) {
-      frames.rename({ ...direction, name: typedName(direction.name, direction, data.directions) });
-      return;
-    }
-    try {
-      localStorage.setItem(storageKey, JSON.stringify(namesRecord(data)));
-    } catch { /* private windows refuse; the file still works */ }
-  }
-
-  function recall() {
-    if (frames.rename) return;
-    try {
-      const names = parseNames(localStorage.getItem(storageKey), data);
-      data.directions.forEach((direction) => Object.assign(direction, names.get(direction.index)));
-    } catch { /* nothing stored */ }
-  }
-
   function setName(place, { name, starred }) {
     const direction = data.directions[place];
     if (direction.name === name && direction.starred === starred) return;
     Object.assign(direction, { name, starred });
     rows[place].name.value = name;
-    remember(direction);
+    nameStore.remember(direction);
   }
 
   function rename(place, change) {
@@ -262,83 +239,7 @@
     }
   }
 
-  function make(tag, properties = {}, ...children) {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  }
-
-  function makeCanvas(channel) {
-    const [width, height] = frames.size(channel);
-    const canvas = make("canvas", { width, height, channel });
-    canvas.setAttribute("aria-hidden", "true");
-    return canvas;
-  }
-
-  function makeRow(direction, place) {
-    const name = make("input", { className: "name", value: direction.name, maxLength: 80, spellcheck: false });
-    const star = make("button", { className: "star", type: "button", title: "Star this direction" });
-    const [low, high] = frames.ends(place);
-    const slider = make("input", { type: "range", min: low, max: high, step: "any", value: 0 });
-    const output = make("input", { className: "value", type: "number", step: "any", min: low, max: high });
-    const ends = [makeCanvas("ends"), makeCanvas("ends")];
-    const scores = direction.scores.map(([label, number, note]) =>
-      make("div", { title: note }, make("dt", { textContent: label }), make("dd", { textContent: number })));
-    const element = make("div", { className: "direction" },
-      make("div", { className: "words" },
-        make("div", { className: "title" }, make("span", { className: "number", textContent: direction.index }), name, star),
-        make("div", { className: "marks", textContent: direction.marks.join(", "), hidden: !direction.marks.length }),
-        make("dl", { className: "scores" }, ...scores)),
-      make("div", { className: "control" }, ends[0], slider, ends[1],
-        make("label", { className: "amount" }, output, make("span", { textContent: data.unit }))));
-    output.addEventListener("change", () => {
-      if (output.value !== "" && Number.isFinite(Number(output.value))) moveTo(place, Number(output.value), { exact: true });
-      else update();
-    });
-    output.addEventListener("focus", () => choose(place));
-    output.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") output.value = plain(state.shifts[place]);
-      if (event.key === "Enter" || event.key === "Escape") slider.focus();
-    });
-    name.setAttribute("aria-label", `Name of direction ${direction.index}`);
-    name.addEventListener("change", () => {
-      const given = name.value.trim() || direction.automaticName;
-      if (given !== direction.name) rename(place, { name: given });
-      name.value = given;
-    });
-    name.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") name.value = direction.name;
-      if (event.key === "Enter" || event.key === "Escape") slider.focus();
-    });
-    star.addEventListener("click", () => toggleStar(place));
-    slider.addEventListener("focus", () => choose(place));
-    slider.addEventListener("input", () => moveTo(place, Number(slider.value)));
-    slider.addEventListener("dblclick", () => moveTo(place, 0));
-    ends.forEach((canvas, side) => canvas.addEventListener("click", () => moveTo(place, [low, high][side])));
-    element.addEventListener("click", (event) => { if (event.target.tagName !== "INPUT") choose(place); });
-    return { element, name, star, slider, output, ends };
-  }
-
   const toggleStar = (place) => rename(place, { starred: !data.directions[place].starred });
-
-  function makeSeed(label, seed) {
-    const radio = make("input", { type: "radio", name: "seed" });
-    radio.setAttribute("aria-label", label);
-    radio.addEventListener("change", () => chooseSeed(seed));
-    const canvas = makeCanvas("seeds");
-    byId("seeds").append(make("label", {}, radio, canvas, label.replace(/^seed /, "")));
-    return { radio, canvas };
-  }
-
-  function makeStep(value) {
-    const button = make("button", { type: "button", title: inUnits(value), className: value ? "" : "zero" });
-    const canvas = makeCanvas("film");
-    button.setAttribute("aria-label", inUnits(value));
-    button.append(canvas, make("span", { textContent: inUnits(value).replace(" σ", "") }));
-    button.addEventListener("click", () => moveTo(state.current, value));
-    byId("film").append(button);
-    return { button, canvas, value };
-  }
 
   const unsigned = (value) => Number(Math.abs(value).toPrecision(3));
   const inUnits = (value) => (value ? `${value < 0 ? "−" : "+"}${unsigned(value)} ${data.unit}`.trim() : "0");
@@ -431,6 +332,12 @@
     if (rows[direction]) rows[direction].slider.focus();
   }
 
+  function focusNumber(number) {
+    const place = data.directions.findIndex((direction) => direction.index === number);
+    focusDirection(place);
+    return place >= 0;
+  }
+
   function step(change) {
     let next = state.current + change;
     while (rows[next] && !isVisible(next)) next += change;
@@ -455,61 +362,29 @@
     " ": togglePlay,
   };
 
-  document.addEventListener("keydown", (event) => {
-    const target = event.target;
-    if ((event.ctrlKey || event.metaKey) && "zy".includes(event.key.toLowerCase()) && !target.matches(".name, input[type=number]")) {
-      event.preventDefault();
-      (event.key.toLowerCase() === "y" || event.shiftKey ? history.redo : history.undo)();
-      return;
-    }
-    if (event.ctrlKey || event.metaKey || event.altKey || target.matches(".name, input[type=number], #live input")) return;
-    if (event.key === " " && target.matches("button, summary, input:not([type=range])")) return;
-    if (event.key.startsWith("Arrow") && target.type === "radio") return;
-    if (/^[^ ]$/.test(event.key) && !byId("character-keys").checked) return;
-    const numbered = /^[0-9]$/.test(event.key)
-      ? data.directions.findIndex((direction) => direction.index === Number(event.key)) : -1;
-    const action = numbered >= 0 ? () => focusDirection(numbered) : keys[event.key];
-    if (!action) return;
-    event.preventDefault();
-    action();
-  });
-
-  document.addEventListener("keyup", (event) => { if (event.key === "o") showOriginal(false); });
-  addEventListener("blur", () => showOriginal(false));
-
-  // Keys of one letter or digit can be turned off, for speech input and switches; this browser remembers that.
-
-  function setUpCharacterKeys() {
-    const box = byId("character-keys");
-    try {
-      box.checked = localStorage.getItem(keysKey) !== "off";
-    } catch { /* private windows refuse; the keys are on */ }
-    box.addEventListener("change", () => {
-      try {
-        localStorage.setItem(keysKey, box.checked ? "on" : "off");
-      } catch { /* it holds until the page is closed */ }
-    });
-  }
-
   function addSeed(number) {
     let seed = data.seeds.findIndex((known) => known.number === number);
     if (seed < 0) {
       seed = data.seeds.push({ label: `seed ${number}`, number }) - 1;
-      seeds.push(makeSeed(`seed ${number}`, seed));
+      seeds.push(elements.seed(`seed ${number}`, seed));
     }
     chooseSeed(seed);
   }
 
-  recall();
+  nameStore.recall();
   document.documentElement.classList.toggle("transparent", Boolean(data.transparent));
   document.documentElement.classList.toggle("live", Boolean(data.live));
   const [width, height] = frames.size("view");
   Object.assign(byId("view"), { width, height, channel: "view" });
   const liveControls = data.live ? makeLiveControls({ data, record, addSeed, update }) : null;
-  const rows = data.directions.map(makeRow);
+  const elements = makeElements({ data, frames, page: {
+    choose, chooseSeed, inUnits, moveTo, moveCurrentTo: (value) => moveTo(state.current, value), rename, toggleStar, update,
+    shift: (direction) => state.shifts[direction],
+  } });
+  const rows = data.directions.map(elements.row);
   byId("directions").append(...rows.map((row) => row.element));
-  const seeds = data.seeds.map((_, seed) => makeSeed(seedLabel(seed), seed));
-  const film = frames.film.map(makeStep);
+  const seeds = data.seeds.map((_, seed) => elements.seed(seedLabel(seed), seed));
+  const film = frames.film.map(elements.step);
   byId("units").textContent = data.unit
     ? "Shifts are in standard deviations (σ) of the code's coordinate along the direction."
     : "Shifts are in units of the direction: a unit changes the images about equally along all of them.";
@@ -545,7 +420,7 @@
     byId("original").addEventListener(kind, () => showOriginal(false)));
   document.documentElement.classList.toggle("small", Math.max(width, height) < 128);
   byId("keys").open = innerWidth > 640;
-  setUpCharacterKeys();
+  setUpKeys({ keys, focusNumber, undo: history.undo, redo: history.redo, showOriginal });
   followLink();
   history.clear(); // nothing was changed by hand yet
   update();

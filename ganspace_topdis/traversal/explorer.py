@@ -305,8 +305,9 @@ def _style() -> str:
 
 
 def _script(frames_from: FrameSource) -> str:
-    parts = [f"frames_{frames_from}", "explorer_history", "explorer_files", "explorer_live", "explorer"]
-    return "".join(_asset(f"{part}.js") for part in parts)
+    parts = ("elements", "history", "files", "names", "keys", "live")
+    names = (f"frames_{frames_from}", *(f"explorer_{part}" for part in parts), "explorer")
+    return "".join(_asset(f"{name}.js") for name in names)
 
 
 def _script_json(value: Any) -> str:

@@ -1,7 +1,6 @@
 // Controls of the live page: any seed, truncation, layers. `page` has `data`, `record(what)`, `addSeed(number)` and
 // `update()`.
 function makeLiveControls({ data, record, addSeed, update }) {
-  const byId = (id) => document.getElementById(id);
   const live = data.live;
   const truncation = byId("truncation");
 
