@@ -222,9 +222,10 @@ def _pair_rows(found: Sequence[Sequence[Difference]]) -> list[_PairRow]:
     """Lay out the comparisons of all metrics, in the same order for each."""
     seeds = [tuple(sorted({seed for d in each for seed in _own_pairs(d)})) for each in zip(*found, strict=True)]
     pitch = min(_PITCH, max(_PITCH_MIN, _LINES_HEIGHT / max(sum(map(len, seeds)), 1)))
+    is_one_setting = len({difference.setting for difference in found[0]}) == 1
     rows: list[_PairRow] = []
     for difference, own in zip(found[0], seeds, strict=True):
-        name = f"{difference.variant}\n{setting_name(difference.setting)}"
+        name = difference.variant if is_one_setting else f"{difference.variant}\n{setting_name(difference.setting)}"
         rows.append(_PairRow(name=name, seeds=own, top=rows[-1].end if rows else 0.0, pitch=pitch))
     return rows
 

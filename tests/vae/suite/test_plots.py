@@ -77,6 +77,15 @@ def test_pairs_are_drawn_if_the_variants_are_the_only_axis() -> None:
     assert num_marks(draw_differences(dataclasses.replace(results, records=only))) == 7 * 3
 
 
+def test_rows_name_no_setting_where_all_share_it() -> None:
+    results = made_up_results(num_seeds=7)
+    same = tuple(record for record in results.records if record.labels["method"] == "beta-VAE")
+    long = tuple(dataclasses.replace(record, labels={**record.labels, "method": "a long name " * 9}) for record in same)
+    assert draw_differences(dataclasses.replace(results, records=same)) == draw_differences(
+        dataclasses.replace(results, records=long)
+    )
+
+
 def test_a_pair_without_a_score_in_one_metric_is_drawn_in_the_others() -> None:
     results = made_up_results(num_seeds=6)
     first = results.records[0]
