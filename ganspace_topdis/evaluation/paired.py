@@ -145,19 +145,32 @@ def detectable_difference(std: float, num_pairs: int, *, power: float = 0.8, lev
         power: probability of detection.
         level: 1 - the level of significance.
 
+    Raises:
+        InvalidArgumentError: there are fewer than two pairs, or `power` is not between 1 - `level`, which no difference
+            has already, and 1, which none reaches.
+
     >>> round(detectable_difference(0.07, 12), 3)
     0.062
     """
     from scipy.optimize import brentq
     from scipy.stats import t
 
+    if num_pairs < 2:
+        raise InvalidArgumentError(f"num_pairs is {num_pairs}, but must be at least 2")
+    if not 1 - level < power < 1:
+        raise InvalidArgumentError(
+            f"power is {power}, but must be more than {1 - level:.6g}, 1 - level, and less than 1"
+        )
     critical = float(t.ppf((1 + level) / 2, num_pairs - 1))
 
     def excess(center: float) -> float:
         high, low = (_noncentral_t_cdf(sign * critical, num_pairs - 1, center) for sign in (1, -1))
         return 1 - (high - low) - power
 
-    return std * float(brentq(excess, 0.0, critical + 20)) / math.sqrt(num_pairs)
+    most = critical + 20
+    while excess(most) < 0:
+        most *= 2
+    return std * float(brentq(excess, 0.0, most)) / math.sqrt(num_pairs)
 
 
 def _noncentral_t_cdf(value: float, num_degrees: int, center: float) -> float:

@@ -98,3 +98,13 @@ def test_the_detectable_difference_is_detected_as_often_as_promised():
     samples = rng.normal(detectable_difference(std, num, power=0.8), std, (4000, num))
     assert (ttest_1samp(samples, 0, axis=1).pvalue < 0.05).mean() == pytest.approx(0.8, abs=0.02)
     assert detectable_difference(std, 48) < 0.5 * detectable_difference(std, num)
+
+
+@pytest.mark.parametrize("arguments", [{"num_pairs": 1}, {"power": 0.05}, {"power": 1.0}, {"power": float("nan")}])
+def test_a_power_that_no_difference_has_is_refused(arguments):
+    with pytest.raises(InvalidArgumentError, match="must be"):
+        detectable_difference(0.1, **{"num_pairs": 12, **arguments})
+
+
+def test_two_pairs_detect_only_a_difference_many_times_their_deviation():
+    assert detectable_difference(0.1, 2, power=0.99) > detectable_difference(0.1, 2, power=0.8) > 0.5

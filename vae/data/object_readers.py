@@ -11,6 +11,7 @@ SmallNORB  six gzipped matrices, three of the training and three of the test set
 """
 
 import gzip
+import hashlib
 import io
 import math
 import re
@@ -175,7 +176,7 @@ def read_smallnorb(info: DataSetInfo, files: tuple[Path, ...], store: ArrayStore
     Raises:
         DataFileError: a file is another file, or damaged.
     """
-    source = "-".join(file_fingerprint(path) for path in (files[0], files[3]))
+    source = hashlib.sha256("".join(file_fingerprint(path) for path in files).encode()).hexdigest()[:33]
     return ArrayDataSet(info, store.array(source, info, lambda: [_norb_grid(info, files)]), source=source)
 
 

@@ -39,6 +39,7 @@ from vae.training.run import TrainedModel, load_trained
 __all__ = ["EVALUATION", "Measurement", "draw_samples", "evaluate", "measure", "read_evaluation"]
 
 EVALUATION = "evaluation.json"
+_PAGE = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +189,8 @@ def evaluate(
     if pictures:
         evaluation["files"] = files = _draw(folder, trained, data, measured, settings.seed)
         _remove_others(folder, [] if before is None else before["files"], keep=files)
+    elif before is not None:
+        _remove_others(folder, [_PAGE], keep=[])  # it shows the scores of the earlier evaluation
     write_json(folder / EVALUATION, evaluation)
     return evaluation
 
@@ -237,7 +240,7 @@ def _write_page(folder: Path, trained: TrainedModel, measured: Measurement, titl
     with contextlib.suppress(OSError, ValueError):
         log = read_metrics(folder / "metrics.jsonl")
     return write_run_page(
-        folder / "report.html",
+        folder / _PAGE,
         title=title,
         facts={"trained steps": trained.step, **trained.settings.as_config()},
         scores=measured.scores,

@@ -112,9 +112,19 @@ class SuiteFolder:
     def status(self, cell: Cell) -> CellStatus:
         """Return the status of a cell; "running" without a live process is returned as failed."""
         status = read_status(self.status_file(cell))
-        if status.state == "running" and lock_holder(self.path) is None and lock_holder(self.cell_folder(cell)) is None:
-            return replace(status, state="failed", reason="ended without a status: killed, or the machine stopped")
-        return status
+        return status if lock_holder(self.path) is not None else self._unless_lost(cell, status)
+
+    def record_lost(self) -> None:
+        """Record as failed what a killed suite left as running; for the process that has the folder's lock."""
+        for cell in self.grid.cells:
+            before = read_status(self.status_file(cell))
+            if (now := self._unless_lost(cell, before)) is not before:
+                write_status(self.status_file(cell), now)
+
+    def _unless_lost(self, cell: Cell, status: CellStatus) -> CellStatus:
+        if status.state != "running" or lock_holder(self.cell_folder(cell)) is not None:
+            return status
+        return replace(status, state="failed", reason="ended without a status: killed, or the machine stopped")
 
     def evaluation(self, cell: Cell) -> dict[str, Any] | None:
         """Return the evaluation of a cell; None unless it is the one that the suite requests."""
@@ -185,21 +195,24 @@ class SuiteFolder:
         """Return the unfinished cells of this suite that a cells.csv has as finished, each with its rows there.
 
         Raises:
-            RunFolderError: it is no such table, or has a cell of this suite with other settings, or with scores that
-                this suite does not ask for, or of another version. Older tables do not say the last two.
+            RunFolderError: it is no such table, or has a cell of this suite with other settings, with scores that this
+                suite does not ask for, of another version, or twice with different scores. Older tables do not say
+                which scores were asked for, nor the version.
         """
         rows = _rows(table, self._axes, (*CELL_COLUMNS, "metric"), ("score",))
         found = [(cell, rows[_key(cell)]) for cell in self.pending() if _key(cell) in rows]
         request = request_columns(self.grid.metrics, self.grid.max_images, self.version)
         for cell, of_cell in found:
-            if of_cell[0]["settings"] != settings_digest(cell.settings):
+            if {row["settings"] for row in of_cell} != {settings_digest(cell.settings)}:
                 raise RunFolderError(f"{table} has {cell.name} with other settings than this suite; leave it out")
             for name, asked in request.items():
-                if (there := of_cell[0].get(name, asked)) != asked:
+                if other := {row.get(name, asked) for row in of_cell} - {asked}:
                     raise RunFolderError(
-                        f"{table} has {cell.name} with {name.replace('_', ' ')} {there}, this suite has {asked}; "
+                        f"{table} has {cell.name} with {name.replace('_', ' ')} {min(other)}, this suite has {asked}; "
                         "leave it out"
                     )
+            if len({(row["metric"], float(row["score"])) for row in of_cell}) > len({row["metric"] for row in of_cell}):
+                raise RunFolderError(f"{table} has {cell.name} twice, with different scores; leave one out")
         return found
 
     def results(self, *, only: str | None = None) -> SuiteResults:
@@ -259,7 +272,7 @@ def _rows(
     """Return the rows of a table of a report by the labels and the seed of their cell; those of unfinished cells not.
 
     Raises:
-        RunFolderError: it lacks one of the columns, or one of `numbers` is none.
+        RunFolderError: it lacks one of the columns, or one of `numbers`, or a given duration, is none.
     """
     found: dict[_Key, list[dict[str, str]]] = {}
     try:
@@ -272,6 +285,8 @@ def _rows(
                 for name in numbers:
                     if not math.isfinite(float(row[name])):
                         raise ValueError(f"a {name} is not finite")
+                if not 0 <= float(row.get("duration_s") or 0) < math.inf:
+                    raise ValueError("a duration_s is no number of seconds")
                 found.setdefault((tuple(row[axis] for axis in axes), int(row["seed"])), []).append(row)
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise RunFolderError(f"{table} is no table of a report of this suite ({reason_of(error)})") from error

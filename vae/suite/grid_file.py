@@ -52,6 +52,7 @@ __all__ = ["GridFileError", "find_grid", "parse_grid", "preset_names", "preset_t
 _KEYS = ("name", "description", "notes", "seeds", "metrics", "max_images", "compare", "base", "axes", "where")
 _MAX_SHOWN = 20
 _MAX_CELLS = 20_000
+_MAX_NAME_BYTES = 200  # file systems allow 255; the files of a cell have endings
 
 
 class GridFileError(TopdisError):
@@ -267,6 +268,8 @@ def _find_duplicates(cells: Sequence[Cell]) -> list[str]:
         key = _identity(cell.settings)
         if key in trained:
             errors.append(f"{labels} is the same training as {trained[key]}")
+        elif len(cell.name.encode()) > _MAX_NAME_BYTES:
+            errors.append(f"the labels {labels[:40]!r}... are too long for the name of a folder; shorten them")
         elif cell.name in names:
             errors.append(f"{labels} and {names[cell.name]} would both be called {cell.name!r}")
         trained.setdefault(key, labels)
@@ -280,7 +283,8 @@ def _identity(settings: Mapping[str, Any]) -> str:
         whole = TrainSettings.from_tables(settings, seed=0).as_config()
     except (InvalidArgumentError, TypeError):
         whole = dict(settings)
-    return json.dumps(whole, sort_keys=True, default=str)
+    text = json.dumps(whole, sort_keys=True, default=str)
+    return json.dumps(json.loads(text, parse_int=float))  # 4 and 4.0 are the same setting
 
 
 def _validate_data(name: str, metrics: Sequence[str] | None) -> list[str]:

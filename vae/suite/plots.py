@@ -94,8 +94,8 @@ def draw_curves(results: SuiteResults) -> bytes | None:
                 continue
             for curve in curves.values():
                 panel.plot(list(curve), list(curve.values()), color=_color(k), linewidth=0.5, alpha=0.4)
-            meant = [curve for seed, curve in curves.items() if seed in (shared or curves)]
-            steps = [step for step in meant[0] if all(step in curve for curve in meant)]
+            meant = [curve for seed, curve in curves.items() if seed in shared]
+            steps = [step for step in meant[0] if all(step in curve for curve in meant)] if meant else []
             means = [sum(curve[step] for curve in meant) / len(meant) for step in steps]
             panel.plot(steps, means, color=_color(k), linewidth=1.8, label=variant or "mean")
         panel.set_title(setting_name(group), fontsize=9)

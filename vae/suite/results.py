@@ -166,7 +166,7 @@ def request_columns(metrics: Sequence[str] | None, max_images: int | None, versi
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
-    """Return twelve hexadecimal digits of the SHA-256 of a cell's settings; equal settings have equal digits.
+    """Return twelve hexadecimal digits of the SHA-256 of a cell's settings as they are written: 4 is not 4.0.
 
     >>> settings_digest({"steps": 2, "method": "vae"}) == settings_digest({"method": "vae", "steps": 2})
     True

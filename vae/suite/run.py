@@ -63,6 +63,7 @@ def run_suite(
     lock = FolderLock(make_folder(out))
     try:
         folder = SuiteFolder.make(out, grid)
+        folder.record_lost()
         if finished is not None:
             folder.take_finished(finished)
         pending = [cell for cell in folder.pending() if cell.name in chosen]

@@ -138,7 +138,7 @@ def difference_sentence(difference: Difference, baseline: str) -> str:
     where = f" for {setting_name(difference.setting)}" if difference.setting else ""
     return (
         f"{metric_name(difference.metric)}: {difference.variant} {_MINUS} {baseline} is "
-        f"{format_signed(difference.mean)} on average{where}, higher in {difference.num_higher} of "
+        f"{format_signed(difference.mean, difference.metric)} on average{where}, higher in {difference.num_higher} of "
         f"{len(difference.values)} pairs."
     )
 
@@ -157,7 +157,7 @@ def against_table(results: SuiteResults, other: SuiteResults) -> Table:
                 old = theirs[ours.setting]
                 both = ours.mean is not None and old.mean is not None
                 change = ours.mean - old.mean if both else None  # type: ignore[operator]
-                texts = (_spread(ours), _spread(old), format_signed(change))
+                texts = (_spread(ours), _spread(old), format_signed(change, metric))
                 rows.append((metric_name(metric), setting_name(ours.setting), *texts))
     if not rows:
         shown = setting_name(settings_in_order(other.records)[0]) if other.records else "nothing"
@@ -235,25 +235,24 @@ def _spread(summary: Summary) -> str:
 
 
 def _difference_texts(difference: Difference) -> tuple[str, ...]:
-    low_high = difference.interval
-    interval = "—" if low_high is None else f"{format_signed(low_high[0])} to {format_signed(low_high[1])}"
+    mean, *ends = (format_signed(value, difference.metric) for value in (difference.mean, *(difference.interval or ())))
     pairs = len(difference.values)
     return (
-        format_signed(difference.mean),
-        interval,
+        mean,
+        " to ".join(ends) or "—",
         str(difference.num_higher),
         str(difference.num_lower),
         f"{pairs} of {difference.num_pairs_requested}",
     )
 
 
-def format_signed(value: float | None) -> str:
-    """Format a difference like a score, with its sign.
+def format_signed(value: float | None, metric: str = "") -> str:
+    """Format a difference like a score of that metric, with its sign.
 
     >>> format_signed(0.1), format_signed(-0.1), format_signed(None)
     ('+0.100', '−0.100', '—')
     """
-    return "—" if value is None else ("+" if value > 0 else "") + format_score(value)
+    return "—" if value is None else ("+" if value > 0 else "") + format_score(value, metric)
 
 
 def _duration(seconds: float | None) -> str:

@@ -1,5 +1,6 @@
 """Readers of published files: grids, HDF5, and sets of pictures."""
 
+import gzip
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError
 from tests.vae.data.published import (
     grid_codes,
     jpeg,
+    norb_matrix,
     random_images,
     small_info,
     write_cars,
@@ -304,6 +306,19 @@ def test_car_pictures_are_halved(tmp_path, memory):
 
 
 NORB = small_info("smallnorb", (2, 3, 2, 2), images_per_combination=4)
+
+
+def test_stored_pictures_are_read_again_when_their_labels_change(tmp_path, store):
+    write_smallnorb(tmp_path, NORB)
+    before = open_set(NORB, root=tmp_path, store=store, verify=False)
+    kept = before.images([0]).copy()
+    for labels in (tmp_path / NORB.files[2].name, tmp_path / NORB.files[5].name):
+        rows = np.frombuffer(gzip.decompress(labels.read_bytes())[20:], "<i4").reshape(-1, 4).copy()
+        rows[:, 2] = 2 - rows[:, 2]  # azimuths 0 and 2 change places
+        labels.write_bytes(norb_matrix(rows))
+    after = open_set(NORB, root=tmp_path, store=store, verify=False)
+    assert after.fingerprint != before.fingerprint
+    assert not np.array_equal(after.images([0]), kept)
 
 
 def test_left_pictures_come_in_the_order_of_the_grid_with_the_toys_last(tmp_path, store):

@@ -255,6 +255,7 @@ def test_the_same_evaluation_is_given_back_and_another_is_made(trained: Path, mo
         assert evaluate(trained, QUICK, device="cpu") == first
     again = evaluate(trained, EvaluationSettings(metrics=("mig",), num_reconstructed=20), device="cpu", pictures=False)
     assert "mutual_information" not in again["scores"]
+    assert not (trained / "report.html").exists()  # it showed other scores
     assert again["scores"]["mig"] == first["scores"]["mig"]
 
 

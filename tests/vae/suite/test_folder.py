@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import InvalidArgumentError, RunFolderError, TopdisError
 from ganspace_topdis.program import cli
-from ganspace_topdis.runs.files import FolderLock
+from ganspace_topdis.runs.files import FolderLock, make_folder
 from vae.settings import TrainSettings
 from vae.suite import cell
 from vae.suite.engine import CellOptions, EngineSettings
@@ -455,6 +455,55 @@ def test_a_table_of_other_scores_or_another_version_is_refused_and_an_older_one_
     kept = [place for place, name in enumerate(rows[0]) if name not in ("metrics", "max_images", "version")]
     table.write_text("".join(",".join(row[place] for place in kept) + "\n" for row in rows))
     assert here.take_finished(table) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("settings", "0" * 12, "with other settings than this suite"),
+        ("score", "0.9", "twice, with different scores"),
+        ("version", "0.0.1", "with version 0.0.1"),
+        ("duration_s", "nan", "a duration_s is no number of seconds"),
+        ("duration_s", "-1", "a duration_s is no number of seconds"),
+        ("duration_s", "1h", "could not convert"),
+    ],
+)
+def test_a_later_row_that_does_not_fit_the_first_of_its_cell_is_refused(
+    tmp_path: Path, column: str, value: str, reason: str
+) -> None:
+    table = table_of_finished(tmp_path, num=2)
+    here = SuiteFolder.make(tmp_path / "here", grid())
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    last = next(row for row in reversed(rows) if "finished" in row)
+    changed = [value if name == column else cell for name, cell in zip(rows[0], last, strict=True)]
+    table.write_text("".join(",".join(row) + "\n" for row in [*rows, changed]))
+    with pytest.raises(RunFolderError, match=reason):
+        here.take_finished(table)
+    assert len(here.pending()) == 4
+
+
+def test_a_row_that_stands_twice_is_taken_once(tmp_path: Path) -> None:
+    table = table_of_finished(tmp_path)
+    row = next(line for line in table.read_text().splitlines() if ",finished," in line)
+    table.write_text(f"{table.read_text()}{row}\n")
+    assert SuiteFolder.make(tmp_path / "here", grid()).take_finished(table) == 1
+
+
+def test_a_cell_that_a_killed_suite_left_running_is_recorded_as_failed(tmp_path: Path) -> None:
+    folder = SuiteFolder.make(tmp_path / "out", grid())
+    lost, alive, done = folder.grid.cells[:3]
+    finish(folder, done)
+    for each in (lost, alive):
+        write_status(folder.status_file(each), CellStatus(state="running", attempts=2))
+    suite_lock, cell_lock = FolderLock(folder.path), FolderLock(make_folder(folder.cell_folder(alive)))
+    try:
+        assert folder.status(lost).state == "running"  # as far as the status tells, the holder of the lock runs it
+        folder.record_lost()
+        assert [folder.status(each).state for each in (lost, alive, done)] == ["failed", "running", "finished"]
+        assert folder.status(lost).attempts == 2
+    finally:
+        cell_lock.release()
+        suite_lock.release()
 
 
 def test_a_cell_whose_scores_were_taken_can_be_trained_here_when_more_are_asked_for(tmp_path: Path) -> None:

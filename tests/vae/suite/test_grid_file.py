@@ -161,6 +161,25 @@ def test_two_labels_that_train_the_same_are_a_duplicate() -> None:
     assert "beta-VAE, TopDis is the same training as beta-VAE, plain" in message
 
 
+def test_a_whole_number_with_and_without_a_point_is_the_same_training() -> None:
+    both = """
+        name = "both"
+        seeds = [0]
+        [axes.variant.whole]
+        method = "beta-vae"
+        options = { beta = 4 }
+        [axes.variant.point]
+        method = "beta-vae"
+        options = { beta = 4.0 }
+    """
+    assert "point is the same training as whole" in errors_of(both)
+
+
+def test_labels_too_long_for_a_folder_are_refused() -> None:
+    message = errors_of(GRID.replace("[axes.method.beta-VAE]", f'[axes.method."{"long " * 50}"]'))
+    assert "too long for the name of a folder" in message
+
+
 def test_a_default_given_by_name_is_the_same_training() -> None:
     message = errors_of(GRID.replace("topdis = { weight = 7.0 }\n[[where]]", "num_latents = 10\n[[where]]"))
     assert "beta-VAE, TopDis is the same training as beta-VAE, plain" in message

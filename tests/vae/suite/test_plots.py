@@ -133,6 +133,19 @@ def test_the_means_of_curves_are_of_the_same_seeds() -> None:
     assert (mean - highest) / (lowest - highest) == pytest.approx((0.9 - 0.4) / (0.9 - 0.1), abs=0.05)
 
 
+def test_variants_without_a_common_seed_have_no_mean_curve() -> None:
+    results = made_up_results(num_seeds=4)
+    records = tuple(
+        dataclasses.replace(r, curve=((0, 0.1 * r.seed), (10, 0.1 * r.seed)))
+        for r in results.records
+        if r.labels["method"] == "beta-VAE" and (r.seed < 2) == (r.labels["variant"] == "plain")
+    )
+    pixels = np.array(picture(draw_curves(dataclasses.replace(results, records=records))).convert("RGB"))
+    assert {r.labels["variant"] for r in records} == {"plain", "TopDis"}
+    middle = pixels[: pixels.shape[0] // 2, pixels.shape[1] // 2]  # above the legend
+    assert not any((middle == color).all(-1).any() for color in ((0, 0x72, 0xB2), (0xD5, 0x5E, 0)))
+
+
 def test_two_cells_have_no_correlation_to_plot() -> None:
     results = made_up_results()
     assert draw_correlations(dataclasses.replace(results, records=results.records[:2])) is None

@@ -36,6 +36,17 @@ def test_a_suite_that_compares_nothing_has_no_differences() -> None:
     assert difference_table(made_up_results(compared=False), "mig") is None
 
 
+def test_differences_of_small_scores_have_as_many_decimals_as_the_scores() -> None:
+    results = made_up_results()
+    records = tuple(
+        replace(r, scores={"squared_error": 0.0031 if r.labels["variant"] == "plain" else 0.0033})
+        for r in results.records
+    )
+    table = difference_table(replace(results, records=records), "squared_error")
+    assert table is not None
+    assert {row[2] for row in table.rows} == {"+0.0002"}
+
+
 def test_results_without_a_common_setting_are_not_put_side_by_side() -> None:
     ours = made_up_results()
     renamed = [replace(record, labels={"method": "VAE", "variant": "plain"}) for record in ours.records]
