@@ -124,8 +124,9 @@ class TimeLeft:
 
     def update(self, step: int, num_steps: int, now_s: float) -> float | None:
         """Return the seconds left after `step` of `num_steps` at time `now_s`; None while they are unknown."""
-        if step < self._last_step:
-            self._seen.clear()  # other work has begun
+        paused = len(self._seen) > 2 and now_s - self._seen[-1][0] > self._window_s  # steps were quick, then none came
+        if step < self._last_step or paused:
+            self._seen.clear()  # other work has begun, or the process was suspended
         self._last_step = step
         if not self._seen or now_s - self._seen[-1][0] >= self._window_s / 60:  # bounds the number of entries
             self._seen.append((now_s, step))

@@ -75,6 +75,21 @@ def test_other_work_under_the_same_reporter_restarts_the_eta():
     assert left.update(1, 5, 10.0) is None
 
 
+def test_a_suspended_process_does_not_distort_the_eta():
+    left = TimeLeft()
+    for step in range(1, 200):
+        left.update(step, 1000, float(step))
+    assert left.update(200, 1000, 3800.0) is None  # an hour later: unknown, rather than twenty hours
+    assert left.update(201, 1000, 3801.0) == 799.0
+
+
+def test_steps_longer_than_the_window_have_an_eta():
+    left = TimeLeft()
+    for step in range(1, 5):
+        estimate = left.update(step, 10, 90.0 * step)
+    assert estimate == 540.0
+
+
 def test_without_a_terminal_plain_lines_are_written():
     lines = run(io.StringIO(), num_steps=35, step_s=1.0).splitlines()
     assert [line.split()[1] for line in lines] == ["10/35", "20/35", "30/35", "35/35"]

@@ -11,9 +11,7 @@ modified, and neither is a cell of the same name with other settings.
 """
 
 import contextlib
-import csv
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,24 +19,14 @@ from typing import Any
 
 from ganspace_topdis import __version__
 from ganspace_topdis.errors import RunFolderError
-from ganspace_topdis.runs.files import LOCK, lock_holder, make_folder, write_json, write_text
-from ganspace_topdis.runs.reading import MAX_JSON_BYTES, read_bytes, read_json, reason_of
+from ganspace_topdis.runs.files import LOCK, lock_holder, make_folder, write_json
+from ganspace_topdis.runs.reading import read_json
 from ganspace_topdis.runs.records import METRICS, read_metrics
 from vae.evaluation.metrics import EvaluationSettings
-from vae.evaluation.run import EVALUATION, read_evaluation
+from vae.evaluation.run import read_evaluation
 from vae.settings import TrainSettings
 from vae.suite.grid import Cell, Grid
-from vae.suite.results import (
-    CELL_COLUMNS,
-    CURVES,
-    CellResult,
-    CellStatus,
-    SuiteResults,
-    read_status,
-    request_columns,
-    settings_digest,
-    write_status,
-)
+from vae.suite.results import CellResult, CellStatus, SuiteResults, read_status, write_status
 
 __all__ = ["SuiteFolder"]
 
@@ -109,6 +97,10 @@ class SuiteFolder:
         """Return the file of a cell's status."""
         return self.path / "marks" / f"{cell.name}.json"
 
+    def taken_folder(self, cell: Cell) -> Path:
+        """Return the folder of a cell that was finished elsewhere, see `vae.suite.finished`."""
+        return self.path / "taken" / cell.name
+
     def status(self, cell: Cell) -> CellStatus:
         """Return the status of a cell; "running" without a live process is returned as failed."""
         status = read_status(self.status_file(cell))
@@ -137,19 +129,12 @@ class SuiteFolder:
         """
         settings = asdict(EvaluationSettings(metrics=self.grid.metrics, max_images=self.grid.max_images))
         asked = _plain({"step": cell.settings.get("steps", TrainSettings.steps), **settings})
-        for folder in (self.cell_folder(cell), self._taken_folder(cell)):
+        for folder in (self.cell_folder(cell), self.taken_folder(cell)):
             found = read_evaluation(folder)
             # what was taken from a table says nothing of steps and draws: there, they are those of the suite
             if found is not None and {**asked, **found["request"], "version": ""} == {**asked, "version": ""}:
                 return folder, found
         return self.cell_folder(cell), None
-
-    @property
-    def _axes(self) -> tuple[str, ...]:
-        return tuple(self.grid.cells[0].labels)
-
-    def _taken_folder(self, cell: Cell) -> Path:
-        return self.path / "taken" / cell.name
 
     def pending(self) -> list[Cell]:
         """Return the cells that lack a finished training or the requested evaluation.
@@ -158,62 +143,6 @@ class SuiteFolder:
         """
         left = [c for c in self.grid.cells if self.status(c).state != "finished" or self.evaluation(c) is None]
         return sorted(left, key=lambda cell: cell.seed)
-
-    def take_finished(self, table: Path) -> int:
-        """Store the finished cells of a cells.csv, made elsewhere, as finished here; return how many.
-
-        Cells that are finished here, that the suite lacks, or that are not finished there, are left alone.
-
-        Args:
-            table: cells.csv of a report. A curves.csv beside it is taken too.
-
-        Raises:
-            RunFolderError: as `finished_in`, or curves.csv is damaged. Nothing was changed.
-        """
-        taken, curves = self.finished_in(table), table.with_name(CURVES)
-        points = _rows(curves, self._axes, (), ("step", "mig")) if curves.exists() else {}
-        for cell, found in taken:
-            first = found[0]
-            evaluation = {
-                "request": {"metrics": self.grid.metrics, "max_images": self.grid.max_images},
-                "scores": {row["metric"]: float(row["score"]) for row in found},
-                "files": [],
-                "device": first["device"],
-            }
-            folder = make_folder(self._taken_folder(cell))
-            if curve := points.get(_key(cell)):
-                lines = (json.dumps({"step": int(float(row["step"])), "mig": float(row["mig"])}) for row in curve)
-                write_text(folder / METRICS, "".join(f"{line}\n" for line in lines))
-            write_json(folder / EVALUATION, evaluation)
-            duration_s = float(first["duration_s"] or 0)
-            write_status(
-                self.status_file(cell), CellStatus(state="finished", duration_s=duration_s, device=first["device"])
-            )
-        return len(taken)
-
-    def finished_in(self, table: Path) -> list[tuple[Cell, list[dict[str, str]]]]:
-        """Return the unfinished cells of this suite that a cells.csv has as finished, each with its rows there.
-
-        Raises:
-            RunFolderError: it is no such table, or has a cell of this suite with other settings, with scores that this
-                suite does not ask for, of another version, or twice with different scores. Older tables do not say
-                which scores were asked for, nor the version.
-        """
-        rows = _rows(table, self._axes, (*CELL_COLUMNS, "metric"), ("score",))
-        found = [(cell, rows[_key(cell)]) for cell in self.pending() if _key(cell) in rows]
-        request = request_columns(self.grid.metrics, self.grid.max_images, self.version)
-        for cell, of_cell in found:
-            if {row["settings"] for row in of_cell} != {settings_digest(cell.settings)}:
-                raise RunFolderError(f"{table} has {cell.name} with other settings than this suite; leave it out")
-            for name, asked in request.items():
-                if other := {row.get(name, asked) for row in of_cell} - {asked}:
-                    raise RunFolderError(
-                        f"{table} has {cell.name} with {name.replace('_', ' ')} {min(other)}, this suite has {asked}; "
-                        "leave it out"
-                    )
-            if len({(row["metric"], float(row["score"])) for row in of_cell}) > len({row["metric"] for row in of_cell}):
-                raise RunFolderError(f"{table} has {cell.name} twice, with different scores; leave one out")
-        return found
 
     def results(self, *, only: str | None = None) -> SuiteResults:
         """Return the results of the cells that match `only`, see `Grid.names_like`, for the report.
@@ -257,40 +186,6 @@ def _curve(log: Path) -> tuple[tuple[int, float], ...]:
     with contextlib.suppress(OSError, ValueError, TypeError):
         return tuple((int(row["step"]), float(row["mig"])) for row in read_metrics(log) if "mig" in row)
     return ()
-
-
-_Key = tuple[tuple[str, ...], int]
-
-
-def _key(cell: Cell) -> _Key:
-    return tuple(cell.labels.values()), cell.seed
-
-
-def _rows(
-    table: Path, axes: tuple[str, ...], columns: tuple[str, ...], numbers: tuple[str, ...]
-) -> dict[_Key, list[dict[str, str]]]:
-    """Return the rows of a table of a report by the labels and the seed of their cell; those of unfinished cells not.
-
-    Raises:
-        RunFolderError: it lacks one of the columns, or one of `numbers`, or a given duration, is none.
-    """
-    found: dict[_Key, list[dict[str, str]]] = {}
-    try:
-        lines = read_bytes(table, MAX_JSON_BYTES).decode("utf-8").splitlines()
-        reader = csv.DictReader(lines, strict=True)
-        if not {*axes, "seed", *columns, *numbers} <= {*(reader.fieldnames or ())}:
-            raise ValueError("its columns are not those of this suite")
-        for row in reader:
-            if row.get("state", "finished") == "finished":
-                for name in numbers:
-                    if not math.isfinite(float(row[name])):
-                        raise ValueError(f"a {name} is not finite")
-                if not 0 <= float(row.get("duration_s") or 0) < math.inf:
-                    raise ValueError("a duration_s is no number of seconds")
-                found.setdefault((tuple(row[axis] for axis in axes), int(row["seed"])), []).append(row)
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise RunFolderError(f"{table} is no table of a report of this suite ({reason_of(error)})") from error
-    return found
 
 
 def _require_same_version(before: SuiteFolder, grid: Grid) -> None:

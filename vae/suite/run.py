@@ -20,6 +20,7 @@ from vae.data import open_data
 from vae.settings import ExecutionOptions, TrainSettings
 from vae.suite.cell import STOP, CellTask, Job
 from vae.suite.engine import CellOptions, Engine, EngineSettings, open_engine
+from vae.suite.finished import finished_in, take_finished
 from vae.suite.folder import SuiteFolder
 from vae.suite.grid import Cell, Grid, data_root_for
 from vae.suite.results import CellStatus, Setting
@@ -65,7 +66,7 @@ def run_suite(
         folder = SuiteFolder.make(out, grid)
         folder.record_lost()
         if finished is not None:
-            folder.take_finished(finished)
+            take_finished(folder, finished)
         pending = [cell for cell in folder.pending() if cell.name in chosen]
         _run_pending(folder, pending, engine or EngineSettings(), options or CellOptions())
     finally:
@@ -193,7 +194,7 @@ def cells_left(grid: Grid, out: Path, *, only: str | None = None, finished: Path
     folder = SuiteFolder(path=out, grid=SuiteFolder.joined(out, grid))
     left = {cell.name for cell in folder.pending()} & grid.names_like(only)
     if finished is not None:
-        left -= {cell.name for cell, _ in folder.finished_in(finished)}
+        left -= {found.cell.name for found in finished_in(folder, finished)}
     return [cell for cell in grid.cells if cell.name in left]
 
 
