@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import html
 import io
+import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -251,7 +252,16 @@ def _markdown_table(table: Table) -> str:
 
 
 def _bar(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(text.replace("|", r"\|").replace("\n", " ") for text in texts) + " |"
+    return "| " + " | ".join(map(_in_markdown, texts)) + " |"
+
+
+def _in_markdown(text: str) -> str:
+    """Return the text on one line, without cell borders and tags.
+
+    >>> _in_markdown("a | <b>, p < 0.05")
+    'a \\\\| \\\\<b>, p < 0.05'
+    """
+    return re.sub(r"\||<(?=[A-Za-z/!?])", r"\\\g<0>", " ".join(text.splitlines()))
 
 
 _LATEX = {

@@ -62,9 +62,9 @@ def test_settings_have_no_python_syntax(value: object, text: str) -> None:
 # Tables
 
 
-def test_markdown_escapes_bars_and_aligns_numbers_right() -> None:
+def test_markdown_escapes_bars_and_tags_and_aligns_numbers_right() -> None:
     assert to_markdown(TABLE) == (
-        "## A & B\n\n| name | β_1 |\n| --- | ---: |\n| x\\|y | 0.1 ± 0.2 |\n| <i> | −1 % |\n\nA note.\n"
+        "## A & B\n\n| name | β_1 |\n| --- | ---: |\n| x\\|y | 0.1 ± 0.2 |\n| \\<i> | −1 % |\n\nA note.\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -108,13 +109,13 @@ def data_root_for(settings: Mapping[str, Any], root: Path | None) -> Path | None
 
 
 def slug(text: str) -> str:
-    """Return `text` as part of a file name.
+    """Return `text` as part of a file name: letters and digits of any script, and points.
 
-    >>> slug("TopDis + β")
-    'topdis-and-b'
+    >>> slug("TopDis + β"), slug("TopDis, λ = 0.5")
+    ('topdis-and-b', 'topdis-λ-0.5')
     """
-    plain = text.lower().replace("β", "b").replace("γ", "g").replace("+", "and")
-    return re.sub(r"[^a-z0-9.]+", "-", plain).strip("-.")
+    plain = unicodedata.normalize("NFKC", text).lower().replace("β", "b").replace("γ", "g").replace("+", "and")
+    return re.sub(r"(?:[^\w.]|_)+", "-", plain).strip("-.")
 
 
 def _layers(

@@ -125,11 +125,17 @@ def _begun(results: SuiteResults) -> tuple[SuiteResults, list[Setting]]:
 
 
 def _comparable(results: SuiteResults) -> tuple[SuiteResults, list[str]]:
-    """The results, compared with nothing and with a sentence that says so if the baseline has no cell among them."""
+    """The results, compared with nothing and with a sentence that says so unless the baseline and others have cells."""
     axis, baseline = results.axis, results.baseline
-    if axis is None or any(record.labels.get(axis) == baseline for record in results.records):
+    labels = {record.labels.get(axis) for record in results.records} if axis is not None else set()
+    if axis is None or {baseline} < labels:
         return results, []
-    return replace(results, axis=None), [f"Nothing is compared, because no cell of {baseline} is among those reported."]
+    reason = (
+        f"all cells reported are of {baseline}"
+        if baseline in labels
+        else f"no cell of {baseline} is among those reported"
+    )
+    return replace(results, axis=None), [f"Nothing is compared, because {reason}."]
 
 
 def _without_common(results: SuiteResults) -> tuple[SuiteResults, list[str]]:

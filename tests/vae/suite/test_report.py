@@ -141,6 +141,17 @@ def test_cells_without_their_baseline_are_reported_without_a_comparison(state: s
     assert rows(tmp_path / "differences.csv") == rows(tmp_path / "verdicts.csv") == []
 
 
+def test_the_baseline_alone_is_reported_without_a_comparison(tmp_path: Path) -> None:
+    results = made_up_results()
+    plain = tuple(record for record in results.records if record.labels["variant"] == "plain")
+    write_report(dataclasses.replace(results, records=plain), tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "Nothing is compared, because all cells reported are of plain." in text
+    assert "Highest MIG: FactorVAE, 0.270." in text
+    assert "p value" not in text
+    assert rows(tmp_path / "differences.csv") == rows(tmp_path / "verdicts.csv") == []
+
+
 def test_metrics_of_2023_and_later_appear_by_name(tmp_path: Path) -> None:
     results = made_up_results()
     scores = {"infomec_modularity": 0.5, "edi_compactness": 0.4, "dci_es_size": 1.0, "nk": 0.3, "iwr": 0.2}
