@@ -272,7 +272,7 @@ def _help(leaf: Leaf, spelled: Mapping[str, str]) -> str:
         text += f" One of {', '.join(leaf.choices)}."
     if leaf.declared.multiple:
         text += " May be repeated."
-    return f"{text}  [default: {leaf.shown}]" if leaf.shown else text
+    return f"{text}  [default: {replaced(leaf.shown, spelled)}]" if leaf.shown else text
 
 
 def _worded(error: TopdisError, context: click.Context, found: tuple[Leaf, ...]) -> str:

@@ -11,9 +11,9 @@ option but --data from TOPDIS_NAME in the environment. Names there and keys of a
 `settings_of(context)` lists each value and its source. Neither torch nor numpy is imported here.
 """
 
-import difflib
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -109,13 +109,29 @@ def describe_settings(context: click.Context) -> str:
     """The table that --dry-run prints: each value and its source."""
     settings = settings_of(context)
     names = [setting.name for setting in settings]
-    values = ["not set" if setting.value is None else str(setting.value) for setting in settings]
+    defaults = {str(each.name): _default_in_words(each) for each in context.command.params}
+    values = [_written(setting.value) or defaults[setting.name] or "not set" for setting in settings]
     width, value_width = max(map(len, names), default=0), max(map(len, values), default=0)
     lines = [
         f"  {name:{width}}  {value:{value_width}}  {setting.source}"
         for name, value, setting in zip(names, values, settings, strict=True)
     ]
     return "\n".join([f"{context.command_path} would run with", *lines])
+
+
+def _written(value: Any) -> str:
+    """A value as it is written on the command line; empty for one that is not set."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _default_in_words(parameter: click.Parameter) -> str:
+    """What the help says of the path that a command chooses, such as runs/CKPT-METHOD."""
+    if not isinstance(parameter.type, click.Path):
+        return ""
+    found = re.search(r"\[default: (.+)\]$", getattr(parameter, "help", None) or "")
+    return found[1] if found else ""
 
 
 def source_of_option(context: click.Context, name: str) -> str:
@@ -199,7 +215,7 @@ def _file_values(command: click.Command, path: Path) -> dict[str, Any]:
     options = {str(option.name): option for option in _options(command)}
     known: dict[str, Any] = {}
     for key, value in values.items():
-        name = _known(key, names, path)
+        name = _known(key, value, names, path)
         if name in known:
             raise InvalidArgumentError(f"--config {path} gives {name} twice, as {key!r} too; give it once")
         several = options[name].multiple or options[name].nargs != 1
@@ -234,13 +250,15 @@ def _wanted(option: click.Option) -> str:
     return "a finite number" if isinstance(option.type, click.types.FloatParamType) else "a string"
 
 
-def _known(key: str, names: Mapping[str, str], path: Path) -> str:
+def _known(key: str, value: Any, names: Mapping[str, str], path: Path) -> str:
     name = names.get(key.replace("-", "_"))
     if name is not None and name not in ("config", "dry_run"):
         return name
     allowed = [spelling for spelling, own in names.items() if own not in ("config", "dry_run")]
-    nearest = difflib.get_close_matches(key.replace("-", "_"), allowed, n=1, cutoff=0)
-    raise InvalidArgumentError(f"--config {path} has the unknown key {key!r}; the nearest known one is {nearest[0]!r}")
+    hint = nearest(key.replace("-", "_"), allowed)
+    if isinstance(value, dict) and not hint:
+        hint = "; options are not in tables: leave the heading out"
+    raise InvalidArgumentError(f"--config {path} has the unknown key {key!r}{hint or '; --help lists the known ones'}")
 
 
 def _options(command: click.Command) -> list[click.Option]:

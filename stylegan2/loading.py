@@ -188,7 +188,13 @@ def checkpoint_of_run(run: Path) -> str:
         CheckpointError: `run` is no run folder, so a checkpoint must be given.
     """
     try:
-        named = read_run(run if run.is_dir() else run.parent).config["ckpt"]
+        record = read_run(run if run.is_dir() else run.parent)
+        if record.command == "train-vae":
+            raise CheckpointError(
+                f"{run} is a run of train-vae and has no generator; `topdis-gan evaluate-vae {record.path}` draws its "
+                "pictures and explorer.html"
+            )
+        named = record.config["ckpt"]
         if not isinstance(named, str):
             raise KeyError("ckpt")
         return named

@@ -199,7 +199,27 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, capsys, content):
 
 def test_directions_missing_in_a_run_folder_are_named(tmp_path, capsys):
     assert run("traverse", "--directions", str(tmp_path)) == 1
-    assert "holds no directions.safetensors" in capsys.readouterr().err
+    assert "holds no directions.safetensors; give the run folder of `topdis-gan discover`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "remedy"),
+    [("discover", "its search has not finished, and the same"), ("train-vae", "and `evaluate-vae` writes its latents")],
+)
+def test_a_run_without_directions_says_what_makes_them(tmp_path, capsys, command, remedy):
+    (tmp_path / "config.json").write_text(f'{{"command": "{command}", "config": {{}}}}')
+    assert run("traverse", "--directions", str(tmp_path)) == 1
+    assert remedy in capsys.readouterr().err
+
+
+def test_a_dry_run_writes_values_as_the_command_line_does(capsys):
+    assert run("score", "runs/a", "--agree-with", "runs/b", "--agree-with", "runs/c", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "runs/b,runs/c" in shown
+    assert "PosixPath" not in shown
+    assert "()" not in shown
+    assert run("train-vae", "--dry-run") == 0
+    assert "runs/DATA-METHOD" in capsys.readouterr().out
 
 
 def test_rtd_prints_the_divergence_of_two_files_and_draws_it(tmp_path, capsys):

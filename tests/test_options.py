@@ -96,12 +96,17 @@ def test_file_and_preset_may_come_from_the_environment(settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "nearest"),
-    [("stepz", "steps"), ("batchsize", "batch_size"), ("config", "checkpoint"), ("dry-run", "layers")],
+    ("key", "hint"),
+    [("stepz", "did you mean 'steps'"), ("batchsize", "did you mean 'batch_size'"), ("dry-run", "--help lists")],
 )
-def test_an_unknown_key_is_refused_naming_the_nearest(settings, key, nearest):
-    with pytest.raises(InvalidArgumentError, match=f"unknown key '{key}'.*'{nearest}'"):
+def test_an_unknown_key_is_refused_naming_a_near_one(settings, key, hint):
+    with pytest.raises(InvalidArgumentError, match=f"unknown key '{key}'; {hint}"):
         settings(file=f"{key} = 1")
+
+
+def test_a_table_of_options_is_refused_with_the_remedy(settings):
+    with pytest.raises(InvalidArgumentError, match="unknown key 'traverse'; options are not in tables"):
+        settings(file="[traverse]\nsteps = 1")
 
 
 @pytest.mark.parametrize(

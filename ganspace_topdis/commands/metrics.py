@@ -153,6 +153,8 @@ def _comparison_text(names: tuple[str, str], record: Mapping[str, Any]) -> str:
         star = " *" if row["low"] > 0 or row["high"] < 0 else ""
         interval = f"{row['low']:+.3f} to {row['high']:+.3f}{star}"
         lines.append(f"{key[:33]:<34}{row['first']:>11.4f}{row['second']:>11.4f}  {interval}")
+    if any(line.endswith("*") for line in lines):
+        lines.append("*: the interval excludes 0")
     return "\n".join(line.rstrip() for line in lines)
 
 

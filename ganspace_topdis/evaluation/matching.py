@@ -63,13 +63,15 @@ def recovery(found: Tensor, true: Tensor) -> Recovery:
     """Match directions `found` (K, D) to the `true` ones (L, D) by |cos|.
 
     Raises:
-        InvalidArgumentError: the sets differ in D, or a direction is zero or not finite.
+        InvalidArgumentError: the sets differ in D, a direction is zero or not finite, or there is no true one.
 
     >>> recovery(torch.tensor([[0.0, -2.0], [1.0, 0.0]]), torch.eye(2)).cosines
     (1.0, 1.0)
     """
     if found.ndim != 2 or true.ndim != 2 or found.shape[1] != true.shape[1]:
         raise InvalidArgumentError(f"directions {tuple(found.shape)} and {tuple(true.shape)} must be (K, D) and (L, D)")
+    if len(true) == 0:
+        raise InvalidArgumentError("there are no true directions to recover; give one or more")
     a, b = _units(true), _units(found)
     cosines = (a @ b.T).abs().clamp(max=1).numpy()
     matched = match(cosines.T)
@@ -94,7 +96,12 @@ def coordinate_recovery(coordinates: Tensor, true: Tensor) -> Recovery:
         raise InvalidArgumentError(
             f"coordinates {tuple(coordinates.shape)} and {tuple(true.shape)} must be (n, K) and (n, L)"
         )
-    return recovery((coordinates - coordinates.mean(0)).T, (true - true.mean(0)).T)
+    moved = []
+    for each in (coordinates.detach().cpu().double(), true.detach().cpu().double()):
+        if (each.max(dim=0).values == each.min(dim=0).values).any():
+            raise InvalidArgumentError("a coordinate is the same for all codes; leave it out")
+        moved.append((each - each.mean(0)).T)
+    return recovery(moved[0], moved[1])
 
 
 def match(scores: Any) -> tuple[int, ...]:
@@ -160,12 +167,19 @@ def match_changes(first: Tensor, second: Tensor) -> Matching:
     """Match two sets by their image changes (K, N, ...) and (L, N, ...) for the same N codes.
 
     Raises:
-        InvalidArgumentError: the changes differ in N or in the shape of the images.
+        InvalidArgumentError: the changes differ in N or in the shape of the images, or are not finite.
     """
     if first.shape[1:] != second.shape[1:]:
         raise InvalidArgumentError(f"changes {tuple(first.shape)} and {tuple(second.shape)} are not of the same images")
-    a, b = (F.normalize(changes.flatten(2), dim=2) for changes in (first, second))
+    if not (torch.isfinite(first).all() and torch.isfinite(second).all()):
+        raise InvalidArgumentError("changes are not finite; check the images")
+    a, b = (F.normalize(changes.flatten(2).to(_precise(changes)), dim=2) for changes in (first, second))
     return _matching(torch.einsum("knf,lnf->kl", a, b).cpu().double() / first.shape[1])
+
+
+def _precise(values: Tensor) -> torch.dtype:
+    """The type of the values, but not half: there, what keeps `normalize` from dividing by 0 is itself 0."""
+    return torch.float32 if values.dtype == torch.half else values.dtype
 
 
 @torch.no_grad()
@@ -213,16 +227,19 @@ def agreement(sets: Sequence[Directions]) -> float:
     return sum(means) / len(means)
 
 
-def agreement_of_each(directions: Directions, others: Sequence[Directions]) -> tuple[float, ...]:
-    """The |cos| of each of K directions with its match in another set, averaged over the `others`.
+def agreement_of_each(directions: Directions, others: Sequence[Directions]) -> tuple[float | None, ...]:
+    """The |cos| of each of K directions with its match in another set, averaged over the `others` in which it has one.
+
+    None for a direction without a match, as some of K are in smaller sets.
 
     Raises:
         InvalidArgumentError: `others` is empty, or sets have different code widths.
     """
     if not others:
         raise InvalidArgumentError("agreement needs the directions of at least one other seed")
-    columns = [recovery(other.vectors, directions.vectors).cosines for other in others]
-    return tuple(sum(column) / len(columns) for column in zip(*columns, strict=True))
+    found = [recovery(other.vectors, directions.vectors) for other in others]
+    matched = [[each.cosines[k] for each in found if each.matched[k] >= 0] for k in range(directions.num_directions)]
+    return tuple(sum(cosines) / len(cosines) if cosines else None for cosines in matched)
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.metrics import dci, evaluate, mig
 from ganspace_topdis.metrics.groups import metric_groups
+from ganspace_topdis.metrics.inputs import varying
 from ganspace_topdis.metrics.interventions import least_varying, score_votes
 from ganspace_topdis.options import check_seed
 
@@ -153,7 +154,7 @@ def encoder_protocol(
         disentanglement=scores.disentanglement,
         completeness=scores.completeness,
         informativeness=scores.informativeness_test,
-        factor_vae_score=_votes(codes_of, latents[first].var(axis=0, ddof=1), sizes, settings, rng),
+        factor_vae_score=_votes(codes_of, latents[first], sizes, settings, rng),
         encoder_error=error,
         further=further,
     )
@@ -192,10 +193,11 @@ def _train_encoder(
 
 
 def _votes(
-    codes_of: Callable[[Any], Any], variances: Any, sizes: Any, settings: ProtocolSettings, rng: np.random.Generator
+    codes_of: Callable[[Any], Any], latents: Any, sizes: Any, settings: ProtocolSettings, rng: np.random.Generator
 ) -> float:
     """The FactorVAE score, with new images for every vote; 0 if no latent is active."""
-    active = (np.sqrt(variances) >= settings.min_std) & (variances > 0)
+    variances = latents.var(axis=0, ddof=1)
+    active = (np.sqrt(variances) >= settings.min_std) & varying(latents)
     if not active.any():
         return 0.0
     held = rng.choice(np.flatnonzero(sizes > 1), size=settings.num_votes)

@@ -12,6 +12,7 @@ Calibrated directions have units of their own: `vectors[i]` is `units[i]` standa
 unit changes the features about equally along every direction (see `discovery.held_out`). All amounts are in units.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -24,9 +25,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganspace_topdis.errors import CheckpointError, InvalidArgumentError
+from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFolderError
 from ganspace_topdis.latent.shift import is_index, shift_values
 from ganspace_topdis.runs.checksummed import load_checksummed, save_checksummed
+from ganspace_topdis.runs.records import read_run
 
 __all__ = ["Directions"]
 
@@ -281,9 +283,7 @@ class Directions:
         """
         file = cls.file_of(path)
         if not file.exists() and Path(path).is_dir():
-            raise CheckpointError(
-                f"{path} holds no directions.safetensors; give the run folder of `topdis-gan discover`"
-            )
+            raise CheckpointError(f"{path} holds no directions.safetensors; {_where_from(Path(path))}")
         tensors, description = load_checksummed(file)
         if description.get("format") != _FORMAT or set(tensors) != set(_TENSORS.values()):
             raise CheckpointError(
@@ -325,6 +325,17 @@ def _require_floats(value: Tensor, name: str, shape: str) -> None:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
         raise InvalidArgumentError(f"{name} must be a floating-point torch.Tensor {shape}, got {kind}")
+
+
+def _where_from(folder: Path) -> str:
+    """What makes the directions that `folder` lacks."""
+    with contextlib.suppress(RunFolderError):
+        command = read_run(folder).command
+        if command == "discover":
+            return "its search has not finished, and the same `topdis-gan discover` command resumes it"
+        if command == "train-vae":
+            return "it is a run of `topdis-gan train-vae`, and `evaluate-vae` writes its latents as directions"
+    return "give the run folder of `topdis-gan discover`"
 
 
 def _fault(tensors: dict[str, Tensor], metadata: Any) -> str | None:

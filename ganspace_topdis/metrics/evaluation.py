@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.groups import Sample, metric_groups
-from ganspace_topdis.metrics.inputs import Array, as_array
+from ganspace_topdis.metrics.inputs import Array, as_array, rng_of
 
 __all__ = [
     "NUM_TEST",
@@ -34,6 +34,8 @@ __all__ = [
 
 
 NUM_TRAIN, NUM_TEST = 10_000, 5_000
+_ROWS_OF = {False: NUM_TRAIN, True: NUM_TRAIN + NUM_TEST}
+"""Rows that a group is estimated from, by whether it learns."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def _sample(
     codes: ArrayLike, factors: ArrayLike, codes_test: ArrayLike | None, factors_test: ArrayLike | None, seed: int
 ) -> Sample:
     everything = _as_pair(codes, factors)
-    rng = np.random.default_rng(seed)
+    rng = rng_of(seed)
     order = rng.permutation(len(everything[0])) if len(everything[0]) > NUM_TRAIN else np.arange(len(everything[0]))
     closed = tuple(each[order[:NUM_TRAIN]] for each in everything)
     if codes_test is None and factors_test is None:
@@ -281,8 +283,8 @@ def compare(
 
     Resamples are random halves without repetition, the same rows for both. A half has the sampling variance that a
     bootstrap sample has (Efron 1982, section 8.3), and none of its repeated rows, which nearest neighbors and
-    held-out accuracy would take for information. The interval is the full difference, plus the 2.5 and 97.5 %
-    quantiles of the halves' deviations from their mean.
+    held-out accuracy would take for information. They are halves of the rows that the scores are estimated from. The
+    interval is the full difference, plus the 2.5 and 97.5 % quantiles of the halves' deviations from their mean.
 
     Args:
         codes_a: (N, D).
@@ -304,18 +306,22 @@ def compare(
         raise InvalidArgumentError(f"{len(first)} codes but {len(values)} rows of factors; give one row per example")
     if num_resamples < 10:
         raise InvalidArgumentError(f"num_resamples {num_resamples} is not allowed; use 10 or more")
-    names = [group.name for group in metric_groups(metrics, learns=False)]
-    rng = np.random.default_rng(seed)
-    kept = rng.permutation(len(first))[: NUM_TRAIN + NUM_TEST]
-    halves = [kept, *(rng.permutation(kept)[: len(kept) // 2] for _ in range(num_resamples))]
-    rows: list[list[dict[str, float]]] = []
+    groups = metric_groups(metrics, learns=False)
+    rng = rng_of(seed)
+    order = rng.permutation(len(first))
+    rows: list[tuple[dict[str, float], dict[str, float]]] = [({}, {}) for _ in range(num_resamples + 1)]
     problems: list[str] = []
-    for number, half in enumerate(halves):
-        measured = [list(measure(codes[half], values[half], metrics=names, seed=seed)) for codes in (first, second)]
-        rows.append([_scores(each, metrics is not None) for each in measured])
-        problems.extend(each.problem for groups in measured for each in groups if each.problem is not None)
-        if progress is not None:
-            progress(number + 1, len(halves))
+    kinds = [kind for kind in _ROWS_OF if any(group.learns == kind for group in groups)]
+    for part, kind in enumerate(kinds):
+        names, kept = [group.name for group in groups if group.learns == kind], order[: _ROWS_OF[kind]]
+        halves = [kept, *(rng.permutation(kept)[: len(kept) // 2] for _ in range(num_resamples))]
+        for number, half in enumerate(halves):
+            for codes, scores in zip((first, second), rows[number], strict=True):
+                measured = list(measure(codes[half], values[half], metrics=names, seed=seed))
+                scores |= _scores(measured, metrics is not None)
+                problems.extend(each.problem for each in measured if each.problem is not None)
+            if progress is not None:
+                progress(part * len(halves) + number + 1, len(kinds) * len(halves))
     compared = []
     common = set.intersection(*(set(scores) for pair in rows for scores in pair))
     if not common:

@@ -15,7 +15,7 @@ import numpy as np
 from ganspace_topdis.errors import InvalidArgumentError, MissingDependencyError, TopdisError
 from ganspace_topdis.metrics.evaluation import Compared, Report, compare, measure
 from ganspace_topdis.metrics.groups import metric_groups
-from ganspace_topdis.metrics.inputs import Array
+from ganspace_topdis.metrics.inputs import Array, rng_of
 from ganspace_topdis.metrics.unsupervised import udr
 from ganspace_topdis.runs.archives import map_file, member_sizes, open_archive, parse_npy, read_member
 from ganspace_topdis.runs.reading import ReadingError
@@ -132,7 +132,7 @@ def agree_files(codes: Sequence[str], *, num_points: int = 1000, seed: int = 0) 
             "by two models or more",
             field="udr",
         )
-    rows = np.sort(np.random.default_rng(seed).permutation(len(arrays[0]))[:num_points])
+    rows = np.sort(rng_of(seed).permutation(len(arrays[0]))[:num_points])
     return udr([each[rows] for each in arrays])
 
 
@@ -186,8 +186,11 @@ def _read_npz(file: Path, key: str) -> Array:
 def _read_csv(file: Path) -> tuple[Array, tuple[str, ...] | None]:
     import csv
 
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        rows = [row for row in csv.reader(lines) if row]
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            rows = [row for row in csv.reader(lines) if row]
+    except csv.Error as error:
+        raise ReadingError(str(error)) from error
     if not rows:
         raise InvalidArgumentError(f"{file} is empty; give one row per example")
     if len({len(row) for row in rows}) != 1:

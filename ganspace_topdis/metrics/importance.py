@@ -26,7 +26,7 @@ from numba import njit
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.metrics.boosting import boost
-from ganspace_topdis.metrics.inputs import Array, LabeledCodes, check_split
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, check_split, rng_of
 
 __all__ = ["DCI", "DCIES", "dci", "dci_es"]
 
@@ -173,7 +173,7 @@ def dci_es(
     """
     train, test = check_split(codes, factors, codes_test, factors_test, seed=seed, min_factors=2, min_latents=2)
     if len(train.codes) > _MAX_ROWS:
-        train = train.rows(np.random.default_rng(seed).permutation(len(train.codes))[:_MAX_ROWS])
+        train = train.rows(rng_of(seed).permutation(len(train.codes))[:_MAX_ROWS])
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # growing a tree releases the interpreter
         curves = list(pool.map(lambda k: _curve(train, test, k, seed + k), range(train.num_factors)))
     losses = np.stack([loss for loss, _, _ in curves], axis=1)

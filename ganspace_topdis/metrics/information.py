@@ -18,10 +18,13 @@ from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.estimators import discretize, entropy, mutual_information_matrix
-from ganspace_topdis.metrics.inputs import Array, as_codes, check_pair
+from ganspace_topdis.metrics.inputs import Array, as_codes, check_pair, rng_of
 from ganspace_topdis.metrics.interventions import FactorTable
 
 __all__ = ["mig", "mig_sampled", "modularity"]
+
+_LARGEST_LOG = 600.0
+"""Squares of deviations beyond exp(300) leave double precision."""
 
 
 def mig(codes: ArrayLike, factors: ArrayLike, *, num_bins: int = 20) -> float:
@@ -103,20 +106,25 @@ def mig_sampled(
         seed: of the draws.
 
     Raises:
-        InvalidArgumentError: malformed arrays, or no factor to average over varies.
+        InvalidArgumentError: malformed arrays, a count below 1, logarithms beyond 600, or no factor to average over
+            varies.
     """
     pair = as_codes(means, "means"), as_codes(log_variances, "log_variances")
     if pair[0].shape != pair[1].shape:
         raise InvalidArgumentError(f"log_variances must be {pair[0].shape} like means, not {pair[1].shape}")
     table = FactorTable(np.hstack(pair), factors)
+    if num_samples < 1 or (max_components is not None and max_components < 1):
+        raise InvalidArgumentError(f"num_samples {num_samples}, max_components {max_components}: use 1 or more")
     centers, logarithms = np.split(table.codes.astype(np.float64), 2, axis=1)
+    if np.abs(logarithms).max() > _LARGEST_LOG:
+        raise InvalidArgumentError(f"log_variances beyond {_LARGEST_LOG:g} are no logarithms of variances; check them")
     deviations = np.exp(0.5 * logarithms)
     if which is not None and not set(which) <= set(range(table.num_given)):
         raise InvalidArgumentError(f"which {list(which)} is not allowed; the factors are 0 to {table.num_given - 1}")
     chosen = [k for k in table.varying.tolist() if which is None or table.columns[k] in which]
     if not chosen:
         raise InvalidArgumentError(f"factors {which} of sizes {tuple(table.sizes.tolist())}: none of them varies")
-    rng = np.random.default_rng(seed)
+    rng = rng_of(seed)
     limit, values = max_components or len(centers), table.values
     marginal = _entropies(centers, deviations, num_samples, limit, rng)
     gaps = []

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganspace_topdis.errors import InvalidArgumentError
+from ganspace_topdis.options import check_seed
 
-__all__ = ["Array", "LabeledCodes", "as_array", "as_codes", "check_pair", "check_split"]
+__all__ = ["Array", "LabeledCodes", "as_array", "as_codes", "check_pair", "check_split", "rng_of", "varying"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -28,6 +29,8 @@ _TEST_SHARE = 1 / 3
 _LARGEST = 1e15
 """Sums of squares of larger numbers leave single precision."""
 _LARGEST_INTEGER = 2.0**53
+_LARGEST_CODE = 1e30
+"""Beyond it the networks and regressions of single precision overflow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,20 +82,37 @@ def as_codes(codes: ArrayLike, name: str = "codes") -> Array:
     """Codes as a finite floating-point array (N, D); single precision stays single, unless squares would overflow.
 
     Raises:
-        InvalidArgumentError: not numbers, not two-dimensional, fewer than two rows, no columns, or NaN or infinity
-            inside.
+        InvalidArgumentError: not numbers, not two-dimensional, fewer than two rows, no columns, or NaN, infinity or
+            numbers beyond 1e30 inside.
     """
     array = as_array(codes)
     if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 1:
         raise InvalidArgumentError(f"{name} must be (N, D) with N >= 2 and D >= 1, got shape {array.shape}")
     if array.dtype.kind not in "fiub":
         raise InvalidArgumentError(f"{name} must be real numbers, not {array.dtype}; give the encoder's means")
-    if array.dtype.kind != "f" or array.dtype.itemsize < 4:
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
         rows = int((~np.isfinite(array)).any(axis=1).sum())
         raise InvalidArgumentError(f"{name} hold NaN or infinity in {rows} rows; score a model that is finite")
-    return array if array.dtype != np.float32 or np.abs(array).max() < _LARGEST else array.astype(np.float64)
+    if (largest := np.abs(array).max()) > _LARGEST_CODE:
+        raise InvalidArgumentError(f"{name} hold {largest:.1e}, allowed are 1e30 and less; divide them by a number")
+    return array if array.dtype != np.float32 or largest < _LARGEST else array.astype(np.float64)
+
+
+def rng_of(seed: int) -> np.random.Generator:
+    """The random generator of a seed.
+
+    Raises:
+        InvalidArgumentError: the seed is no whole number from 0 to `options.MAX_SEED`.
+    """
+    check_seed(seed)
+    return np.random.default_rng(seed)
+
+
+def varying(codes: Array) -> Array:
+    """Which columns (D,) of codes (N, D) are not constant: exactly, where a variance would be that of rounding."""
+    return np.asarray(codes.max(axis=0) > codes.min(axis=0))
 
 
 def check_pair(codes: ArrayLike, factors: ArrayLike, *, min_factors: int = 1, min_latents: int = 1) -> LabeledCodes:
@@ -128,7 +148,7 @@ def check_split(
         raise InvalidArgumentError("codes_test and factors_test belong together; give both or neither")
     if codes_test is None or factors_test is None:
         whole = check_pair(codes, factors, min_factors=min_factors, min_latents=min_latents)
-        order = np.random.default_rng(seed).permutation(len(whole.codes))
+        order = rng_of(seed).permutation(len(whole.codes))
         num_test = max(1, round(len(order) * _TEST_SHARE))
         parts = [(whole.codes[rows], whole.values[rows]) for rows in (order[num_test:], order[:num_test])]
         unordered, columns = whole.unordered, whole.columns
@@ -178,7 +198,8 @@ def _numbers(column: Array) -> tuple[Array, bool]:
     """A factor as float64 with NaN where it is missing, and whether it is text."""
     if column.dtype.kind not in "USO":
         return column.astype(np.float64), False
-    text = np.array(["" if each is None or each != each else str(each) for each in column.tolist()])
+    cells = (each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in column.tolist())
+    text = np.array(["" if each is None or each != each else str(each) for each in cells])
     try:
         return np.array([float(each) if each else np.nan for each in text]), False
     except ValueError:

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.estimators import discretize
-from ganspace_topdis.metrics.inputs import Array, LabeledCodes, as_array, as_codes, check_pair
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, as_array, as_codes, check_pair, rng_of, varying
 
 __all__ = [
     "FactorTable",
@@ -103,7 +103,7 @@ class FactorTable:
         return values @ self._strides
 
     def draw_holding(self, held: Array, batch_size: int, rng: np.random.Generator) -> Array:
-        """Rows (V, batch_size): all of vote v share one value, uniform among the values, of factor held[v]."""
+        """Rows (V, batch_size): all of vote v share the value that a random row has of factor held[v]."""
         if self._labels is not None:
             return self._draw_rows(held, rng.random(len(held))[:, None], batch_size, rng)
         values, votes = self.draw_values((len(held), batch_size), rng), np.arange(len(held))
@@ -122,11 +122,16 @@ class FactorTable:
         return self.rows(one), self.rows(other)
 
     def _draw_rows(self, factors: Array, place: Array, batch_size: int, rng: np.random.Generator) -> Array:
-        """Rows (V, batch_size) of the values at `place` in [0, 1) among the values of each factor."""
+        """Rows (V, batch_size) that share their value of each factor with the rows at `place`, in [0, 1) of the table.
+
+        So values are drawn as often as they occur. Uniform among values, a rare one would make up most of the votes,
+        with batches of the same few rows.
+        """
+        assert self._labels is not None
         drawn = np.empty((len(factors), batch_size), dtype=np.int64)
         for k in np.unique(factors):
             votes = factors == k
-            value = (place[votes] * self.sizes[k]).astype(np.int64)
+            value = self._labels[(place[votes] * len(self.codes)).astype(np.int64), k]
             within = rng.random((int(votes.sum()), batch_size)) * self._counts[k][value]
             start = np.cumsum(self._counts[k]) - self._counts[k]
             drawn[votes] = self._order[start[value] + within.astype(np.int64), k]
@@ -146,8 +151,9 @@ def factor_vae_score(
 ) -> float:
     """The FactorVAE score, in [0, 1]; 1 is perfect, one over the number of factors is chance, 0 without a live latent.
 
-    A continuous factor is held within one of its 20 bins. Constant latents and those below `min_std` are ignored,
-    so that the score depends on the codes' scale unless it is 0. Of duplicate latents the first takes the votes.
+    A value is held as often as it occurs, a continuous factor within one of its 20 bins. Constant latents and those
+    below `min_std` are ignored, so that the score depends on the codes' scale unless it is 0. Of duplicate latents the
+    first takes the votes.
 
     Args:
         codes: (N, D) mean codes.
@@ -164,10 +170,10 @@ def factor_vae_score(
     """
     _check_counts(1, num_train=num_train, num_test=num_test)
     _check_counts(2, batch_size=batch_size, num_variance=num_variance)
-    table, rng = FactorTable(codes, factors), np.random.default_rng(seed)
+    table, rng = FactorTable(codes, factors), rng_of(seed)
     sample = table.codes[rng.integers(0, len(table.codes), size=num_variance)]
     variances = sample.var(axis=0, ddof=1)
-    active = (np.sqrt(variances) >= min_std) & (variances > 0)
+    active = (np.sqrt(variances) >= min_std) & (variances > 0) & varying(table.codes)
     held = table.draw_factor(num_train + num_test, rng)
     if not active.any():
         return 0.0
@@ -235,7 +241,7 @@ def beta_vae_score(
     """The beta-VAE score, in [0, 1]; chance is one over the number of factors that vary.
 
     Constant and duplicate latents do not change what can be distinguished. The regression's penalty makes the score
-    depend slightly on the codes' scale.
+    depend on the codes' scale: little where they deviate by 0.01 or more, and below that it falls to chance.
 
     Args:
         codes: (N, D) mean codes.
@@ -253,13 +259,15 @@ def beta_vae_score(
     from sklearn.linear_model import LogisticRegression
 
     _check_counts(1, num_train=num_train, num_test=num_test, batch_size=batch_size)
-    table, rng = FactorTable(codes, factors), np.random.default_rng(seed)
+    table, rng = FactorTable(codes, factors), rng_of(seed)
     shared = table.draw_factor(num_train + num_test, rng)
     points = []
     for start in range(0, len(shared), _AT_ONCE):
         first, second = table.draw_pairs(shared[start : start + _AT_ONCE], batch_size, rng)
         points.append(np.abs(table.codes[first] - table.codes[second]).mean(axis=1))
     features = np.concatenate(points)
+    if (shared[:num_train] == shared[0]).all():
+        raise InvalidArgumentError(f"num_train {num_train} drew a single factor to share; use more points")
     classifier = LogisticRegression()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the definition is 100 iterations
@@ -281,7 +289,7 @@ def irs(codes: ArrayLike, factors: ArrayLike, *, quantile: float = 0.99, num_bin
         factors: (N, K); continuous ones are cut into bins.
         quantile: which quantile of the deviations summarizes a group.
         num_bins: factors are merged into so many bins of equal width between their extremes, as published; fewer
-            values that are evenly spaced stay apart.
+            values that are evenly spaced stay apart, and so does text.
 
     Raises:
         InvalidArgumentError: malformed arrays, no factor varies, or `quantile` outside (0, 1].
@@ -289,11 +297,12 @@ def irs(codes: ArrayLike, factors: ArrayLike, *, quantile: float = 0.99, num_bin
     if not 0 < quantile <= 1:
         raise InvalidArgumentError(f"quantile {quantile} is not allowed; use a number in (0, 1]")
     data = check_pair(codes, factors)
-    live = data.codes[:, data.codes.var(axis=0) > 0]
+    live = data.codes[:, varying(data.codes)]
     if live.shape[1] == 0:
         return 0.0
     largest = np.abs(live - live.mean(axis=0)).max(axis=0)
-    robustness = 1 - _mean_deviations(live, discretize(data.labels, num_bins), quantile) / largest[:, None]
+    groups = np.where(data.unordered, data.labels, discretize(data.labels, num_bins))
+    robustness = 1 - _mean_deviations(live, groups, quantile) / largest[:, None]
     return float(np.average(robustness.max(axis=1), weights=largest))
 
 

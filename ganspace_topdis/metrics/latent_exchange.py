@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.estimators import discretize, mutual_information_matrix
-from ganspace_topdis.metrics.inputs import NUM_BINS, Array, LabeledCodes, as_array, check_pair
+from ganspace_topdis.metrics.inputs import NUM_BINS, Array, LabeledCodes, as_array, check_pair, rng_of
 
 __all__ = ["InterventionalAccuracy", "interventional_accuracy"]
 
@@ -78,9 +78,11 @@ def interventional_accuracy(
     data = check_pair(codes, factors, min_factors=2)
     if data.unordered.any():
         raise InvalidArgumentError("factors given as text cannot be read from outputs; give their indices")
+    if num_pairs < 1:
+        raise InvalidArgumentError(f"num_pairs {num_pairs} is not allowed; use 1 or more")
     exchanged = _latents_of(data, latents, np.shape(as_array(factors))[1])
     tolerances = np.where(data.continuous, np.ptp(data.values, axis=0) / NUM_BINS, 0.5)
-    rng, causes, isolations = np.random.default_rng(seed), [], []
+    rng, causes, isolations = rng_of(seed), [], []
     for k, chosen in enumerate(exchanged):
         base, source = _draw_pairs(data.labels[:, k], num_pairs, rng)
         changed = data.codes[base].copy()

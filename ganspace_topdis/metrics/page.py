@@ -14,7 +14,7 @@ from ganspace_topdis.metrics.estimators import discretize, entropy, mutual_infor
 from ganspace_topdis.metrics.evaluation import NUM_TRAIN, Report
 from ganspace_topdis.metrics.groups import METRICS, score_of
 from ganspace_topdis.metrics.importance import dci
-from ganspace_topdis.metrics.inputs import Array, check_pair
+from ganspace_topdis.metrics.inputs import Array, check_pair, rng_of
 from ganspace_topdis.metrics.normalized_information import live_latents
 from ganspace_topdis.report.page import build_page, paragraph, section
 from ganspace_topdis.report.table import Table, to_html
@@ -47,7 +47,7 @@ def write_metrics_page(path: Path, report: Report, codes: Array, factors: Array,
         InvalidArgumentError: no factor varies.
         RunFolderError: the file cannot be written.
     """
-    rows = np.random.default_rng(seed).permutation(len(codes))[:NUM_TRAIN]
+    rows = rng_of(seed).permutation(len(codes))[:NUM_TRAIN]
     data = check_pair(codes[rows], factors[rows])
     entropies = np.array([entropy(column) for column in data.labels.T])
     shares = mutual_information_matrix(discretize(data.codes), data.labels) / entropies

@@ -16,11 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.metrics.estimators import mutual_information
-from ganspace_topdis.metrics.inputs import Array, LabeledCodes, check_split
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, check_split, varying
 
 __all__ = ["SNCNK", "Explicitness", "explicitness", "sap", "snc_nk"]
-
-_DEAD_VARIANCE = 1e-12
 
 
 def sap(
@@ -94,8 +92,7 @@ def explicitness(
         InvalidArgumentError: malformed arrays, or no factor varies.
     """
     train, test = check_split(codes, factors, codes_test, factors_test, seed=seed)
-    mean, deviation = train.codes.mean(axis=0), train.codes.std(axis=0)
-    live = deviation > 0
+    mean, deviation, live = train.codes.mean(axis=0), train.codes.std(axis=0), varying(train.codes)
     if not live.any():
         return Explicitness(0.5, 0.5)
     x_train, x_test = ((x.codes[:, live] - mean[live]) / deviation[live] for x in (train, test))
@@ -166,17 +163,22 @@ def snc_nk(
 
 
 def squared_correlations(data: LabeledCodes) -> Array:
-    """Squared Pearson correlation (D, K), of text the squared correlation ratio; 0 for a latent all but constant."""
-    num_latents = data.num_latents
-    covariance = np.cov(data.codes.astype(np.float64), data.values, rowvar=False)
+    """Squared Pearson correlation (D, K), of text the squared correlation ratio; 0 for a constant latent."""
+    num_latents, live = data.num_latents, varying(data.codes)[:, None]
+    covariance = np.cov(_scaled(data.codes), _scaled(data.values), rowvar=False)
     variances = np.diag(covariance)
     cross = covariance[:num_latents, num_latents:]
-    live = variances[:num_latents, None] > _DEAD_VARIANCE
     product = variances[:num_latents, None] * variances[None, num_latents:]
     squared = np.where(live, cross**2 / np.where(live, product, 1.0), 0.0)
     for k in np.flatnonzero(data.unordered):
-        squared[:, k] = np.where(live[:, 0], _correlation_ratios(data.codes, data.labels[:, k]), 0.0)
+        squared[:, k] = np.where(live[:, 0], _correlation_ratios(_scaled(data.codes), data.labels[:, k]), 0.0)
     return np.asarray(squared)
+
+
+def _scaled(columns: Array) -> Array:
+    """Columns (N, M) whose ranges are about 1: times powers of two, so that no digit of a correlation changes."""
+    exact = columns.astype(np.float64)
+    return np.asarray(np.ldexp(exact, -np.frexp(np.ptp(exact, axis=0))[1]))
 
 
 def _correlation_ratios(codes: Array, labels: Array) -> Array:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ganspace_topdis.metrics.estimators import entropy
-from ganspace_topdis.metrics.inputs import Array, LabeledCodes
+from ganspace_topdis.metrics.inputs import Array, LabeledCodes, rng_of, varying
+from ganspace_topdis.runs.devices import torch_defaults
 
 __all__ = ["Fit", "fit_chains", "fit_classifiers", "joint_information"]
 
@@ -43,6 +44,7 @@ class Fit:
     cross_entropy: Array
 
 
+@torch_defaults()
 def fit_classifiers(train: LabeledCodes, test: LabeledCodes, masks: Array, targets: Array, *, seed: int) -> Fit:
     """Train M classifiers with Adam, the learning rate falling to 0 along a cosine, and score them.
 
@@ -84,20 +86,29 @@ def fit_classifiers(train: LabeledCodes, test: LabeledCodes, masks: Array, targe
 
 
 def joint_information(data: LabeledCodes, *, seed: int) -> Array:
-    """A lower bound of I(z; v_k), (K,) nats: H(v_k) minus the held-out cross-entropy, between 0 and H(v_k).
+    """A lower bound of I(z; v_k), (K,) nats, between 0 and H(v_k): what the latents save of the held-out cross-entropy.
 
-    Barber & Agakov 2003 (The IM Algorithm). A third of the rows is held out.
+    Barber & Agakov 2003 (The IM Algorithm), with H(v_k) as the cross-entropy of the training frequencies on the same
+    rows, so that values that fall by chance into one part only are no information. A third of the rows is held out.
     """
-    order = np.random.default_rng(seed).permutation(len(data.codes))
+    order = rng_of(seed).permutation(len(data.codes))
     num_test = max(1, len(order) // 3)
     masks = np.ones((data.num_factors, data.num_latents), dtype=bool)
-    fit = fit_classifiers(
-        data.rows(order[num_test:]), data.rows(order[:num_test]), masks, np.arange(data.num_factors), seed=seed
-    )
+    train, test = data.rows(order[num_test:]), data.rows(order[:num_test])
+    fit = fit_classifiers(train, test, masks, np.arange(data.num_factors), seed=seed)
+    without = np.array([_without_latents(*pair) for pair in zip(train.labels.T, test.labels.T, strict=True)])
     entropies = np.array([entropy(column) for column in data.labels.T])
-    return np.clip(entropies - fit.cross_entropy, 0, entropies)
+    return np.clip(without - fit.cross_entropy, 0, entropies)
 
 
+def _without_latents(train: Array, test: Array) -> float:
+    """The cross-entropy, nats, of test labels by their frequencies in training; unknown ones as for networks."""
+    classes, counts = np.unique(train, return_counts=True)
+    place = _known(classes, test)
+    return float(np.where(place < 0, np.log(len(classes)), -np.log(counts[place] / counts.sum())).mean())
+
+
+@torch_defaults()
 def fit_chains(train: LabeledCodes, test: LabeledCodes, *, seed: int) -> tuple[Array, Array, Array]:
     """Test losses (K, D), of networks that see 1 to D dimensions, baselines (K,), and chains (K, D - 1, D, D)."""
     rng = torch.Generator().manual_seed(seed)
@@ -233,6 +244,6 @@ class _Target:
 def _standardized(train: LabeledCodes, test: LabeledCodes) -> tuple[Tensor, Tensor]:
     """The latents of both sets by the training set's mean and deviation; constant ones stay 0."""
     mean, deviation = train.codes.mean(axis=0), train.codes.std(axis=0)
-    scale = np.where(deviation > 0, deviation, 1)
+    scale = np.where(varying(train.codes), deviation, np.inf)
     first, second = (torch.from_numpy(((x.codes - mean) / scale).astype(np.float32)) for x in (train, test))
     return first, second

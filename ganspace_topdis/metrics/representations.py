@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganspace_topdis.errors import InvalidArgumentError, TopdisError
-from ganspace_topdis.metrics.inputs import Array
+from ganspace_topdis.metrics.inputs import Array, rng_of
 from ganspace_topdis.options import check_names, check_seed
 from ganspace_topdis.runs.archives import parse_npy
 from ganspace_topdis.runs.reading import ReadingError, parsing, read_bytes
@@ -186,7 +186,7 @@ def compare_clouds(
     if trials < 1 or batch < 2:
         raise InvalidArgumentError(f"`trials` {trials} and `batch` {batch}: use at least 1 and 2")
     check_seed(seed)
-    num_points, rng = sizes[0], np.random.default_rng(seed)
+    num_points, rng = sizes[0], rng_of(seed)
     size = min(batch, num_points)
     subsets = [np.sort(rng.choice(num_points, size, replace=False)) for _ in range(trials if size < num_points else 1)]
     pairs = [(i, j) for i in range(len(clouds)) for j in range(i + 1, len(clouds))]

@@ -19,11 +19,9 @@ from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.estimators import discretize, mutual_information
-from ganspace_topdis.metrics.inputs import Array, as_codes
+from ganspace_topdis.metrics.inputs import Array, as_codes, varying
 
 __all__ = ["UnsupervisedScores", "udr", "unsupervised_scores"]
-
-_DEAD_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def unsupervised_scores(codes: ArrayLike, *, num_bins: int = 20) -> Unsupervised
     """
     checked = as_codes(codes)
     covariance = np.atleast_2d(np.cov(checked.astype(np.float64), rowvar=False))
-    live = np.diag(covariance) > _DEAD_VARIANCE
+    live = varying(checked)
     if not live.any():
         return UnsupervisedScores(0.0, 0.0, 0.0, 0.0)
     wasserstein = _wasserstein_correlation(covariance)
@@ -129,13 +127,13 @@ def udr(
 
 
 def _informative(codes: Array, kl: Sequence[ArrayLike] | None, model: int, min_kl: float) -> Array:
-    varying = codes.std(axis=0) > 0
+    live = varying(codes)
     if kl is None:
-        return varying
+        return live
     divergence = np.asarray(kl[model], dtype=np.float64) if model < len(kl) else np.empty(0)
     if divergence.shape != (codes.shape[1],) or not np.isfinite(divergence).all():
         raise InvalidArgumentError(f"kl[{model}] must be ({codes.shape[1]},) finite numbers, one per latent")
-    return varying & (divergence > min_kl)
+    return live & (divergence > min_kl)
 
 
 def _standardized(codes: Array, columns: Array) -> Array:

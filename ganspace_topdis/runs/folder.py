@@ -24,7 +24,7 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -63,6 +63,7 @@ from ganspace_topdis.runs.records import (
 __all__ = ["RunFolder"]
 
 _ENVIRONMENT = "environment.json"
+_MISSING = object()
 _RECORDS = (CONFIG, _ENVIRONMENT, STATUS, LOCK)
 """The contents of a run that has not saved anything."""
 _INVALID_STARTS = (InvalidArgumentError, CheckpointError, MissingDependencyError)
@@ -321,11 +322,10 @@ def _require_same(existing: RunRecord, command: str, config: Mapping[str, Any], 
         raise RunFolderError(
             f"{existing.path} holds a run of `{existing.command}`, not of `{command}`; choose another `out`"
         )
-    old, new = _flat(existing.config), _flat(config)
     differences = [
-        f"{key} was {_show(old, key)}, is now {_show(new, key)}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key, _show) != new.get(key, _show) and key.partition(".")[0] not in free_keys
+        f"{key} was {_show(old)}, is now {_show(new)}"
+        for key, old, new in _differences(existing.config, config)
+        if key.partition(".")[0] not in free_keys
     ]
     if differences:
         raise RunFolderError(
@@ -355,12 +355,17 @@ def _plain_json(config: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return flat
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The settings that differ, by name: of settings within settings each, unless one side has none at all."""
+    for key in sorted(old.keys() | new.keys()):
+        before, now = old.get(key, _MISSING), new.get(key, _MISSING)
+        if isinstance(before, Mapping) and isinstance(now, Mapping):
+            yield from _differences(before, now, f"{prefix}{key}.")
+        elif before != now:
+            yield prefix + key, before, now
 
 
-def _show(values: Mapping[str, Any], key: str) -> str:
-    return json.dumps(values[key]) if key in values else "not set"
+def _show(value: Any) -> str:
+    if value is None or value is _MISSING:
+        return "not set" if value is None else "missing"
+    return "set" if isinstance(value, Mapping) else json.dumps(value)

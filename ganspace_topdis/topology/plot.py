@@ -58,7 +58,7 @@ def plot_bars(x: Tensor, y: Tensor, path: Path | str, *, names: tuple[str, str] 
         axis.set_title(f"{one} against {two}: {len(bars)} bars, sum {bars.lengths.sum():.4g}", fontsize=10)
         axis.set_xlabel("distance, in units of its 0.9 quantile")
         axis.set_yticks([])
-        axis.set_xlim(left=0)
+    axes[0].set_xlim(left=0)  # after both: it ends the scaling to what is drawn
     axes[0].set_ylabel("bars by birth")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)

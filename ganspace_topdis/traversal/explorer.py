@@ -275,6 +275,8 @@ def page_data(
 
 def fill_page(frames_from: FrameSource, *, title: str, subtitle: str, data: dict[str, Any]) -> str:
     """Return the template with its parts filled in, in one pass, so that the parts are not searched for others."""
+    seeds = [str(seed) for seed in data.get("seeds", ())]
+    code = "seed" if frames_from == "live" or any("seed" in seed for seed in seeds) else "image"
     parts = {
         "policy": content_policy(frames_from),
         "title": html.escape(title),
@@ -282,6 +284,8 @@ def fill_page(frames_from: FrameSource, *, title: str, subtitle: str, data: dict
         "style": _style(),
         "script": _script(frames_from),
         "data": _script_json(data),
+        "codes": code.capitalize(),
+        "code": code,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("explorer.html"))
 

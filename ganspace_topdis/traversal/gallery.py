@@ -82,6 +82,7 @@ class PageText:
     Attributes:
         title: the heading.
         subtitle: a line under it.
+        summary: what was scored; on the page after the subtitle, in the overview after the seed, as far as it fits.
         source: identifies the directions, such as a hash of them; it is written into saved names.
         origin: method, run and checkpoint, under the name of a direction in its own picture.
         command: the command that makes an image of the page, without its seed and shifts; none is offered by default.
@@ -90,10 +91,16 @@ class PageText:
 
     title: str = "Directions"
     subtitle: str = ""
+    summary: str = ""
     source: str = ""
     origin: str = ""
     command: str = ""
     command_note: str = ""
+
+    @property
+    def whole_subtitle(self) -> str:
+        """The line under the heading of a page."""
+        return "; ".join(part for part in (self.subtitle, self.summary) if part)
 
 
 def write_gallery(
@@ -211,8 +218,8 @@ def write_traversal(
 
 
 def _of_page(text: PageText) -> dict[str, Any]:
-    shown = ("title", "subtitle", "source", "command", "command_note")
-    return {name: getattr(text, name) for name in shown}
+    shown = ("title", "source", "command", "command_note")
+    return {"subtitle": text.whole_subtitle, **{name: getattr(text, name) for name in shown}}
 
 
 def _draw(
@@ -255,7 +262,8 @@ def _write_traversals(
         target.mkdir(exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"cannot create the folder {target}: {error.strerror}; nothing was changed") from error
-    line = BETWEEN.join(part for part in (text.subtitle, seeds[0]) if part)
+    # the last parts are left out where they do not fit
+    line = BETWEEN.join(part for part in (text.subtitle, seeds[0], text.summary) if part)
     overview = draw_overview(frames[:, 0], labels, values, title=text.title, subtitle=line)
     written = [write_bytes(target / "overview.png", encode_png(overview))]
     fps = natural_fps(len(values))

@@ -179,7 +179,7 @@ def with_agreement(measured: Iterable[tuple[Cell, Directions]]) -> list[Cell]:
             if not others or rung == HandBuilt.name:
                 cells.append(cell)
                 continue
-            agreement = statistics.fmean(agreement_of_each(directions, others))
+            agreement = statistics.fmean(each for each in agreement_of_each(directions, others) if each is not None)
             cells.append(dataclasses.replace(cell, scores={**cell.scores, _AGREEMENT: agreement}))
     return cells
 

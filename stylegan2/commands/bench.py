@@ -160,7 +160,7 @@ def to_text(record: Mapping[str, Any], options: Options) -> str:
     if any(cell.method in WITH_TRUTH for cell in cells):
         notes.append("The oracle and the ceilings, last in a table, have seen the factors.")
     shown = [table.to_text(each) for each in tables(cells, sorted(own), baseline=base)]
-    return "\n".join([*shown, *notes, *record["files"]])
+    return "\n".join(["\n\n".join(shown), *notes, *record["files"]])
 
 
 COMMANDS: dict[str, Command] = {

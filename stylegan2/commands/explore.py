@@ -155,7 +155,7 @@ def open_server(
         labels=labels_of(directions),
         seeds=pictures.seeds,
         title=text.title,
-        subtitle=f"live; {text.subtitle}",
+        subtitle=f"live; {text.whole_subtitle}",
         source=text.source,
         command=command,
         extent=pictures.extent,

@@ -225,8 +225,8 @@ def comparison_page(rows: Sequence[Row], sheets: Sequence[bytes]) -> str:
                 ),
             ),
         ],
-        subtitle=f"Checkpoint {rows[0].get('checkpoint', 'unknown')}. Each direction of the first run is matched with "
-        "the direction of every other run that changes images most similarly.",
+        subtitle=f"Checkpoint {rows[0].get('checkpoint', 'unknown')}. The directions of every other run are "
+        "matched one to one with those of the first, so that the sum of the similarities of image changes is largest.",
         verdict=" ".join(_verdict(row, first) for row in rows[1:]),
     )
 
@@ -288,12 +288,11 @@ def _matches(rows: Sequence[Row]) -> Table:
 
 
 def _match(row: Row, index: int) -> str:
-    partner = row["images"]["partner"][index]
-    if partner < 0:
-        return "none"
-    similarity = row["images"]["similarity"][index]
-    named = ", ".join([f"{partner}{'?' if similarity < _WEAK else ''}", *row["marks"][partner]])
-    text = f"{named}: {format_number(similarity)}"
+    partner, text = row["images"]["partner"][index], "none"
+    if partner >= 0:
+        similarity = row["images"]["similarity"][index]
+        named = ", ".join([f"{partner}{'?' if similarity < _WEAK else ''}", *row["marks"][partner]])
+        text = f"{named}: {format_number(similarity)}"
     other = row["displacements"]
     if other is None or other["partner"][index] < 0:
         return text

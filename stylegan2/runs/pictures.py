@@ -135,7 +135,8 @@ def page_text(
     method = directions.metadata.get("method")
     return PageText(
         title=f"Directions found by {method or 'a search'}",
-        subtitle="; ".join([*origin, *_subtitle(directions, options)]),
+        subtitle="; ".join([*origin, *_where(directions), f"truncation {options.truncation_psi:g}"]),
+        summary=_summary(directions),
         source=source_of(directions),
         origin=BETWEEN.join([*([method] if method else []), *origin]),
         command=_page_command(shown_run(run), options, edit or {}),
@@ -181,10 +182,9 @@ def _origin(directions: Directions, run: Path) -> list[str]:
         return [f"run {name}"] if sha256 is None else [f"run {name}", f"checkpoint {sha256[:12]}"]
 
 
-def _subtitle(directions: Directions, options: PictureSettings) -> list[str]:
+def _summary(directions: Directions) -> str:
     scores = summary(directions.metadata.get("scores", {}))
-    texts = [f"{heading}: {text}" for heading, text in scores.items()]
-    return [*_where(directions), f"truncation {options.truncation_psi:g}", *texts]
+    return "; ".join(f"{heading}: {text}" for heading, text in scores.items())
 
 
 def _where(directions: Directions) -> list[str]:

@@ -307,4 +307,5 @@ def _protocol(space: LatentSpace, directions: Directions, labeled: LabeledImages
 
 def _agreement(directions: Directions, others: Sequence[Directions]) -> Scores:
     each = list(agreement_of_each(directions, others))
-    return {"agreement": each}, {"agreement": {"mean": sum(each) / len(each), "num_others": len(others)}}
+    matched = [cosine for cosine in each if cosine is not None]
+    return {"agreement": each}, {"agreement": {"mean": sum(matched) / len(matched), "num_others": len(others)}}

@@ -95,7 +95,7 @@ def test_coordinates_match_up_to_sign_scale_and_offset() -> None:
 def test_coordinates_of_other_codes_or_without_variation_are_refused() -> None:
     with pytest.raises(InvalidArgumentError, match=r"\(n, K\)"):
         coordinate_recovery(torch.zeros(4, 2), torch.zeros(5, 2))
-    with pytest.raises(InvalidArgumentError, match="zero"):
+    with pytest.raises(InvalidArgumentError, match="the same for all codes"):
         coordinate_recovery(torch.ones(4, 2), torch.ones(4, 2))
 
 
@@ -117,7 +117,8 @@ def test_one_seed_has_nobody_to_agree_with(true_directions: Directions) -> None:
 def test_each_direction_agrees_with_its_own_match(true_directions: Directions) -> None:
     two_of_them = true_directions.select([2, 0])
     each = agreement_of_each(true_directions, [true_directions.select([1, 2, 0]), two_of_them])
-    assert each == pytest.approx((1, 0.5, 1), abs=1e-6)
+    assert each == pytest.approx((1, 1, 1), abs=1e-6)  # without a partner in a set, that set does not count
+    assert agreement_of_each(true_directions, [two_of_them])[1] is None
     with pytest.raises(InvalidArgumentError, match="one other seed"):
         agreement_of_each(true_directions, [])
 
@@ -128,3 +129,25 @@ def test_the_effect_of_a_linear_map_is_its_gain(true_directions: Directions, cod
 
     sizes = effect_sizes(features, true_directions, codes, amount_sigma=-2.0)
     assert sizes == pytest.approx((5, 0, 0), abs=1e-4)
+
+
+def test_changes_in_half_precision_are_matched_as_in_single_precision():
+    first = torch.randn(3, 5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    first[0] = 0
+    half = match_changes(first.half(), first.half())
+    assert half.similarity == pytest.approx(match_changes(first, first).similarity, abs=1e-3)
+    with pytest.raises(InvalidArgumentError, match="changes are not finite"):
+        match_changes(first * float("nan"), first)
+
+
+def test_a_constant_coordinate_is_refused_however_its_mean_is_rounded():
+    constant = torch.stack([torch.randn(1000), torch.full((1000,), 0.1)], dim=1)
+    with pytest.raises(InvalidArgumentError, match="a coordinate is the same for all codes"):
+        coordinate_recovery(constant, torch.randn(1000, 2))
+    whole = torch.arange(10)[:, None]
+    assert coordinate_recovery(whole, whole).mean == pytest.approx(1)
+
+
+def test_no_true_directions_are_refused():
+    with pytest.raises(InvalidArgumentError, match="no true directions"):
+        recovery(torch.eye(3), torch.zeros(0, 3))

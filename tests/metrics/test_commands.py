@@ -101,6 +101,15 @@ def test_a_comparison_prints_both_scores_and_an_interval(folder: Path) -> None:
     assert "mig" in run(folder, *arguments, "--resamples", "10")
 
 
+def test_a_star_is_explained_where_there_is_one() -> None:
+    row = {"first": 0.5, "second": 0.7, "low": 0.1, "high": 0.3}
+    options = metrics.Options(compare=("a.npy", "b.npy"), factors="f.npy")
+    lines = metrics.to_text({"mig": row, "sap": {**row, "low": -0.1}}, options).splitlines()
+    assert [line.endswith(" *") for line in lines[1:3]] == [True, False]
+    assert lines[3:] == ["*: the interval excludes 0"]
+    assert "excludes" not in metrics.to_text({"sap": {**row, "low": -0.1}}, options)
+
+
 def test_models_of_the_same_images_are_scored_without_factors(folder: Path) -> None:
     files = [str(folder / name) for name in ("codes.npy", "other.npy", "codes.npy")]
     options = metrics.Options(udr=tuple(files))

@@ -158,3 +158,45 @@ def test_every_metric_is_a_function_of_the_package_whatever_modules_are_loaded()
     )
     assert all(inspect.isfunction(getattr(metrics_package, name)) for name in names.split())
     assert set(names.split()) < set(metrics_package.__all__)
+
+
+def test_networks_train_whatever_the_caller_has_set() -> None:
+    codes, factors = draw_kind("noisy", num_points=300)
+    names = ["snc-nk", "edi", "iwo"]
+    expected = evaluate(codes, factors, metrics=names)
+    with torch.no_grad():
+        assert evaluate(codes, factors, metrics=names) == expected
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert evaluate(codes, factors, metrics=names) == expected
+    try:
+        torch.set_default_dtype(torch.float64)
+        with torch.device("meta"):
+            assert evaluate(codes, factors, metrics=names) == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_halves_are_of_the_rows_that_a_score_is_estimated_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, set[int]] = {}
+
+    def counting(codes, factors, *, metrics, seed):  # type: ignore[no-untyped-def]
+        for name in metrics:
+            seen.setdefault(name, set()).add(len(codes))
+        return measure(codes, factors, metrics=metrics, seed=seed)
+
+    monkeypatch.setattr("ganspace_topdis.metrics.evaluation.measure", counting)
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, 3, (20_000, 2))
+    steps: list[tuple[int, int]] = []
+    found = compare(
+        factors + rng.standard_normal(factors.shape),
+        factors + rng.standard_normal(factors.shape),
+        factors,
+        metrics=["modularity", "sap-continuous"],
+        num_resamples=10,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    learns = {group.name: group.learns for group in METRICS}
+    assert seen == {name: {15_000, 7_500} if learns[name] else {10_000, 5_000} for name in seen}
+    assert [each.key for each in found] == ["modularity", "sap_continuous"]
+    assert steps[-1][0] == steps[-1][1] == len(steps)

@@ -205,3 +205,29 @@ def test_a_latent_that_is_constant_up_to_rounding_leaves_the_score_as_it_is(dtyp
         codes = np.c_[factors.astype(dtype), collapsed]
         assert codes.dtype == dtype
         assert mig(codes, factors) == pytest.approx(mig(factors.astype(dtype), factors), abs=0.05)
+
+
+def test_values_that_only_one_part_of_the_rows_has_are_no_information() -> None:
+    rng = np.random.default_rng(0)
+    factors, codes = np.zeros((900, 2), dtype=int), rng.standard_normal((900, 3))
+    factors[:, 0] = rng.integers(0, 2, 900)
+    factors[np.random.default_rng(0).permutation(900)[0], 1] = 1  # the first row of those held out with seed 0
+    assert edi(codes, factors, seed=0).explicitness < 0.05
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"num_samples": 0}, "num_samples 0"),
+        ({"max_components": -1}, "max_components -1"),
+        ({"seed": -1}, "`seed` is -1"),
+    ],
+)
+def test_mig_sampled_refuses_counts_that_it_cannot_draw(wrong: dict[str, int], reason: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=reason):
+        mig_sampled(GRID, np.zeros_like(GRID), GRID.astype(int), **wrong)  # type: ignore[arg-type]
+
+
+def test_mig_sampled_refuses_deviations_without_a_number() -> None:
+    with pytest.raises(InvalidArgumentError, match="log_variances beyond 600"):
+        mig_sampled(GRID, np.full_like(GRID, -2000.0), GRID.astype(int))

@@ -95,3 +95,18 @@ def test_large_codes_of_single_precision_score_as_small_ones() -> None:
     codes = (factors + 0.3 * rng.standard_normal((300, 2))).astype(np.float32)
     large = explicitness((codes * np.float32(1e19)).astype(np.float32), factors)
     assert large.test == pytest.approx(explicitness(codes, factors).test, abs=1e-3)
+
+
+def test_codes_beyond_single_precision_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"codes hold 1.0e\+40, allowed are 1e30 and less"):
+        mig(np.array([[1e40], [0.0], [1.0]]), np.array([[0], [1], [1]]))
+
+
+def test_extended_precision_becomes_double() -> None:
+    factors = np.array([[0], [1]] * 20)
+    assert mig(factors.astype(np.longdouble), factors) == mig(factors.astype(np.float64), factors)
+
+
+def test_bytes_are_text() -> None:
+    data = check_pair(np.eye(6), np.array([[b"a", b"1"], [b"", b"2"], [b"b", b"2"]] * 2))
+    assert (len(data.codes), data.unordered.tolist()) == (4, [True, False])

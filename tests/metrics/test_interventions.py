@@ -50,7 +50,7 @@ def test_every_row_of_a_value_is_drawn_equally_often() -> None:
     factors = np.repeat([[0], [1]], [3, 1], axis=0)
     table = FactorTable(np.zeros((4, 1)), factors)
     drawn = table.draw_holding(np.zeros(4000, dtype=int), 1, np.random.default_rng(0))
-    assert np.bincount(drawn.ravel(), minlength=4) / 4000 == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2], abs=0.03)
+    assert np.bincount(drawn.ravel(), minlength=4) / 4000 == pytest.approx([1 / 4] * 4, abs=0.03)
 
 
 def test_factor_vae_with_own_draws_is_near_the_references(varying_case: Any) -> None:
@@ -108,3 +108,58 @@ def test_irs_is_the_references(case: Any) -> None:
 def test_a_quantile_outside_its_range_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="quantile"):
         irs(np.eye(3), np.arange(3)[:, None], quantile=0)
+
+
+# Constant latents and rare values
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.3, 7.77, 661.8])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_latent_is_never_live_however_its_variance_is_rounded(constant: float, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    factors = np.stack([rng.integers(0, size, 2000) for size in (4, 5)], axis=1)
+    codes = np.column_stack([np.full(2000, constant), factors + 0.1 * rng.standard_normal((2000, 2))]).astype(dtype)
+    assert factor_vae_score(codes, factors, min_std=0, num_train=200, num_test=100) == 1.0
+    assert irs(codes[:, :1], factors) == 0.0
+    assert irs(codes, factors) == pytest.approx(irs(codes[:, 1:], factors), abs=1e-6)
+
+
+def test_a_value_is_held_as_often_as_it_occurs() -> None:
+    labels = np.array([0] * 900 + [1] * 100)
+    table = FactorTable(np.arange(1000.0)[:, None], np.stack([labels, np.arange(1000) % 2], axis=1))
+    held = table.draw_holding(np.zeros(4000, dtype=np.int64), 8, np.random.default_rng(0))
+    assert (labels[held] == labels[held[:, :1]]).all()
+    assert labels[held[:, 0]].mean() == pytest.approx(0.1, abs=0.02)
+    first, second = table.draw_pairs(np.zeros(500, dtype=np.int64), 8, np.random.default_rng(0))
+    assert (labels[first] == labels[second]).all()
+    assert labels[first].mean() == pytest.approx(0.1, abs=0.02)
+
+
+def test_rare_values_cost_a_perfect_code_nothing_in_any_order_of_its_latents() -> None:
+    rng = np.random.default_rng(0)
+    bells = rng.standard_t(3, size=(5000, 3))
+    assert factor_vae_score(bells, bells) > 0.99
+    rare = np.stack([rng.integers(0, 5, 5000), rng.integers(0, 5, 5000), rng.integers(0, 5, 5000)], axis=1)
+    rare[:20, 2] = np.arange(10, 30)
+    codes = rare / [1, 1, 5]
+    assert min(factor_vae_score(codes, rare), factor_vae_score(codes[:, ::-1], rare)) > 0.99
+
+
+def test_irs_does_not_depend_on_the_spelling_of_text() -> None:
+    rng = np.random.default_rng(0)
+    factors = np.stack([rng.integers(0, 40, 900), rng.integers(0, 3, 900)], axis=1)
+    codes = factors + 0.1 * rng.standard_normal(factors.shape)
+    names, order = np.array([f"v{index:02d}" for index in range(40)]), rng.permutation(40)
+    spelled = [
+        irs(codes, np.column_stack([names[index], factors[:, 1].astype(str)]))
+        for index in (factors[:, 0], order[factors[:, 0]])
+    ]
+    assert spelled[0] == pytest.approx(spelled[1], abs=1e-12)
+
+
+def test_training_points_of_a_single_factor_are_refused() -> None:
+    factors = np.array([[i, j] for i in range(3) for j in range(3)])
+    with pytest.raises(InvalidArgumentError, match="num_train 1 drew a single factor"):
+        beta_vae_score(factors.astype(float), factors, num_train=1)
+    with pytest.raises(InvalidArgumentError, match="`seed` is -1"):
+        factor_vae_score(factors.astype(float), factors, seed=-1)

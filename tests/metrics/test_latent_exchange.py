@@ -83,3 +83,8 @@ def test_wrong_readings_and_groups_are_refused() -> None:
         interventional_accuracy(CODES, FACTORS, read, latents=[[0]])
     with pytest.raises(InvalidArgumentError, match="text"):
         interventional_accuracy(CODES, np.array(["a", "b", "c", "d", "e", "f", "g", "h"])[FACTORS], read)
+
+
+def test_no_pairs_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="num_pairs 0 is not allowed"):
+        interventional_accuracy(CODES, FACTORS, read, num_pairs=0)

@@ -76,3 +76,12 @@ def test_a_test_value_that_training_lacks_counts_as_an_error() -> None:
     strange = FACTORS.copy()
     strange[:, 0] = 9
     assert snc_nk(CODES, FACTORS, CODES, strange).snc == pytest.approx(0.5)
+
+
+def test_continuous_sap_keeps_every_digit_at_any_scale() -> None:
+    rng = np.random.default_rng(0)
+    factors = rng.standard_normal((300, 2))
+    codes = factors + 0.1 * rng.standard_normal((300, 2))
+    whole = sap(codes, factors, continuous=True)
+    assert sap(codes * 2.0**-40, factors, continuous=True) == whole
+    assert sap(codes * 1e-9, factors * 1e-200, continuous=True) == pytest.approx(whole, abs=1e-12)

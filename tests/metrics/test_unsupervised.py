@@ -57,3 +57,15 @@ def test_models_that_do_not_fit_together_are_refused() -> None:
         udr([CODES])
     with pytest.raises(InvalidArgumentError, match=r"kl\[0\]"):
         udr([CODES, CODES], [np.zeros(2), np.zeros(3)])
+
+
+def test_a_constant_latent_is_left_out_however_its_variance_is_rounded() -> None:
+    codes = np.random.default_rng(0).standard_normal((500, 3))
+    padded = np.column_stack([codes, np.full(500, 0.1)])
+    for method in ("lasso", "spearman"):
+        assert udr([padded, padded[:, ::-1]], method=method) == pytest.approx(
+            udr([codes, codes[:, ::-1]], method=method)
+        )
+    assert unsupervised_scores(padded).gaussian_total_correlation == pytest.approx(
+        unsupervised_scores(codes).gaussian_total_correlation
+    )

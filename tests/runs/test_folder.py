@@ -136,11 +136,12 @@ def test_a_killed_run_is_recognized_and_resumes_to_the_same_result(tmp_path):
 
 def test_a_run_of_another_configuration_is_refused_listing_the_differences(tmp_path):
     finish(tmp_path / "run")
-    other = {"steps": 9, "model": {"width": 3, "rates": [0.1]}, "extra": None}
+    other = {"steps": 9, "model": {"width": 3, "rates": [0.1]}, "extra": None, "more": {"a": 1, "b": 2}}
     with pytest.raises(RunFolderError) as caught:
         open_run(tmp_path / "run", other)
     message = str(caught.value)
-    assert "extra was not set, is now null" in message
+    assert "extra was missing, is now not set" in message
+    assert "more was missing, is now set" in message  # in one clause, not one for each of its settings
     assert "model.rates was [0.1, 0.2], is now [0.1]" in message
     assert "steps was 8, is now 9" in message
     assert "width" not in message

@@ -176,6 +176,17 @@ def test_a_picture_of_the_bars_is_written(tmp_path):
         assert len(picture.convert("L").histogram()) - picture.convert("L").histogram().count(0) > 10
 
 
+def test_no_bar_leaves_its_panel(tmp_path, monkeypatch):
+    ends: list[float] = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig",
+        lambda figure, *args, **options: ends.extend(axis.get_xlim()[1] for axis in figure.axes),
+    )
+    plot_bars(*clouds(), tmp_path / "limits.png")
+    longest = max(float(bars.deaths.max()) for bars in cloud_barcodes(*clouds()))
+    assert min(ends) >= longest  # no bar leaves either panel
+
+
 def test_identical_clouds_draw_an_empty_picture(tmp_path):
     x, _ = clouds()
     assert plot_bars(x, x, tmp_path / "bars.png").exists()

@@ -86,6 +86,14 @@ def expected(frames: Frames, direction: int, seed: int, step: int) -> list[int]:
     return frames[direction, seed, step, 16, 16].tolist()
 
 
+def test_codes_of_images_are_called_images(frames: Frames) -> None:
+    names = [f"image {index}" for index in range(len(SEEDS))]
+    page, other = (build_explorer(frames, LABELS, step_values(2, NUM_STEPS), each) for each in (names, SEEDS))
+    assert "<legend>Image</legend>" in page
+    assert "previous, next image" in page
+    assert "<legend>Seed</legend>" in other
+
+
 def test_the_page_is_one_file_without_addresses(frames: Frames) -> None:
     page = build_explorer(frames, LABELS, step_values(2, NUM_STEPS), SEEDS)
     assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[\w+/=]*", "", page))

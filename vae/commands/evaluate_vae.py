@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ganspace_topdis.options import Command, Settings, device_option, nested, option
-from vae.evaluation.metrics import METRICS, EvaluationSettings
+from vae.evaluation.metrics import METRICS, EvaluationSettings, format_metric
 from vae.settings import data_root_option, verify_option
 
 __all__ = ["COMMAND", "Options", "run", "to_text"]
@@ -51,17 +51,14 @@ def run(options: Options) -> dict[str, Any]:
 
 def to_text(record: Mapping[str, Any], options: Options) -> str:
     """Format scores, live latents and the main files."""
-    from ganspace_topdis.report.values import format_number
     from vae.evaluation.run import EVALUATION
 
-    scores = [
-        f"{metric.name:>34}  {format_number(record['scores'][metric.key], num_digits=3)}"
-        for metric in METRICS
-        if metric.key in record["scores"]
-    ]
+    shown = [metric for metric in METRICS if metric.key in record["scores"]]
+    width = max((len(metric.name) for metric in shown), default=0)
+    scores = [f"{metric.name:>{width}}  {format_metric(record['scores'][metric.key], metric.key)}" for metric in shown]
     latents = [_latent_text(latent) for latent in record["latents"] if latent["live"]]
     files = [str(options.run / name) for name in (EVALUATION, *record["files"][:2])]
-    return "\n".join([*scores, "", *latents, "", *files])
+    return "\n\n".join("\n".join(lines) for lines in (scores, latents, files) if lines)
 
 
 def _latent_text(latent: Mapping[str, Any]) -> str:

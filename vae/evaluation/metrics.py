@@ -12,6 +12,7 @@ from ganspace_topdis.errors import InvalidArgumentError
 from ganspace_topdis.metrics.groups import METRICS as GROUPS_OF_CODES
 from ganspace_topdis.metrics.groups import Score, ScoreGroup
 from ganspace_topdis.options import Settings, check_names, option, seed_option, split_names
+from ganspace_topdis.report.values import format_number
 
 __all__ = [
     "ALL_GROUPS",
@@ -19,6 +20,7 @@ __all__ = [
     "GROUPS_WITH_FACTORS",
     "METRICS",
     "EvaluationSettings",
+    "format_metric",
     "groups_for",
     "metric_name",
 ]
@@ -54,6 +56,15 @@ def metric_name(key: str) -> str:
     'DCI disentanglement'
     """
     return next((metric.name for metric in METRICS if metric.key == key), key)
+
+
+def format_metric(value: float, key: str) -> str:
+    """Format a score for a table.
+
+    >>> format_metric(0.25, "mig"), format_metric(3.0, "live_latents")
+    ('0.250', '3')
+    """
+    return str(int(value)) if key == "live_latents" else format_number(value, num_digits=3)
 
 
 def groups_for(requested: Sequence[str] | None, *, has_factors: bool) -> tuple[str, ...]:

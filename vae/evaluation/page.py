@@ -32,14 +32,14 @@ from ganspace_topdis.traversal.gallery import PageText, WalkSettings, write_gall
 from ganspace_topdis.traversal.names import DirectionLabel
 from vae.data.dataset import DataSet
 from vae.encoding import encode
-from vae.evaluation.metrics import METRICS, metric_name
+from vae.evaluation.metrics import METRICS, format_metric, metric_name
 from vae.evaluation.scores import LIVE_KL, LIVE_STD, Latent
 from vae.networks.autoencoder import AutoEncoder
 
 __all__ = ["draw_curves", "draw_latents", "heat_map", "latent_directions", "latent_labels", "write_run_page"]
 
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 300, 150, 48, 22, 18
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 300, 150, 60, 22, 18
 _MAX_POINTS = 400
 _LOG_RATIO = 50.0
 _NAMES = {"kl": "KL", "tc": "TC", "topdis": "TopDis"}
@@ -106,15 +106,11 @@ def _verdict(scores: Mapping[str, float], latents: Sequence[Latent]) -> str:
 
 def _scores(scores: Mapping[str, float]) -> Table:
     rows = [
-        (metric.name, _score(metric.key, scores[metric.key]), _better(metric.higher_is_better))
+        (metric.name, format_metric(scores[metric.key], metric.key), _better(metric.higher_is_better))
         for metric in METRICS
         if metric.key in scores
     ]
     return Table(header=("metric", "score", "better"), rows=tuple(rows))
-
-
-def _score(key: str, value: float) -> str:
-    return str(int(value)) if key == "live_latents" else format_number(value, num_digits=3)
 
 
 def _better(higher: bool | None) -> str:

@@ -249,10 +249,13 @@ def _difference_texts(difference: Difference) -> tuple[str, ...]:
 def format_signed(value: float | None, metric: str = "") -> str:
     """Format a difference like a score of that metric, with its sign.
 
-    >>> format_signed(0.1), format_signed(-0.1), format_signed(None)
-    ('+0.100', '−0.100', '—')
+    >>> format_signed(0.1), format_signed(-0.1), format_signed(-0.0001), format_signed(None)
+    ('+0.100', '−0.100', '0.000', '—')
     """
-    return "—" if value is None else ("+" if value > 0 else "") + format_score(value, metric)
+    text = format_score(value, metric)
+    if value is None or not text.strip(f"{_MINUS}0."):
+        return text.removeprefix(_MINUS)
+    return ("+" if value > 0 else "") + text
 
 
 def _duration(seconds: float | None) -> str:

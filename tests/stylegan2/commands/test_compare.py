@@ -8,6 +8,7 @@ from ganspace_topdis.errors import CheckpointError, InvalidArgumentError, RunFol
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.runs.outputs import OutputSettings
 from stylegan2.commands.compare import Options, _folder_name, run, to_text
+from stylegan2.runs.comparison import _match
 from stylegan2.settings import PictureSettings, RunSettings
 from tests.stylegan2.commands.found_directions import write_found
 
@@ -47,6 +48,13 @@ def test_a_reordered_run_is_matched_to_the_first_by_images_and_displacements(run
         assert found["runs"][1][kind]["partner"] == (1, 2, 0)
         assert found["runs"][1][kind]["mean"] == pytest.approx(1, abs=1e-4)
     assert found["runs"][0]["means"] == {"effect": pytest.approx(0.2)}
+
+
+def test_a_match_by_displacements_is_shown_where_images_have_none():
+    images = {"partner": (-1, 4), "similarity": (0.0, 0.9)}
+    displacements = {"partner": (1, -1), "similarity": (0.68, 0.0)}
+    row = {"images": images, "displacements": displacements, "marks": [()] * 5}
+    assert [_match(row, index) for index in (0, 1)] == ["none (1: 0.68)", "4: 0.9"]
 
 
 @pytest.mark.parametrize("name", ["w", "s"])

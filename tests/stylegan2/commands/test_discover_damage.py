@@ -292,6 +292,10 @@ def test_a_run_that_names_no_checkpoint_is_refused(run: Path, capsys: pytest.Cap
         program.main(["export", str(run), "--to", "npy"])
     assert left.value.code == 1
     assert "does not name its checkpoint" in capsys.readouterr().err
+    (run / "config.json").write_text(json.dumps({**config, "command": "train-vae"}))
+    with pytest.raises(SystemExit):
+        program.main(["export", str(run), "--to", "npy"])
+    assert "is a run of train-vae and has no generator; `topdis-gan evaluate-vae" in capsys.readouterr().err
 
 
 def test_a_factor_file_of_another_checkpoint_is_refused(options: Options, tmp_path: Path) -> None:

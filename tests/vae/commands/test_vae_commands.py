@@ -181,7 +181,12 @@ def test_a_baseline_differs_by_topdis_alone(name: str) -> None:
 def test_groups_are_separated_by_commas_and_the_text_lists_scores_and_files(trained: Path) -> None:
     arguments = ["--num-reconstructed", 20, "--no-pictures", "--device", "cpu", "--threads", 1]
     result = invoke("evaluate-vae", trained, "--metrics", "mig, unsupervised", *arguments)
-    assert "MIG" in result.stdout
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["MIG", lines[0].split()[1]]
+    scores = lines[: lines.index("")]
+    assert len({line.rindex("  ") for line in scores}) == 1  # one column
+    assert "" not in (lines[lines.index("") + 1], lines[-1])  # no empty block
+    assert next(line for line in scores if "Live latents" in line).split()[-1].isdecimal()
     assert str(trained / "evaluation.json") in result.stdout
     result = invoke("evaluate-vae", trained, "--metrics", "nig", *arguments)
     assert "--metrics 'nig' is unknown" in str(result.exception)
