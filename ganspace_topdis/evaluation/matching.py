@@ -96,12 +96,15 @@ def coordinate_recovery(coordinates: Tensor, true: Tensor) -> Recovery:
         raise InvalidArgumentError(
             f"coordinates {tuple(coordinates.shape)} and {tuple(true.shape)} must be (n, K) and (n, L)"
         )
-    moved = []
-    for each in (coordinates.detach().cpu().double(), true.detach().cpu().double()):
-        if (each.max(dim=0).values == each.min(dim=0).values).any():
-            raise InvalidArgumentError("a coordinate is the same for all codes; leave it out")
-        moved.append((each - each.mean(0)).T)
-    return recovery(moved[0], moved[1])
+    return recovery(_centered(coordinates), _centered(true))
+
+
+def _centered(coordinates: Tensor) -> Tensor:
+    """A row for each of the coordinates (n, K), with mean 0."""
+    exact = coordinates.detach().cpu().double()
+    if (exact.max(dim=0).values == exact.min(dim=0).values).any():
+        raise InvalidArgumentError("a coordinate is the same for all codes; leave it out")
+    return (exact - exact.mean(0)).T
 
 
 def match(scores: Any) -> tuple[int, ...]:

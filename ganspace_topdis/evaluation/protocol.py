@@ -23,8 +23,7 @@ from ganspace_topdis.generators import Generate
 from ganspace_topdis.latent.directions import Directions
 from ganspace_topdis.metrics import dci, evaluate, mig
 from ganspace_topdis.metrics.groups import metric_groups
-from ganspace_topdis.metrics.inputs import varying
-from ganspace_topdis.metrics.interventions import least_varying, score_votes
+from ganspace_topdis.metrics.interventions import active_latents, least_varying, score_votes
 from ganspace_topdis.options import check_seed
 
 __all__ = ["LabeledImages", "ProtocolScores", "ProtocolSettings", "encoder_protocol"]
@@ -196,8 +195,7 @@ def _votes(
     codes_of: Callable[[Any], Any], latents: Any, sizes: Any, settings: ProtocolSettings, rng: np.random.Generator
 ) -> float:
     """The FactorVAE score, with new images for every vote; 0 if no latent is active."""
-    variances = latents.var(axis=0, ddof=1)
-    active = (np.sqrt(variances) >= settings.min_std) & varying(latents)
+    variances, active = active_latents(latents, settings.min_std)
     if not active.any():
         return 0.0
     held = rng.choice(np.flatnonzero(sizes > 1), size=settings.num_votes)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganspace_topdis.errors import InvalidArgumentError
-from ganspace_topdis.metrics.groups import Sample, metric_groups
+from ganspace_topdis.metrics.groups import MetricGroup, Sample, metric_groups
 from ganspace_topdis.metrics.inputs import Array, as_array, rng_of
 
 __all__ = [
@@ -306,22 +306,16 @@ def compare(
         raise InvalidArgumentError(f"{len(first)} codes but {len(values)} rows of factors; give one row per example")
     if num_resamples < 10:
         raise InvalidArgumentError(f"num_resamples {num_resamples} is not allowed; use 10 or more")
-    groups = metric_groups(metrics, learns=False)
-    rng = rng_of(seed)
-    order = rng.permutation(len(first))
+    parts = _halves(metric_groups(metrics, learns=False), len(first), num_resamples, rng_of(seed))
     rows: list[tuple[dict[str, float], dict[str, float]]] = [({}, {}) for _ in range(num_resamples + 1)]
     problems: list[str] = []
-    kinds = [kind for kind in _ROWS_OF if any(group.learns == kind for group in groups)]
-    for part, kind in enumerate(kinds):
-        names, kept = [group.name for group in groups if group.learns == kind], order[: _ROWS_OF[kind]]
-        halves = [kept, *(rng.permutation(kept)[: len(kept) // 2] for _ in range(num_resamples))]
-        for number, half in enumerate(halves):
-            for codes, scores in zip((first, second), rows[number], strict=True):
-                measured = list(measure(codes[half], values[half], metrics=names, seed=seed))
-                scores |= _scores(measured, metrics is not None)
-                problems.extend(each.problem for each in measured if each.problem is not None)
-            if progress is not None:
-                progress(part * len(halves) + number + 1, len(kinds) * len(halves))
+    for done, (number, names, half) in enumerate(parts, start=1):
+        for codes, scores in zip((first, second), rows[number], strict=True):
+            measured = list(measure(codes[half], values[half], metrics=names, seed=seed))
+            scores |= _scores(measured, metrics is not None)
+            problems.extend(each.problem for each in measured if each.problem is not None)
+        if progress is not None:
+            progress(done, len(parts))
     compared = []
     common = set.intersection(*(set(scores) for pair in rows for scores in pair))
     if not common:
@@ -331,3 +325,16 @@ def compare(
         low, high = np.quantile(drawn - drawn.mean(), [0.025, 0.975]) + rows[0][1][key] - rows[0][0][key]
         compared.append(Compared(key, rows[0][0][key], rows[0][1][key], float(low), float(high)))
     return compared
+
+
+def _halves(
+    groups: Iterable[MetricGroup], num_rows: int, num_resamples: int, rng: np.random.Generator
+) -> list[tuple[int, list[str], Array]]:
+    """The rows that each sample takes, and the groups that it is for: sample 0 takes all that a group is given."""
+    order, parts = rng.permutation(num_rows), []
+    for learns, limit in _ROWS_OF.items():
+        if names := [group.name for group in groups if group.learns == learns]:
+            kept = order[:limit]
+            samples = [kept, *(rng.permutation(kept)[: len(kept) // 2] for _ in range(num_resamples))]
+            parts += [(number, names, rows) for number, rows in enumerate(samples)]
+    return parts

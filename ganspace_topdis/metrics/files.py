@@ -6,6 +6,7 @@ compare_files   two representations of the same examples, with intervals
 agree_files     UDR: how far models of other seeds agree, without factors
 """
 
+import csv
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -162,7 +163,7 @@ def _read(path: str) -> tuple[Array, tuple[str, ...] | None]:
         if file.suffix not in readers:
             raise InvalidArgumentError(f"{file}: {file.suffix or 'no'} suffix is not a known table; give {_FORMATS}")
         array, header = readers[file.suffix](file)
-    except (OSError, ValueError, EOFError) as error:  # a ReadingError is a ValueError
+    except (OSError, ValueError, EOFError, csv.Error) as error:  # a ReadingError is a ValueError
         if isinstance(error, TopdisError) and not isinstance(error, ReadingError):
             raise
         raise TopdisError(f"{file} cannot be read ({error}); give {_FORMATS}") from error
@@ -184,13 +185,8 @@ def _read_npz(file: Path, key: str) -> Array:
 
 
 def _read_csv(file: Path) -> tuple[Array, tuple[str, ...] | None]:
-    import csv
-
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = [row for row in csv.reader(lines) if row]
-    except csv.Error as error:
-        raise ReadingError(str(error)) from error
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        rows = [row for row in csv.reader(lines) if row]
     if not rows:
         raise InvalidArgumentError(f"{file} is empty; give one row per example")
     if len({len(row) for row in rows}) != 1:

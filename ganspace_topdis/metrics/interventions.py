@@ -25,6 +25,7 @@ from ganspace_topdis.metrics.inputs import Array, LabeledCodes, as_array, as_cod
 
 __all__ = [
     "FactorTable",
+    "active_latents",
     "beta_vae_score",
     "factor_vae_score",
     "irs",
@@ -172,8 +173,7 @@ def factor_vae_score(
     _check_counts(2, batch_size=batch_size, num_variance=num_variance)
     table, rng = FactorTable(codes, factors), rng_of(seed)
     sample = table.codes[rng.integers(0, len(table.codes), size=num_variance)]
-    variances = sample.var(axis=0, ddof=1)
-    active = (np.sqrt(variances) >= min_std) & (variances > 0) & varying(table.codes)
+    variances, active = active_latents(sample, min_std)
     held = table.draw_factor(num_train + num_test, rng)
     if not active.any():
         return 0.0
@@ -182,6 +182,12 @@ def factor_vae_score(
         part = slice(start, start + _AT_ONCE)
         latents[part] = least_varying(table.codes[table.draw_holding(held[part], batch_size, rng)], variances, active)
     return score_votes(latents, held, num_train)
+
+
+def active_latents(codes: Array, min_std: float) -> tuple[Array, Array]:
+    """The variances (D,) of codes (N, D), and which latents a vote may pick: of `min_std` or more, and not constant."""
+    variances = codes.var(axis=0, ddof=1)
+    return variances, (np.sqrt(variances) >= min_std) & (variances > 0) & varying(codes)
 
 
 def least_varying(batches: ArrayLike, variances: ArrayLike, active: ArrayLike) -> Array:

@@ -314,3 +314,9 @@ def test_a_table_with_a_byte_order_mark_is_read_without_it(folder: Path) -> None
     run(folder, *options, "--factors", "@marked.csv")
     assert "shape" in page.read_text()
     assert "\ufeff" not in page.read_text()
+
+
+def test_a_table_with_an_endless_field_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "codes.csv").write_text("1," + "2" * 200_000 + "\n")
+    with pytest.raises(TopdisError, match=r"codes.csv cannot be read \(field larger than field limit"):
+        read_array(str(tmp_path / "codes.csv"))

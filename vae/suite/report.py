@@ -127,14 +127,14 @@ def _begun(results: SuiteResults) -> tuple[SuiteResults, list[Setting]]:
 def _comparable(results: SuiteResults) -> tuple[SuiteResults, list[str]]:
     """The results, compared with nothing and with a sentence that says so unless the baseline and others have cells."""
     axis, baseline = results.axis, results.baseline
-    labels = {record.labels.get(axis) for record in results.records} if axis is not None else set()
-    if axis is None or {baseline} < labels:
+    if axis is None:
         return results, []
-    reason = (
-        f"all cells reported are of {baseline}"
-        if baseline in labels
-        else f"no cell of {baseline} is among those reported"
-    )
+    labels = {record.labels.get(axis) for record in results.records}
+    if {baseline} < labels:
+        return results, []
+    reason = f"no cell of {baseline} is among those reported"
+    if baseline in labels:
+        reason = f"all cells reported are of {baseline}"
     return replace(results, axis=None), [f"Nothing is compared, because {reason}."]
 
 
